@@ -1,0 +1,172 @@
+"""Which cases there are, their ids and their order."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from repro.errors import ExpectedError
+from repro.published import (
+    DatasetSpec,
+    Family,
+    Kind,
+    ModelSpec,
+    Protocol,
+    Reference,
+    Release,
+    training_images,
+)
+
+WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".bin")
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A checkpoint, measured with a protocol on a dataset: one pytest case.
+
+    `references` are the published numbers that it must meet; there may be none.
+    """
+
+    release: Release
+    family: Family
+    checkpoint: str
+    protocol: Protocol
+    dataset: DatasetSpec
+    references: tuple[Reference, ...] = ()
+
+    @cached_property
+    def id(self) -> str:
+        """Readable and stable: `family/checkpoint@protocol`, then `:dataset`.
+
+        The dataset is left out where it is the release's default one.
+        """
+        default = self.dataset.id == self.release.default_dataset
+        suffix = "" if default else f":{self.dataset.id}"
+        return f"{self.family.id}/{self.checkpoint}@{self.protocol.id}{suffix}"
+
+    @property
+    def kind(self) -> Kind:
+        """`supervised` or `clip`."""
+        return self.protocol.kind
+
+    @property
+    def model(self) -> ModelSpec:
+        """The architecture that the weights fit into."""
+        return self.release.models[self.family.model]
+
+    @property
+    def training_images(self) -> int | None:
+        """How many images the checkpoint was trained on, where its name says so."""
+        return training_images(self.checkpoint)
+
+    @property
+    def gflops(self) -> float:
+        """Estimated cost of the whole evaluation, for ordering; text is left out."""
+        return self.dataset.images * self.model.gflops
+
+    def weights_folder(self, checkpoints: Path | None) -> Path | None:
+        """Where the family's weights lie, below the user's or the release's folder."""
+        root = checkpoints or self.release.own_checkpoints
+        return root / self.family.id if root else None
+
+    def with_family(self, family: str) -> Case:
+        """The same measurement of the checkpoint of that name in another family."""
+        return msgspec.structs.replace(self, family=self.release.families[family])
+
+    def command(self) -> str:
+        """A shell command that runs this case alone."""
+        return f"pytest -k {shlex.quote(self.id.split('@')[0])}"
+
+
+def list_cases(
+    releases: Iterable[Release], checkpoints: Path | None = None
+) -> list[Case]:
+    """List all cases, longest first; ties by family, size and protocol.
+
+    A weights file in a family's folder that no reference speaks of is a case too,
+    without references, for each protocol and dataset that its family names.
+
+    Args:
+        releases: what was published.
+        checkpoints: folder with one folder of weights a family; releases that ship
+            their own weights use those when it is None.
+
+    Raises:
+        ExpectedError: two releases have a case of the same id.
+    """
+    cases: dict[str, Case] = {}
+    for release in releases:
+        for case in _release_cases(release, checkpoints):
+            if case.id in cases:
+                raise ExpectedError(
+                    f"case {case.id} stands in release {cases[case.id].release.id!r} "
+                    f"and in {release.id!r}; rename the family in one of them"
+                )
+            cases[case.id] = case
+    return sorted(cases.values(), key=_longest_first)
+
+
+def order_for_reading(cases: Iterable[Case]) -> list[Case]:
+    """Sort as tables show them: release, family as published, size, protocol."""
+    return sorted(cases, key=_reading_key)
+
+
+def _release_cases(release: Release, checkpoints: Path | None) -> Iterator[Case]:
+    references: dict[tuple[str, str, str, str], list[Reference]] = {}
+    for reference in release.references:
+        for family in reference.families:
+            key = family, reference.checkpoint, reference.protocol, reference.dataset
+            references.setdefault(key, []).append(reference)
+    for (family, checkpoint, protocol, dataset), met in references.items():
+        yield _case(release, family, checkpoint, protocol, dataset, met)
+    known = {(family, checkpoint) for family, checkpoint, _, _ in references}
+    root = checkpoints or release.own_checkpoints
+    for family, spec in release.families.items() if root else ():
+        for checkpoint in _weights_names(root / family) if root else ():
+            if (family, checkpoint) not in known:
+                for protocol in spec.protocols:
+                    for dataset in spec.datasets:
+                        yield _case(release, family, checkpoint, protocol, dataset, ())
+
+
+def _case(
+    release: Release,
+    family: str,
+    checkpoint: str,
+    protocol: str,
+    dataset: str,
+    references: Sequence[Reference],
+) -> Case:
+    return Case(
+        release=release,
+        family=release.families[family],
+        checkpoint=checkpoint,
+        protocol=release.protocols[protocol],
+        dataset=release.datasets[dataset],
+        references=tuple(references),
+    )
+
+
+def _weights_names(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    files = (p for p in folder.iterdir() if p.suffix in WEIGHTS_SUFFIXES)
+    return sorted({p.stem for p in files if p.is_file()})
+
+
+def _longest_first(case: Case) -> tuple[object, ...]:
+    return -case.gflops, case.protocol.geometry, *_reading_key(case)
+
+
+def _reading_key(case: Case) -> tuple[object, ...]:
+    return (
+        case.release.id,
+        list(case.release.families).index(case.family.id),
+        case.training_images or 0,
+        case.checkpoint,
+        case.protocol.id,
+        case.dataset.id,
+    )

@@ -1,0 +1,35 @@
+"""What the user can mend: one family of exceptions."""
+
+from __future__ import annotations
+
+
+class ReproError(Exception):
+    """Something that the user can mend.
+
+    The message is one or two sentences: which file or option, what was found, what
+    was expected, what to do. Wherever it surfaces it is shown without a traceback.
+    """
+
+
+class ExpectedError(ReproError):
+    """A file of published numbers that cannot be read as such."""
+
+
+class OptionError(ReproError):
+    """An option, marker or environment variable with a value that it cannot have."""
+
+
+class DatasetError(ReproError):
+    """Images that are damaged, incomplete or not those that were named."""
+
+
+class WeightsError(ReproError):
+    """A weights file that is damaged or holds another model."""
+
+
+class EvaluationError(ReproError):
+    """A model whose output is no measurement."""
+
+
+class NotAvailableError(ReproError):
+    """Weights or images that are not on this machine; the message says how to get them."""
