@@ -32,4 +32,4 @@ class EvaluationError(ReproError):
 
 
 class NotAvailableError(ReproError):
-    """Weights or images that are not on this machine; the message says how to get them."""
+    """Weights or images that are not on this machine, and how to get them."""

@@ -8,11 +8,11 @@ geometry share their decoded images. The steps are applied from left to right:
 | step | meaning |
 |---|---|
 | `rgb` | decode and convert to RGB; always the first |
-| `resize(S,F)` | the short side to S pixels, the long side in proportion, rounded down |
+| `resize(S,F)` | the short side to S pixels, the long side in proportion |
 | `resize(HxW,F)` | to exactly H x W pixels, whatever the proportions |
-| `center_crop(S)`, `center_crop(HxW)` | the middle; a smaller image is padded with black |
+| `center_crop(S)`, `center_crop(HxW)` | the middle; black where the image is smaller |
 
-F is a filter of Pillow: `nearest`, `box`, `bilinear`, `hamming`, `bicubic` or `lanczos`.
+F is a filter of Pillow: `nearest`, `box`, `bilinear`, `hamming`, `bicubic`, `lanczos`.
 A third argument `no_antialias` samples the neighbourhood of the target pixel only, as
 OpenCV and torch do unless asked otherwise; Pillow itself always filters.
 """
@@ -101,10 +101,8 @@ def parse_geometry(text: str) -> Geometry:
 
 def _parse_step(text: str) -> Step:
     match = _STEP.fullmatch(text)
-    name = match["name"] if match else None
-    arguments = (
-        [a.strip() for a in (match["arguments"] or "").split(",")] if match else []
-    )
+    name, inside = match.groups() if match else ("", None)
+    arguments = [argument.strip() for argument in (inside or "").split(",")]
     if name == "resize" and len(arguments) in (2, 3):
         return _parse_resize(text, *arguments)
     if name == "center_crop" and len(arguments) == 1:

@@ -42,7 +42,7 @@ _LIMITS = {"top1": Decimal(100), "top5": Decimal(100), "loss": Decimal("Infinity
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class _Header(Table):
+class _Header(Table, frozen=True):
     """The table `[release]`."""
 
     id: str
@@ -55,7 +55,7 @@ class _Header(Table):
     note: str = ""
 
 
-class _ReferenceRow(Table):
+class _ReferenceRow(Table, frozen=True):
     """One `[[reference]]`: the metrics that one source gives for one checkpoint."""
 
     family: str | tuple[str, ...]
@@ -114,8 +114,8 @@ def _release_files(paths: Sequence[Path | str]) -> Iterator[list[Path]]:
             yield from _folder_files(path)
         else:
             raise ExpectedError(
-                f"{path} does not exist; it should be a TOML file of published numbers, "
-                "a folder of such files, or the word 'embedded'"
+                f"{path} does not exist; it should be a TOML file of published "
+                "numbers, a folder of such files, or the word 'embedded'"
             )
 
 
@@ -148,14 +148,13 @@ def _read_release(files: Sequence[Path]) -> Release:
     }
     if not parts["datasets"]:
         raise header_at.error("the release has no [dataset.NAME]")
+    fields = msgspec.structs.asdict(header) | parts
+    fields["default_dataset"] = header.default_dataset or next(iter(parts["datasets"]))
+    references = (r for row in rows for r in _references(row, parts["sources"]))
     release = Release(
         location=header_at.file.parent,
-        references=tuple(r for row in rows for r in _references(row)),
-        **{
-            **msgspec.structs.asdict(header),
-            "default_dataset": header.default_dataset or next(iter(parts["datasets"])),
-        },
-        **parts,
+        references=tuple(references),
+        **fields,
     )
     _check_names(release, header_at, tables, rows)
     return release
@@ -217,14 +216,16 @@ def _check_schema(file: Path, value: object) -> None:
 
 def _with_files(located: _Located) -> _Located:
     """Put the lines of a class list that stands in a file of its own in its place."""
-    value = located.value
-    if isinstance(value, dict) and isinstance(value.get("classes"), str):
-        file = located.file.parent / value["classes"]
-        if not file.is_file():
-            raise located.error(f"classes names {file}, which does not exist")
-        classes = file.read_text(encoding="utf-8").split()
-        return _Located(located.file, located.key, {**value, "classes": classes})
-    return located
+    if not isinstance(located.value, dict):
+        return located
+    value = dict(located.value)
+    for key in ("classes", "outputs"):
+        if isinstance(name := value.get(key), str):
+            file = located.file.parent / name
+            if not file.is_file():
+                raise located.error(f"{key} names {file}, which does not exist")
+            value[key] = file.read_text(encoding="utf-8").split()
+    return _Located(located.file, located.key, value)
 
 
 def _convert(located: _Located, type_: type[T], **injected: str) -> T:
@@ -255,14 +256,16 @@ def _field_names(type_: type[msgspec.Struct], path: str) -> list[str]:
     return [field.encode_name for field in msgspec.structs.fields(type_)]
 
 
-def _references(located: _Located) -> Iterator[Reference]:
+def _references(
+    located: _Located, sources: Mapping[str, Source]
+) -> Iterator[Reference]:
     """Yield one reference for each metric of a `[[reference]]`."""
     for metric in _METRICS:
         value = located.value.get(metric) if isinstance(located.value, dict) else None
         if isinstance(value, int | float):
             raise located.error(
-                f'{metric} = {value} must be in quotes, "{value}", with all its printed '
-                "digits: they say how precise it is"
+                f'{metric} = {value} must be in quotes, "{value}", with all its '
+                "printed digits: they say how precise it is"
             )
     row = _convert(located, _ReferenceRow)
     measured = [(metric, getattr(row, metric)) for metric in _METRICS]
@@ -270,7 +273,8 @@ def _references(located: _Located) -> Iterator[Reference]:
         raise located.error(f"has no number; give one or more of {', '.join(_METRICS)}")
     for metric, text in measured:
         if text is not None:
-            own = row.tolerance and getattr(row.tolerance, metric)
+            source = sources.get(row.source)
+            own = row.tolerance or (source.tolerance if source else None)
             yield Reference(
                 metric=metric,
                 published=_printed_number(located, metric, text),
@@ -280,8 +284,8 @@ def _references(located: _Located) -> Iterator[Reference]:
                 protocol=row.protocol,
                 source=row.source,
                 note=row.note,
-                tolerance=own,
-                tolerance_reason=row.tolerance.reason if row.tolerance and own else "",
+                tolerance=getattr(own, metric) if own else None,
+                tolerance_reason=own.reason if own and getattr(own, metric) else "",
                 defined_in=f"{located.file}: {located.key}",
             )
 

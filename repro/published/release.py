@@ -22,20 +22,35 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A table of the TOML format; a key that it does not know is an error."""
 
 
-class Source(Table):
+class OwnTolerance(Table, frozen=True):
+    """A tolerance other than the default, in the metric's unit, and why.
+
+    Half a unit of the last printed digit is added to it.
+    """
+
+    reason: str
+    top1: Decimal | None = None
+    top5: Decimal | None = None
+    loss: Decimal | None = None
+
+
+class Source(Table, frozen=True):
     """Where numbers were read, so that somebody else can open it."""
 
     id: str
     title: str
     url: str
     note: str = ""
+    tolerance: OwnTolerance | None = None
 
 
-class DatasetSpec(Table):
+class DatasetSpec(Table, frozen=True):
     """A labelled set of images.
 
     `classes` are the names of the class folders in label order; `images` is how many
-    images the whole set has; `folder` lies below the data folder of the user.
+    images the whole set has; `folder` lies below the data folder of the user. Where a
+    model has more outputs than the set has classes, `outputs` names all of them in
+    order, and the logits are restricted to `classes`.
     """
 
     id: str
@@ -43,6 +58,7 @@ class DatasetSpec(Table):
     folder: str
     classes: tuple[str, ...]
     images: int
+    outputs: tuple[str, ...] = ()
     url: str = ""
     note: str = ""
 
@@ -52,9 +68,20 @@ class DatasetSpec(Table):
             raise ValueError("classes must be named once each, at least one")
         if self.images < 1:
             raise ValueError(f"images is {self.images}; it must be at least 1")
+        if self.outputs and not set(self.classes) <= set(self.outputs):
+            unknown = sorted(set(self.classes) - set(self.outputs))
+            raise ValueError(f"outputs lacks the classes {', '.join(unknown[:5])}")
+
+    @property
+    def columns(self) -> tuple[int, ...] | None:
+        """Which outputs of a model belong to `classes`; None means all, in order."""
+        if not self.outputs:
+            return None
+        position = {name: column for column, name in enumerate(self.outputs)}
+        return tuple(position[name] for name in self.classes)
 
 
-class TextSpec(Table):
+class TextSpec(Table, frozen=True):
     """The prompts of a zero-shot classifier: every class name in every template.
 
     Either is a list, or `open_clip:NAME` for a list that open_clip ships.
@@ -79,7 +106,7 @@ class TextSpec(Table):
                     )
 
 
-class Protocol(Table):
+class Protocol(Table, frozen=True):
     """How a number was measured.
 
     `mean` and `std` are per RGB channel, on pixels scaled to 0..1. With `text` it is a
@@ -115,7 +142,7 @@ class Protocol(Table):
         return parse_geometry(self.geometry)
 
 
-class ModelSpec(Table):
+class ModelSpec(Table, frozen=True):
     """The architecture that a family's weights fit into.
 
     `loader` says which library builds it and `options` are that library's own keyword
@@ -134,7 +161,7 @@ class ModelSpec(Table):
     gflops: float = 1.0
 
 
-class Family(Table):
+class Family(Table, frozen=True):
     """Checkpoints of a release that share training data and recipe.
 
     `folder` is where the weights can be downloaded; `protocols` and `datasets` are what
@@ -149,7 +176,6 @@ class Family(Table):
     prompt: str = ""
     cfg_scale: float | None = None
     folder: str = ""
-    local_names: tuple[str, ...] = ()
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -161,19 +187,11 @@ class Family(Table):
             )
 
 
-class OwnTolerance(Table):
-    """A tolerance of one reference, in the metric's unit, and why it has its own."""
-
-    reason: str
-    top1: Decimal | None = None
-    top5: Decimal | None = None
-    loss: Decimal | None = None
-
-
-class Reference(Table):
+class Reference(Table, frozen=True):
     """One published number.
 
-    `published` keeps the digits as printed, in percent or in nats. Of the checkpoints
+    `published` keeps the digits as printed, in percent or in nats. `tolerance` is in
+    the same unit; None means the default one. Of the checkpoints
     (`family/name`) at least one must meet it: a source does not always say which of
     two families it measured.
     """
@@ -198,7 +216,7 @@ class Reference(Table):
         return Decimal((0, (5,), exponent - 1))
 
 
-class Release(Table):
+class Release(Table, frozen=True):
     """The checkpoints published with one paper or project."""
 
     id: str
