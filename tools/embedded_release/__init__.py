@@ -1,0 +1,1 @@
+"""Makes the embedded release: handwritten digits, drawn digits, small models."""
