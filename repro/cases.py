@@ -11,6 +11,7 @@ import msgspec
 
 from repro.errors import ExpectedError
 from repro.published import (
+    WEIGHTS_SUFFIXES,
     DatasetSpec,
     Family,
     Kind,
@@ -18,10 +19,11 @@ from repro.published import (
     Protocol,
     Reference,
     Release,
+    check_name,
     training_images,
 )
 
-WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".bin")
+__all__ = ["WEIGHTS_SUFFIXES", "Case", "list_cases", "order_for_reading"]
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -77,7 +79,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return msgspec.structs.replace(self, family=self.release.families[family])
 
     def command(self) -> str:
-        """A shell command that runs this case alone."""
+        """A shell command that runs the checkpoint's cases."""
         return f"pytest -k {shlex.quote(self.id.split('@')[0])}"
 
 
@@ -87,7 +89,8 @@ def list_cases(
     """List all cases, longest first; ties by family, size and protocol.
 
     A weights file in a family's folder that no reference speaks of is a case too,
-    without references, for each protocol and dataset that its family names.
+    without references, for each protocol and dataset that its family names. Hidden
+    files are none.
 
     Args:
         releases: what was published.
@@ -95,7 +98,8 @@ def list_cases(
             their own weights use those when it is None.
 
     Raises:
-        ExpectedError: two releases have a case of the same id.
+        ExpectedError: two releases have a case of the same id, or a folder of weights
+            cannot be read, or a file in it has a name that no case id can hold.
     """
     cases: dict[str, Case] = {}
     for release in releases:
@@ -151,10 +155,20 @@ def _case(
 
 
 def _weights_names(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    files = (p for p in folder.iterdir() if p.suffix in WEIGHTS_SUFFIXES)
-    return sorted({p.stem for p in files if p.is_file()})
+    try:
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        weights = [p for p in files if p.suffix in WEIGHTS_SUFFIXES and not p.is_dir()]
+    except OSError as error:
+        raise ExpectedError(
+            f"{folder}: cannot be read ({error.strerror}); make it readable"
+        ) from error
+    visible = [path for path in weights if not path.name.startswith(".")]
+    for path in visible:
+        try:
+            check_name(path.stem)
+        except ValueError as error:
+            raise ExpectedError(f"{path}: {error}; rename the file") from error
+    return sorted({path.stem for path in visible})
 
 
 def _longest_first(case: Case) -> tuple[object, ...]:

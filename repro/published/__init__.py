@@ -1,8 +1,12 @@
 """What was published, read from TOML and validated; needs no torch."""
 
+from repro.published.allowed import check_name
+from repro.published.files import EMBEDDED
 from repro.published.geometry import CenterCrop, Geometry, Resize, parse_geometry
-from repro.published.reading import EMBEDDED, read_releases
+from repro.published.reading import read_releases
 from repro.published.release import (
+    METRICS,
+    WEIGHTS_SUFFIXES,
     DatasetSpec,
     Family,
     Kind,
@@ -18,6 +22,8 @@ from repro.published.release import (
 
 __all__ = [
     "EMBEDDED",
+    "METRICS",
+    "WEIGHTS_SUFFIXES",
     "CenterCrop",
     "DatasetSpec",
     "Family",
@@ -31,6 +37,7 @@ __all__ = [
     "Resize",
     "Source",
     "TextSpec",
+    "check_name",
     "parse_geometry",
     "read_releases",
     "training_images",

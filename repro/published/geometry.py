@@ -12,9 +12,10 @@ geometry share their decoded images. The steps are applied from left to right:
 | `resize(HxW,F)` | to exactly H x W pixels, whatever the proportions |
 | `center_crop(S)`, `center_crop(HxW)` | the middle; black where the image is smaller |
 
-F is a filter of Pillow: `nearest`, `box`, `bilinear`, `hamming`, `bicubic`, `lanczos`.
-A third argument `no_antialias` samples the neighbourhood of the target pixel only, as
-OpenCV and torch do unless asked otherwise; Pillow itself always filters.
+S, H and W are pixels, 1 to 9999. F is a filter of Pillow: `nearest`, `box`, `bilinear`,
+`hamming`, `bicubic`, `lanczos`. After `nearest`, `bilinear` and `bicubic`,
+a third argument `no_antialias` samples the neighbourhood of the target pixel only, as
+OpenCV and torch do unless asked otherwise; Pillow's own resize always filters.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ import msgspec
 
 Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
+_POINT_FILTERS: tuple[Filter, ...] = ("nearest", "bilinear", "bicubic")
 _STEP = re.compile(r"(?P<name>[a-z_]+)(?:\((?P<arguments>[^()]*)\))?")
-_SIZE = re.compile(r"(\d+)(?:x(\d+))?")
-_ALLOWED = "rgb, resize(S,filter), resize(HxW,filter), center_crop(S)"
+_SIZE = re.compile(r"([1-9][0-9]{0,3})(?:x([1-9][0-9]{0,3}))?")
+_ALLOWED = (
+    "resize(S,filter), resize(HxW,filter), resize(...,no_antialias), center_crop(S), "
+    "center_crop(HxW)"
+)
 
 
 class Resize(msgspec.Struct, frozen=True):
@@ -111,25 +116,31 @@ def _parse_step(text: str) -> Step:
     raise ValueError(f"geometry step {text!r} is not one of {_ALLOWED}")
 
 
-def _parse_resize(text: str, size: str, filter_: str, option: str = "") -> Resize:
+def _parse_resize(text: str, size: str, filter_: str, *options: str) -> Resize:
     height, width = _parse_size(text, size)
     if filter_ not in get_args(Filter):
         raise ValueError(
             f"filter {filter_!r} in geometry step {text!r} is not one of "
             f"{', '.join(get_args(Filter))}"
         )
-    if option not in ("", "no_antialias"):
+    if options not in ((), ("no_antialias",)):
         raise ValueError(
-            f"{option!r} in geometry step {text!r}: the only option is no_antialias"
+            f"{options[0]!r} in geometry step {text!r}: the only option is no_antialias"
         )
-    return Resize(height, width, msgspec.convert(filter_, Filter), not option)
+    if options and filter_ not in _POINT_FILTERS:
+        raise ValueError(
+            f"geometry step {text!r}: no_antialias goes with one of "
+            f"{', '.join(_POINT_FILTERS)}"
+        )
+    return Resize(height, width, msgspec.convert(filter_, Filter), not options)
 
 
 def _parse_size(text: str, size: str) -> tuple[int, int | None]:
     match = _SIZE.fullmatch(size)
-    numbers = [int(n) for n in match.groups() if n] if match else []
-    if not numbers or min(numbers) < 1:
+    if match is None:
         raise ValueError(
-            f"size {size!r} in geometry step {text!r} is neither S nor HxW in pixels"
+            f"size {size!r} in geometry step {text!r} is neither S nor HxW, in pixels "
+            "from 1 to 9999"
         )
-    return numbers[0], numbers[1] if len(numbers) > 1 else None
+    height, width = match.groups()
+    return int(height), int(width) if width else None

@@ -3,56 +3,67 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import msgspec
 
 from repro.errors import ExpectedError
+from repro.published.allowed import check_below, check_name
+from repro.published.consistency import check_consistency
+from repro.published.files import RELEASE_FILE, load_toml, read_text, release_files
+from repro.published.located import Located, convert, shown
 from repro.published.release import (
+    LIMITS,
+    METRICS,
+    WEIGHTS_SUFFIXES,
     DatasetSpec,
     Family,
     Metric,
     ModelSpec,
+    NamedTable,
     OwnTolerance,
     Protocol,
     Reference,
     Release,
     Source,
     Table,
+    Text,
 )
 
 SCHEMA = 1
-EMBEDDED = Path(__file__).parent.parent / "embedded"
 
-_TABLES: dict[str, tuple[str, type[Table]]] = {
+_TABLES: dict[str, tuple[str, type[NamedTable]]] = {
     "source": ("sources", Source),
     "dataset": ("datasets", DatasetSpec),
     "protocol": ("protocols", Protocol),
     "model": ("models", ModelSpec),
     "family": ("families", Family),
 }
-_TOP_LEVEL = ("schema", "release", *_TABLES, "reference")
-_METRICS: tuple[Metric, ...] = get_args(Metric)
-_LIMITS = {"top1": Decimal(100), "top5": Decimal(100), "loss": Decimal("Infinity")}
+_PRINTED = re.compile(r"[0-9]{1,4}(\.[0-9]{1,20})?")
 
-T = TypeVar("T", bound=msgspec.Struct)
+Tables = dict[str, dict[str, Located]]
 
 
 class _Header(Table, frozen=True):
     """The table `[release]`."""
 
     id: str
-    title: str
+    title: Text
     paper: str = ""
     code: str = ""
     checkpoints: str = ""
     data: str = ""
     default_dataset: str = ""
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is none and folders outside the release."""
+        check_name(self.id, "id")
+        check_below("checkpoints", self.checkpoints)
+        check_below("data", self.data)
 
 
 class _ReferenceRow(Table, frozen=True):
@@ -69,16 +80,18 @@ class _ReferenceRow(Table, frozen=True):
     loss: str | None = None
     tolerance: OwnTolerance | None = None
 
-
-class _Located(msgspec.Struct, frozen=True):
-    """A piece of TOML and the place that an error about it has to name."""
-
-    file: Path
-    key: str
-    value: Any
-
-    def error(self, message: str) -> ExpectedError:
-        return ExpectedError(f"{self.file}: {self.key}: {message}")
+    def __post_init__(self) -> None:
+        """Refuse a checkpoint that is no file's name and a tolerance for nothing."""
+        check_name(self.checkpoint, "checkpoint")
+        if self.checkpoint.endswith(WEIGHTS_SUFFIXES):
+            stem = self.checkpoint.rpartition(".")[0]
+            raise ValueError(
+                f"checkpoint is {self.checkpoint!r}; leave the suffix out: {stem!r}"
+            )
+        for metric in METRICS:
+            tolerated = getattr(self.tolerance, metric, None) is not None
+            if tolerated and getattr(self, metric) is None:
+                raise ValueError(f"tolerance names {metric}, but there is no {metric}")
 
 
 def read_releases(paths: Sequence[Path | str]) -> list[Release]:
@@ -93,7 +106,7 @@ def read_releases(paths: Sequence[Path | str]) -> list[Release]:
             file and key and says what is allowed.
     """
     releases: dict[str, Release] = {}
-    for files in _release_files(paths):
+    for files in release_files(paths):
         release = _read_release(files)
         if release.id in releases:
             raise ExpectedError(
@@ -104,83 +117,63 @@ def read_releases(paths: Sequence[Path | str]) -> list[Release]:
     return list(releases.values())
 
 
-def _release_files(paths: Sequence[Path | str]) -> Iterator[list[Path]]:
-    """Yield the TOML files of each release."""
-    for named in paths:
-        path = EMBEDDED if str(named) == "embedded" else Path(named)
-        if path.is_file():
-            yield [path]
-        elif path.is_dir():
-            yield from _folder_files(path)
-        else:
-            raise ExpectedError(
-                f"{path} does not exist; it should be a TOML file of published "
-                "numbers, a folder of such files, or the word 'embedded'"
-            )
-
-
-def _folder_files(folder: Path) -> Iterator[list[Path]]:
-    if (folder / "release.toml").is_file():
-        yield sorted(folder.glob("*.toml"))
-        return
-    alone = sorted(folder.glob("*.toml"))
-    folders = sorted(p.parent for p in folder.glob("*/release.toml"))
-    if not alone and not folders:
-        raise ExpectedError(
-            f"{folder} holds no TOML file and no folder with a release.toml"
-        )
-    yield from ([file] for file in alone)
-    yield from (sorted(f.glob("*.toml")) for f in folders)
-
-
 def _read_release(files: Sequence[Path]) -> Release:
     tables, rows = _merge(files)
     header_at = tables.pop("release", {}).get("")
     if header_at is None:
-        raise ExpectedError(f"{files[0]}: the table [release] is missing")
-    header = _convert(header_at, _Header)
+        raise ExpectedError(
+            f"{files[0]}: the table [release] is missing; a release in several files "
+            f"is a folder with a {RELEASE_FILE}"
+        )
+    header = convert(header_at, _Header)
     parts: dict[str, dict[str, Any]] = {
         field: {
-            name: _convert(_with_files(located), type_, id=name)
+            name: convert(
+                _with_files(located) if type_ is DatasetSpec else located,
+                type_,
+                id=name,
+            )
             for name, located in tables.get(table, {}).items()
         }
         for table, (field, type_) in _TABLES.items()
     }
-    if not parts["datasets"]:
-        raise header_at.error("the release has no [dataset.NAME]")
+    for table in ("dataset", "family"):
+        if not tables.get(table):
+            raise header_at.error(f"the release has no [{table}.NAME]; add one")
     fields = msgspec.structs.asdict(header) | parts
     fields["default_dataset"] = header.default_dataset or next(iter(parts["datasets"]))
-    references = (r for row in rows for r in _references(row, parts["sources"]))
+    references = [
+        (row, reference)
+        for row in rows
+        for reference in _references(row, parts["sources"])
+    ]
     release = Release(
         location=header_at.file.parent,
-        references=tuple(references),
+        references=tuple(reference for _, reference in references),
         **fields,
     )
-    _check_names(release, header_at, tables, rows)
+    check_consistency(release, header_at, tables, references)
     return release
 
 
-def _merge(
-    files: Sequence[Path],
-) -> tuple[dict[str, dict[str, _Located]], list[_Located]]:
+def _merge(files: Sequence[Path]) -> tuple[Tables, list[Located]]:
     """Join the files of one release: {table: {name: place}}, and the references."""
-    tables: dict[str, dict[str, _Located]] = {}
-    rows: list[_Located] = []
+    tables: Tables = {}
+    rows: list[Located] = []
     for file in files:
-        content = _load(file)
-        for table, value in content.items():
+        for table, value in load_toml(file).items():
             if table == "schema":
                 _check_schema(file, value)
             elif table == "release":
-                _add(tables, table, _Located(file, "release", value), "")
+                _add(tables, table, Located(file, "release", value), "")
             elif table == "reference" and isinstance(value, list):
                 rows += (
-                    _Located(file, f"reference {number}", row)
+                    Located(file, f"reference {number}", row)
                     for number, row in enumerate(value, 1)
                 )
             elif table in _TABLES and isinstance(value, dict):
                 for name, entry in value.items():
-                    _add(tables, table, _Located(file, f"{table}.{name}", entry), name)
+                    _add(tables, table, _named(file, table, name, entry), name)
             else:
                 raise ExpectedError(
                     f"{file}: unknown or misplaced table {table!r}; allowed are "
@@ -191,179 +184,103 @@ def _merge(
     return tables, rows
 
 
-def _add(
-    tables: dict[str, dict[str, _Located]], table: str, located: _Located, name: str
-) -> None:
+def _named(file: Path, table: str, name: str, entry: object) -> Located:
+    readable = name if name and name.isprintable() else repr(name)
+    located = Located(file, f"{table}.{readable}", entry)
+    if not isinstance(entry, dict):
+        raise located.error(
+            f"must be a table with the header [{table}.NAME], not {shown(entry)}"
+        )
+    return located
+
+
+def _add(tables: Tables, table: str, located: Located, name: str) -> None:
     known = tables.setdefault(table, {})
     if name in known:
-        raise located.error(f"stands in {known[name].file} already")
+        raise located.error(f"stands in {known[name].file} already; remove one of them")
     known[name] = located
 
 
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ExpectedError(f"{file}: not valid TOML: {error}") from error
-
-
 def _check_schema(file: Path, value: object) -> None:
-    if value != SCHEMA:
+    if type(value) is not int or value != SCHEMA:
         raise ExpectedError(
-            f"{file}: schema is {value!r}; this version of repro reads {SCHEMA}"
+            f"{file}: schema is {shown(value)}; this version of repro reads {SCHEMA}"
         )
 
 
-def _with_files(located: _Located) -> _Located:
+def _with_files(located: Located) -> Located:
     """Put the lines of a class list that stands in a file of its own in its place."""
-    if not isinstance(located.value, dict):
-        return located
     value = dict(located.value)
     for key in ("classes", "outputs"):
         if isinstance(name := value.get(key), str):
-            file = located.file.parent / name
-            if not file.is_file():
-                raise located.error(f"{key} names {file}, which does not exist")
-            value[key] = file.read_text(encoding="utf-8").split()
-    return _Located(located.file, located.key, value)
+            value[key] = _read_lines(located, key, name)
+    return Located(located.file, located.key, value)
 
 
-def _convert(located: _Located, type_: type[T], **injected: str) -> T:
-    if not isinstance(located.value, dict):
-        raise located.error(f"must be a table, not {located.value!r}")
-    for key in injected:
-        if key in located.value:
-            raise located.error(f"{key} is the name in the table's header; remove it")
+def _read_lines(located: Located, key: str, name: str) -> list[str]:
     try:
-        return msgspec.convert({**located.value, **injected}, type_)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        allowed = ""
-        if "unknown field" in message:
-            names = (name for name in _field_names(type_, path) if name not in injected)
-            allowed = f"; allowed are {', '.join(names)}"
-        where = f"{located.key}{path.rstrip('`')}"
-        raise ExpectedError(f"{located.file}: {where}: {message}{allowed}") from error
+        text = read_text(located.file.parent / name)
+    except (ExpectedError, ValueError) as error:
+        raise located.error(f"{key} is a list or names a text file; {error}") from error
+    lines = [line.strip() for line in text.splitlines()]
+    if not any(lines):
+        raise located.error(f"{key} names {name!r}, which holds no line")
+    return [line for line in lines if line]
 
 
-def _field_names(type_: type[msgspec.Struct], path: str) -> list[str]:
-    """Name the keys of the struct at `path` (such as `.text`) below `type_`."""
-    for part in re.findall(r"\.(\w+)", path):
-        field = next(f for f in msgspec.structs.fields(type_) if f.encode_name == part)
-        for candidate in (field.type, *get_args(field.type)):
-            if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
-                type_ = candidate
-    return [field.encode_name for field in msgspec.structs.fields(type_)]
-
-
-def _references(
-    located: _Located, sources: Mapping[str, Source]
-) -> Iterator[Reference]:
+def _references(located: Located, sources: Mapping[str, Source]) -> Iterator[Reference]:
     """Yield one reference for each metric of a `[[reference]]`."""
-    for metric in _METRICS:
+    for metric in METRICS:
         value = located.value.get(metric) if isinstance(located.value, dict) else None
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             raise located.error(
-                f'{metric} = {value} must be in quotes, "{value}", with all its '
-                "printed digits: they say how precise it is"
+                f"{metric} = {shown(value)} must be a string with all its printed "
+                'digits, such as "58.140": they say how precise it is'
             )
-    row = _convert(located, _ReferenceRow)
-    measured = [(metric, getattr(row, metric)) for metric in _METRICS]
-    if not any(text for _, text in measured):
-        raise located.error(f"has no number; give one or more of {', '.join(_METRICS)}")
-    for metric, text in measured:
-        if text is not None:
-            source = sources.get(row.source)
-            own = row.tolerance or (source.tolerance if source else None)
-            yield Reference(
-                metric=metric,
-                published=_printed_number(located, metric, text),
-                families=(row.family,) if isinstance(row.family, str) else row.family,
-                checkpoint=row.checkpoint,
-                dataset=row.dataset,
-                protocol=row.protocol,
-                source=row.source,
-                note=row.note,
-                tolerance=getattr(own, metric) if own else None,
-                tolerance_reason=own.reason if own and getattr(own, metric) else "",
-                defined_in=f"{located.file}: {located.key}",
-            )
-
-
-def _printed_number(located: _Located, metric: Metric, text: str) -> Decimal:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise located.error(f"{metric} = {text!r} is not a number") from None
-    if not 0 <= number <= _LIMITS[metric] or not number.is_finite():
-        limit = "0 nats or more" if metric == "loss" else "between 0 and 100 percent"
-        raise located.error(f"{metric} = {text!r} is out of range; it must be {limit}")
-    return number
-
-
-def _check_names(
-    release: Release,
-    header: _Located,
-    tables: Mapping[str, Mapping[str, _Located]],
-    rows: Sequence[_Located],
-) -> None:
-    """Check that every name that one table uses is defined by another."""
-    _known(header, "default_dataset", [release.default_dataset], release.datasets)
-    for name, protocol in release.protocols.items():
-        located = tables["protocol"][name]
-        _known(located, "source", [protocol.source], release.sources)
-    for name, family in release.families.items():
-        located = tables["family"][name]
-        _known(located, "model", [family.model], release.models)
-        _known(located, "protocols", family.protocols, release.protocols)
-        _known(located, "datasets", family.datasets, release.datasets)
-        kinds = {release.protocols[p].kind for p in family.protocols}
-        if len(kinds) != 1:
-            raise located.error("protocols must be all supervised or all zero-shot")
-    places = {f"{row.file}: {row.key}": row for row in rows}
-    seen: dict[tuple[object, ...], str] = {}
-    for reference in release.references:
-        located = places[reference.defined_in]
-        _known(located, "family", reference.families, release.families)
-        _known(located, "dataset", [reference.dataset], release.datasets)
-        _known(located, "protocol", [reference.protocol], release.protocols)
-        _known(located, "source", [reference.source], release.sources)
-        _check_kind(located, reference, release)
-        key = (
-            reference.families,
-            reference.checkpoint,
-            reference.dataset,
-            reference.protocol,
-            reference.source,
-            reference.metric,
+    row = convert(located, _ReferenceRow)
+    measured = {m: text for m in METRICS if (text := getattr(row, m)) is not None}
+    if not measured:
+        raise located.error(f"has no number; give one or more of {', '.join(METRICS)}")
+    source = sources.get(row.source)
+    for metric, text in measured.items():
+        tolerance, reason = _tolerance(metric, row.tolerance, source)
+        yield Reference(
+            metric=metric,
+            published=_printed_number(located, metric, text),
+            families=(row.family,) if isinstance(row.family, str) else row.family,
+            checkpoint=row.checkpoint,
+            dataset=row.dataset,
+            protocol=row.protocol,
+            source=row.source,
+            note=row.note,
+            tolerance=tolerance,
+            tolerance_reason=reason,
+            defined_in=f"{located.file}: {located.key}",
         )
-        if key in seen:
-            raise located.error(
-                f"{reference.metric} of the same checkpoint, dataset, protocol and "
-                f"source stands in {seen[key]} already"
-            )
-        seen[key] = reference.defined_in
 
 
-def _check_kind(located: _Located, reference: Reference, release: Release) -> None:
-    kind = release.protocols[reference.protocol].kind
-    for name in reference.families:
-        own = release.protocols[release.families[name].protocols[0]].kind
-        if own != kind:
-            raise located.error(
-                f"protocol {reference.protocol!r} is {kind}, but the family {name!r} "
-                f"has {own} checkpoints"
-            )
+def _tolerance(
+    metric: Metric, own: OwnTolerance | None, source: Source | None
+) -> tuple[Decimal | None, str]:
+    """Choose the reference's tolerance of a metric before that of its source."""
+    for tolerance in (own, source.tolerance if source else None):
+        value: Decimal | None = getattr(tolerance, metric, None)
+        if tolerance and value is not None:
+            return value, tolerance.reason
+    return None, ""
 
 
-def _known(
-    located: _Located, key: str, names: Sequence[str], known: Mapping[str, object]
-) -> None:
-    for name in names:
-        if name not in known:
-            raise located.error(
-                f"{key} names {name!r}, which is not defined; "
-                f"defined are {', '.join(known) or 'none'}"
-            )
-    if not names:
-        raise located.error(f"{key} is empty; name at least one")
+def _printed_number(located: Located, metric: Metric, text: str) -> Decimal:
+    if not _PRINTED.fullmatch(text):
+        raise located.error(
+            f"{metric} = {shown(text)} is no number as it is printed, such as "
+            "'58.140': digits, a point and at most 20 more digits"
+        )
+    number = Decimal(text)
+    if number > LIMITS[metric]:
+        unit = "nats" if metric == "loss" else "percent"
+        raise located.error(
+            f"{metric} = {text!r} is out of range; it must be between 0 and "
+            f"{LIMITS[metric]} {unit}"
+        )
+    return number

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from repro.published.allowed import (
+    check_below,
+    check_class_folders,
+    check_name,
+    check_path_name,
+)
 from repro.published.geometry import Geometry, parse_geometry
 
 Kind = Literal["supervised", "clip"]
 Metric = Literal["top1", "top5", "loss"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+LIMITS: dict[Metric, Decimal] = {
+    "top1": Decimal(100),
+    "top5": Decimal(100),
+    "loss": Decimal(1000),
+}
+WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".bin")
 
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMB]?)")
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMB]?)", re.ASCII)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the TOML format; a key that it does not know is an error."""
+
+
+class NamedTable(Table, frozen=True, kw_only=True):
+    """A table with a name, which other tables, case ids and the command line use."""
+
+    id: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that a case id or a file name cannot hold."""
+        check_name(self.id)
 
 
 class OwnTolerance(Table, frozen=True):
@@ -28,23 +54,34 @@ class OwnTolerance(Table, frozen=True):
     Half a unit of the last printed digit is added to it.
     """
 
-    reason: str
+    reason: Text
     top1: Decimal | None = None
     top5: Decimal | None = None
     loss: Decimal | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a tolerance of nothing and one that no measurement can exceed."""
+        given = [m for m in METRICS if getattr(self, m) is not None]
+        if not given:
+            raise ValueError(f"give one or more of {', '.join(METRICS)}")
+        for metric in given:
+            value: Decimal = getattr(self, metric)
+            if not value.is_finite() or not 0 <= value < LIMITS[metric]:
+                raise ValueError(
+                    f"{metric} must be 0 or more and below {LIMITS[metric]}"
+                )
 
-class Source(Table, frozen=True):
+
+class Source(NamedTable, frozen=True):
     """Where numbers were read, so that somebody else can open it."""
 
-    id: str
-    title: str
-    url: str
+    title: Text
+    url: Text
     note: str = ""
     tolerance: OwnTolerance | None = None
 
 
-class DatasetSpec(Table, frozen=True):
+class DatasetSpec(NamedTable, frozen=True):
     """A labelled set of images.
 
     `classes` are the names of the class folders in label order; `images` is how many
@@ -53,9 +90,8 @@ class DatasetSpec(Table, frozen=True):
     order, and the logits are restricted to `classes`.
     """
 
-    id: str
-    title: str
-    folder: str
+    title: Text
+    folder: Text
     classes: tuple[str, ...]
     images: int
     outputs: tuple[str, ...] = ()
@@ -64,10 +100,14 @@ class DatasetSpec(Table, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse what no dataset can be."""
-        if len(set(self.classes)) != len(self.classes) or not self.classes:
-            raise ValueError("classes must be named once each, at least one")
-        if self.images < 1:
-            raise ValueError(f"images is {self.images}; it must be at least 1")
+        super().__post_init__()
+        check_below("folder", self.folder)
+        if not self.classes:
+            raise ValueError("classes is empty; name at least one")
+        for key in ("classes", "outputs"):
+            check_class_folders(key, getattr(self, key))
+        if not 1 <= self.images <= 10**9:
+            raise ValueError("images must be between 1 and 1,000,000,000")
         if self.outputs and not set(self.classes) <= set(self.outputs):
             unknown = sorted(set(self.classes) - set(self.outputs))
             raise ValueError(f"outputs lacks the classes {', '.join(unknown[:5])}")
@@ -87,34 +127,38 @@ class TextSpec(Table, frozen=True):
     Either is a list, or `open_clip:NAME` for a list that open_clip ships.
     """
 
-    classnames: tuple[str, ...] | str
-    templates: tuple[str, ...] | str
+    classnames: tuple[Text, ...] | str
+    templates: tuple[Text, ...] | str
 
     def __post_init__(self) -> None:
         """Refuse lists that open_clip cannot give and templates without a gap."""
         for key in ("classnames", "templates"):
             value = getattr(self, key)
+            if not value:
+                raise ValueError(f"{key} is empty; name at least one")
             if isinstance(value, str) and not re.fullmatch(r"open_clip:\w+", value):
                 raise ValueError(
                     f"{key} is {value!r}; it must be a list or 'open_clip:NAME'"
                 )
         if not isinstance(self.templates, str):
             for template in self.templates:
-                if template.count("{}") != 1:
+                before, gap, after = template.partition("{}")
+                if not gap or set(before + after) & set("{}"):
                     raise ValueError(
-                        f"template {template!r} must hold {{}} once, for the class name"
+                        f"template {template!r} must hold {{}} once, for the class "
+                        "name, and no other brace"
                     )
 
 
-class Protocol(Table, frozen=True):
+class Protocol(NamedTable, frozen=True):
     """How a number was measured.
 
-    `mean` and `std` are per RGB channel, on pixels scaled to 0..1. With `text` it is a
-    zero-shot protocol; `logit_scale` is then a factor or `checkpoint`, which takes the
-    exponential of the one that the checkpoint holds (it matters for the loss only).
+    `geometry` is kept in its canonical spelling. `mean` and `std` are per RGB channel,
+    on pixels scaled to 0..1. With `text` it is a zero-shot protocol; `logit_scale` is
+    then a factor or `checkpoint`, which takes the exponential of the one that the
+    checkpoint holds (it matters for the loss only).
     """
 
-    id: str
     geometry: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -125,11 +169,26 @@ class Protocol(Table, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse a geometry that cannot be read and a scale without text."""
-        parse_geometry(self.geometry)
-        if min(self.std) <= 0:
-            raise ValueError(f"std is {list(self.std)}; each must be above 0")
+        super().__post_init__()
+        canonical = str(parse_geometry(self.geometry))
+        msgspec.structs.force_setattr(self, "geometry", canonical)
+        if not all(0 <= value <= 1 for value in self.mean):
+            raise ValueError(
+                f"mean is {list(self.mean)}; each must be between 0 and 1, since "
+                "pixels are scaled to 0..1"
+            )
+        if not all(0 < value <= 1 for value in self.std):
+            raise ValueError(
+                f"std is {list(self.std)}; each must be above 0 and at most 1, since "
+                "pixels are scaled to 0..1"
+            )
         if (self.text is None) != (self.logit_scale is None):
             raise ValueError("text and logit_scale belong together: give both or none")
+        if isinstance(self.logit_scale, float) and not 0 < self.logit_scale < math.inf:
+            raise ValueError(
+                f"logit_scale is {self.logit_scale}; it must be a number above 0 or "
+                "'checkpoint'"
+            )
 
     @property
     def kind(self) -> Kind:
@@ -142,7 +201,7 @@ class Protocol(Table, frozen=True):
         return parse_geometry(self.geometry)
 
 
-class ModelSpec(Table, frozen=True):
+class ModelSpec(NamedTable, frozen=True):
     """The architecture that a family's weights fit into.
 
     `loader` says which library builds it and `options` are that library's own keyword
@@ -151,26 +210,32 @@ class ModelSpec(Table, frozen=True):
     holds the state dict, where the file holds more than that.
     """
 
-    id: str
-    loader: str
-    architecture: str
+    loader: Text
+    architecture: Text
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     config: str = ""
     tokenizer: str = ""
     weights_key: str = ""
     gflops: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse files outside the release and a cost that cannot be sorted by."""
+        super().__post_init__()
+        check_below("config", self.config)
+        check_below("tokenizer", self.tokenizer)
+        if not 0 < self.gflops < math.inf:
+            raise ValueError(f"gflops is {self.gflops}; it must be above 0")
 
-class Family(Table, frozen=True):
+
+class Family(NamedTable, frozen=True):
     """Checkpoints of a release that share training data and recipe.
 
     `folder` is where the weights can be downloaded; `protocols` and `datasets` are what
     a checkpoint without any reference is evaluated with.
     """
 
-    id: str
     model: str
-    training_data: str
+    training_data: Text
     protocols: tuple[str, ...]
     datasets: tuple[str, ...]
     prompt: str = ""
@@ -179,12 +244,10 @@ class Family(Table, frozen=True):
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse names that cannot be a folder below the checkpoints directory."""
-        if not re.fullmatch(r"[\w.+-]+(/[\w.+-]+)*", self.id) or ".." in self.id:
-            raise ValueError(
-                f"family {self.id!r} must be names of letters, digits and . + - _ "
-                "joined by /, since it names a folder"
-            )
+        """Refuse a name that is no folder below the checkpoints directory."""
+        check_path_name(self.id)
+        if self.cfg_scale is not None and not 0 <= self.cfg_scale < math.inf:
+            raise ValueError(f"cfg_scale is {self.cfg_scale}; it must be 0 or more")
 
 
 class Reference(Table, frozen=True):

@@ -1,0 +1,63 @@
+"""What names and paths in a file of published numbers may be."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+_PART = r"\w[\w.+-]{0,99}"
+_NAME = re.compile(_PART, re.ASCII)
+_PATH_NAME = re.compile(rf"{_PART}(/{_PART})*", re.ASCII)
+
+
+def check_name(name: str, key: str = "the name") -> None:
+    """Refuse a name that a case id, a file name or `pytest -k` cannot hold.
+
+    Raises:
+        ValueError: the message begins with `key` and says what a name is.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{key} {name!r} must begin with a letter (a-z, A-Z), a digit or _, "
+            "followed by those and . + - only; at most 100 characters"
+        )
+
+
+def check_path_name(name: str) -> None:
+    """Refuse what is not one or more names joined by `/`.
+
+    Raises:
+        ValueError: the message says what such a name is.
+    """
+    if not _PATH_NAME.fullmatch(name):
+        raise ValueError(
+            f"the name {name!r} must be names joined by /, since it is a folder; each "
+            "begins with a letter (a-z, A-Z), a digit or _, followed by those and "
+            ". + - only, at most 100 characters"
+        )
+
+
+def check_below(key: str, path: str) -> None:
+    """Refuse a path that leaves the folder it is relative to; empty means none.
+
+    Raises:
+        ValueError: the path is absolute, holds `..` or a character of no file name.
+    """
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts or not path.isprintable():
+        raise ValueError(f"{key} is {path!r}; it must be a relative path, without '..'")
+
+
+def check_class_folders(key: str, names: Iterable[str]) -> None:
+    """Refuse class names that are no folder's name or occur twice.
+
+    Raises:
+        ValueError: the message quotes the first such name.
+    """
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"{key} holds {name!r} {count} times; each is named once")
+        if name in {"", ".", ".."} or "/" in name or not name.isprintable():
+            raise ValueError(f"{key} holds {name!r}, which cannot be a folder's name")
