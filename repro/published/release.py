@@ -20,6 +20,7 @@ from repro.published.geometry import Geometry, parse_geometry
 
 Kind = Literal["supervised", "clip"]
 Metric = Literal["top1", "top5", "loss"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 LIMITS: dict[Metric, Decimal] = {
     "top1": Decimal(100),

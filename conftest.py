@@ -1,0 +1,3 @@
+"""This repository's own wiring: pytest's plugin for testing plugins."""
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,108 @@
+"""Apply a geometry with Pillow: bit for bit what torchvision does to PIL images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile
+
+from repro.errors import DatasetError
+from repro.published import CenterCrop, Geometry, Resize
+
+Pixels = npt.NDArray[np.uint8]
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def decode(path: Path) -> Image.Image:
+    """Read a photograph as RGB.
+
+    Raises:
+        DatasetError: the file is missing, truncated or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        size = path.stat().st_size if path.exists() else None
+        found = "is missing" if size is None else f"({size:,} bytes) cannot be decoded"
+        raise DatasetError(
+            f"{path} {found}: {error}. Replace it with the original file"
+        ) from error
+
+
+def decoder_identity() -> str:
+    """Name the versions on which decoded pixels depend."""
+    from PIL import __version__, features
+
+    jpeg = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
+    truncated = "; truncated images allowed" * ImageFile.LOAD_TRUNCATED_IMAGES
+    return f"Pillow {__version__}; {jpeg} {features.version_codec('jpg')}{truncated}"
+
+
+def transform(image: Image.Image, geometry: Geometry) -> Image.Image:
+    """Apply the steps of a geometry to a decoded RGB image."""
+    for step in geometry.steps:
+        image = _resize(image, step) if isinstance(step, Resize) else _crop(image, step)
+    return image
+
+
+def planar_pixels(
+    path: Path, geometries: Sequence[Geometry], outputs: Sequence[Pixels]
+) -> None:
+    """Decode a photograph once and write it in several geometries.
+
+    Args:
+        path: an image file.
+        geometries: what to make of it.
+        outputs: for each geometry an array uint8 `[3, H, W]` that gets the pixels.
+
+    Raises:
+        DatasetError: the file is missing, truncated or no image.
+    """
+    image = decode(path)
+    for geometry, output in zip(geometries, outputs, strict=True):
+        output[:] = np.asarray(transform(image, geometry)).transpose(2, 0, 1)
+
+
+def _resize(image: Image.Image, step: Resize) -> Image.Image:
+    width, height = image.size
+    if step.width is not None:
+        size = step.width, step.height
+    elif width <= height:
+        size = step.height, int(step.height * height / width)
+    else:
+        size = int(step.height * width / height), step.height
+    if size == image.size:
+        return image
+    if step.antialias:
+        return image.resize(size, _FILTERS[step.filter])
+    # An affine transform samples around each target pixel only, whatever the scale.
+    scale = width / size[0], 0.0, 0.0, 0.0, height / size[1], 0.0
+    return image.transform(
+        size, Image.Transform.AFFINE, scale, Image.Resampling(_FILTERS[step.filter])
+    )
+
+
+def _crop(image: Image.Image, step: CenterCrop) -> Image.Image:
+    width, height = image.size
+    if width < step.width or height < step.height:
+        left = max(0, (step.width - width) // 2)
+        top = max(0, (step.height - height) // 2)
+        size = max(width, step.width), max(height, step.height)
+        padded = Image.new("RGB", size)
+        padded.paste(image, (left, top))
+        image, (width, height) = padded, size
+    top = round((height - step.height) / 2.0)
+    left = round((width - step.width) / 2.0)
+    return image.crop((left, top, left + step.width, top + step.height))

@@ -1,0 +1,251 @@
+"""Evaluate cases in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from repro.cases import Case
+from repro.data.dataset import Dataset, index_dataset
+from repro.data.geometry import Pixels
+from repro.data.pixels import PixelStore, stream
+from repro.engines.settings import EngineSettings
+from repro.errors import OptionError, ReproError
+from repro.evaluation.batching import BatchSize
+from repro.evaluation.classifier import (
+    Classifier,
+    clip_classifier,
+    supervised_classifier,
+)
+from repro.evaluation.evaluate import Progress, evaluate
+from repro.evaluation.precision import arithmetic
+from repro.evaluation.predictions import Predictions
+from repro.models.loading import load_model
+from repro.models.weights import find_weights, verify_weights
+from repro.models.zeroshot import zeroshot_classifier
+from repro.published import DatasetSpec, Geometry
+from repro.records.environment import available_cores, describe_environment
+from repro.records.result import Measurement
+
+
+class LocalEngine:
+    """Evaluates cases one after the other and keeps what they share.
+
+    Args:
+        settings: where things lie and how to compute.
+        planned: all cases that this process may get, so that one decode of a photograph
+            serves every geometry that they want.
+
+    Raises:
+        OptionError: the device does not exist.
+    """
+
+    def __init__(self, settings: EngineSettings, planned: Iterable[Case] = ()) -> None:
+        self.settings = settings
+        self.device = _device(settings.device)
+        self._threads = max(1, available_cores() // settings.workers)
+        if self.device.type == "cpu":
+            torch.set_num_threads(self._threads)
+        self._planned = list(planned)
+        self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
+        self._batch_sizes: dict[str, BatchSize] = {}
+
+    def dataset(self, case: Case) -> Dataset:
+        """Index the dataset of a case; it is done once.
+
+        Raises:
+            NotAvailableError: its images are not here.
+            DatasetError: it is incomplete.
+        """
+        data = self.settings.data or case.release.own_data
+        key = case.dataset.id, data
+        if key not in self._datasets:
+            self._datasets[key] = _index(case.dataset, data)
+        dataset = self._datasets[key]
+        if isinstance(dataset, ReproError):
+            raise dataset
+        return dataset
+
+    def weights(self, case: Case) -> Path:
+        """Find the weights file of a case.
+
+        Raises:
+            NotAvailableError: it is not here.
+        """
+        return find_weights(case, self.settings.checkpoints)
+
+    def model(self, case: Case) -> nn.Module:
+        """Load the checkpoint of a case: float32, for inference, on the device.
+
+        Raises:
+            NotAvailableError: its weights are not here.
+            WeightsError: they are damaged or hold another architecture.
+        """
+        return load_model(
+            case.model, case.release.location, self.weights(case), self.device
+        )
+
+    def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
+        """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
+        from repro.models.clip import build_tokenizer
+
+        if case.protocol.text is None:
+            raise OptionError(f"{case.id} is supervised; it has no text classifier")
+        tokenizer = build_tokenizer(case.model, case.release.location)
+        precision = self.settings.precision
+        with arithmetic(precision, self.device):
+            return zeroshot_classifier(
+                model,
+                tokenizer,
+                case.protocol.text,
+                self.device,
+                self.settings.cache,
+                f"{precision} {self.device.type}",
+            )
+
+    def classifier(self, case: Case) -> Classifier:
+        """Load all that turns pixels into logits for the classes of the dataset.
+
+        Raises:
+            NotAvailableError: the weights are not here.
+            WeightsError: they are damaged or hold another architecture.
+        """
+        model = self.model(case)
+        protocol, columns = case.protocol, case.dataset.columns
+        precision = self.settings.precision
+        if protocol.text is None:
+            return supervised_classifier(
+                model, protocol, self.device, precision, columns
+            )
+        text = self.text_classifier(case, model)
+        return clip_classifier(model, text, protocol, self.device, precision, columns)
+
+    def evaluate(
+        self,
+        classifier: Callable[[Tensor], Tensor],
+        case: Case,
+        progress: Progress = lambda images: None,
+    ) -> Predictions:
+        """Predict the images of a case's dataset, or of its first strata with a limit.
+
+        Args:
+            classifier: from uint8 `[B, 3, H, W]` to logits for the dataset's classes.
+            case: whose dataset and geometry count.
+            progress: called with the number of images after each batch.
+
+        Raises:
+            DatasetError: the images are incomplete or damaged.
+            EvaluationError: the logits are no measurement.
+        """
+        dataset = self.dataset(case)
+        strata = _first_strata(dataset, self.settings.limit)
+        return evaluate(
+            classifier,
+            dataset,
+            self._pixels(dataset, case, strata),
+            batch_size=self._batch_size(case),
+            device=self.device,
+            progress=progress,
+        )
+
+    def measure(
+        self, case: Case, progress: Progress = lambda images: None
+    ) -> tuple[Measurement, Predictions]:
+        """Evaluate a case from its files.
+
+        Raises:
+            NotAvailableError: weights or images are not here.
+            ReproError: something about them is wrong.
+        """
+        start = time.perf_counter()
+        weights = self.weights(case)
+        dataset = self.dataset(case)
+        verified = verify_weights(weights, self.settings.cache)
+        predictions = self.evaluate(self.classifier(case), case, progress)
+        measurement = Measurement(
+            metrics=predictions.metrics(),
+            total=len(dataset),
+            seconds=time.perf_counter() - start,
+            device=str(self.device),
+            precision=self.settings.precision,
+            weights=str(weights),
+            weights_sha256=verified.sha256,
+            dataset_fingerprint=dataset.fingerprint,
+            environment=describe_environment(str(self.device)),
+        )
+        return measurement, predictions
+
+    def _pixels(
+        self, dataset: Dataset, case: Case, strata: Sequence[int]
+    ) -> Iterator[tuple[int, Pixels]]:
+        geometry = case.protocol.pixels
+        cache = self.settings.cache
+        if cache is None:
+            return stream(dataset, geometry, strata, self._threads)
+        others = self._geometries(case)
+        store = PixelStore(dataset, geometry, cache, self._threads, others)
+        return store.iterate(strata)
+
+    def _geometries(self, case: Case) -> list[Geometry]:
+        """List what the planned cases on the same dataset make of its images."""
+        same = (
+            planned.protocol.geometry
+            for planned in self._planned
+            if planned.release.id == case.release.id
+            and planned.dataset.id == case.dataset.id
+        )
+        protocols = {p.geometry: p for p in case.release.protocols.values()}
+        return [protocols[text].pixels for text in dict.fromkeys(same)]
+
+    def _batch_size(self, case: Case) -> BatchSize:
+        """Remember what was found for an architecture."""
+        fixed = self.settings.batch_size
+        return self._batch_sizes.setdefault(
+            case.model.id, BatchSize(self.device.type, fixed)
+        )
+
+
+def _index(spec: DatasetSpec, data: Path | None) -> Dataset | ReproError:
+    """Index a dataset; what is wrong with it is remembered like the index itself."""
+    try:
+        return index_dataset(spec, data)
+    except ReproError as error:
+        return error
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise OptionError(
+            f"--repro-device is {name!r}; it must be auto, cpu, cuda or cuda:N"
+        ) from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise OptionError(
+            f"--repro-device is {name!r}, but torch finds no CUDA device here; "
+            "use auto or cpu"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise OptionError(
+            f"--repro-device is {name!r}, but torch finds "
+            f"{torch.cuda.device_count()} CUDA devices, numbered from 0"
+        )
+    return device
+
+
+def _first_strata(dataset: Dataset, limit: int | None) -> list[int]:
+    """Number the strata that are needed for at least `limit` images."""
+    chosen: list[int] = []
+    images = 0
+    for number, members in enumerate(dataset.strata):
+        if limit is not None and images >= limit:
+            break
+        chosen.append(number)
+        images += len(members)
+    return chosen

@@ -1,0 +1,28 @@
+"""What an engine has to know: where things lie and how to compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from repro.published import Precision
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of an engine.
+
+    `data` and `checkpoints` are None where a release ships its own; `cache` is None to
+    keep nothing on disk; `batch_size` is None to find it; `limit` is how many images
+    of each dataset to evaluate at least, in whole strata; `workers` is how many
+    processes share this machine.
+    """
+
+    data: Path | None = None
+    checkpoints: Path | None = None
+    cache: Path | None = None
+    device: str = "auto"
+    precision: Precision = "fp32"
+    batch_size: int | None = None
+    limit: int | None = None
+    workers: int = 1

@@ -1,0 +1,1 @@
+"""Evaluate a classifier on strata of pixels: predictions, image by image."""

@@ -1,0 +1,97 @@
+"""A loaded model as a function from uint8 pixels to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from repro.errors import WeightsError
+from repro.evaluation.precision import arithmetic
+from repro.published import Precision, Protocol
+
+
+class Classifier:
+    """Turns a batch of uint8 pixels `[B, 3, H, W]` into float32 logits `[B, C]`.
+
+    Args:
+        forward: from normalised float32 images to logits.
+        mean: of each channel, on pixels scaled to 0..1.
+        std: of each channel.
+        device: where it computes.
+        precision: of the arithmetic of `forward`.
+        columns: which logits to keep, for datasets with a part of the classes.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[[Tensor], Tensor],
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+        precision: Precision = "fp32",
+        columns: Sequence[int] | None = None,
+    ) -> None:
+        self.forward = forward
+        self.device = device
+        self.precision: Precision = precision
+        self._mean = torch.tensor(mean, device=device).view(-1, 1, 1)
+        self._std = torch.tensor(std, device=device).view(-1, 1, 1)
+        self._columns = None if columns is None else torch.tensor(columns).to(device)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Scale and normalise on the device, bit-equal to ToTensor and Normalize."""
+        images = pixels.to(self.device, non_blocking=True).to(torch.float32)
+        return images.div_(255).sub_(self._mean).div_(self._std)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Compute the logits of a batch."""
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
+            logits = self.forward(self.normalise(pixels)).float()
+        return logits if self._columns is None else logits[:, self._columns]
+
+
+def supervised_classifier(
+    model: nn.Module,
+    protocol: Protocol,
+    device: torch.device,
+    precision: Precision = "fp32",
+    columns: Sequence[int] | None = None,
+) -> Classifier:
+    """Make a classifier of a model that has a head of its own."""
+    return Classifier(model, protocol.mean, protocol.std, device, precision, columns)
+
+
+def clip_classifier(
+    model: nn.Module,
+    text: Tensor,
+    protocol: Protocol,
+    device: torch.device,
+    precision: Precision = "fp32",
+    columns: Sequence[int] | None = None,
+) -> Classifier:
+    """Make a classifier of a CLIP model and a zero-shot text classifier `[C, D]`.
+
+    Logits are cosines times the protocol's logit scale.
+
+    Raises:
+        WeightsError: the protocol wants the checkpoint's scale and it has none.
+    """
+    scale = protocol.logit_scale
+    if scale == "checkpoint":
+        own = getattr(model, "logit_scale", None)
+        if own is None:
+            raise WeightsError("the checkpoint holds no logit_scale")
+        scale = float(own.exp())
+    assert scale is not None
+    directions = (text.float() * scale).T
+
+    def forward(images: Tensor) -> Tensor:
+        features: Tensor = model.encode_image(images)  # type: ignore[operator]
+        # The comparison with the text is small and stays in float32.
+        with torch.autocast(device.type, enabled=False):
+            return functional.normalize(features.float(), dim=-1) @ directions
+
+    return Classifier(forward, protocol.mean, protocol.std, device, precision, columns)

@@ -1,0 +1,119 @@
+"""Run a classifier over strata of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from repro.data.dataset import Dataset
+from repro.data.geometry import Pixels
+from repro.errors import EvaluationError
+from repro.evaluation.batching import BatchSize
+from repro.evaluation.predictions import TOP, Predictions, join
+
+Progress = Callable[[int], object]
+
+
+def evaluate(
+    classifier: Callable[[Tensor], Tensor],
+    dataset: Dataset,
+    strata: Iterable[tuple[int, Pixels]],
+    *,
+    batch_size: BatchSize,
+    device: torch.device,
+    progress: Progress = lambda images: None,
+) -> Predictions:
+    """Predict the classes of all images of some strata.
+
+    Args:
+        classifier: from uint8 `[B, 3, H, W]` to logits `[B, C]` for the dataset's
+            classes.
+        dataset: whose labels count.
+        strata: numbers of strata with their pixels, in any order.
+        batch_size: how many images at once.
+        device: where the classifier computes.
+        progress: called with the number of images after each batch.
+
+    Raises:
+        EvaluationError: the logits have another number of classes, are not finite, or
+            one image alone does not fit into memory.
+    """
+    parts: list[Predictions] = []
+    for stratum, pixels in strata:
+        members = dataset.strata[stratum]
+        labels = torch.from_numpy(dataset.labels[members]).to(device)
+        top: list[Tensor] = []
+        losses: list[Tensor] = []
+        for start, logits in _batches(classifier, pixels, batch_size, device):
+            _check_outputs(logits, dataset)
+            wanted = labels[start : start + len(logits)]
+            top.append(logits.topk(min(TOP, logits.shape[1]), dim=1).indices)
+            # In float64, so that the sum does not depend on its order.
+            losses.append(
+                functional.cross_entropy(logits.double(), wanted, reduction="none")
+            )
+            progress(len(logits))
+        parts.append(
+            Predictions(
+                indices=members,
+                labels=dataset.labels[members],
+                classes=torch.cat(top).to(torch.int32).cpu().numpy(),
+                losses=torch.cat(losses).cpu().numpy(),
+                total=len(dataset),
+            )
+        )
+        _check_finite(parts[-1])
+    if not parts:
+        raise EvaluationError(f"no image of {dataset.name} was evaluated")
+    return join(parts)
+
+
+def _batches(
+    classifier: Callable[[Tensor], Tensor],
+    pixels: Pixels,
+    batch_size: BatchSize,
+    device: torch.device,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield where each batch starts, and its logits."""
+    start = 0
+    while start < len(pixels):
+        # A copy: torch refuses to share memory that it must not write to.
+        batch = torch.from_numpy(np.array(pixels[start : start + batch_size.current]))
+        if device.type == "cuda":
+            batch = batch.pin_memory()
+        try:
+            with batch_size.timed(len(batch)):
+                logits = classifier(batch)
+                if device.type == "cuda" and batch_size.is_searching:
+                    torch.cuda.synchronize(device)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            if not batch_size.halve():
+                raise EvaluationError(
+                    f"one image alone does not fit into the memory of {device}; "
+                    "free memory there or choose another device with --repro-device"
+                ) from error
+            continue
+        yield start, logits
+        start += len(batch)
+
+
+def _check_outputs(logits: Tensor, dataset: Dataset) -> None:
+    if logits.shape[1] != len(dataset.classes):
+        raise EvaluationError(
+            f"the model has {logits.shape[1]:,} outputs, but {dataset.name} has "
+            f"{len(dataset.classes):,} classes; weights and dataset do not belong "
+            "together, or the dataset lacks the list of outputs"
+        )
+
+
+def _check_finite(predictions: Predictions) -> None:
+    if not np.isfinite(predictions.losses).all():
+        raise EvaluationError(
+            "the model gives logits that are not finite; the weights are damaged, or "
+            "the precision is too low (--repro-precision fp32)"
+        )

@@ -1,0 +1,1 @@
+"""Compare what was measured with what was published; needs no torch."""

@@ -1,0 +1,56 @@
+"""What predictions alone tell about the cause of a divergence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from repro.evaluation.predictions import Predictions
+
+
+def likely_causes(predictions: Predictions, classes: int) -> list[str]:
+    """Name causes that the predictions of a divergent case give away.
+
+    Args:
+        predictions: of the case.
+        classes: how many the dataset has.
+    """
+    accuracy = float((predictions.classes[:, 0] == predictions.labels).mean())
+    if not _is_chance(accuracy, len(predictions.labels), classes):
+        return []
+    relabelled = relabelled_accuracy(predictions, classes)
+    at_chance = f"at chance ({100 * accuracy:.2f} % with {classes:,} classes)"
+    if relabelled > 2 * accuracy:
+        return [
+            f"The order of the labels is likely the cause: accuracy is {at_chance}, "
+            "but with the classes renamed one to one it would be "
+            f"{100 * relabelled:.2f} %."
+        ]
+    return [
+        f"Accuracy is {at_chance}, and renaming the classes does not help: the weights "
+        "do not fit the model, or the images are not those of the dataset."
+    ]
+
+
+def relabelled_accuracy(predictions: Predictions, classes: int) -> float:
+    """Find the top-1 accuracy under the best one-to-one renaming of classes.
+
+    The renaming is found on every second image and counted on the others, so that it
+    does not flatter itself.
+    """
+    predicted, labels = predictions.classes[:, 0], predictions.labels
+    from scipy.optimize import linear_sum_assignment
+
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    # Labels come in order: every second image has all classes.
+    np.add.at(confusion, (predicted[::2], labels[::2]), 1)
+    rows, columns = linear_sum_assignment(confusion, maximize=True)
+    renamed = np.empty(classes, dtype=np.int64)
+    renamed[rows] = columns
+    return float((renamed[predicted[1::2]] == labels[1::2]).mean())
+
+
+def _is_chance(accuracy: float, images: int, classes: int) -> bool:
+    """Whether an accuracy is within five standard errors of guessing."""
+    chance = 1 / classes
+    error = np.sqrt(chance * (1 - chance) / images)
+    return bool(abs(accuracy - chance) < 5 * error)

@@ -1,0 +1,1 @@
+"""Weights files, the models that they fit into, and zero-shot text classifiers."""

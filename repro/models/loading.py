@@ -1,0 +1,118 @@
+"""Build a model and give it the tensors of a file, without initialising it first."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from repro.errors import ExpectedError, WeightsError
+from repro.models.weights import StateDict, read_state_dict
+from repro.published import ModelSpec
+
+Builder = Callable[[ModelSpec, Path], nn.Module]
+
+BUILDERS = {
+    "timm": "repro.models.supervised:build_timm",
+    "open_clip": "repro.models.clip:build_open_clip",
+}
+_SKELETON = threading.Lock()
+
+
+def load_model(
+    spec: ModelSpec, location: Path, weights: Path, device: torch.device
+) -> nn.Module:
+    """Load a checkpoint into its architecture: float32, for inference, strictly.
+
+    Args:
+        spec: the architecture.
+        location: folder of the TOML file, for files that the spec names.
+        weights: the checkpoint.
+        device: where the model goes.
+
+    Raises:
+        WeightsError: the file is damaged or holds another architecture.
+        ExpectedError: the spec names a loader or an architecture that does not exist.
+    """
+    state = read_state_dict(weights, spec.weights_key)
+    with _skeleton():
+        model = _builder(spec)(spec, location)
+    _check_fit(spec, weights, state, model.state_dict())
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.requires_grad_(False).to(device, torch.float32).eval()
+
+
+def _builder(spec: ModelSpec) -> Builder:
+    if spec.loader not in BUILDERS:
+        raise ExpectedError(
+            f"model {spec.id!r} has the loader {spec.loader!r}; "
+            f"known are {', '.join(BUILDERS)}"
+        )
+    module, _, function = BUILDERS[spec.loader].partition(":")
+    builder: Builder = getattr(importlib.import_module(module), function)
+    return builder
+
+
+@contextlib.contextmanager
+def _skeleton() -> Iterator[None]:
+    """Build modules whose parameters have a shape but no memory.
+
+    Random initialisation, most of the time of building a model, then costs nothing.
+    Buffers stay real: those that no checkpoint holds (an attention mask, say) are
+    computed when the module is built.
+    """
+    register = nn.Module.register_parameter
+    replaced: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
+
+    def register_on_meta(
+        module: nn.Module, name: str, parameter: nn.Parameter | None
+    ) -> None:
+        if parameter is not None and not parameter.is_meta:
+            # Remembered with the original, so that tied parameters stay tied.
+            _, parameter = replaced.setdefault(
+                id(parameter),
+                (parameter, nn.Parameter(parameter.to("meta"), requires_grad=False)),
+            )
+        register(module, name, parameter)
+
+    with (
+        _SKELETON,
+        mock.patch.object(nn.Module, "register_parameter", register_on_meta),
+    ):
+        yield
+
+
+def _check_fit(
+    spec: ModelSpec, weights: Path, state: StateDict, wanted: Mapping[str, Tensor]
+) -> None:
+    missing = [name for name in wanted if name not in state]
+    unknown = [name for name in state if name not in wanted]
+    reshaped = [
+        f"{name} {list(state[name].shape)} instead of {list(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    if missing or unknown or reshaped:
+        faults = [
+            _counted(missing, "key is missing", "keys are missing"),
+            _counted(unknown, "key is unknown", "keys are unknown"),
+            _counted(reshaped, "has another shape", "have another shape"),
+        ]
+        raise WeightsError(
+            f"{weights} does not fit {spec.loader} {spec.architecture}: "
+            f"{', '.join(filter(None, faults))}. It holds another architecture, or the "
+            f"model {spec.id!r} is described wrongly"
+        )
+
+
+def _counted(names: Sequence[str], one: str, many: str) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names):,} {one if len(names) == 1 else many} ({shown})"

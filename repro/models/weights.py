@@ -1,0 +1,201 @@
+"""Find, verify and read weights files, without ever running code from them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from repro.cases import WEIGHTS_SUFFIXES, Case
+from repro.errors import NotAvailableError, WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+StateDict = dict[str, "Tensor"]
+
+
+class WeightsFile(msgspec.Struct, frozen=True):
+    """A weights file: where it lies, its bytes, and its SHA-256."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+def find_weights(case: Case, checkpoints: Path | None) -> Path:
+    """Find the weights file of a case.
+
+    Args:
+        case: which checkpoint.
+        checkpoints: folder with one folder of weights a family, if the user has one.
+
+    Raises:
+        NotAvailableError: there is none; the message says where it was looked for and
+            where it can be had.
+        WeightsError: there are several files of that name.
+    """
+    folder = case.weights_folder(checkpoints)
+    origin = case.family.folder or "their publisher"
+    if folder is None:
+        raise NotAvailableError(
+            f"no weights: get those of {case.family.id} from {origin}, put them into "
+            f"DIR/{case.family.id}/ and name DIR with --repro-checkpoints"
+        )
+    named = [folder / f"{case.checkpoint}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+    found = [path for path in named if path.is_file()]
+    if not found:
+        raise NotAvailableError(
+            f"no weights: {folder} has no {named[0].name}; get it from {origin}, or "
+            "name another folder with --repro-checkpoints"
+        )
+    if len(found) > 1:
+        raise WeightsError(
+            f"{folder} holds {' and '.join(path.name for path in found)}; "
+            "keep one of them, it is not said which is meant"
+        )
+    return found[0]
+
+
+def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
+    """Hash a weights file and check the checksums that it holds itself.
+
+    The result is remembered in `cache` for the file's size and time stamp.
+
+    Raises:
+        WeightsError: the file is damaged or no weights file.
+    """
+    status = path.stat()
+    note = None
+    if cache is not None:
+        known = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+        key = hashlib.sha256(known.encode()).hexdigest()[:32]
+        note = cache / "weights" / f"{key}.sha256"
+        if note.is_file():
+            return WeightsFile(path, status.st_size, note.read_text())
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if note is not None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        part = note.with_suffix(f".{digest[:8]}.part")
+        part.write_text(digest)
+        part.replace(note)
+    return WeightsFile(path, status.st_size, digest)
+
+
+def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
+    """Read the tensors of a weights file, memory-mapped where the format allows it.
+
+    Args:
+        path: a file saved by torch or safetensors.
+        weights_key: entry that holds the tensors, where the file holds more.
+
+    Raises:
+        WeightsError: the file is damaged, holds other things than tensors, or does not
+            have the entry.
+    """
+    content = _read_file(path)
+    if weights_key:
+        if weights_key not in content:
+            raise WeightsError(
+                f"{path} has no entry {weights_key!r}; it has {_names(content)}"
+            )
+        content = content[weights_key]
+    other = [key for key, value in content.items() if not _is_tensor(value)]
+    if other:
+        inside = [k for k in other if isinstance(content[k], dict)]
+        hint = (
+            f"name the entry that holds the weights as weights_key "
+            f"(one of {', '.join(inside)})"
+            if inside
+            else "a state dict holds tensors only"
+        )
+        raise WeightsError(
+            f"{path} is no bare state dict: it has {_names(content)}; {hint}"
+        )
+    return content
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    import torch
+
+    try:
+        content = torch.load(
+            path,
+            map_location="cpu",
+            weights_only=True,
+            mmap=zipfile.is_zipfile(path),
+        )
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            raise WeightsError(
+                f"{path} was refused: it holds Python objects besides tensors, and "
+                f"reading them could run code ({_first_reason(error)})"
+            ) from error
+        raise WeightsError(f"{path} is damaged or no weights file: {error}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise WeightsError(
+            f"{path} ({path.stat().st_size:,} bytes) is damaged or no weights file: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. "
+            "Get it again from its source"
+        ) from error
+    if not isinstance(content, dict):
+        raise WeightsError(
+            f"{path} holds a {type(content).__name__}; expected a state dict"
+        )
+    return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} ({path.stat().st_size:,} bytes) is damaged: {error}. "
+            "Get it again from its source"
+        ) from error
+
+
+def _check_archive(path: Path) -> None:
+    """Check the CRC-32 of every record; reading memory-mapped would not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise WeightsError(
+            f"{path} is damaged: {error}. Get it again from its source"
+        ) from error
+    if damaged is not None:
+        raise WeightsError(
+            f"{path} is damaged: the checksum of its record {damaged} is wrong. "
+            "Get it again from its source"
+        )
+
+
+def _first_reason(error: Exception) -> str:
+    for line in str(error).splitlines():
+        if "WeightsUnpickler error" in line or "Unsupported" in line:
+            return line.partition("WeightsUnpickler error: ")[2] or line.strip()
+    return str(error).splitlines()[0]
+
+
+def _is_tensor(value: object) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)
+
+
+def _names(content: dict[str, Any]) -> str:
+    names = [str(key) for key in content]
+    return ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" * (len(names) > 6))

@@ -1,0 +1,167 @@
+"""Zero-shot text classifiers: every class as the mean of its prompts' embeddings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+
+from repro.errors import ExpectedError, WeightsError
+from repro.models.clip import Tokenizer
+from repro.published import TextSpec
+
+TOKENS_PER_BATCH = 4096
+
+
+def prompts_of(text: TextSpec) -> tuple[list[str], int]:
+    """List the prompts, class by class, and say how many each class has.
+
+    Raises:
+        ExpectedError: open_clip has no list of that name.
+    """
+    fillers = [
+        template.format if isinstance(template, str) else template
+        for template in _texts(text.templates)
+    ]
+    prompts = [fill(name) for name in _texts(text.classnames) for fill in fillers]
+    return prompts, len(fillers)
+
+
+def zeroshot_classifier(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    text: TextSpec,
+    device: torch.device,
+    cache: Path | None = None,
+    note: str = "",
+) -> Tensor:
+    """Encode the classes as text: float32 `[C, D]`, each row of length 1.
+
+    Each prompt's embedding is normalised; a class is their mean, normalised again. With
+    a `cache` folder a classifier is encoded once for each text tower, set of prompts
+    and `note` (what else the embeddings depend on, such as the precision).
+
+    Raises:
+        WeightsError: the embeddings are not finite.
+        ExpectedError: the text names lists that do not exist.
+    """
+    prompts, per_class = prompts_of(text)
+    tokens = tokenizer(prompts)
+    if cache is None:
+        return _encode_classes(model, tokens, per_class, device)
+    key = _key(model, tokens, per_class, note)
+    file = cache / "text" / f"{key}.npy"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        if file.is_file():
+            return torch.from_numpy(np.load(file)).to(device)
+        classifier = _encode_classes(model, tokens, per_class, device)
+        part = file.with_suffix(f".{os.getpid()}.part")
+        with part.open("wb") as stream:
+            np.save(stream, classifier.cpu().numpy())
+        part.replace(file)
+    return classifier
+
+
+def _texts(named: Sequence[str] | str) -> Sequence[Any]:
+    """Give a list; what open_clip ships are strings or functions of a class name."""
+    if not isinstance(named, str):
+        return named
+    import open_clip
+
+    name = named.removeprefix("open_clip:")
+    if not hasattr(open_clip, name):
+        raise ExpectedError(
+            f"open_clip {open_clip.__version__} has no list {name}; "
+            "OPENAI_IMAGENET_TEMPLATES and IMAGENET_CLASSNAMES are two that it has"
+        )
+    texts: Sequence[Any] = getattr(open_clip, name)
+    return texts
+
+
+@torch.inference_mode()
+def _encode_classes(
+    model: nn.Module, tokens: Tensor, per_class: int, device: torch.device
+) -> Tensor:
+    embeddings: Tensor | None = None
+    for rows, batch in _by_length(model, tokens):
+        encoded = _encode(model, batch.to(device)).float()
+        if embeddings is None:
+            embeddings = encoded.new_empty(len(tokens), encoded.shape[1])
+        embeddings[rows.to(device)] = encoded
+    assert embeddings is not None
+    means = embeddings.view(-1, per_class, embeddings.shape[1]).mean(dim=1)
+    classifier: Tensor = means / means.norm(dim=-1, keepdim=True)
+    if not bool(classifier.isfinite().all()):
+        raise WeightsError("the text tower gives embeddings that are not finite")
+    return classifier
+
+
+def _by_length(model: nn.Module, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield row numbers and tokens of prompts of similar length, cut to the longest.
+
+    Attention is causal and the embedding is read at the last token of the prompt, so
+    the padding behind it changes nothing; computing it is three quarters of the work.
+    """
+    lengths = tokens.argmax(dim=1) + 1
+    if not _ignores_padding(model):
+        lengths = torch.full_like(lengths, tokens.shape[1])
+    order = torch.argsort(lengths, stable=True)
+    start = 0
+    while start < len(order):
+        size = max(1, TOKENS_PER_BATCH // int(lengths[order[start]]))
+        rows = order[start : start + size]
+        yield rows, tokens[rows, : int(lengths[rows].max())]
+        start += size
+
+
+def _ignores_padding(model: nn.Module) -> bool:
+    return (
+        getattr(model, "attn_mask", None) is not None
+        and getattr(model, "positional_embedding", None) is not None
+        and getattr(model, "text_pool_type", None) == "argmax"
+    )
+
+
+def _encode(model: nn.Module, tokens: Tensor) -> Tensor:
+    """Embed prompts: int64 `[P, L]` to `[P, D]`, normalised."""
+    length = tokens.shape[1]
+    shortened: Mapping[str, Tensor] = {}
+    if _ignores_padding(model):
+        position, mask = model.positional_embedding, model.attn_mask
+        assert isinstance(position, Tensor)
+        assert isinstance(mask, Tensor)
+        shortened = {
+            "positional_embedding": position[:length],
+            "attn_mask": mask[:length, :length],
+        }
+    output = torch.func.functional_call(model, dict(shortened), (None, tokens))
+    embeddings = output["text_features"] if isinstance(output, dict) else output[1]
+    assert isinstance(embeddings, Tensor)
+    return embeddings
+
+
+def _key(model: nn.Module, tokens: Tensor, per_class: int, note: str) -> str:
+    """Hash all that the classifier depends on."""
+    digest = hashlib.sha256()
+    text = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(("visual.", "logit_"))
+    }
+    for name, tensor in sorted(text.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    # The printed modules tell activations and epsilons, which no tensor holds.
+    modules = {name: m for name, m in model.named_children() if name != "visual"}
+    digest.update(repr(sorted((n, repr(m)) for n, m in modules.items())).encode())
+    digest.update(tokens.contiguous().numpy().data)
+    digest.update(f"{per_class} {note}".encode())
+    return digest.hexdigest()[:32]

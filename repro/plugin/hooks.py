@@ -1,0 +1,99 @@
+"""The hooks of the plugin, and nothing else.
+
+pytest loads this module in every project where repro is installed. What is heavy is
+imported when a case is collected, evaluated or reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from repro.plugin import workers
+from repro.plugin.fixtures import (
+    _runner,
+    case,
+    classifier,
+    dataset,
+    evaluate,
+    model,
+    reproduce,
+    zeroshot_classifier,
+)
+from repro.plugin.options import add_options, summary
+from repro.plugin.reporting import Reporting
+from repro.plugin.selection import (
+    SETTINGS,
+    case_of,
+    order_items,
+    parametrize,
+    remember_settings,
+)
+
+__all__ = [
+    "_runner",
+    "case",
+    "classifier",
+    "dataset",
+    "evaluate",
+    "model",
+    "reproduce",
+    "zeroshot_classifier",
+]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the options."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    for line in (
+        "repro(kind, family, **options): run once for each case of published numbers",
+        "supervised: a case of a supervised checkpoint (set by repro)",
+        "clip: a case of a CLIP checkpoint, evaluated zero-shot (set by repro)",
+    ):
+        config.addinivalue_line("markers", line)
+    if not workers.is_worker(config):
+        config.pluginmanager.register(Reporting(config), "repro-reporting")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give marked tests their cases."""
+    parametrize(metafunc)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Order cases, longest first, and give this process its GPU."""
+    chosen = [item for item in items if case_of(item)]
+    for item in chosen:
+        remember_settings(config, item)
+    if chosen:
+        order_items(config, items)
+        workers.assign_gpu(config)
+
+
+def pytest_report_collectionfinish(
+    config: pytest.Config, items: list[pytest.Item]
+) -> list[str]:
+    """Say what is in force, if a case was selected."""
+    chosen = (item.stash[SETTINGS] for item in items if case_of(item))
+    return list(dict.fromkeys(map(summary, chosen)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a case's result travel with its report."""
+    report = yield
+    if case_of(item):
+        from repro.plugin.session import attach_result
+
+        attach_result(item, report)
+    return report

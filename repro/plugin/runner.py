@@ -1,0 +1,180 @@
+"""Run cases inside tests: engines, shared measurements, and outcomes for pytest."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import msgspec
+import pytest
+
+from repro.cases import Case
+from repro.engines.settings import EngineSettings
+from repro.errors import NotAvailableError, ReproError
+from repro.evaluation.predictions import Predictions
+from repro.judgement.hints import likely_causes
+from repro.judgement.verdict import Comparison, Verdict, compare, verdict_of
+from repro.models.weights import find_weights
+from repro.plugin import workers
+from repro.plugin.options import Settings
+from repro.plugin.selection import SETTINGS, case_of, planned_cases
+from repro.published import Reference
+from repro.records.result import CaseResult, Measurement, not_run, result_of
+from repro.records.shared import RunFolder
+from repro.report.failure import failure_text
+
+if TYPE_CHECKING:
+    from repro.engines.local import LocalEngine
+
+RESULT = pytest.StashKey[CaseResult]()
+_ENGINES = pytest.StashKey["dict[EngineSettings, LocalEngine]"]()
+
+T = TypeVar("T")
+
+
+def runner_of(item: pytest.Item) -> CaseRunner:
+    """Make the runner of a test, with the options that are in force for it."""
+    return CaseRunner(item, item.stash[SETTINGS])
+
+
+def run_folder(config: pytest.Config) -> RunFolder:
+    """Give the folder that the processes of this run share."""
+    uid = workers.run_uid(config)
+    return RunFolder(Path(tempfile.gettempdir()) / f"repro-run-{uid}")
+
+
+class CaseRunner:
+    """Measures and judges cases for one test.
+
+    Args:
+        item: the test.
+        settings: options in force for it.
+    """
+
+    def __init__(self, item: pytest.Item, settings: Settings) -> None:
+        self._item = item
+        self._settings = settings
+
+    @property
+    def engine(self) -> LocalEngine:
+        """The engine for these settings; tests with the same ones share it."""
+        from repro.engines.local import LocalEngine
+
+        engines = self._item.config.stash.setdefault(_ENGINES, {})
+        settings = EngineSettings(
+            data=self._settings.data,
+            checkpoints=self._settings.checkpoints,
+            cache=self._settings.cache,
+            device=self._settings.device,
+            precision=self._settings.precision,
+            batch_size=self._settings.batch_size,
+            limit=self._settings.limit,
+            workers=workers.count(self._item.config),
+        )
+        if settings not in engines:
+            planned = planned_cases(self._item.session.items)
+            engines[settings] = LocalEngine(settings, planned)
+        return engines[settings]
+
+    def settle(self, step: Callable[[], T], case: Case | None = None) -> T:
+        """Take a step; what is missing or wrong becomes an outcome of the test."""
+        try:
+            return step()
+        except ReproError as error:
+            concerned = case or case_of(self._item)
+            if concerned:
+                self._item.stash[RESULT] = not_run(concerned, str(error))
+            missing = isinstance(error, NotAvailableError)
+            _end(str(error), failed=self._settings.strict or not missing)
+
+    def reproduce(self, case: Case) -> CaseResult:
+        """Measure a case and compare it with every published number it must meet."""
+        # Before the engine: missing weights need no torch to be noticed.
+        self.settle(lambda: find_weights(case, self._settings.checkpoints), case)
+        measurement, predictions = self.settle(lambda: self._measure(case), case)
+        comparisons = tuple(
+            self._compare(case, reference, measurement) for reference in case.references
+        )
+        result = result_of(case, verdict_of(comparisons), measurement, comparisons)
+        if result.verdict.is_divergence:
+            causes = likely_causes(predictions, len(case.dataset.classes))
+            result = msgspec.structs.replace(result, reason=" ".join(causes))
+        elif result.verdict is not Verdict.REPRODUCED:
+            result = msgspec.structs.replace(result, reason=_why_unsettled(result))
+        self._item.stash[RESULT] = result
+        if result.verdict.is_divergence:
+            _end(failure_text(case, result), failed=True)
+        if result.verdict is not Verdict.REPRODUCED:
+            failed = self._settings.strict and result.verdict is Verdict.INCONCLUSIVE
+            _end(f"{result.verdict}: {result.reason}", failed=failed)
+        return result
+
+    def _measure(self, case: Case) -> tuple[Measurement, Predictions]:
+        settings = f"{self._settings.precision} {self._settings.limit}"
+        folder = run_folder(self._item.config)
+        return folder.measure_once(case.id, settings, lambda: self.engine.measure(case))
+
+    def _compare(
+        self, case: Case, reference: Reference, measurement: Measurement
+    ) -> Comparison:
+        unsettled = ""
+        if not measurement.is_complete:
+            unsettled = (
+                f"{measurement.metrics.images:,} of {measurement.total:,} images"
+            )
+        elif measurement.precision != "fp32":
+            unsettled = f"measured in {measurement.precision}, published in fp32"
+        found = compare(reference, case.release, measurement.metrics, unsettled)
+        others = [name for name in reference.families if name != case.family.id]
+        if not found.verdict.is_divergence or not others:
+            return found
+        return self._elsewhere(case, reference, found, others)
+
+    def _elsewhere(
+        self, case: Case, reference: Reference, found: Comparison, others: list[str]
+    ) -> Comparison:
+        """Look whether the number belongs to another family's checkpoint."""
+        unknown: list[str] = []
+        for name in others:
+            other = case.with_family(name)
+            label = f"{name}/{case.checkpoint}"
+            try:
+                measurement, _ = self._measure(other)
+            except ReproError as error:
+                unknown.append(f"{label} was not measured: {error}")
+                continue
+            theirs = compare(reference, case.release, measurement.metrics)
+            if theirs.verdict is Verdict.REPRODUCED:
+                return msgspec.structs.replace(
+                    found,
+                    verdict=Verdict.UNREFERENCED,
+                    reason=f"the source measured {label}, which meets the number",
+                )
+        if unknown:
+            return msgspec.structs.replace(
+                found,
+                verdict=Verdict.INCONCLUSIVE,
+                reason="the number belongs to this checkpoint or another, and "
+                + "; ".join(unknown),
+            )
+        return found
+
+
+def _end(reason: str, *, failed: bool) -> NoReturn:
+    """End the test, failed or skipped, without a traceback."""
+    if failed:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def _why_unsettled(result: CaseResult) -> str:
+    assert result.measurement is not None
+    metrics = result.measurement.metrics
+    reasons = dict.fromkeys(c.reason for c in result.comparisons if c.reason)
+    why = "; ".join(reasons) or "no published number to compare with"
+    measured = (
+        f"measured top-1 {metrics.percent('top1'):.3f} %, loss {metrics.loss:.6f}"
+    )
+    return f"{why}; {measured}"

@@ -1,0 +1,126 @@
+"""Which cases a test gets, and in which order tests run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repro.errors import OptionError, ReproError
+from repro.plugin.options import Settings, read_settings
+
+if TYPE_CHECKING:
+    from repro.cases import Case
+
+MARKER = "repro"
+SETTINGS = pytest.StashKey[Settings]()
+_CASES = pytest.StashKey["dict[tuple[object, ...], list[Case]]"]()
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Give a marked test that asks for `case` one parameter set for each case.
+
+    Raises:
+        CollectError: options, marker or published numbers are wrong.
+    """
+    marker = metafunc.definition.get_closest_marker(MARKER)
+    if marker is None or "case" not in metafunc.fixturenames:
+        return
+    folder = metafunc.definition.path.parent
+    try:
+        if marker.args:
+            raise OptionError(
+                f"the marker repro takes keywords only, not {marker.args[0]!r}; "
+                'for example @pytest.mark.repro(kind="supervised")'
+            )
+        settings = read_settings(metafunc.config, marker.kwargs, folder)
+        cases = _select(marker, all_cases(metafunc.config, settings))
+    except ReproError as error:
+        raise pytest.Collector.CollectError(str(error)) from error
+    metafunc.parametrize(
+        "case",
+        [
+            pytest.param(case, id=case.id, marks=getattr(pytest.mark, case.kind))
+            for case in cases
+        ],
+        indirect=True,
+    )
+
+
+def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
+    """List the cases of the published numbers in force, longest first.
+
+    Raises:
+        OptionError: no published numbers are named.
+        ExpectedError: they cannot be read.
+    """
+    from repro.cases import list_cases
+    from repro.published import read_releases
+
+    if not settings.expected:
+        raise OptionError(
+            "no published numbers: name a TOML file or a folder of them with "
+            "--repro-expected, or 'embedded' for the release that is shipped with repro"
+        )
+    known = config.stash.setdefault(_CASES, {})
+    key = settings.expected, settings.checkpoints
+    if key not in known:
+        releases = read_releases(settings.expected)
+        known[key] = list_cases(releases, settings.checkpoints)
+    return known[key]
+
+
+def order_items(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the tests of cases, longest first, into the places that they have."""
+    order: dict[str, int] = {}
+    for cases in config.stash.get(_CASES, {}).values():
+        order |= {case.id: place for place, case in enumerate(cases)}
+    places = [place for place, item in enumerate(items) if case_of(item)]
+    chosen = [items[place] for place in places]
+    chosen.sort(key=lambda item: _place(item, order))
+    for place, item in zip(places, chosen, strict=True):
+        items[place] = item
+
+
+def _place(item: pytest.Item, order: Mapping[str, int]) -> int:
+    case = case_of(item)
+    return order.get(case.id, 0) if case else 0
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """Give the case of a test, if it has one."""
+    if item.get_closest_marker(MARKER) is None:
+        return None
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("case") if callspec else None
+
+
+def planned_cases(items: Iterable[pytest.Item]) -> list[Case]:
+    """List the cases of some tests."""
+    return [case for item in items if (case := case_of(item)) is not None]
+
+
+def remember_settings(config: pytest.Config, item: pytest.Item) -> Settings:
+    """Find out what is in force for a test and keep it there."""
+    marker = item.get_closest_marker(MARKER)
+    folder = Path(item.path).parent
+    settings = read_settings(config, marker.kwargs if marker else {}, folder)
+    item.stash[SETTINGS] = settings
+    return settings
+
+
+def _select(marker: pytest.Mark, cases: Sequence[Case]) -> list[Case]:
+    kind = marker.kwargs.get("kind")
+    if kind not in (None, "supervised", "clip"):
+        raise OptionError(
+            f"kind of the marker repro is {kind!r}; it must be 'supervised' or 'clip'"
+        )
+    family = marker.kwargs.get("family", "*")
+    return [
+        case
+        for case in cases
+        if kind in (None, case.kind) and fnmatchcase(case.family.id, family)
+    ]

@@ -1,0 +1,74 @@
+"""Worker processes of pytest-xdist: how many there are, and the GPU of each."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+
+import pytest
+
+_UID = pytest.StashKey[str]()
+
+
+def count(config: pytest.Config) -> int:
+    """Count the worker processes of this run; 1 without xdist."""
+    return int(getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of xdist."""
+    return hasattr(config, "workerinput")
+
+
+def run_uid(config: pytest.Config) -> str:
+    """Name this run; its controller and workers agree on it."""
+    own = getattr(config, "workerinput", {}).get("testrunuid")
+    return own or config.stash.setdefault(_UID, _controller_uid(config))
+
+
+def assign_gpu(config: pytest.Config) -> None:
+    """Show a worker one GPU of those that the caller allows; the others in turn.
+
+    It must happen before torch starts CUDA, and only once a case is to be run: another
+    project's workers keep what they have.
+    """
+    if is_worker(config):
+        number = int(config.workerinput["workerid"].removeprefix("gw"))  # type: ignore[attr-defined]
+        show_one_gpu(os.environ, number, visible_gpus(os.environ))
+
+
+def show_one_gpu(
+    environment: MutableMapping[str, str], worker: int, gpus: Sequence[str]
+) -> None:
+    """Set `CUDA_VISIBLE_DEVICES` for a worker; nothing changes without a GPU."""
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
+
+
+def visible_gpus(
+    environment: MutableMapping[str, str],
+    installed: Path = Path("/proc/driver/nvidia/gpus"),
+) -> list[str]:
+    """List the GPUs that CUDA may use, without starting CUDA.
+
+    A list in `CUDA_VISIBLE_DEVICES` (numbers, UUIDs or MIG instances) is the caller's
+    choice; CUDA ignores what follows an invalid entry.
+    """
+    chosen = environment.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        found = sum(1 for _ in installed.iterdir()) if installed.is_dir() else 0
+        return [str(number) for number in range(found)]
+    entries = [entry.strip() for entry in chosen.split(",")]
+    for place, entry in enumerate(entries):
+        if not entry or entry.startswith("-"):
+            return entries[:place]
+    return entries
+
+
+def _controller_uid(config: pytest.Config) -> str:
+    """Ask xdist's controller for the name that it gives its workers."""
+    distributed = config.pluginmanager.get_plugin("dsession")
+    uid = getattr(getattr(distributed, "nodemanager", None), "testrunuid", None)
+    return uid or uuid.uuid4().hex

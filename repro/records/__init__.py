@@ -1,0 +1,1 @@
+"""What was measured, where, and with which software."""

@@ -1,0 +1,96 @@
+"""The software and hardware that a measurement was made with."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+PACKAGES = (
+    "pytest-repro",
+    "torch",
+    "torchvision",
+    "timm",
+    "open_clip_torch",
+    "numpy",
+    "pillow",
+)
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a result can depend on besides weights, images and protocol."""
+
+    packages: dict[str, str]
+    python: str
+    system: str
+    cpu: str
+    cores: int
+    jpeg: str
+    device: str
+    cuda: str | None = None
+    driver: str | None = None
+
+    def summary(self) -> str:
+        """One line for people."""
+        versions = [f"{n} {v}" for n, v in self.packages.items() if n != "pytest-repro"]
+        return ", ".join([*versions, self.jpeg, f"Python {self.python}", self.device])
+
+
+@functools.cache
+def describe_environment(device: str) -> Environment:
+    """Describe this machine and the device (`cpu`, `cuda:0`) that computes on it."""
+    import torch
+    from PIL import features
+
+    is_cuda = device.startswith("cuda")
+    return Environment(
+        packages=_versions(),
+        python=platform.python_version(),
+        system=platform.platform(terse=True),
+        cpu=_cpu_name(),
+        cores=available_cores(),
+        jpeg=f"libjpeg {features.version_codec('jpg')}",
+        device=torch.cuda.get_device_name(device) if is_cuda else f"CPU {_cpu_name()}",
+        cuda=torch.version.cuda if is_cuda else None,
+        driver=_driver() if is_cuda else None,
+    )
+
+
+def available_cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _driver() -> str | None:
+    try:
+        with Path("/proc/driver/nvidia/version").open(encoding="utf-8") as stream:
+            return stream.readline().partition("Module")[2].split()[0]
+    except (OSError, IndexError):
+        return None

@@ -1,0 +1,89 @@
+"""The outcome of one case: what was measured and what is said of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from repro.cases import Case
+from repro.evaluation.predictions import Metrics
+from repro.judgement.verdict import Comparison, Verdict, unmeasured
+from repro.records.environment import Environment
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """The metrics of a case with all that they depend on.
+
+    `total` is the number of images of the whole dataset; `seconds` is the time of
+    loading and evaluating; hashes are SHA-256 in hexadecimal.
+    """
+
+    metrics: Metrics
+    total: int
+    seconds: float
+    device: str
+    precision: str
+    weights: str
+    weights_sha256: str
+    dataset_fingerprint: str
+    environment: Environment
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole dataset was evaluated."""
+        return self.metrics.images == self.total
+
+
+class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of every report; it travels from the workers to the controller.
+
+    `reason` says why there is no verdict, or why a verdict is what it is; `position` is
+    the place of the case in tables.
+    """
+
+    id: str
+    release: str
+    family: str
+    checkpoint: str
+    training_images: int | None
+    protocol: str
+    geometry: str
+    dataset: str
+    position: tuple[int, int]
+    verdict: Verdict
+    measurement: Measurement | None = None
+    comparisons: tuple[Comparison, ...] = ()
+    reason: str = ""
+
+
+def not_run(case: Case, reason: str) -> CaseResult:
+    """Write down that a case was not measured, and why."""
+    numbers = tuple(unmeasured(r, case.release) for r in case.references)
+    return result_of(case, Verdict.NOT_RUN, comparisons=numbers, reason=reason)
+
+
+def result_of(
+    case: Case,
+    verdict: Verdict,
+    measurement: Measurement | None = None,
+    comparisons: tuple[Comparison, ...] = (),
+    reason: str = "",
+) -> CaseResult:
+    """Write down the outcome of a case."""
+    return CaseResult(
+        id=case.id,
+        release=case.release.id,
+        family=case.family.id,
+        checkpoint=case.checkpoint,
+        training_images=case.training_images,
+        protocol=case.protocol.id,
+        geometry=case.protocol.geometry,
+        dataset=case.dataset.id,
+        position=(
+            list(case.release.families).index(case.family.id),
+            case.training_images or 0,
+        ),
+        verdict=verdict,
+        measurement=measurement,
+        comparisons=comparisons,
+        reason=reason,
+    )

@@ -1,0 +1,1 @@
+"""What reports say, computed once, and its faces; needs no torch."""

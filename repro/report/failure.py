@@ -1,0 +1,55 @@
+"""The text of a failed case: all that is needed to say which side is wrong."""
+
+from __future__ import annotations
+
+from repro.cases import Case
+from repro.judgement.verdict import Comparison, Verdict
+from repro.records.result import CaseResult
+from repro.report.numbers import UNITS, difference_text, tolerance_text, value_text
+
+
+def failure_text(case: Case, result: CaseResult) -> str:
+    """Write what a divergent case says instead of a traceback."""
+    assert result.measurement is not None
+    measurement = result.measurement
+    diverged = [c for c in result.comparisons if c.verdict.is_divergence]
+    met = [c for c in result.comparisons if c.verdict is Verdict.REPRODUCED]
+    lines = [f"{case.id} diverges from what was published", ""]
+    for comparison in diverged:
+        lines += _comparison_lines(comparison)
+    if met:
+        lines.append(f"  {'met':<12}{', '.join(c.metric for c in met)}")
+    protocol = case.protocol
+    lines += [
+        f"  {'protocol':<12}{protocol.id}: {protocol.geometry}, "
+        f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}",
+        f"  {'dataset':<12}{case.dataset.title}, "
+        f"{measurement.metrics.images:,} images, "
+        f"fingerprint {measurement.dataset_fingerprint[:12]}",
+        f"  {'weights':<12}{measurement.weights}, "
+        f"sha256 {measurement.weights_sha256[:12]}",
+        f"  {'environment':<12}{measurement.environment.summary()}, "
+        f"{measurement.precision}",
+    ]
+    if result.reason:
+        lines += ["", f"  {result.reason}"]
+    return "\n".join(lines)
+
+
+def _comparison_lines(comparison: Comparison) -> list[str]:
+    unit = UNITS[comparison.metric]
+    return [
+        f"  {comparison.metric}",
+        f"  {'  published':<12}{comparison.published} {unit}  "
+        f"({comparison.source_title}, {comparison.source_url})",
+        f"  {'  measured':<12}{value_text(comparison)} {unit}",
+        f"  {'  difference':<12} {difference_text(comparison, long=True)}, "
+        f"tolerance {tolerance_text(comparison, long=True)} "
+        f"({comparison.tolerance_origin})",
+    ]
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    if len(set(values)) == 1:
+        return f"{values[0]:g}"
+    return "/".join(f"{value:g}" for value in values)

@@ -1,0 +1,113 @@
+"""The JSON report, a contract with a version (docs/json-report.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from repro.errors import OptionError
+from repro.judgement.verdict import Comparison
+from repro.records.environment import Environment
+from repro.records.result import CaseResult, Measurement
+
+SCHEMA_VERSION = 1
+
+
+def json_report(
+    results: Sequence[CaseResult], environment: Environment | None
+) -> dict[str, Any]:
+    """Build the content of the JSON report.
+
+    Args:
+        results: of all cases, in the order of the tables.
+        environment: of the controller; None when nothing was evaluated.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "environment": msgspec.to_builtins(environment),
+        "cases": [_case(result) for result in results],
+    }
+
+
+def write_json_report(file: Path, content: dict[str, Any]) -> None:
+    """Write the report beside its place and then into it.
+
+    Raises:
+        OptionError: the file cannot be written.
+    """
+    part = file.with_name(f"{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+        part.replace(file)
+    except OSError as error:
+        raise OptionError(
+            f"--repro-report {file} cannot be written: {error}"
+        ) from error
+
+
+def _case(result: CaseResult) -> dict[str, Any]:
+    measurement = result.measurement
+    return {
+        "id": result.id,
+        "release": result.release,
+        "family": result.family,
+        "checkpoint": result.checkpoint,
+        "training_images": result.training_images,
+        "protocol": result.protocol,
+        "geometry": result.geometry,
+        "dataset": result.dataset,
+        "images": measurement.metrics.images if measurement else 0,
+        "metrics": _metrics(measurement) if measurement else None,
+        "references": [_reference(comparison) for comparison in result.comparisons],
+        "verdict": result.verdict,
+        "reason": result.reason,
+        "seconds": measurement.seconds if measurement else None,
+        "precision": measurement.precision if measurement else None,
+        "device": measurement.device if measurement else None,
+        "weights": measurement.weights if measurement else None,
+        "weights_sha256": measurement.weights_sha256 if measurement else None,
+        "dataset_fingerprint": (
+            measurement.dataset_fingerprint if measurement else None
+        ),
+        "environment": (
+            msgspec.to_builtins(measurement.environment) if measurement else None
+        ),
+    }
+
+
+def _metrics(measurement: Measurement) -> dict[str, Any]:
+    metrics = measurement.metrics
+    counted = {
+        metric: {
+            "correct": getattr(metrics, metric),
+            "total": metrics.images,
+            "percent": metrics.percent(metric),
+        }
+        for metric in ("top1", "top5")
+    }
+    return {**counted, "loss": metrics.loss}
+
+
+def _reference(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "metric": comparison.metric,
+        "published": float(comparison.published),
+        "printed": comparison.published,
+        "measured": comparison.measured,
+        "difference": comparison.difference,
+        "difference_images": comparison.difference_images,
+        "tolerance": comparison.tolerance,
+        "tolerance_images": comparison.tolerance_images,
+        "tolerance_origin": comparison.tolerance_origin,
+        "verdict": comparison.verdict,
+        "reason": comparison.reason,
+        "source": {
+            "id": comparison.source,
+            "title": comparison.source_title,
+            "url": comparison.source_url,
+        },
+    }

@@ -1,0 +1,46 @@
+"""How numbers are written in every report."""
+
+from __future__ import annotations
+
+from repro.judgement.verdict import Comparison
+
+UNITS = {"top1": "%", "top5": "%", "loss": "nats"}
+
+
+def decimals(comparison: Comparison) -> int:
+    """Give the decimals of measured values: those of the published one, at least 2."""
+    return max(2, len(comparison.published.partition(".")[2]))
+
+
+def value_text(comparison: Comparison) -> str:
+    """Write the measured value, if there is one."""
+    if comparison.measured is None:
+        return ""
+    return f"{comparison.measured:.{decimals(comparison)}f}"
+
+
+def difference_text(comparison: Comparison, *, long: bool = False) -> str:
+    """Write measured minus published, in points or nats, and in images if asked."""
+    if comparison.difference is None:
+        return ""
+    text = f"{comparison.difference:+.{decimals(comparison)}f}"
+    if not long:
+        return text
+    if comparison.difference_images is None:
+        return f"{text} nats"
+    return f"{text} points = {comparison.difference_images:+.4g} images"
+
+
+def tolerance_text(comparison: Comparison, *, long: bool = False) -> str:
+    """Write the tolerance, in points or nats, and in images if asked."""
+    text = f"{comparison.tolerance:.{max(3, decimals(comparison))}f}"
+    if not long:
+        return text
+    if comparison.tolerance_images is None:
+        return f"{text} nats"
+    return f"{text} points = {comparison.tolerance_images:.4g} images"
+
+
+def images_text(images: float | None) -> str:
+    """Write a signed number of images, shortly."""
+    return "" if images is None else f"{images:+.4g}"

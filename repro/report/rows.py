@@ -1,0 +1,129 @@
+"""What a report says, computed once for all its faces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from repro.judgement.verdict import Comparison, Verdict
+from repro.records.result import CaseResult
+from repro.report.numbers import (
+    difference_text,
+    images_text,
+    tolerance_text,
+    value_text,
+)
+
+_SETTLED = (Verdict.REPRODUCED, Verdict.BELOW, Verdict.ABOVE)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a table: a published number, or a case that has none.
+
+    Texts are ready to print; an empty one means that there is no such number.
+    """
+
+    case: str
+    family: str
+    checkpoint: str
+    protocol: str
+    dataset: str
+    verdict: Verdict
+    metric: str = ""
+    published: str = ""
+    measured: str = ""
+    difference: str = ""
+    images: str = ""
+    tolerance: str = ""
+    source: str = ""
+    reason: str = ""
+
+
+def rows_of(results: Iterable[CaseResult]) -> list[Row]:
+    """List the rows of some cases: by release, family, size and protocol."""
+    ordered = sorted(
+        results,
+        key=lambda r: (r.release, r.position, r.checkpoint, r.protocol, r.dataset),
+    )
+    return [row for result in ordered for row in _case_rows(result)]
+
+
+def counts(results: Iterable[CaseResult]) -> dict[Verdict, int]:
+    """Count the cases of each verdict, in the order of the verdicts."""
+    found = Counter(result.verdict for result in results)
+    return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
+
+
+def totals_text(results: Sequence[CaseResult]) -> str:
+    """Say in one line how many cases have which verdict."""
+    said = ", ".join(f"{n:,} {verdict}" for verdict, n in counts(results).items())
+    return f"{len(results):,} case{'s' * (len(results) != 1)}: {said}"
+
+
+def shift_text(results: Iterable[CaseResult]) -> str:
+    """Say how far top-1 is off in the mean over all cases, with its sign."""
+    shifts = [
+        comparison.difference
+        for result in results
+        for comparison in result.comparisons
+        if comparison.metric == "top1"
+        and comparison.verdict in _SETTLED
+        and comparison.difference is not None
+    ]
+    if not shifts:
+        return ""
+    mean = sum(shifts) / len(shifts)
+    largest = max(map(abs, shifts))
+    return (
+        f"top-1, measured minus published: mean {mean:+.3f} points over "
+        f"{len(shifts):,} numbers, at most {largest:.3f}"
+    )
+
+
+def _case_rows(result: CaseResult) -> list[Row]:
+    if result.comparisons:
+        return [_compared(result, comparison) for comparison in result.comparisons]
+    if result.measurement is None:
+        return [_row(result, reason=result.reason)]
+    metrics = result.measurement.metrics
+    return [
+        _row(
+            result,
+            metric=metric,
+            measured=f"{measured:.{decimals}f}",
+            reason=result.reason,
+        )
+        for metric, measured, decimals in (
+            ("top1", metrics.percent("top1"), 3),
+            ("loss", metrics.loss, 6),
+        )
+    ]
+
+
+def _compared(result: CaseResult, comparison: Comparison) -> Row:
+    return _row(
+        result,
+        metric=comparison.metric,
+        published=comparison.published,
+        measured=value_text(comparison),
+        difference=difference_text(comparison),
+        images=images_text(comparison.difference_images),
+        tolerance=tolerance_text(comparison),
+        verdict=comparison.verdict,
+        source=comparison.source,
+        reason=comparison.reason or result.reason,
+    )
+
+
+def _row(result: CaseResult, verdict: Verdict | None = None, **texts: str) -> Row:
+    return Row(
+        case=result.id,
+        family=result.family,
+        checkpoint=result.checkpoint,
+        protocol=result.protocol,
+        dataset=result.dataset,
+        verdict=verdict or result.verdict,
+        **texts,
+    )
