@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.cases import Case, list_cases, order_for_reading
@@ -326,6 +326,7 @@ def test_tables_show_families_as_published_and_checkpoints_by_size() -> None:
     ]
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.randoms(use_true_random=False))
 def test_the_order_does_not_depend_on_the_order_of_the_references(
     shuffler: random.Random,

@@ -45,9 +45,10 @@ def decoder_identity() -> str:
     """Name the versions on which decoded pixels depend."""
     from PIL import __version__, features
 
-    jpeg = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
+    turbo = features.version_feature("libjpeg_turbo")
+    jpeg = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
     truncated = "; truncated images allowed" * ImageFile.LOAD_TRUNCATED_IMAGES
-    return f"Pillow {__version__}; {jpeg} {features.version_codec('jpg')}{truncated}"
+    return f"Pillow {__version__}; {jpeg}{truncated}"
 
 
 def transform(image: Image.Image, geometry: Geometry) -> Image.Image:

@@ -100,6 +100,8 @@ def _explain_wrong_type(message: str) -> str:
         return f"must be a list of {match[1]}, not of {match[2]}"
     if message.endswith("of length >= 1"):
         return "must not be empty"
+    if "matching regex" in message:
+        return "must be one line without control characters"
     if message.startswith("Invalid decimal"):
         return "must be a number"
     return message

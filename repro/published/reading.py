@@ -218,9 +218,11 @@ def _with_files(located: Located) -> Located:
 
 
 def _read_lines(located: Located, key: str, name: str) -> list[str]:
+    if not name or not name.isprintable():
+        raise located.error(f"{key} is {name!r}, which is neither a list nor a file")
     try:
         text = read_text(located.file.parent / name)
-    except (ExpectedError, ValueError) as error:
+    except ExpectedError as error:
         raise located.error(f"{key} is a list or names a text file; {error}") from error
     lines = [line.strip() for line in text.splitlines()]
     if not any(lines):

@@ -29,7 +29,7 @@ LIMITS: dict[Metric, Decimal] = {
 }
 WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".bin")
 
-Text = Annotated[str, msgspec.Meta(min_length=1)]
+Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMB]?)", re.ASCII)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}

@@ -29,22 +29,26 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     cpu: str
     cores: int
-    jpeg: str
+    decoder: str
     device: str
     cuda: str | None = None
     driver: str | None = None
 
     def summary(self) -> str:
         """One line for people."""
-        versions = [f"{n} {v}" for n, v in self.packages.items() if n != "pytest-repro"]
-        return ", ".join([*versions, self.jpeg, f"Python {self.python}", self.device])
+        shown = ("torch", "torchvision", "timm", "open_clip_torch")
+        versions = [f"{name} {self.packages[name]}" for name in shown]
+        return ", ".join(
+            [*versions, self.decoder, f"Python {self.python}", self.device]
+        )
 
 
 @functools.cache
 def describe_environment(device: str) -> Environment:
     """Describe this machine and the device (`cpu`, `cuda:0`) that computes on it."""
     import torch
-    from PIL import features
+
+    from repro.data.geometry import decoder_identity
 
     is_cuda = device.startswith("cuda")
     return Environment(
@@ -53,8 +57,8 @@ def describe_environment(device: str) -> Environment:
         system=platform.platform(terse=True),
         cpu=_cpu_name(),
         cores=available_cores(),
-        jpeg=f"libjpeg {features.version_codec('jpg')}",
-        device=torch.cuda.get_device_name(device) if is_cuda else f"CPU {_cpu_name()}",
+        decoder=decoder_identity(),
+        device=torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
         cuda=torch.version.cuda if is_cuda else None,
         driver=_driver() if is_cuda else None,
     )

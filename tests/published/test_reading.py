@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.errors import ExpectedError
@@ -568,6 +568,9 @@ def test_the_name_in_a_header_is_not_repeated_as_a_key(tmp_path: Path) -> None:
         ('id = "tiny"', "id = 5", "release.id: must be a string, not a whole number"),
         ('id = "tiny"', "", "release: the key 'id' is missing"),
         ('title = "A tiny release"', 'title = ""', "release.title: must not be empty"),
+        ('"A tiny release"', '"a\\nb"', "title: must be one line without control"),
+        ('"A tiny release"', '"b\\n"', "title: must be one line without control"),
+        ('"A tiny release"', '"\\u001b[31m"', "title: must be one line without"),
         ("[release]", "[[release]]", "release: must be a table, not [{'id'"),
         ("[source.paper]", "[source]", "source.title: must be a table with the header"),
         ("[source.paper]", "[[source.paper]]", "source.paper: must be a table with"),
@@ -599,6 +602,7 @@ def test_the_name_in_a_header_is_not_repeated_as_a_key(tmp_path: Path) -> None:
         ("logit_scale = 100.0", "logit_scale = 0", "logit_scale is 0.0; it must be"),
         ("logit_scale = 100.0", "logit_scale = nan", "logit_scale is nan; it must be"),
         ("= 100.0", '= "own"', "'own' is neither a number nor 'checkpoint'"),
+        ("= 100.0", '= "\\n"', "'\\n' is neither a number nor 'checkpoint'"),
         ("= 100.0", "= true", "logit_scale: must be a number or a string, not true"),
         ('["cat", "dog"]\ntemp', "[]\ntemp", "classnames is empty; name at least one"),
         ('["cat", "dog"]\ntemp', '"IMAGENET"\ntemp', "a list or 'open_clip:NAME'"),
@@ -689,14 +693,16 @@ def test_outputs_say_which_columns_the_classes_are(tmp_path: Path) -> None:
         ('["cat", "a\\u0000"]', "which cannot be a folder's name"),
         ("[1, 2]", "dataset.val.classes[0]: must be a string, not a whole number"),
         ("5", "dataset.val.classes: must be a list, not a whole number"),
-        ('""', "is no regular file"),
+        ('""', "classes is '', which is neither a list nor a file"),
+        ('"."', "is no regular file"),
         ('"none.txt"', "none.txt: does not exist"),
         ('"empty.txt"', "classes names 'empty.txt', which holds no line"),
         ('"blank.txt"', "classes names 'blank.txt', which holds no line"),
         ('"binary.bin"', "is no UTF-8 text"),
         ('"twice.txt"', "classes holds 'cat' 2 times"),
         ('"loop"', "Too many levels of symbolic links"),
-        ('"a\\u0000b"', "classes is a list or names a text file"),
+        ('"a\\u0000b"', "classes is 'a\\x00b', which is neither a list nor a file"),
+        ('"\\n"', "classes is '\\n', which is neither a list nor a file"),
         (f'"{"x" * 300}"', "File name too long"),
         ('["cat", "dog"]\noutputs = ["cat"]', "outputs lacks the classes dog"),
         ('["cat"]\noutputs = ["cat", "a", "a"]', "outputs holds 'a' 2 times"),
@@ -730,6 +736,7 @@ lines_with_values = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(lines_with_values), toml_values)
 def test_whatever_a_key_is_set_to_is_read_or_refused_with_one_error(
     tmp_path_factory: pytest.TempPathFactory, number: int, value: str
