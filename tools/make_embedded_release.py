@@ -200,7 +200,8 @@ def format_summary(references: Sequence[Reference]) -> str:
         for reference in references
     ]
     headers = ("family", "checkpoint", "top-1 %", "top-5 %", "loss")
-    return tabulate(rows, headers, disable_numparse=True, stralign="right")
+    alignment = ("left", *["right"] * (len(headers) - 1))
+    return tabulate(rows, headers, disable_numparse=True, colalign=alignment)
 
 
 def main() -> None:

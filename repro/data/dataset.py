@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cached_property
 from pathlib import Path, PurePath
 
@@ -131,12 +131,18 @@ def index_folder(root: Path) -> Dataset:
 
 
 def _index(
-    name: str, root: Path, classes: Sequence[str], columns: tuple[int, ...] | None
+    name: str,
+    root: Path,
+    classes: Sequence[str],
+    columns: tuple[int, ...] | None,
+    present: Container[str] | None = None,
 ) -> Dataset:
     files: list[str] = []
     sizes: list[int] = []
     labels: list[int] = []
     for label, class_ in enumerate(classes):
+        if present is not None and class_ not in present:
+            continue
         found = sorted(_images(root / class_, class_))
         files += (file for file, _ in found)
         sizes += (size for _, size in found)

@@ -78,16 +78,15 @@ class LocalEngine:
         """
         return find_weights(case, self.settings.checkpoints)
 
-    def model(self, case: Case) -> nn.Module:
+    def model(self, case: Case, weights: Path | None = None) -> nn.Module:
         """Load the checkpoint of a case: float32, for inference, on the device.
 
         Raises:
             NotAvailableError: its weights are not here.
             WeightsError: they are damaged or hold another architecture.
         """
-        return load_model(
-            case.model, case.release.location, self.weights(case), self.device
-        )
+        weights = weights or self.weights(case)
+        return load_model(case.model, case.release.location, weights, self.device)
 
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
@@ -107,14 +106,14 @@ class LocalEngine:
                 f"{precision} {self.device.type}",
             )
 
-    def classifier(self, case: Case) -> Classifier:
+    def classifier(self, case: Case, weights: Path | None = None) -> Classifier:
         """Load all that turns pixels into logits for the classes of the dataset.
 
         Raises:
             NotAvailableError: the weights are not here.
             WeightsError: they are damaged or hold another architecture.
         """
-        model = self.model(case)
+        model = self.model(case, weights)
         protocol, columns = case.protocol, case.dataset.columns
         precision = self.settings.precision
         if protocol.text is None:
@@ -129,6 +128,7 @@ class LocalEngine:
         classifier: Callable[[Tensor], Tensor],
         case: Case,
         progress: Progress = lambda images: None,
+        dataset: Dataset | None = None,
     ) -> Predictions:
         """Predict the images of a case's dataset, or of its first strata with a limit.
 
@@ -136,12 +136,13 @@ class LocalEngine:
             classifier: from uint8 `[B, 3, H, W]` to logits for the dataset's classes.
             case: whose dataset and geometry count.
             progress: called with the number of images after each batch.
+            dataset: images to take in place of the case's own.
 
         Raises:
             DatasetError: the images are incomplete or damaged.
             EvaluationError: the logits are no measurement.
         """
-        dataset = self.dataset(case)
+        dataset = dataset or self.dataset(case)
         strata = _first_strata(dataset, self.settings.limit)
         return evaluate(
             classifier,
@@ -153,19 +154,30 @@ class LocalEngine:
         )
 
     def measure(
-        self, case: Case, progress: Progress = lambda images: None
+        self,
+        case: Case,
+        progress: Progress = lambda images: None,
+        weights: Path | None = None,
+        dataset: Dataset | None = None,
     ) -> tuple[Measurement, Predictions]:
         """Evaluate a case from its files.
+
+        Args:
+            case: what to evaluate.
+            progress: called with the number of images after each batch.
+            weights: file to take in place of the case's own.
+            dataset: images to take in place of the case's own.
 
         Raises:
             NotAvailableError: weights or images are not here.
             ReproError: something about them is wrong.
         """
         start = time.perf_counter()
-        weights = self.weights(case)
-        dataset = self.dataset(case)
+        weights = weights or self.weights(case)
+        dataset = dataset or self.dataset(case)
         verified = verify_weights(weights, self.settings.cache)
-        predictions = self.evaluate(self.classifier(case), case, progress)
+        classifier = self.classifier(case, weights)
+        predictions = self.evaluate(classifier, case, progress, dataset)
         measurement = Measurement(
             metrics=predictions.metrics(),
             total=len(dataset),

@@ -1,0 +1,46 @@
+"""`repro ...` on the command line: one module a command, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from repro.errors import ReproError
+
+COMMANDS = {
+    "cases": "repro.cli.cases:cases",
+    "eval": "repro.cli.evaluate:evaluate",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the names in the order of the table above."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pytest-repro")
+def cli() -> None:
+    """Check that released model weights still score what was published."""
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is one line, not a traceback."""
+    try:
+        cli()
+    except ReproError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,128 @@
+"""`repro eval`: evaluate one weights file, as the release's own scripts do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from tqdm import tqdm
+
+from repro.cases import Case
+from repro.cli.options import (
+    cache_option,
+    device_option,
+    expected_option,
+    precision_option,
+)
+from repro.errors import ExpectedError
+from repro.published import Kind, Release, read_releases
+
+if TYPE_CHECKING:
+    from repro.records.result import Measurement
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["supervised", "clip"]))
+@click.option(
+    "--data-path",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="D",
+    help="Folder that holds val/<class>/<image>.",
+)
+@click.option(
+    "--ckpt",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="F",
+    help="Weights file.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Images at once. [default: found by measuring]",
+)
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    help="Protocol of the release. [default: that of its own scripts]",
+)
+@expected_option
+@cache_option
+@device_option
+@precision_option
+def evaluate(
+    kind: Kind,
+    data_path: Path,
+    ckpt: Path,
+    batch_size: int | None,
+    protocol: str | None,
+    expected: tuple[str, ...],
+    cache: Path | None,
+    device: str,
+    precision: Any,
+) -> None:
+    """Evaluate one weights file without pytest, and print what it scores."""
+    if not ckpt.is_file():
+        raise click.BadParameter(f"{ckpt} does not exist", param_hint="--ckpt")
+    case = _case(read_releases(expected), kind, protocol)
+
+    from repro.data.dataset import index_part
+    from repro.engines.local import LocalEngine
+    from repro.engines.settings import EngineSettings
+
+    engine = LocalEngine(
+        EngineSettings(
+            data=data_path,
+            cache=cache,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+        )
+    )
+    dataset = index_part(case.dataset, data_path)
+    if len(dataset) != case.dataset.images:
+        click.echo(
+            f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "
+            f"images of {case.dataset.title}: no published number belongs to them",
+            err=True,
+        )
+    with tqdm(total=len(dataset), unit=" images", disable=None, leave=False) as bar:
+        measurement, _ = engine.measure(case, bar.update, weights=ckpt, dataset=dataset)
+    for line in summary(kind, ckpt, measurement):
+        click.echo(line)
+
+
+def summary(kind: Kind, weights: Path, measurement: Measurement) -> list[str]:
+    """Write the lines that end the output of the release's own scripts."""
+    metrics = measurement.metrics
+    accuracy, loss = metrics.percent("top1"), metrics.loss
+    if kind == "clip":
+        return [f"ImageNet zero-shot accuracy: {accuracy}, loss: {loss}"]
+    return [f"checkpoint: {weights}", f"Top-1 Accuracy: {accuracy}", f"Loss: {loss}"]
+
+
+def _case(releases: list[Release], kind: Kind, protocol: str | None) -> Case:
+    """Make a case of the first release that has a family of this kind."""
+    for release in releases:
+        for family in release.families.values():
+            chosen = protocol or family.protocols[0]
+            if chosen in release.protocols and release.protocols[chosen].kind == kind:
+                return Case(
+                    release=release,
+                    family=family,
+                    checkpoint="",
+                    protocol=release.protocols[chosen],
+                    dataset=release.datasets[release.default_dataset],
+                )
+    known = ", ".join(
+        name
+        for release in releases
+        for name, found in release.protocols.items()
+        if found.kind == kind
+    )
+    raise ExpectedError(
+        f"no {kind} family has the protocol {protocol!r}; known are {known or 'none'}"
+    )

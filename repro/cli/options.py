@@ -1,0 +1,75 @@
+"""Options that several commands share, named as in pytest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import repro
+
+
+def _default_expected() -> tuple[str, ...]:
+    if Path("expected").is_dir():
+        return ("expected",)
+    package = Path(repro.__file__).parent
+    shipped = (package / "expected", package.parent / "expected")
+    return tuple(str(folder) for folder in shipped if folder.is_dir())[:1]
+
+
+def _default_cache() -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("repro", appauthor=False)
+
+
+def _cache(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Path | None:
+    if value == "none":
+        return None
+    return Path(value).expanduser() if value else _default_cache()
+
+
+_FOLDER: Any = click.Path(path_type=Path, file_okay=False)
+
+expected_option = click.option(
+    "--expected",
+    multiple=True,
+    default=_default_expected,
+    envvar="REPRO_EXPECTED",
+    metavar="PATH",
+    help="Published numbers: a TOML file, a folder of them, or 'embedded'. "
+    "[default: expected/ here, else what is shipped with repro]",
+)
+checkpoints_option = click.option(
+    "--checkpoints",
+    type=_FOLDER,
+    envvar="REPRO_CHECKPOINTS",
+    metavar="DIR",
+    help="Folder that holds the weights: DIR/<family>/<checkpoint>.pt",
+)
+cache_option = click.option(
+    "--cache",
+    callback=_cache,
+    envvar="REPRO_CACHE",
+    metavar="DIR",
+    help="Folder for decoded pixels and text classifiers, or 'none'. "
+    "[default: the user's cache folder]",
+)
+device_option = click.option(
+    "--device",
+    default="auto",
+    envvar="REPRO_DEVICE",
+    show_default=True,
+    help="auto, cpu, cuda or cuda:N",
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
+    default="fp32",
+    envvar="REPRO_PRECISION",
+    show_default=True,
+    help="Arithmetic of the model.",
+)
