@@ -113,20 +113,31 @@ def index_dataset(spec: DatasetSpec, data: Path | None) -> Dataset:
     return dataset
 
 
-def index_folder(root: Path) -> Dataset:
-    """Index any `root/<class>/<image>`; labels follow the sorted class names.
+def index_part(spec: DatasetSpec, data: Path) -> Dataset:
+    """Index what there is of a dataset, with the labels of the whole.
+
+    Args:
+        spec: the whole dataset.
+        data: the folder that holds `spec.folder`.
 
     Raises:
         NotAvailableError: there is no such folder.
-        DatasetError: it has no class folder or no image.
+        DatasetError: it has other class folders, or no image.
     """
+    root = data / spec.folder
     if not root.is_dir():
         raise NotAvailableError(
-            f"{root} does not exist; it should hold <class>/<image>"
+            f"{root} does not exist; it should hold <class>/<image> of {spec.title}"
         )
-    dataset = _index(root.name, root, _subfolders(root), None)
+    found = _subfolders(root)
+    if unknown := [name for name in found if name not in set(spec.classes)]:
+        raise DatasetError(
+            f"{root} is not {spec.title}: "
+            f"{_listed(unknown, 'is no class of it', 'are no classes of it')}"
+        )
+    dataset = _index(spec.id, root, spec.classes, spec.columns, present=set(found))
     if not len(dataset):
-        raise DatasetError(f"{root} holds no <class>/<image>")
+        raise DatasetError(f"{root} holds no <class>/<image> of {spec.title}")
     return dataset
 
 
