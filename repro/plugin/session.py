@@ -16,6 +16,7 @@ from repro.plugin.runner import RESULT, run_folder
 from repro.plugin.selection import all_cases
 from repro.records.result import CaseResult, not_run
 from repro.report.json_report import json_report, write_json_report
+from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _MARKUP: dict[Style, dict[str, bool]] = {
     "good": {"green": True},
     "bad": {"red": True},
     "dim": {"light": True},
+    "bold": {"bold": True},
 }
 
 
@@ -87,10 +89,7 @@ class RunSession:
                 raise pytest.UsageError(str(error)) from error
 
     def _ordered(self) -> list[CaseResult]:
-        return sorted(
-            self._results.values(),
-            key=lambda r: (r.release, r.position, r.checkpoint, r.protocol, r.dataset),
-        )
+        return in_order(self._results.values())
 
     def _case_of(self, nodeid: str) -> Case | None:
         """Find the case that a test was about, when it left no result behind."""

@@ -40,14 +40,35 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     reason: str = ""
 
+    @property
+    def group(self) -> str:
+        """What the checkpoints of a family have in common: the case without its name.
+
+        Written like an id, `family@protocol`, then `:dataset` if it is not the default.
+        """
+        return self.case.replace(f"/{self.checkpoint}@", "@", 1)
+
+
+def in_order(results: Iterable[CaseResult]) -> list[CaseResult]:
+    """Sort cases as every report shows them: by family, protocol, dataset and size."""
+
+    def key(result: CaseResult) -> tuple[object, ...]:
+        family, size = result.position
+        return (
+            result.release,
+            family,
+            result.protocol,
+            result.dataset,
+            size,
+            result.checkpoint,
+        )
+
+    return sorted(results, key=key)
+
 
 def rows_of(results: Iterable[CaseResult]) -> list[Row]:
-    """List the rows of some cases: by release, family, size and protocol."""
-    ordered = sorted(
-        results,
-        key=lambda r: (r.release, r.position, r.checkpoint, r.protocol, r.dataset),
-    )
-    return [row for result in ordered for row in _case_rows(result)]
+    """List the rows of some cases, in order."""
+    return [row for result in in_order(results) for row in _case_rows(result)]
 
 
 def counts(results: Iterable[CaseResult]) -> dict[Verdict, int]:

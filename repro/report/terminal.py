@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Literal
 
 from tabulate import tabulate
@@ -11,17 +12,14 @@ from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.rows import Row, rows_of, shift_text, totals_text
 
-Style = Literal["plain", "good", "bad", "dim"]
+Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
 
 #: Without -v a longer table shows only the rows that somebody has to look at.
-ROWS_SHOWN = 80
+ROWS_SHOWN = 100
 
-_COLUMNS = {
-    "family": "family",
+_HEADERS = {
     "checkpoint": "checkpoint",
-    "protocol": "protocol",
-    "dataset": "dataset",
     "metric": "metric",
     "published": "published",
     "measured": "measured",
@@ -30,10 +28,9 @@ _COLUMNS = {
     "tolerance": "tolerance",
     "verdict": "verdict",
 }
+_TEXTS = ("checkpoint", "metric", "verdict")
 #: What a narrow terminal does without, first to last.
-_DISPENSABLE = ("tolerance", "images", "dataset", "protocol", "difference")
-_ALWAYS = {"family", "checkpoint", "metric", "verdict"}
-_NUMBERS = {"published", "measured", "difference", "images", "tolerance"}
+_DISPENSABLE = ("images", "tolerance", "difference")
 
 
 def table_lines(
@@ -49,14 +46,10 @@ def table_lines(
     rows = rows_of(results)
     shown = _chosen(rows, verbosity)
     if shown:
-        lines = _table(shown, width)
-        yield lines[0], "plain"
-        yield lines[1], "dim"
-        for line, row in zip(lines[2:], shown, strict=True):
-            yield line, _style(row.verdict)
+        yield from _table(shown, width)
     if hidden := len(rows) - len(shown):
         yield f"{hidden:,} reproduced rows are not shown; -v shows them", "dim"
-    yield from _reasons(results, width)
+    yield from _reasons(results)
     if shift := shift_text(results):
         yield shift, "plain"
     bad = any(result.verdict.is_divergence for result in results)
@@ -70,48 +63,43 @@ def _chosen(rows: Sequence[Row], verbosity: Verbosity) -> list[Row]:
     return [row for row in rows if row.verdict is not Verdict.REPRODUCED]
 
 
-def _table(rows: Sequence[Row], width: int) -> list[str]:
-    """Lay out rows below a header and a rule, without the columns that do not fit."""
+def _table(rows: Sequence[Row], width: int) -> Iterator[tuple[str, Style]]:
+    """Yield header and rule, and the rows below a line for each group."""
     columns = [
         column
-        for column in _COLUMNS
-        if column in _ALWAYS
-        or (column in _NUMBERS and any(getattr(row, column) for row in rows))
-        or (column not in _NUMBERS and len({getattr(r, column) for r in rows}) > 1)
+        for column in _HEADERS
+        if column in _TEXTS or any(getattr(row, column) for row in rows)
     ]
     lines = _laid_out(rows, columns)
-    for column in _DISPENSABLE:
+    for name in _DISPENSABLE:
         if max(map(len, lines)) <= width:
             break
-        columns = [name for name in columns if name != column]
+        columns = [column for column in columns if column != name]
         lines = _laid_out(rows, columns)
-    excess = max(map(len, lines)) - width
-    if excess > 0:
-        longest = max(len(row.family) for row in rows)
-        lines = _laid_out(rows, columns, max(8, longest - excess))
-    return [line[:width] for line in lines]
+    header, *body = (line[:width] for line in lines)
+    yield header, "plain"
+    yield "-" * max(map(len, lines)), "dim"
+    following = iter(body)
+    for group, members in groupby(rows, key=lambda row: row.group):
+        yield group[:width], "bold"
+        for row in members:
+            yield next(following), _style(row.verdict)
 
 
-def _laid_out(
-    rows: Sequence[Row], columns: Sequence[str], family_width: int = 1000
-) -> list[str]:
-    def cell(row: Row, column: str) -> str:
-        text = str(getattr(row, column))
-        if column != "family" or len(text) <= family_width:
-            return text
-        return "…" + text[1 - family_width :]
-
+def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    """Lay out header and rows; tabulate would make columns wider for their headers."""
+    header = [_HEADERS[column] for column in columns]
+    body = [[str(getattr(row, column)) for column in columns] for row in rows]
     text = tabulate(
-        [[cell(row, column) for column in columns] for row in rows],
-        headers=[_COLUMNS[column] for column in columns],
-        tablefmt="simple",
+        [header, *body],
+        tablefmt="plain",
         disable_numparse=True,
-        colalign=["right" if column in _NUMBERS else "left" for column in columns],
+        colalign=["left" if column in _TEXTS else "right" for column in columns],
     )
-    return [line.rstrip() for line in text.splitlines()]
+    return [f"  {line.rstrip()}" for line in text.splitlines()]
 
 
-def _reasons(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
+def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
     """Yield why cases were not run, each reason once with its cases."""
     grouped: dict[str, list[str]] = {}
     for result in results:
