@@ -24,6 +24,8 @@ def difference_text(comparison: Comparison, *, long: bool = False) -> str:
     if comparison.difference is None:
         return ""
     text = f"{comparison.difference:+.{decimals(comparison)}f}"
+    if not float(text):
+        text = text[1:]
     if not long:
         return text
     if comparison.difference_images is None:
