@@ -214,6 +214,8 @@ def main() -> None:
             pools = Path(folder)
             render_images(output, pools)
             train_all(output, pools, arguments.steps, arguments.workers)
+    # Models this small lose more time to a second thread than it saves.
+    torch.set_num_threads(1)
     references = measure_all(output)
     text = format_references(references)
     (output / "references.toml").write_text(text, encoding="utf-8")
