@@ -31,6 +31,9 @@ from repro.published import DatasetSpec, Geometry
 from repro.records.environment import available_cores, describe_environment
 from repro.records.result import Measurement
 
+#: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
+_TORCH_THREADS = torch.get_num_threads()
+
 
 class LocalEngine:
     """Evaluates cases one after the other and keeps what they share.
@@ -49,7 +52,7 @@ class LocalEngine:
         self.device = _device(settings.device)
         self._threads = max(1, available_cores() // settings.workers)
         if self.device.type == "cpu":
-            torch.set_num_threads(self._threads)
+            torch.set_num_threads(max(1, _TORCH_THREADS // settings.workers))
         self._planned = list(planned)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
         self._batch_sizes: dict[str, BatchSize] = {}

@@ -18,7 +18,9 @@ def likely_causes(predictions: Predictions, classes: int) -> list[str]:
     if not _is_chance(accuracy, len(predictions.labels), classes):
         return []
     relabelled = relabelled_accuracy(predictions, classes)
-    at_chance = f"at chance ({100 * accuracy:.2f} % with {classes:,} classes)"
+    at_chance = (
+        f"no better than chance ({100 * accuracy:.2f} % with {classes:,} classes)"
+    )
     if relabelled > 2 * accuracy:
         return [
             f"The order of the labels is likely the cause: accuracy is {at_chance}, "
@@ -50,7 +52,7 @@ def relabelled_accuracy(predictions: Predictions, classes: int) -> float:
 
 
 def _is_chance(accuracy: float, images: int, classes: int) -> bool:
-    """Whether an accuracy is within five standard errors of guessing."""
+    """Whether an accuracy is no more than five standard errors above guessing."""
     chance = 1 / classes
     error = np.sqrt(chance * (1 - chance) / images)
-    return bool(abs(accuracy - chance) < 5 * error)
+    return bool(accuracy - chance < 5 * error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
                 'for example @pytest.mark.repro(kind="supervised")'
             )
         settings = read_settings(metafunc.config, marker.kwargs, folder)
-        cases = _select(marker, all_cases(metafunc.config, settings))
+        selected = _selector(marker)
+        cases = filter(selected, all_cases(metafunc.config, settings))
     except ReproError as error:
         raise pytest.Collector.CollectError(str(error)) from error
     metafunc.parametrize(
@@ -112,15 +113,16 @@ def remember_settings(config: pytest.Config, item: pytest.Item) -> Settings:
     return settings
 
 
-def _select(marker: pytest.Mark, cases: Sequence[Case]) -> list[Case]:
+def _selector(marker: pytest.Mark) -> Callable[[Case], bool]:
+    """Make the condition that a marker puts on cases."""
     kind = marker.kwargs.get("kind")
     if kind not in (None, "supervised", "clip"):
         raise OptionError(
             f"kind of the marker repro is {kind!r}; it must be 'supervised' or 'clip'"
         )
     family = marker.kwargs.get("family", "*")
-    return [
-        case
-        for case in cases
-        if kind in (None, case.kind) and fnmatchcase(case.family.id, family)
-    ]
+
+    def selected(case: Case) -> bool:
+        return kind in (None, case.kind) and fnmatchcase(case.family.id, family)
+
+    return selected

@@ -62,6 +62,7 @@ class RunSession:
         verbosity: Verbosity = "normal"
         if reporter.verbosity:
             verbosity = "verbose" if reporter.verbosity > 0 else "quiet"
+        reporter.ensure_newline()
         reporter.section("published and measured", sep="=")
         width = reporter._tw.fullwidth
         for line, style in table_lines(self._ordered(), width, verbosity):

@@ -1,0 +1,113 @@
+"""A release of one's own to damage: the embedded one, copied."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.published import EMBEDDED, Release, read_releases
+
+SUITE = """
+import pytest
+
+@pytest.mark.repro
+def test_checkpoint(case, reproduce):
+    reproduce(case)
+"""
+
+
+class ReleaseCopy:
+    """A copy of the embedded release, with ways to change it.
+
+    Args:
+        folder: where it is copied to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(EMBEDDED, folder)
+
+    def read(self) -> Release:
+        """Read it as it is now."""
+        return read_releases([self.folder])[0]
+
+    def edit(self, file: str, *changes: tuple[str, str]) -> None:
+        """Replace text in a file; each piece must be there once."""
+        path = self.folder / file
+        text = path.read_text()
+        for old, new in changes:
+            assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {file}"
+            text = text.replace(old, new)
+        path.write_text(text)
+
+    def keep(self, *checkpoints: str) -> None:
+        """Forget all references and weights but those of some checkpoints."""
+        path = self.folder / "references.toml"
+        head, *tables = path.read_text().split("[[reference]]\n")
+        kept = [table for table in tables if _checkpoint(table) in checkpoints]
+        assert len(kept) == len(checkpoints)
+        path.write_text("".join([head, *(f"[[reference]]\n{t}" for t in kept)]))
+        weights = self.folder / "checkpoints"
+        for file in weights.rglob("*.pt"):
+            if str(file.relative_to(weights).with_suffix("")) not in checkpoints:
+                file.unlink()
+
+    def weights(self, checkpoint: str) -> Path:
+        """Give the weights file of `family/name`."""
+        return self.folder / "checkpoints" / f"{checkpoint}.pt"
+
+    def published(self, checkpoint: str, metric: str) -> str:
+        """Give a published number of `family/name`, as printed."""
+        family, _, name = checkpoint.rpartition("/")
+        return next(
+            str(r.published)
+            for r in self.read().references
+            if (r.families, r.checkpoint, r.metric) == ((family,), name, metric)
+        )
+
+
+def _checkpoint(table: str) -> str:
+    values = dict(line.split(" = ", 1) for line in table.splitlines() if " = " in line)
+    return f"{values['family']}/{values['checkpoint']}".replace('"', "")
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> ReleaseCopy:
+    """The embedded release with two supervised checkpoints and one CLIP checkpoint."""
+    copy = ReleaseCopy(tmp_path / "release")
+    copy.keep("supervised/real/80", "supervised/real/160", "clip/real/80")
+    return copy
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _imported_once() -> None:
+    """Import what is heavy before pytester takes note of what is imported.
+
+    It unloads the rest after each test, which numpy and torch do not survive.
+    """
+    for heavy in ("repro.engines.local", "timm", "open_clip", "scipy.optimize"):
+        importlib.import_module(heavy)
+
+
+RunCases = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run_cases(pytester: pytest.Pytester, tmp_path: Path) -> RunCases:
+    """Run the suite of three lines on a release: `run_cases(release, *options)`."""
+
+    def run(release: ReleaseCopy, *options: str) -> pytest.RunResult:
+        pytester.makepyfile(test_release=SUITE)
+        return pytester.runpytest(
+            "-p",
+            "no:cacheprovider",
+            f"--repro-expected={release.folder}",
+            f"--repro-cache={tmp_path / 'cache'}",
+            *options,
+        )
+
+    return run
