@@ -1,0 +1,5 @@
+"""Run the command line with `python -m repro.cli`."""
+
+from repro.cli import main
+
+main()

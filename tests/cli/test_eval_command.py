@@ -1,0 +1,72 @@
+"""`repro eval` evaluates one file and ends as the release's scripts do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from repro.cli import cli
+from repro.errors import ReproError
+from repro.published import EMBEDDED
+
+
+def _eval(kind: str, weights: Path, *options: str) -> Result:
+    return CliRunner().invoke(
+        cli,
+        [
+            "eval",
+            kind,
+            "--expected",
+            "embedded",
+            "--data-path",
+            str(EMBEDDED),
+            "--ckpt",
+            str(weights),
+            "--cache",
+            "none",
+            *options,
+        ],
+    )
+
+
+def test_a_supervised_file_ends_with_checkpoint_accuracy_and_loss() -> None:
+    weights = EMBEDDED / "checkpoints" / "supervised" / "real" / "160.pt"
+    result = _eval("supervised", weights, "--batch-size", "50")
+    checkpoint, accuracy, loss = result.stdout.splitlines()
+    assert checkpoint == f"checkpoint: {weights}"
+    assert re.fullmatch(r"Top-1 Accuracy: \d+\.\d+", accuracy)
+    assert re.fullmatch(r"Loss: \d+\.\d+", loss)
+
+
+def test_a_clip_file_ends_with_zero_shot_accuracy_and_loss() -> None:
+    weights = EMBEDDED / "checkpoints" / "clip" / "real" / "160.pt"
+    result = _eval("clip", weights)
+    assert re.fullmatch(
+        r"ImageNet zero-shot accuracy: \d+\.\d+, loss: \d+\.\d+",
+        result.stdout.splitlines()[-1],
+    )
+
+
+def test_a_clip_file_is_no_supervised_one() -> None:
+    weights = EMBEDDED / "checkpoints" / "clip" / "real" / "160.pt"
+    result = _eval("supervised", weights)
+    assert isinstance(result.exception, ReproError)
+    assert "does not fit timm" in str(result.exception)
+
+
+def test_an_unknown_protocol_names_those_that_are_known() -> None:
+    weights = EMBEDDED / "checkpoints" / "clip" / "real" / "160.pt"
+    result = _eval("clip", weights, "--protocol", "paper")
+    assert "known are digits-clip" in str(result.exception)
+
+
+@pytest.mark.parametrize("option", ["--data-path", "--ckpt"])
+def test_what_does_not_exist_is_said(option: str, tmp_path: Path) -> None:
+    weights = EMBEDDED / "checkpoints" / "clip" / "real" / "160.pt"
+    result = _eval("clip", weights, option, str(tmp_path / "nothing"))
+    assert result.exit_code != 0
+    assert "nothing" in f"{result.output}{result.exception}"
+    assert "does not exist" in f"{result.output}{result.exception}"

@@ -1,0 +1,124 @@
+"""Options: the command line before the marker, the ini file, the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from repro.errors import OptionError
+from repro.plugin.options import OPTIONS, PRECISIONS, Option, read_settings, summary
+from repro.published import Precision
+
+# Values for the command line, the marker, the ini file and the environment.
+VALUES = {
+    "data": ("a", "b", "c", "d"),
+    "checkpoints": ("a", "b", "c", "d"),
+    "cache": ("a", "b", "c", "d"),
+    "expected": ("a", "b", "c", "d"),
+    "device": ("cpu", "cuda", "cuda:1", "auto"),
+    "precision": ("bf16", "fp16", "tf32", "fp32"),
+    "batch_size": ("1", "2", "3", "4"),
+    "limit": ("1", "2", "3", "4"),
+    "strict": ("", "false", "true", "false"),
+    "report": ("a.json", "b.json", "c.json", "d.json"),
+}
+TESTED = [option for option in OPTIONS if option.name in VALUES]
+
+
+def test_the_precisions_of_the_option_are_those_of_a_protocol() -> None:
+    assert get_args(Precision) == PRECISIONS
+
+
+@pytest.mark.parametrize("option", TESTED, ids=lambda option: option.name)
+def test_each_place_counts_before_the_next(
+    option: Option, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, marker, ini, environment = VALUES[option.name]
+
+    def value(config: pytest.Config, keywords: dict[str, object]) -> object:
+        return getattr(read_settings(config, keywords, pytester.path), option.name)
+
+    def read(text: str) -> object:
+        content = option.read(text, pytester.path)
+        return (content,) if option.repeatable else content
+
+    monkeypatch.setenv(option.variable, environment)
+    assert value(pytester.parseconfig(), {}) == read(environment)
+    pytester.makeini(f"[pytest]\n{option.ini_name} = {ini}\n")
+    config = pytester.parseconfig()
+    assert value(config, {}) == read(ini)
+    keywords: dict[str, object] = {}
+    if option.in_marker:
+        keywords = {option.name: marker}
+        assert value(config, keywords) == read(marker)
+    given = [option.flag_name] if option.flag else [option.flag_name, line]
+    expected = True if option.flag else read(line)
+    assert value(pytester.parseconfig(*given), keywords) == expected
+
+
+def test_relative_paths_start_where_they_were_written(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pytester.path / "sub").mkdir()
+    pytester.makeini("[pytest]\nrepro_data = images\n")
+    monkeypatch.chdir(pytester.path / "sub")
+    config = pytester.parseconfig(f"--rootdir={pytester.path}", "--repro-cache=cache")
+    settings = read_settings(config, {"checkpoints": "weights"}, Path("/module"))
+    assert settings.data == pytester.path / "images"
+    assert settings.checkpoints == Path("/module/weights")
+    assert settings.cache is not None
+    assert settings.cache.name == "cache"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--repro-precision", "fp8", "--repro-precision is 'fp8'; it must be one of"),
+        ("--repro-batch-size", "0", "--repro-batch-size is '0'; it must be at least 1"),
+        ("--repro-batch-size", "many", "is 'many'; it must be a whole number"),
+        ("--repro-limit", "-5", "--repro-limit is '-5'; it must be at least 1"),
+        ("--repro-report", "table.docx", "it must end with"),
+    ],
+)
+def test_a_value_that_is_not_allowed_says_what_is(
+    pytester: pytest.Pytester, option: str, value: str, message: str
+) -> None:
+    config = pytester.parseconfig(f"{option}={value}")
+    with pytest.raises(OptionError) as error:
+        read_settings(config, {}, pytester.path)
+    assert message in str(error.value)
+
+
+def test_a_bad_option_ends_the_run_with_one_line(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.repro(expected="embedded")
+        def test_checkpoint(case, reproduce):
+            reproduce(case)
+        """
+    )
+    result = pytester.runpytest("--repro-precision=fp8")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*--repro-precision is 'fp8'; it must be one of*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_the_header_says_in_one_line_what_is_in_force(
+    pytester: pytest.Pytester,
+) -> None:
+    config = pytester.parseconfig(
+        "--repro-expected=embedded",
+        "--repro-cache=none",
+        "--repro-precision=bf16",
+        "--repro-limit=1000",
+        "--repro-strict",
+    )
+    line = summary(read_settings(config, {}, pytester.path))
+    assert line == (
+        "repro: expected embedded, data of the release, checkpoints of the release, "
+        "cache none, device auto, bf16, limit 1,000 images, strict"
+    )
