@@ -24,11 +24,12 @@ from repro.evaluation.classifier import (
 from repro.evaluation.evaluate import Progress, evaluate
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
+from repro.machine import available_cores
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
 from repro.published import DatasetSpec, Geometry
-from repro.records.environment import available_cores, describe_environment
+from repro.records.environment import describe_environment
 from repro.records.result import Measurement
 
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.

@@ -6,6 +6,7 @@ imported when a case is collected, evaluated or reported.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 
 import pytest
@@ -21,7 +22,7 @@ from repro.plugin.fixtures import (
     reproduce,
     zeroshot_classifier,
 )
-from repro.plugin.options import add_options, summary
+from repro.plugin.options import add_options, names_expected, summary
 from repro.plugin.reporting import Reporting
 from repro.plugin.selection import (
     SETTINGS,
@@ -57,7 +58,16 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", line)
     if not workers.is_worker(config):
+        if names_expected(config):
+            workers.deal_one_by_one(config)
         config.pluginmanager.register(Reporting(config), "repro-reporting")
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Answer `-n auto` where published numbers are checked."""
+    asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    return workers.auto_number() if names_expected(config) and not asked else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -242,6 +242,15 @@ def read_settings(
     return Settings(**values)
 
 
+def names_expected(config: pytest.Config) -> bool:
+    """Whether the whole run was given published numbers, before anything is collected.
+
+    What only a marker names is known later.
+    """
+    option = next(option for option in OPTIONS if option.name == "expected")
+    return bool(_value(option, config, {}, config.rootpath))
+
+
 def default_cache() -> Path:
     """Give the user's cache folder."""
     import platformdirs

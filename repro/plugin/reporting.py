@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
+from repro.plugin import workers
 from repro.plugin.options import read_settings, summary
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ class Reporting:
             if settings.expected:
                 reporter.ensure_newline()
                 reporter.write_line(summary(settings))
+                number = len(self._config.option.tx)
+                gpus = workers.visible_gpus(os.environ)
+                reporter.write_line(f"repro: {workers.describe(number, gpus)}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Receive the result of a case; a failed test may have left none behind."""

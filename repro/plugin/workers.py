@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from repro.machine import available_cores, available_memory
+
+#: Memory of a worker with torch, a CLIP ViT-B/16 and a stratum of pixels, rounded up.
+WORKER_BYTES = 3 * 2**30
+
 _UID = pytest.StashKey[str]()
 
 
@@ -37,6 +42,41 @@ def assign_gpu(config: pytest.Config) -> None:
     if is_worker(config):
         number = int(config.workerinput["workerid"].removeprefix("gw"))  # type: ignore[attr-defined]
         show_one_gpu(os.environ, number, visible_gpus(os.environ))
+
+
+def auto_number() -> int:
+    """Choose how many workers `-n auto` starts: one for each GPU, or for each core.
+
+    On a processor each worker computes with its share of the threads, so that cores are
+    not oversubscribed; memory is what limits their number.
+    """
+    gpus = visible_gpus(os.environ)
+    if gpus:
+        return len(gpus)
+    memory = available_memory()
+    fitting = available_cores() if memory is None else memory // WORKER_BYTES
+    return max(1, min(available_cores(), fitting))
+
+
+def deal_one_by_one(config: pytest.Config) -> None:
+    """Let xdist deal cases one at a time, unless the user has said how many.
+
+    They take minutes and come longest first; xdist would give each worker a quarter of
+    its share at once.
+    """
+    if getattr(config.option, "maxschedchunk", 1) is None:
+        config.option.maxschedchunk = 1
+
+
+def describe(workers: int, gpus: Sequence[str]) -> str:
+    """Say in one line which worker has what."""
+    if not gpus:
+        threads = max(1, available_cores() // workers)
+        return f"{workers} workers with {threads} thread{'s' * (threads > 1)} each"
+    held = ", ".join(f"gw{n} GPU {gpus[n % len(gpus)]}" for n in range(workers))
+    if workers <= len(gpus):
+        return held
+    return f"{held}; {workers} workers share {len(gpus)} GPUs, and their memory"
 
 
 def show_one_gpu(

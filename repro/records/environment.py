@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
+
+from repro.machine import available_cores
 
 PACKAGES = (
     "pytest-repro",
@@ -62,13 +63,6 @@ def describe_environment(device: str) -> Environment:
         cuda=torch.version.cuda if is_cuda else None,
         driver=_driver() if is_cuda else None,
     )
-
-
-def available_cores() -> int:
-    """Count the processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _versions() -> dict[str, str]:

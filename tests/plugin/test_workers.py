@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from repro.plugin.workers import show_one_gpu, visible_gpus
+from repro.plugin.hooks import pytest_xdist_auto_num_workers
+from repro.plugin.workers import auto_number, describe, show_one_gpu, visible_gpus
 
 
 def _installed(folder: Path, number: int) -> Path:
@@ -62,3 +64,49 @@ def test_without_a_gpu_the_environment_stays_as_it_is() -> None:
     environment = {"CUDA_VISIBLE_DEVICES": "-1"}
     show_one_gpu(environment, 0, visible_gpus(environment))
     assert environment == {"CUDA_VISIBLE_DEVICES": "-1"}
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "line"),
+    [
+        (2, ["2", "5"], "gw0 GPU 2, gw1 GPU 5"),
+        (
+            3,
+            ["0", "1"],
+            "gw0 GPU 0, gw1 GPU 1, gw2 GPU 0; 3 workers share 2 GPUs, and their memory",
+        ),
+    ],
+)
+def test_the_header_says_which_worker_has_which_gpu(
+    workers: int, gpus: list[str], line: str
+) -> None:
+    assert describe(workers, gpus) == line
+
+
+def test_n_auto_starts_one_worker_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,4,6")
+    assert auto_number() == 3
+
+
+def test_n_auto_without_a_gpu_does_not_oversubscribe_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert 1 <= auto_number() <= len(os.sched_getaffinity(0))
+
+
+def test_another_projects_n_auto_is_left_alone(pytester: pytest.Pytester) -> None:
+    config = pytester.parseconfig()
+    assert pytest_xdist_auto_num_workers(config) is None
+    asked = pytester.parseconfig("--repro-expected=embedded")
+    assert pytest_xdist_auto_num_workers(asked) == auto_number()
+
+
+def test_cases_are_dealt_one_by_one_unless_the_user_says_otherwise(
+    pytester: pytest.Pytester,
+) -> None:
+    options = ("--repro-expected=embedded",)
+    assert pytester.parseconfigure(*options).option.maxschedchunk == 1
+    own = pytester.parseconfigure(*options, "--maxschedchunk=5")
+    assert own.option.maxschedchunk == 5
+    assert pytester.parseconfigure().option.maxschedchunk is None
