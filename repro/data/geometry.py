@@ -1,4 +1,4 @@
-"""Apply a geometry with Pillow: bit for bit what torchvision does to PIL images."""
+"""Apply a geometry with Pillow: bit for bit what libraries do to PIL images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile
 
 from repro.errors import DatasetError
-from repro.published import CenterCrop, Geometry, Resize
+from repro.published import CenterCrop, Contain, Cover, Filter, Geometry, Resize
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -54,7 +54,12 @@ def decoder_identity() -> str:
 def transform(image: Image.Image, geometry: Geometry) -> Image.Image:
     """Apply the steps of a geometry to a decoded RGB image."""
     for step in geometry.steps:
-        image = _resize(image, step) if isinstance(step, Resize) else _crop(image, step)
+        if isinstance(step, CenterCrop):
+            image = _crop(image, step)
+        elif isinstance(step, Resize):
+            image = _resize(image, step)
+        else:
+            image = _resize_to(image, _proportional(image, step), step.filter)
     return image
 
 
@@ -84,15 +89,28 @@ def _resize(image: Image.Image, step: Resize) -> Image.Image:
         size = step.height, int(step.height * height / width)
     else:
         size = int(step.height * width / height), step.height
-    if size == image.size:
-        return image
-    if step.antialias:
-        return image.resize(size, _FILTERS[step.filter])
+    if step.antialias or size == image.size:
+        return _resize_to(image, size, step.filter)
     # An affine transform samples around each target pixel only, whatever the scale.
     scale = width / size[0], 0.0, 0.0, 0.0, height / size[1], 0.0
     return image.transform(
         size, Image.Transform.AFFINE, scale, Image.Resampling(_FILTERS[step.filter])
     )
+
+
+def _proportional(image: Image.Image, step: Contain | Cover) -> tuple[int, int]:
+    """Compute the width and height that timm's `ResizeKeepRatio` arrives at."""
+    width, height = image.size
+    ratios = height / step.height, width / step.width
+    ratio = max(ratios) if isinstance(step, Contain) else min(ratios)
+    # A photograph a hundred times as long as wide keeps one pixel.
+    return max(1, round(width / ratio)), max(1, round(height / ratio))
+
+
+def _resize_to(
+    image: Image.Image, size: tuple[int, int], filter_: Filter
+) -> Image.Image:
+    return image if size == image.size else image.resize(size, _FILTERS[filter_])
 
 
 def _crop(image: Image.Image, step: CenterCrop) -> Image.Image:
@@ -101,7 +119,7 @@ def _crop(image: Image.Image, step: CenterCrop) -> Image.Image:
         left = max(0, (step.width - width) // 2)
         top = max(0, (step.height - height) // 2)
         size = max(width, step.width), max(height, step.height)
-        padded = Image.new("RGB", size)
+        padded = Image.new("RGB", size, step.fill)
         padded.paste(image, (left, top))
         image, (width, height) = padded, size
     top = round((height - step.height) / 2.0)

@@ -2,7 +2,15 @@
 
 from repro.published.allowed import check_name
 from repro.published.files import EMBEDDED
-from repro.published.geometry import CenterCrop, Geometry, Resize, parse_geometry
+from repro.published.geometry import (
+    CenterCrop,
+    Contain,
+    Cover,
+    Filter,
+    Geometry,
+    Resize,
+    parse_geometry,
+)
 from repro.published.reading import read_releases
 from repro.published.release import (
     METRICS,
@@ -26,8 +34,11 @@ __all__ = [
     "METRICS",
     "WEIGHTS_SUFFIXES",
     "CenterCrop",
+    "Contain",
+    "Cover",
     "DatasetSpec",
     "Family",
+    "Filter",
     "Geometry",
     "Kind",
     "Metric",

@@ -10,17 +10,26 @@ geometry share their decoded images. The steps are applied from left to right:
 | `rgb` | decode and convert to RGB; always the first |
 | `resize(S,F)` | the short side to S pixels, the long side in proportion |
 | `resize(HxW,F)` | to exactly H x W pixels, whatever the proportions |
+| `contain(S,F)`, `contain(HxW,F)` | in proportion, the largest that fits into H x W |
+| `cover(S,F)`, `cover(HxW,F)` | in proportion, the smallest that covers H x W |
 | `center_crop(S)`, `center_crop(HxW)` | the middle; black where the image is smaller |
+| `center_crop(S,R,G,B)`, `center_crop(HxW,R,G,B)` | the same with another colour |
 
-S, H and W are pixels, 1 to 9999. F is a filter of Pillow: `nearest`, `box`, `bilinear`,
-`hamming`, `bicubic`, `lanczos`. After `nearest`, `bilinear` and `bicubic`,
-a third argument `no_antialias` samples the neighbourhood of the target pixel only, as
-OpenCV and torch do unless asked otherwise; Pillow's own resize always filters.
+`resize(S,F)` cuts off the fraction of a pixel of the long side, as torchvision does;
+`contain` and `cover` round both sides, half to even, as timm and open_clip do.
+
+S, H and W are pixels, 1 to 9999; R, G and B are 0 to 255. F is a filter of Pillow:
+`nearest`, `box`, `bilinear`, `hamming`, `bicubic`, `lanczos`. After `nearest`,
+`bilinear` and `bicubic`, a third argument `no_antialias` of `resize` samples the
+neighbourhood of the target pixel only, as OpenCV and torch do unless asked otherwise;
+Pillow's own resize always filters.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, get_args
 
 import msgspec
@@ -30,10 +39,15 @@ Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 _POINT_FILTERS: tuple[Filter, ...] = ("nearest", "bilinear", "bicubic")
 _STEP = re.compile(r"(?P<name>[a-z_]+)(?:\((?P<arguments>[^()]*)\))?")
 _SIZE = re.compile(r"([1-9][0-9]{0,3})(?:x([1-9][0-9]{0,3}))?")
+_LEVEL = re.compile(r"[0-9]{1,3}", re.ASCII)
 _ALLOWED = (
-    "resize(S,filter), resize(HxW,filter), resize(...,no_antialias), center_crop(S), "
-    "center_crop(HxW)"
+    "resize(S,filter), resize(HxW,filter), resize(...,no_antialias), "
+    "contain(S,filter), contain(HxW,filter), cover(S,filter), cover(HxW,filter), "
+    "center_crop(S), center_crop(HxW), center_crop(...,R,G,B)"
 )
+
+Colour = tuple[int, int, int]
+BLACK: Colour = (0, 0, 0)
 
 
 class Resize(msgspec.Struct, frozen=True):
@@ -50,20 +64,44 @@ class Resize(msgspec.Struct, frozen=True):
         return f"resize({size},{self.filter}{suffix})"
 
 
-class CenterCrop(msgspec.Struct, frozen=True):
-    """Cut out the middle, `height` x `width` pixels."""
+class Contain(msgspec.Struct, frozen=True):
+    """Resize in proportion to the largest image that fits into `height` x `width`."""
 
     height: int
     width: int
+    filter: Filter
 
     def __str__(self) -> str:
-        square = self.height == self.width
-        return (
-            f"center_crop({self.height if square else f'{self.height}x{self.width}'})"
-        )
+        return f"contain({_size(self.height, self.width)},{self.filter})"
 
 
-Step = Resize | CenterCrop
+class Cover(msgspec.Struct, frozen=True):
+    """Resize in proportion to the smallest image that covers `height` x `width`."""
+
+    height: int
+    width: int
+    filter: Filter
+
+    def __str__(self) -> str:
+        return f"cover({_size(self.height, self.width)},{self.filter})"
+
+
+class CenterCrop(msgspec.Struct, frozen=True):
+    """Cut out the middle, `height` x `width` pixels; `fill` is around smaller images.
+
+    `fill` is a colour in RGB, each 0 to 255.
+    """
+
+    height: int
+    width: int
+    fill: Colour = BLACK
+
+    def __str__(self) -> str:
+        colour = "" if self.fill == BLACK else ",{},{},{}".format(*self.fill)
+        return f"center_crop({_size(self.height, self.width)}{colour})"
+
+
+Step = Resize | Contain | Cover | CenterCrop
 
 
 class Geometry(msgspec.Struct, frozen=True):
@@ -78,11 +116,12 @@ class Geometry(msgspec.Struct, frozen=True):
     def output_size(self) -> tuple[int, int]:
         """Height and width in pixels of every image that comes out."""
         last = self.steps[-1]
-        if last.width is None:
+        if isinstance(last, Contain | Cover) or last.width is None:
             raise ValueError(f"{self} leaves the size to the photograph")
         return last.height, last.width
 
 
+@lru_cache(maxsize=4096)
 def parse_geometry(text: str) -> Geometry:
     """Read a geometry string.
 
@@ -96,7 +135,8 @@ def parse_geometry(text: str) -> Geometry:
     if not rest:
         raise ValueError(f"geometry {text!r} has no step after rgb; use {_ALLOWED}")
     geometry = Geometry(tuple(_parse_step(part) for part in rest))
-    if isinstance(last := geometry.steps[-1], Resize) and last.width is None:
+    last = geometry.steps[-1]
+    if isinstance(last, Contain | Cover) or last.width is None:
         raise ValueError(
             f"geometry {text!r} gives images of different sizes: end it with "
             "center_crop(S) or resize(HxW,filter)"
@@ -110,29 +150,51 @@ def _parse_step(text: str) -> Step:
     arguments = [argument.strip() for argument in (inside or "").split(",")]
     if name == "resize" and len(arguments) in (2, 3):
         return _parse_resize(text, *arguments)
-    if name == "center_crop" and len(arguments) == 1:
+    if name in ("contain", "cover") and len(arguments) == 2:
         height, width = _parse_size(text, arguments[0])
-        return CenterCrop(height, width or height)
+        kind = Contain if name == "contain" else Cover
+        return kind(height, width or height, _parse_filter(text, arguments[1]))
+    if name == "center_crop" and len(arguments) in (1, 4):
+        height, width = _parse_size(text, arguments[0])
+        return CenterCrop(height, width or height, _parse_colour(text, arguments[1:]))
     raise ValueError(f"geometry step {text!r} is not one of {_ALLOWED}")
 
 
 def _parse_resize(text: str, size: str, filter_: str, *options: str) -> Resize:
     height, width = _parse_size(text, size)
+    found = _parse_filter(text, filter_)
+    if options not in ((), ("no_antialias",)):
+        raise ValueError(
+            f"{options[0]!r} in geometry step {text!r}: the only option is no_antialias"
+        )
+    if options and found not in _POINT_FILTERS:
+        raise ValueError(
+            f"geometry step {text!r}: no_antialias goes with one of "
+            f"{', '.join(_POINT_FILTERS)}"
+        )
+    return Resize(height, width, found, not options)
+
+
+def _parse_filter(text: str, filter_: str) -> Filter:
     if filter_ not in get_args(Filter):
         raise ValueError(
             f"filter {filter_!r} in geometry step {text!r} is not one of "
             f"{', '.join(get_args(Filter))}"
         )
-    if options not in ((), ("no_antialias",)):
-        raise ValueError(
-            f"{options[0]!r} in geometry step {text!r}: the only option is no_antialias"
-        )
-    if options and filter_ not in _POINT_FILTERS:
-        raise ValueError(
-            f"geometry step {text!r}: no_antialias goes with one of "
-            f"{', '.join(_POINT_FILTERS)}"
-        )
-    return Resize(height, width, msgspec.convert(filter_, Filter), not options)
+    found: Filter = msgspec.convert(filter_, Filter)
+    return found
+
+
+def _parse_colour(text: str, levels: Sequence[str]) -> Colour:
+    for level in levels:
+        if not _LEVEL.fullmatch(level) or int(level) > 255:
+            raise ValueError(
+                f"{level!r} in geometry step {text!r} is no level of a colour, 0 to 255"
+            )
+    if not levels:
+        return BLACK
+    red, green, blue = map(int, levels)
+    return red, green, blue
 
 
 def _parse_size(text: str, size: str) -> tuple[int, int | None]:
@@ -144,3 +206,7 @@ def _parse_size(text: str, size: str) -> tuple[int, int | None]:
         )
     height, width = match.groups()
     return int(height), int(width) if width else None
+
+
+def _size(height: int, width: int) -> str:
+    return str(height) if height == width else f"{height}x{width}"

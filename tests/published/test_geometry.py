@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.published import CenterCrop, Geometry, Resize, parse_geometry
+from repro.published import (
+    CenterCrop,
+    Contain,
+    Cover,
+    Geometry,
+    Resize,
+    parse_geometry,
+)
 from repro.published.geometry import Filter, Step
 
 POINT_FILTERS = ("nearest", "bilinear", "bicubic")
@@ -20,9 +27,16 @@ filtered_resizes = st.builds(
 point_resizes = st.builds(
     Resize, pixels, st.none() | pixels, st.sampled_from(POINT_FILTERS), st.just(False)
 )
-crops = st.builds(CenterCrop, pixels, pixels)
+filters = st.sampled_from(get_args(Filter))
+proportional = st.builds(Contain, pixels, pixels, filters) | st.builds(
+    Cover, pixels, pixels, filters
+)
+levels = st.integers(0, 255)
+crops = st.builds(CenterCrop, pixels, pixels) | st.builds(
+    CenterCrop, pixels, pixels, st.tuples(levels, levels, levels)
+)
 exact_resizes = filtered_resizes.filter(lambda step: step.width is not None)
-steps: st.SearchStrategy[Step] = filtered_resizes | point_resizes | crops
+steps: st.SearchStrategy[Step] = filtered_resizes | point_resizes | proportional | crops
 geometries = st.builds(
     lambda first, last: Geometry((*first, last)),
     st.lists(steps, max_size=3),
@@ -69,6 +83,14 @@ def test_a_square_resize_is_not_a_resize_of_the_short_side() -> None:
     exact = parse_geometry("rgb|resize(224x224,box)")
     assert str(exact) == "rgb|resize(224x224,box)"
     assert exact.output_size == (224, 224)
+
+
+def test_the_padding_is_black_unless_it_is_named() -> None:
+    named = "rgb|contain(224,bicubic)|center_crop(224,124,116,104)"
+    assert str(parse_geometry(named)) == named
+    assert parse_geometry(named).steps[1] == CenterCrop(224, 224, (124, 116, 104))
+    black = parse_geometry("rgb|center_crop(224,0,0,0)")
+    assert str(black) == "rgb|center_crop(224)"
 
 
 def test_height_comes_before_width() -> None:
@@ -118,6 +140,13 @@ def test_an_unfinished_geometry_has_no_output_size() -> None:
             "rgb|resize(2,lanczos,no_antialias)|center_crop(2)",
             "no_antialias goes with one of nearest, bilinear, bicubic",
         ),
+        ("rgb|contain(2,box)", r"different sizes: end it with center_crop\(S\)"),
+        ("rgb|center_crop(2)|cover(2x3,box)", "different sizes"),
+        ("rgb|cover(2,box,no_antialias)|center_crop(2)", "is not one of"),
+        ("rgb|contain(2)|center_crop(2)", r"step 'contain\(2\)' is not one of"),
+        ("rgb|center_crop(2,0,0)", r"center_crop\(2,0,0\)' is not one of"),
+        ("rgb|center_crop(2,0,0,256)", "'256' .* is no level of a colour, 0 to 255"),
+        ("rgb|center_crop(2,0,-1,0)", "'-1' .* is no level of a colour"),
         ("rgb|resize(2,box)", r"different sizes: end it with center_crop\(S\)"),
         ("rgb|center_crop(2)|resize(2,box)", "different sizes"),
     ],

@@ -1,0 +1,1 @@
+"""Published tables and what libraries say, turned into files of published numbers."""
