@@ -33,3 +33,7 @@ class EvaluationError(ReproError):
 
 class NotAvailableError(ReproError):
     """Weights or images that are not on this machine, and how to get them."""
+
+
+class LedgerError(ReproError):
+    """A ledger that cannot be read or written, or does not hold what was asked for."""

@@ -12,6 +12,10 @@ from repro.errors import ReproError
 COMMANDS = {
     "cases": "repro.cli.cases:cases",
     "eval": "repro.cli.evaluate:evaluate",
+    "runs": "repro.cli.runs:runs",
+    "show": "repro.cli.show:show",
+    "history": "repro.cli.history:history",
+    "prune": "repro.cli.prune:prune",
 }
 
 

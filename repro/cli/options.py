@@ -32,6 +32,17 @@ def _cache(
     return Path(value).expanduser() if value else _default_cache()
 
 
+def _ledger(
+    context: click.Context, parameter: click.Parameter, value: Path | None
+) -> Path:
+    """Find the ledger of the project that the current folder belongs to."""
+    if value is not None:
+        return value.expanduser()
+    here = Path.cwd()
+    found = (folder / ".repro" for folder in (here, *here.parents))
+    return next((folder for folder in found if folder.is_dir()), here / ".repro")
+
+
 _FOLDER: Any = click.Path(path_type=Path, file_okay=False)
 
 expected_option = click.option(
@@ -72,4 +83,12 @@ precision_option = click.option(
     envvar="REPRO_PRECISION",
     show_default=True,
     help="Arithmetic of the model.",
+)
+ledger_option = click.option(
+    "--ledger",
+    type=_FOLDER,
+    callback=_ledger,
+    envvar="REPRO_LEDGER",
+    metavar="DIR",
+    help="Folder of the history of runs. [default: .repro here or above]",
 )

@@ -30,6 +30,7 @@ from repro.models.weights import find_weights, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
 from repro.published import DatasetSpec, Geometry
 from repro.records.environment import describe_environment
+from repro.records.identity import measurement_identity
 from repro.records.result import Measurement
 
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
@@ -194,6 +195,30 @@ class LocalEngine:
             environment=describe_environment(str(self.device)),
         )
         return measurement, predictions
+
+    def identity(self, case: Case, measurement: Measurement | None = None) -> str:
+        """Digest all that a measurement of a case depends on, made or to be made.
+
+        Raises:
+            NotAvailableError: weights or images are not here.
+            ReproError: something about them is wrong.
+        """
+        if measurement is None:
+            verified = verify_weights(self.weights(case), self.settings.cache)
+            weights, dataset = verified.sha256, self.dataset(case).fingerprint
+            environment = describe_environment(str(self.device))
+        else:
+            weights = measurement.weights_sha256
+            dataset = measurement.dataset_fingerprint
+            environment = measurement.environment
+        return measurement_identity(
+            case,
+            weights_sha256=weights,
+            dataset_fingerprint=dataset,
+            environment=environment,
+            precision=self.settings.precision,
+            limit=self.settings.limit,
+        )
 
     def _pixels(
         self, dataset: Dataset, case: Case, strata: Sequence[int]

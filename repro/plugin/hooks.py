@@ -92,7 +92,7 @@ def pytest_report_collectionfinish(
     config: pytest.Config, items: list[pytest.Item]
 ) -> list[str]:
     """Say what is in force, if a case was selected."""
-    chosen = (item.stash[SETTINGS] for item in items if case_of(item))
+    chosen = (item.stash[SETTINGS] for item in items if SETTINGS in item.stash)
     return list(dict.fromkeys(map(summary, chosen)))
 
 

@@ -69,6 +69,8 @@ class Settings:
     limit: int | None = None
     strict: bool = False
     report: tuple[Path, ...] = ()
+    ledger: Path | None = None
+    resume: bool = False
 
 
 def _path(text: str, base: Path) -> Path:
@@ -189,6 +191,23 @@ OPTIONS = (
         repeatable=True,
         in_marker=False,
     ),
+    Option(
+        "ledger",
+        "folder for the history of runs, or 'none' to keep none (default: .repro in "
+        "the root folder)",
+        _folder_or_none,
+        metavar="DIR",
+        in_marker=False,
+    ),
+    Option(
+        "resume",
+        "take over the cases that an earlier run finished with the same code, weights, "
+        "images, protocol and environment",
+        _switch,
+        default=False,
+        flag=True,
+        in_marker=False,
+    ),
 )
 #: What the marker takes besides options: which cases a test gets.
 SELECTORS = ("kind", "family")
@@ -239,6 +258,8 @@ def read_settings(
         values["expected"] = (config.rootpath / "expected",)
     if values["cache"] is _UNSET:
         values["cache"] = default_cache()
+    if values["ledger"] is _UNSET:
+        values["ledger"] = config.rootpath / ".repro"
     return Settings(**values)
 
 
@@ -298,7 +319,7 @@ def _value(
     for given, base, place in places:
         if given is not None and given not in ([], ""):
             return _read(option, given, base, place)
-    if option.name == "cache":
+    if option.name in ("cache", "ledger"):
         return _UNSET
     return () if option.repeatable else option.default
 

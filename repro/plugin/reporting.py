@@ -10,6 +10,7 @@ import pytest
 
 from repro.plugin import workers
 from repro.plugin.options import read_settings, summary
+from repro.plugin.selection import SETTINGS, cases_named
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -27,37 +28,50 @@ class Reporting:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._session: RunSession | None = None
-        self._announced = False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Say what is in force once, since a controller collects nothing itself."""
+        """Begin, once, since a controller collects nothing itself."""
+        if self._session or not any("@" in nodeid for nodeid in ids):
+            return
+        settings = read_settings(self._config, {}, self._config.rootpath)
+        planned = len(cases_named(self._config, settings, ids))
+        if not planned:
+            return
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter and not self._announced and any("@" in nodeid for nodeid in ids):
-            self._announced = True
-            settings = read_settings(self._config, {}, self._config.rootpath)
-            if settings.expected:
-                reporter.ensure_newline()
-                reporter.write_line(summary(settings))
-                number = len(self._config.option.tx)
-                gpus = workers.visible_gpus(os.environ)
-                reporter.write_line(f"repro: {workers.describe(number, gpus)}")
+        if reporter:
+            reporter.ensure_newline()
+            reporter.write_line(summary(settings))
+            number = len(self._config.option.tx)
+            gpus = workers.visible_gpus(os.environ)
+            reporter.write_line(f"repro: {workers.describe(number, gpus)}")
+        self._begin(planned)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Begin, when cases were selected and are going to run."""
+        # They have none where pytest has just refused an option such as -k.
+        chosen = [item for item in session.items if SETTINGS in item.stash]
+        if chosen and not self._config.option.collectonly:
+            self._begin(planned=len(chosen))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Receive the result of a case; a failed test may have left none behind."""
         if hasattr(report, "repro") or (report.failed and "@" in report.nodeid):
-            from repro.plugin.session import RunSession
-
-            self._session = self._session or RunSession(self._config)
-            self._session.receive(report)
+            self._begin(planned=1).receive(report)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Write the reports."""
         if self._session:
-            self._session.write_reports()
+            self._session.finish(int(exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the table, after the failures."""
         if self._session:
             self._session.print_table(terminalreporter)
+
+    def _begin(self, planned: int) -> RunSession:
+        from repro.plugin.session import RunSession
+
+        self._session = self._session or RunSession(self._config, planned)
+        return self._session

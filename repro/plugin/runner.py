@@ -13,7 +13,6 @@ import pytest
 from repro.cases import Case
 from repro.engines.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
-from repro.evaluation.predictions import Predictions
 from repro.judgement.hints import likely_causes
 from repro.judgement.verdict import Comparison, Verdict, compare, verdict_of
 from repro.models.weights import find_weights
@@ -21,17 +20,31 @@ from repro.plugin import workers
 from repro.plugin.options import Settings
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
+from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, Measurement, not_run, result_of
-from repro.records.shared import RunFolder
+from repro.records.shared import Measured, RunFolder
 from repro.report.failure import failure_text
 
 if TYPE_CHECKING:
     from repro.engines.local import LocalEngine
 
 RESULT = pytest.StashKey[CaseResult]()
+ORIGIN = pytest.StashKey["Origin"]()
 _ENGINES = pytest.StashKey["dict[EngineSettings, LocalEngine]"]()
 
 T = TypeVar("T")
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where the measurement of a result comes from, for the ledger.
+
+    `identity` is that of `measurement_identity`, `key` its name in the run's folder and
+    `taken_from` the run that it was taken over from.
+    """
+
+    identity: str
+    key: str
+    taken_from: int | None
 
 
 def runner_of(item: pytest.Item) -> CaseRunner:
@@ -56,6 +69,7 @@ class CaseRunner:
     def __init__(self, item: pytest.Item, settings: Settings) -> None:
         self._item = item
         self._settings = settings
+        self._taken_from: int | None = None
 
     @property
     def engine(self) -> LocalEngine:
@@ -111,10 +125,34 @@ class CaseRunner:
             _end(f"{result.verdict}: {result.reason}", failed=failed)
         return result
 
-    def _measure(self, case: Case) -> tuple[Measurement, Predictions]:
-        settings = f"{self._settings.precision} {self._settings.limit}"
+    def _measure(self, case: Case) -> Measured:
         folder = run_folder(self._item.config)
-        return folder.measure_once(case.id, settings, lambda: self.engine.measure(case))
+        settings = f"{self._settings.precision} {self._settings.limit}"
+        measured = folder.measure_once(
+            case.id,
+            settings,
+            lambda: self._take_over(case) or self.engine.measure(case),
+        )
+        if self._settings.ledger and case is case_of(self._item):
+            folder.share_names(self.engine.dataset(case))
+            self._item.stash[ORIGIN] = Origin(
+                identity=self.engine.identity(case, measured[0]),
+                key=folder.key(case.id, settings),
+                taken_from=self._taken_from,
+            )
+        return measured
+
+    def _take_over(self, case: Case) -> Measured | None:
+        """Look for the measurement in the ledger, where that was asked for."""
+        folder = self._settings.ledger
+        if not self._settings.resume or folder is None:
+            return None
+        with Ledger(folder) as ledger:
+            found = ledger.measured(self.engine.identity(case))
+        if found is None:
+            return None
+        self._taken_from = found.run
+        return found.measurement, found.predictions
 
     def _compare(
         self, case: Case, reference: Reference, measurement: Measurement

@@ -104,6 +104,17 @@ def planned_cases(items: Iterable[pytest.Item]) -> list[Case]:
     return [case for item in items if (case := case_of(item)) is not None]
 
 
+def cases_named(
+    config: pytest.Config, settings: Settings, nodeids: Iterable[str]
+) -> list[Case]:
+    """List the cases that tests are about, where only their names are known."""
+    named = {nodeid.partition("[")[2].removesuffix("]") for nodeid in nodeids}
+    try:
+        return [case for case in all_cases(config, settings) if case.id in named]
+    except ReproError:
+        return []
+
+
 def remember_settings(config: pytest.Config, item: pytest.Item) -> Settings:
     """Find out what is in force for a test and keep it there."""
     marker = item.get_closest_marker(MARKER)

@@ -5,6 +5,8 @@ Only the process that the user started (xdist's controller) collects and writes.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,8 +14,9 @@ import pytest
 
 from repro.errors import ReproError
 from repro.plugin.options import read_settings
-from repro.plugin.runner import RESULT, run_folder
-from repro.plugin.selection import all_cases
+from repro.plugin.recording import Recorder
+from repro.plugin.runner import ORIGIN, RESULT, run_folder
+from repro.plugin.selection import cases_named
 from repro.records.result import CaseResult, not_run
 from repro.report.json_report import json_report, write_json_report
 from repro.report.rows import in_order
@@ -38,22 +41,34 @@ class RunSession:
 
     Args:
         config: of the run.
+        planned: how many cases were selected.
+
+    Raises:
+        UsageError: the ledger cannot be written.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, planned: int) -> None:
         self._config = config
         self._settings = read_settings(config, {}, config.rootpath)
         self._results: dict[str, CaseResult] = {}
+        self._recorder: Recorder | None = None
+        self._trouble = ""
+        if self._settings.ledger:
+            try:
+                self._recorder = Recorder(config, self._settings.ledger, planned)
+            except ReproError as error:
+                raise pytest.UsageError(str(error)) from error
 
     def receive(self, report: pytest.TestReport) -> None:
         """Take the result that travels with a report, or note that a case has none."""
         content = getattr(report, "repro", None)
         if content is not None:
-            result = msgspec.convert(content, CaseResult)
-            self._results[result.id] = result
-        elif report.failed and (case := self._case_of(report.nodeid)):
+            self._add(msgspec.convert(content, CaseResult), report)
+            return
+        case = self._case_of(report.nodeid) if report.failed else None
+        if case and case.id not in self._results:
             reason = _last_line(report.longreprtext) or "the test failed"
-            self._results.setdefault(case.id, not_run(case, reason))
+            self._add(not_run(case, reason), report)
 
     def print_table(self, reporter: TerminalReporter) -> None:
         """Print the table, and where the reports went."""
@@ -67,16 +82,24 @@ class RunSession:
         width = reporter._tw.fullwidth
         for line, style in table_lines(self._ordered(), width, verbosity):
             reporter.write_line(line, **_MARKUP[style])
+        self._print_record(reporter)
         for file in self._settings.report:
             reporter.write_line(f"report: {file}")
 
-    def write_reports(self) -> None:
-        """Write the reports that were asked for, and delete what workers shared.
+    def finish(self, exit_status: int) -> None:
+        """Close the record, write reports and delete what workers shared.
 
         Raises:
             UsageError: a report cannot be written.
         """
+        if self._recorder:
+            with self._forgiven():
+                self._recorder.finish(exit_status)
         run_folder(self._config).remove()
+        if self._results:
+            self._write_reports()
+
+    def _write_reports(self) -> None:
         environments = (
             result.measurement.environment
             for result in self._ordered()
@@ -89,17 +112,37 @@ class RunSession:
             except ReproError as error:
                 raise pytest.UsageError(str(error)) from error
 
+    def _add(self, result: CaseResult, report: pytest.TestReport) -> None:
+        self._results[result.id] = result
+        if self._recorder and not self._trouble:
+            with self._forgiven():
+                self._recorder.record(result, getattr(report, "repro_origin", None))
+
+    @contextlib.contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        """Let a run that is measuring go on when it can no longer be recorded."""
+        try:
+            yield
+        except ReproError as error:
+            self._trouble = f"not everything was recorded: {error}"
+
+    def _print_record(self, reporter: TerminalReporter) -> None:
+        if self._trouble:
+            reporter.write_line(self._trouble, red=True)
+        if self._recorder:
+            for run, cases in self._recorder.taken_over().items():
+                reporter.write_line(
+                    f"taken over from run {run}: {', '.join(sorted(cases))}"
+                )
+            reporter.write_line(f"run {self._recorder.run} of the ledger")
+
     def _ordered(self) -> list[CaseResult]:
         return in_order(self._results.values())
 
     def _case_of(self, nodeid: str) -> Case | None:
         """Find the case that a test was about, when it left no result behind."""
-        try:
-            cases = all_cases(self._config, self._settings)
-        except ReproError:
-            return None
-        named = nodeid.partition("[")[2].removesuffix("]")
-        return next((case for case in cases if case.id == named), None)
+        found = cases_named(self._config, self._settings, [nodeid])
+        return found[0] if found else None
 
 
 def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -108,6 +151,9 @@ def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
     if result is not None:
         content: dict[str, Any] = msgspec.to_builtins(result)
         report.repro = content  # type: ignore[attr-defined]
+        origin = item.stash.get(ORIGIN, None)
+        if origin is not None:
+            report.repro_origin = msgspec.to_builtins(origin)  # type: ignore[attr-defined]
 
 
 def _last_line(text: str) -> str:

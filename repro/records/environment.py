@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from repro.machine import available_cores
+from repro.records.git import git_state
 
 PACKAGES = (
     "pytest-repro",
@@ -23,7 +24,11 @@ PACKAGES = (
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What a result can depend on besides weights, images and protocol."""
+    """What a result can depend on besides weights, images and protocol.
+
+    `commit` is that of the git working tree that the run was started in, and `dirty`
+    whether files that git knows were changed since.
+    """
 
     packages: dict[str, str]
     python: str
@@ -34,6 +39,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     cuda: str | None = None
     driver: str | None = None
+    commit: str | None = None
+    dirty: bool = False
 
     def summary(self) -> str:
         """One line for people."""
@@ -52,6 +59,7 @@ def describe_environment(device: str) -> Environment:
     from repro.data.geometry import decoder_identity
 
     is_cuda = device.startswith("cuda")
+    code = git_state(Path.cwd())
     return Environment(
         packages=_versions(),
         python=platform.python_version(),
@@ -62,6 +70,8 @@ def describe_environment(device: str) -> Environment:
         device=torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
         cuda=torch.version.cuda if is_cuda else None,
         driver=_driver() if is_cuda else None,
+        commit=code.commit or None,
+        dirty=bool(code.changes),
     )
 
 

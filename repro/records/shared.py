@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
+from repro.data.dataset import Dataset
 from repro.evaluation.predictions import (
     Predictions,
     load_predictions,
     save_predictions,
 )
+from repro.records.compact import ImageNames, encode_names
 from repro.records.result import Measurement
 
 Measured = tuple[Measurement, Predictions]
@@ -30,6 +33,35 @@ class RunFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @staticmethod
+    def key(case: str, settings: str) -> str:
+        """Name the measurement of a case.
+
+        Args:
+            case: its id.
+            settings: what else a measurement depends on, such as precision and limit.
+        """
+        return hashlib.sha256(f"{case}\0{settings}".encode()).hexdigest()[:32]
+
+    def predictions(self, key: str) -> Predictions | None:
+        """Give the predictions of a measurement, if it was made on this machine."""
+        file = self._folder / f"{key}.npz"
+        return load_predictions(file) if file.is_file() else None
+
+    def share_names(self, dataset: Dataset) -> None:
+        """Leave the names of a dataset's images for the process that records them."""
+        file = self._folder / f"{dataset.fingerprint}.names"
+        if not file.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part = file.with_suffix(f".{os.getpid()}.part")
+            part.write_bytes(encode_names(ImageNames(dataset.files, dataset.classes)))
+            part.replace(file)
+
+    def names(self, fingerprint: str) -> bytes | None:
+        """Give the names that a worker left, encoded for the ledger."""
+        file = self._folder / f"{fingerprint}.names"
+        return file.read_bytes() if file.is_file() else None
+
     def measure_once(
         self, case: str, settings: str, measure: Callable[[], Measured]
     ) -> Measured:
@@ -37,12 +69,11 @@ class RunFolder:
 
         Args:
             case: its id.
-            settings: what else a measurement depends on, such as precision and limit.
+            settings: as for `key`.
             measure: makes it.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        key = hashlib.sha256(f"{case}\0{settings}".encode()).hexdigest()[:32]
-        file = self._folder / f"{key}.json"
+        file = self._folder / f"{self.key(case, settings)}.json"
         predicted = file.with_suffix(".npz")
         with FileLock(file.with_suffix(".lock")):
             if file.is_file():

@@ -1,0 +1,79 @@
+"""`repro history`: one case through all runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from tabulate import tabulate
+
+from repro.cli.options import ledger_option
+from repro.errors import LedgerError
+from repro.records.ledger import Ledger
+from repro.records.result import CaseResult
+from repro.records.run import Run
+from repro.report.sparkline import sparkline
+
+
+@click.command()
+@click.argument("case")
+@click.option(
+    "-n",
+    "number",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    help="How many of the newest runs.",
+)
+@ledger_option
+def history(case: str, number: int, ledger: Path) -> None:
+    """Show what a case scored in every run, and how that moved."""
+    with Ledger(ledger) as opened:
+        entries = opened.history(case, number)
+        known = opened.cases() if not entries else []
+    if not entries:
+        near = difflib.get_close_matches(case, known, n=3, cutoff=0.5)
+        hint = f"; it has {', '.join(near)}" if near else ""
+        raise LedgerError(f"{ledger} has no result of a case {case!r}{hint}")
+    rows = [_row(run, result) for run, result in reversed(entries)]
+    headers = ["run", "started", "commit", "top-1 %", "top-5 %", "loss", "verdict"]
+    click.echo(tabulate(rows, headers=headers, disable_numparse=True))
+    click.echo()
+    for name, values in _series([result for _, result in entries]).items():
+        if values:
+            line = sparkline(values)
+            low, high = min(values), max(values)
+            click.echo(f"{name:<6} {line}  {low:.6g} to {high:.6g}")
+
+
+def _row(run: Run, result: CaseResult) -> tuple[object, ...]:
+    head = (
+        run.id,
+        f"{run.started.astimezone():%Y-%m-%d %H:%M}",
+        run.commit[:10] + "+" * run.dirty,
+    )
+    if result.measurement is None:
+        return *head, "", "", "", result.verdict
+    metrics = result.measurement.metrics
+    return (
+        *head,
+        f"{metrics.percent('top1'):.3f}",
+        f"{metrics.percent('top5'):.3f}",
+        f"{metrics.loss:.6f}",
+        result.verdict,
+    )
+
+
+def _series(results: Sequence[CaseResult]) -> dict[str, list[float]]:
+    """List what was measured on all images, oldest first."""
+    metrics = [
+        result.measurement.metrics
+        for result in results
+        if result.measurement and result.measurement.is_complete
+    ]
+    return {
+        "top-1": [found.percent("top1") for found in metrics],
+        "loss": [found.loss for found in metrics],
+    }

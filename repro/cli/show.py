@@ -1,0 +1,49 @@
+"""`repro show`: the table of one run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+
+from repro.cli.options import ledger_option
+from repro.cli.runs import duration_text
+from repro.records.ledger import Ledger
+from repro.report.rows import in_order
+from repro.report.terminal import Style, table_lines
+
+_COLOURS: dict[Style, str | None] = {
+    "good": "green",
+    "bad": "red",
+}
+
+
+@click.command()
+@click.argument("run", default="last")
+@ledger_option
+def show(run: str, ledger: Path) -> None:
+    """Show what a run measured, beside what was published.
+
+    RUN is a number, `last` (the default), or `green` for the last one in which every
+    case met its numbers.
+    """
+    with Ledger(ledger) as opened:
+        found = opened.find_run(run)
+        results = in_order(opened.results(found.id))
+    click.echo(f"run {found.id}, {found.started.astimezone():%Y-%m-%d %H:%M:%S}")
+    click.echo(f"took {duration_text(found)}, {found.cases} of {found.planned} cases")
+    if found.commit:
+        changed = " with local changes" if found.dirty else ""
+        click.echo(f"commit {found.commit}{changed}")
+    environments = dict.fromkeys(
+        result.measurement.environment.summary()
+        for result in results
+        if result.measurement
+    )
+    for environment in environments:
+        click.echo(environment)
+    click.echo()
+    width = shutil.get_terminal_size((120, 24)).columns
+    for line, style in table_lines(results, width, "verbose"):
+        click.secho(line, fg=_COLOURS.get(style), dim=style == "dim")

@@ -1,0 +1,78 @@
+"""Write the results of a run into the ledger as they arrive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from repro.plugin.runner import Origin, run_folder
+from repro.plugin.workers import run_uid
+from repro.records.git import git_state
+from repro.records.ledger import Ledger
+from repro.records.pruning import prune
+from repro.records.result import CaseResult
+
+
+class Recorder:
+    """The ledger's side of a run, in the process that the user started.
+
+    Args:
+        config: of the run.
+        folder: of the ledger.
+        planned: how many cases were selected.
+
+    Raises:
+        LedgerError: the ledger cannot be written.
+    """
+
+    def __init__(self, config: pytest.Config, folder: Path, planned: int) -> None:
+        self._shared = run_folder(config)
+        self._names: set[str] = set()
+        self._taken_over: dict[str, int] = {}
+        self.ledger = Ledger(folder, create=True)
+        self.run = self.ledger.begin(
+            run_uid(config),
+            planned,
+            list(config.invocation_params.args),
+            git_state(Path.cwd()),
+        )
+
+    def record(self, result: CaseResult, content: object) -> None:
+        """Write down a result.
+
+        Args:
+            result: of a case.
+            content: its `Origin` as plain data; None when nothing was measured.
+        """
+        if content is None or result.measurement is None:
+            self.ledger.record(self.run, result)
+            return
+        origin = msgspec.convert(content, Origin)
+        if origin.taken_from is not None:
+            self._taken_over[result.id] = origin.taken_from
+        self._record_names(result.measurement.dataset_fingerprint)
+        predictions = self._shared.predictions(origin.key)
+        self.ledger.record(self.run, result, origin.identity, predictions)
+
+    def taken_over(self) -> dict[int, list[str]]:
+        """List the cases that were taken over from each earlier run."""
+        found: dict[int, list[str]] = {}
+        for case, run in self._taken_over.items():
+            found.setdefault(run, []).append(case)
+        return found
+
+    def finish(self, exit_status: int) -> None:
+        """Write down that the run has ended, and keep the ledger small."""
+        self.ledger.finish(self.run, exit_status)
+        prune(self.ledger)
+        self.ledger.close()
+
+    def _record_names(self, fingerprint: str) -> None:
+        if fingerprint in self._names:
+            return
+        self._names.add(fingerprint)
+        names = self._shared.names(fingerprint)
+        if names is not None:
+            self.ledger.record_names(fingerprint, names)

@@ -1,0 +1,312 @@
+"""The ledger: the history of measurements, in one SQLite file.
+
+Only the process that the user started writes, one transaction for each case as it ends.
+A rollback journal keeps it whole when the process is killed; unlike a write-ahead log
+it needs no memory shared between processes and so also works on network drives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import msgspec
+
+from repro.errors import LedgerError
+from repro.evaluation.predictions import Predictions
+from repro.records.compact import (
+    ImageNames,
+    decode_names,
+    decode_predictions,
+    encode_predictions,
+)
+from repro.records.git import GitState
+from repro.records.result import CaseResult, Measurement
+from repro.records.run import Run, load_runs
+from repro.records.schema import MIGRATIONS, migrate, version_of
+from repro.records.stored import load_results, store_result
+
+FILE = "ledger.sqlite"
+_PATIENCE = 60.0  # seconds to wait while another run writes
+
+
+class Found(NamedTuple):
+    """A measurement of an earlier run that need not be repeated."""
+
+    run: int
+    measurement: Measurement
+    predictions: Predictions
+
+
+class Ledger:
+    """The history of runs in a folder; close it, or use it in a `with` statement.
+
+    Args:
+        folder: that holds the file; it gets a `.gitignore` of its own.
+        create: make it where it does not exist.
+
+    Raises:
+        LedgerError: there is none, it is damaged or of a newer version.
+    """
+
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
+        self.file = folder / FILE
+        if not create and not self.file.is_file():
+            raise LedgerError(
+                f"no ledger in {folder}: pytest writes one when it runs a case; name "
+                "the folder of another with --ledger"
+            )
+        with self._explained():
+            if create:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+            self._connection = sqlite3.connect(
+                self.file, timeout=_PATIENCE, isolation_level=None
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def begin(
+        self, uid: str, planned: int, arguments: Sequence[str], code: GitState
+    ) -> int:
+        """Write down that a run has begun, and give its number.
+
+        Args:
+            uid: a name of the run that no other has.
+            planned: how many cases were selected.
+            arguments: of the command line.
+            code: the working tree that it was started in.
+        """
+        values = (
+            uid,
+            time.time(),
+            planned,
+            msgspec.json.encode(list(arguments)).decode(),
+            code.commit,
+            bool(code.changes),
+        )
+        with self.transaction() as connection:
+            done = connection.execute(
+                "INSERT INTO run "
+                "(uid, started, planned, arguments, git_commit, dirty) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                values,
+            )
+        return int(done.lastrowid or 0)
+
+    def record(
+        self,
+        run: int,
+        result: CaseResult,
+        identity: str = "",
+        predictions: Predictions | None = None,
+    ) -> None:
+        """Write down the result of a case, at once and for good.
+
+        Args:
+            run: its number.
+            result: of the case; an earlier one of the same run is replaced.
+            identity: of the measurement (`measurement_identity`), for resuming.
+            predictions: of the case, where they are at hand.
+        """
+        blob = None if predictions is None else encode_predictions(predictions)
+        with self.transaction() as connection:
+            store_result(connection, run, time.time(), result, identity, blob)
+
+    def record_names(self, fingerprint: str, names: bytes) -> None:
+        """Keep the names of a dataset's images and classes, once (`encode_names`)."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO dataset VALUES (?, ?)",
+                (fingerprint, names),
+            )
+
+    def finish(self, run: int, exit_status: int) -> None:
+        """Write down that a run has ended, with pytest's exit status."""
+        with self.transaction() as connection:
+            connection.execute(
+                "UPDATE run SET finished = ?, exit_status = ? WHERE id = ?",
+                (time.time(), exit_status, run),
+            )
+
+    def runs(self, limit: int = -1) -> list[Run]:
+        """List the newest runs, newest first; all of them without a limit."""
+        with self._explained():
+            return load_runs(
+                self._connection, "true ORDER BY id DESC LIMIT ?", (limit,)
+            )
+
+    def find_run(self, text: str, before: int | None = None) -> Run:
+        """Find a run.
+
+        Args:
+            text: its number, `last`, or `green` for the last one in which every case
+                that has published numbers met them.
+            before: number of a run that it has to be older than.
+
+        Raises:
+            LedgerError: there is no such run.
+        """
+        older = "true" if before is None else f"id < {before}"
+        if text.isdecimal():
+            with self._explained():
+                found = load_runs(self._connection, f"{older} AND id = ?", (int(text),))
+            if found:
+                return found[0]
+        elif text in ("last", "green"):
+            for run in self.runs():
+                if before is not None and run.id >= before:
+                    continue
+                if text == "last" or run.is_green:
+                    return run
+        newest = self.runs(limit=1)
+        raise LedgerError(
+            f"{self.file} has no run {text!r}; give a number"
+            f"{f' up to {newest[0].id}' if newest else ''}, 'last' or 'green'"
+        )
+
+    def results(self, run: int) -> list[CaseResult]:
+        """Give the results of a run, in the order in which its cases ended."""
+        with self._explained():
+            found = load_results(self._connection, "result.run = ?", (run,))
+        return [result for _, result in found]
+
+    def predictions(self, run: int, case: str) -> Predictions | None:
+        """Give the predictions of a case in a run; None where none were kept.
+
+        Of an image's classes only the first is kept, and the true one where it is among
+        the first five; others are -1. Losses have three significant digits.
+        """
+        row = self._one(
+            "SELECT prediction.content FROM result "
+            "JOIN subject ON subject.id = result.subject "
+            "JOIN measurement ON measurement.result = result.id "
+            "JOIN prediction ON prediction.id = measurement.prediction "
+            "WHERE run = ? AND case_id = ?",
+            (run, case),
+        )
+        return None if row is None else decode_predictions(row[0])
+
+    def names(self, fingerprint: str) -> ImageNames | None:
+        """Give the names of a dataset's images and classes; None if never kept."""
+        row = self._one(
+            "SELECT content FROM dataset WHERE fingerprint = ?", (fingerprint,)
+        )
+        return None if row is None else decode_names(row[0])
+
+    def history(self, case: str, limit: int = -1) -> list[tuple[Run, CaseResult]]:
+        """List the results of a case in the newest runs that have one, oldest first."""
+        with self._explained():
+            results = load_results(
+                self._connection,
+                "result.id IN (SELECT result.id FROM result "
+                "JOIN subject ON subject.id = result.subject WHERE case_id = ? "
+                "ORDER BY result.id DESC LIMIT ?)",
+                (case, limit),
+            )
+            oldest = min((run for run, _ in results), default=0)
+            runs = {
+                run.id: run for run in load_runs(self._connection, "id >= ?", (oldest,))
+            }
+        return [(runs[run], result) for run, result in results]
+
+    def cases(self) -> list[str]:
+        """List the ids of all cases that ever had a result."""
+        with self._explained():
+            rows = self._connection.execute(
+                "SELECT DISTINCT case_id FROM subject ORDER BY 1"
+            )
+            return [row[0] for row in rows]
+
+    def measured(self, identity: str) -> Found | None:
+        """Find a measurement of this identity whose predictions were kept."""
+        row = self._one(
+            "SELECT result.id, prediction.content FROM measurement "
+            "JOIN result ON result.id = measurement.result "
+            "JOIN prediction ON prediction.id = measurement.prediction "
+            "WHERE identity = ? ORDER BY 1 DESC LIMIT 1",
+            (identity,),
+        )
+        if row is None:
+            return None
+        with self._explained():
+            (run, result), *_ = load_results(
+                self._connection, "result.id = ?", (row["id"],)
+            )
+        assert result.measurement is not None
+        return Found(run, result.measurement, decode_predictions(row["content"]))
+
+    def shrink(self) -> None:
+        """Give the space of what was removed back to the file system."""
+        with self._explained():
+            # Not execute: it would stop after the first page.
+            self._connection.executescript("PRAGMA incremental_vacuum")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write all of several statements, or nothing of them.
+
+        Raises:
+            LedgerError: the file cannot be written.
+        """
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _one(self, query: str, values: Sequence[object]) -> sqlite3.Row | None:
+        with self._explained():
+            row: sqlite3.Row | None = self._connection.execute(query, values).fetchone()
+            return row
+
+    def _prepare(self) -> None:
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        version = version_of(self._connection)
+        if version > len(MIGRATIONS):
+            raise LedgerError(
+                f"{self.file} has version {version} and this repro knows up to "
+                f"{len(MIGRATIONS)}: it was written by a newer one; update "
+                "pytest-repro or name another folder with --repro-ledger"
+            )
+        migrate(self._connection)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what SQLite and the system say into an error that names the file."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"the ledger {self.file} cannot be used: {error}; mend or move it, "
+                "name another folder with --repro-ledger or keep none with "
+                "'--repro-ledger none'"
+            ) from error

@@ -1,0 +1,162 @@
+"""Results of cases as rows of the ledger's tables, and back.
+
+What repeats from night to night (descriptions of cases, published numbers,
+environments, predictions) is stored once and referred to. A field that has no column
+goes into `details` or `content` as JSON: a new one needs no new column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from repro.records.result import CaseResult
+
+_SUBJECT = (
+    "id",
+    "release",
+    "family",
+    "checkpoint",
+    "training_images",
+    "protocol",
+    "geometry",
+    "dataset",
+    "position",
+)
+_COMPARED = ("verdict", "measured", "difference", "difference_images", "reason")
+_METRICS = ("images", "top1", "top5", "loss_sum")
+_MEASURED = ("total", "seconds", "weights_sha256", "dataset_fingerprint")
+
+_RESULTS = """
+SELECT result.id, run, subject.content AS subject, verdict, reason, result.details,
+    environment.content AS environment, images, top1, top5, loss_sum, total, seconds,
+    weights_sha256, dataset_fingerprint, measurement.details AS measured
+FROM result JOIN subject ON subject.id = result.subject
+LEFT JOIN measurement ON measurement.result = result.id
+LEFT JOIN environment ON environment.id = measurement.environment
+"""
+_COMPARISONS = """
+SELECT result, content, comparison.verdict, measured, difference, difference_images,
+    comparison.reason
+FROM comparison JOIN reference ON reference.id = comparison.reference
+JOIN result ON result.id = comparison.result
+"""
+
+
+def store_result(
+    connection: sqlite3.Connection,
+    run: int,
+    recorded: float,
+    result: CaseResult,
+    identity: str,
+    predictions: bytes | None,
+) -> None:
+    """Insert a result; an earlier one of the same case and run is replaced."""
+    content: dict[str, Any] = msgspec.to_builtins(result)
+    subject = _take(content, _SUBJECT)
+    row = _once(connection, "subject", {"case_id": result.id}, subject)
+    connection.execute("DELETE FROM result WHERE run = ? AND subject = ?", (run, row))
+    measurement = content.pop("measurement")
+    comparisons = content.pop("comparisons")
+    head = _take(content, ("verdict", "reason"))
+    head |= {"run": run, "subject": row, "recorded": recorded}
+    number = _insert(connection, "result", {**head, "details": _json(content)})
+    if measurement is not None:
+        kept = None if predictions is None else _blob(connection, predictions)
+        known = {"result": number, "identity": identity, "prediction": kept}
+        _store_measurement(connection, known, measurement)
+    for place, comparison in enumerate(comparisons):
+        compared = _take(comparison, _COMPARED)
+        reference = _once(connection, "reference", {}, comparison)
+        _insert(
+            connection,
+            "comparison",
+            {**compared, "result": number, "place": place, "reference": reference},
+        )
+
+
+def load_results(
+    connection: sqlite3.Connection, condition: str, values: Iterable[object]
+) -> list[tuple[int, CaseResult]]:
+    """Read results that meet an SQL condition on `result`, each with its run."""
+    wanted = tuple(values)
+    compared: dict[int, list[dict[str, Any]]] = {}
+    order = f"WHERE {condition} ORDER BY comparison.result, place"
+    for number, content, *rest in connection.execute(_COMPARISONS + order, wanted):
+        comparison = msgspec.json.decode(content) | dict(
+            zip(_COMPARED, rest, strict=True)
+        )
+        compared.setdefault(number, []).append(comparison)
+    found = connection.execute(f"{_RESULTS} WHERE {condition} ORDER BY 1", wanted)
+    return [(row["run"], _result(row, compared.get(row["id"], []))) for row in found]
+
+
+def _store_measurement(
+    connection: sqlite3.Connection,
+    known: Mapping[str, object],
+    measurement: dict[str, Any],
+) -> None:
+    environment = _once(connection, "environment", {}, measurement.pop("environment"))
+    columns = {**known, **_take(measurement.pop("metrics"), _METRICS)}
+    columns |= _take(measurement, _MEASURED)
+    columns |= {"environment": environment, "details": _json(measurement)}
+    _insert(connection, "measurement", columns)
+
+
+def _result(row: sqlite3.Row, comparisons: list[dict[str, Any]]) -> CaseResult:
+    content = msgspec.json.decode(row["subject"]) | msgspec.json.decode(row["details"])
+    content |= {name: row[name] for name in ("verdict", "reason")}
+    content["comparisons"] = comparisons
+    if row["measured"] is not None:
+        content["measurement"] = {
+            **msgspec.json.decode(row["measured"]),
+            "metrics": {name: row[name] for name in _METRICS},
+            **{name: row[name] for name in _MEASURED},
+            "environment": msgspec.json.decode(row["environment"]),
+        }
+    return msgspec.convert(content, CaseResult)
+
+
+def _take(content: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: content.pop(name) for name in names}
+
+
+def _json(content: object) -> str:
+    return msgspec.json.encode(content, order="sorted").decode()
+
+
+def _once(
+    connection: sqlite3.Connection,
+    table: str,
+    columns: Mapping[str, object],
+    content: object,
+) -> int:
+    """Give the row that has this content, inserted if there is none."""
+    text = _json(content)
+    found = connection.execute(f"SELECT id FROM {table} WHERE content = ?", (text,))
+    if row := found.fetchone():
+        return int(row[0])
+    return _insert(connection, table, {**columns, "content": text})
+
+
+def _blob(connection: sqlite3.Connection, content: bytes) -> int:
+    digest = hashlib.sha256(content).hexdigest()
+    found = connection.execute("SELECT id FROM prediction WHERE digest = ?", (digest,))
+    if row := found.fetchone():
+        return int(row[0])
+    return _insert(connection, "prediction", {"digest": digest, "content": content})
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, columns: Mapping[str, object]
+) -> int:
+    names = ", ".join(columns)
+    gaps = ", ".join("?" * len(columns))
+    done = connection.execute(
+        f"INSERT INTO {table} ({names}) VALUES ({gaps})", tuple(columns.values())
+    )
+    return int(done.lastrowid or 0)

@@ -1,0 +1,112 @@
+"""`--repro-ledger` keeps every run, and every case as soon as it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from repro.judgement.verdict import Verdict
+from repro.records.ledger import FILE, Ledger
+from repro.report.json_report import json_report
+
+from .conftest import ReleaseCopy, RunCases
+
+
+@pytest.fixture
+def folder(pytester: pytest.Pytester) -> Path:
+    """Where the ledger is by default: `.repro` in the root folder."""
+    return pytester.path / ".repro"
+
+
+@pytest.mark.parametrize("workers", ["-pno:xdist", "-n2"])
+def test_a_run_is_in_the_ledger_with_all_that_its_report_says(
+    release: ReleaseCopy,
+    run_cases: RunCases,
+    folder: Path,
+    tmp_path: Path,
+    workers: str,
+) -> None:
+    release.weights("supervised/real/80").unlink()
+    file = tmp_path / "report.json"
+    result = run_cases(release, workers, f"--repro-report={file}")
+    result.stdout.fnmatch_lines(["run 1 of the ledger"])
+    with Ledger(folder) as ledger:
+        run = ledger.find_run("last")
+        kept = ledger.results(run.id)
+    assert (run.planned, run.cases, run.exit_status) == (3, 3, 0)
+    assert run.counts == {Verdict.REPRODUCED: 2, Verdict.NOT_RUN: 1}
+    reported = msgspec.json.decode(file.read_bytes())["cases"]
+    again = json_report(kept, None)["cases"]
+    by_id = {case["id"]: case for case in msgspec.to_builtins(again)}
+    assert by_id == {case["id"]: case for case in reported}
+
+
+def test_predictions_and_names_of_images_are_kept(
+    release: ReleaseCopy, run_cases: RunCases, folder: Path
+) -> None:
+    run_cases(release)
+    with Ledger(folder) as ledger:
+        for result in ledger.results(1):
+            assert result.measurement is not None
+            predictions = ledger.predictions(1, result.id)
+            assert predictions is not None
+            counted, measured = predictions.metrics(), result.measurement.metrics
+            assert (counted.top1, counted.top5) == (measured.top1, measured.top5)
+            names = ledger.names(result.measurement.dataset_fingerprint)
+            assert names is not None
+            assert (names.files[0], len(names.files)) == ("0/0-00.jpg", 500)
+
+
+def test_an_option_that_pytest_refuses_leaves_no_run(
+    release: ReleaseCopy, run_cases: RunCases, folder: Path
+) -> None:
+    result = run_cases(release, "-k", "a@b")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: Wrong expression passed to '-k'*"])
+    assert not folder.exists()
+
+
+def test_none_keeps_nothing(
+    release: ReleaseCopy, run_cases: RunCases, folder: Path
+) -> None:
+    run_cases(release, "--repro-ledger=none").assert_outcomes(passed=3)
+    assert not folder.exists()
+
+
+def test_collecting_leaves_no_file(
+    release: ReleaseCopy, run_cases: RunCases, folder: Path
+) -> None:
+    run_cases(release, "--collect-only")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("workers", ["-pno:xdist", "-n1"])
+def test_a_ledger_that_cannot_be_used_is_one_error_before_anything_is_measured(
+    release: ReleaseCopy, run_cases: RunCases, tmp_path: Path, workers: str
+) -> None:
+    (tmp_path / FILE).write_text("no database " * 1000)
+    result = run_cases(release, workers, f"--repro-ledger={tmp_path}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = [*result.errlines, *result.outlines]
+    assert any("ledger.sqlite cannot be used" in line for line in said)
+    assert not any("Traceback" in line for line in said)
+    result.assert_outcomes()
+
+
+def test_a_run_that_can_no_longer_be_recorded_goes_on_and_says_so(
+    release: ReleaseCopy, run_cases: RunCases, pytester: pytest.Pytester, folder: Path
+) -> None:
+    pytester.makeconftest(
+        f"""
+        import sqlite3
+
+        def pytest_runtestloop():
+            with sqlite3.connect({str(folder / FILE)!r}) as connection:
+                connection.execute("DROP TABLE comparison")
+        """
+    )
+    result = run_cases(release)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["not everything was recorded: *no such table*"])

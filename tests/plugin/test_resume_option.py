@@ -1,0 +1,190 @@
+"""`--repro-resume` takes over what an earlier run finished, and says which."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import repro
+from repro.records.environment import describe_environment
+from repro.records.git import git_state
+from repro.records.ledger import FILE, Ledger
+
+from .conftest import ReleaseCopy, RunCases
+
+NAMED = "supervised/real/80"
+ONE = f"{NAMED}@digits-supervised"
+
+
+def taken_over(result: pytest.RunResult) -> int:
+    """Count the cases that a run says it took over."""
+    lines = [line for line in result.outlines if line.startswith("taken over from run")]
+    return sum(len(line.partition(": ")[2].split(", ")) for line in lines)
+
+
+def test_finished_cases_are_taken_over_and_named(
+    release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    run_cases(release, "-k", NAMED, f"--repro-report={first}")
+    result = run_cases(release, "--repro-resume", f"--repro-report={second}")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines([f"taken over from run 1: {ONE}"])
+    before = json.loads(first.read_text())["cases"][0]
+    after = {case["id"]: case for case in json.loads(second.read_text())["cases"]}
+    assert after[ONE] == before
+
+
+def test_without_the_option_everything_is_measured_again(
+    release: ReleaseCopy, run_cases: RunCases
+) -> None:
+    run_cases(release, "-k", NAMED)
+    assert taken_over(run_cases(release, "-k", NAMED)) == 0
+
+
+def test_what_was_taken_over_is_judged_again(
+    release: ReleaseCopy, run_cases: RunCases
+) -> None:
+    run_cases(release, "-k", NAMED).assert_outcomes(passed=1)
+    published = release.published("supervised/real/80", "loss")
+    release.edit("references.toml", (published, "9.9"))
+    result = run_cases(release, "-k", NAMED, "--repro-resume")
+    result.assert_outcomes(failed=1)
+    assert taken_over(result) == 1
+
+
+def changed_weights(release: ReleaseCopy) -> None:
+    weights = release.weights("supervised/real/80")
+    weights.write_bytes(release.weights("supervised/real/160").read_bytes())
+
+
+def changed_images(release: ReleaseCopy) -> None:
+    (release.folder / "val/0/0-00.jpg").rename(release.folder / "val/0/0-99.jpg")
+
+
+def changed_protocol(release: ReleaseCopy) -> None:
+    release.edit(
+        "release.toml",
+        ("resize(32,bilinear)|center_crop(28)", "resize(28,bilinear)|center_crop(28)"),
+    )
+
+
+@pytest.mark.parametrize("change", [changed_weights, changed_images, changed_protocol])
+def test_a_case_that_is_no_longer_the_same_is_measured_again(
+    release: ReleaseCopy, run_cases: RunCases, change: Callable[[ReleaseCopy], None]
+) -> None:
+    run_cases(release, "-k", NAMED)
+    change(release)
+    assert taken_over(run_cases(release, "-k", NAMED, "--repro-resume")) == 0
+
+
+@pytest.mark.parametrize("option", ["--repro-limit=60", "--repro-precision=bf16"])
+def test_another_way_to_measure_is_not_the_same(
+    release: ReleaseCopy, run_cases: RunCases, option: str
+) -> None:
+    run_cases(release, "-k", NAMED)
+    assert taken_over(run_cases(release, "-k", NAMED, "--repro-resume", option)) == 0
+    assert taken_over(run_cases(release, "-k", NAMED, "--repro-resume", option)) == 1
+
+
+def test_code_that_changed_since_is_not_the_same(
+    release: ReleaseCopy, run_cases: RunCases, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(helper="a = 1")
+    for command in (
+        ["init", "-q"],
+        ["add", "helper.py"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *command], check=True)
+    options = ("-k", NAMED, "--repro-resume")
+    as_a_new_process_would()
+    assert taken_over(run_cases(release, *options)) == 0
+    assert taken_over(run_cases(release, *options)) == 1
+    pytester.makepyfile(helper="a = 2")
+    as_a_new_process_would()
+    assert taken_over(run_cases(release, *options)) == 0
+
+
+def as_a_new_process_would() -> None:
+    """Look at the code again."""
+    git_state.cache_clear()
+    describe_environment.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "kills", [1, pytest.param(50, marks=pytest.mark.slow)], ids=["once", "often"]
+)
+def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
+    release: ReleaseCopy,
+    run_cases: RunCases,
+    pytester: pytest.Pytester,
+    tmp_path: Path,
+    kills: int,
+) -> None:
+    undisturbed, resumed = tmp_path / "undisturbed.json", tmp_path / "resumed.json"
+    as_a_new_process_would()
+    run_cases(release, "--repro-ledger=none", f"--repro-report={undisturbed}")
+    command = (
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        f"--repro-expected={release.folder}",
+        f"--repro-cache={tmp_path / 'cache'}",
+        f"--repro-report={resumed}",
+        "--repro-resume",
+    )
+    package = str(Path(repro.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": package}
+    rng = random.Random(kills)
+    finished: dict[str, Any] = {}
+    for _ in range(kills):
+        with subprocess.Popen(
+            command, cwd=pytester.path, env=environment, stdout=subprocess.DEVNULL
+        ) as run:
+            if kills == 1:
+                wait_for_a_case(pytester.path / ".repro")
+            else:
+                # About as long as a whole run takes, most of it imports.
+                time.sleep(rng.uniform(0.1, 10))
+            run.send_signal(signal.SIGKILL)
+        if not (pytester.path / ".repro").exists():
+            continue
+        with Ledger(pytester.path / ".repro", create=True) as ledger:
+            kept = {
+                result.id: msgspec.to_builtins(result.measurement)
+                for done in ledger.runs()
+                for result in ledger.results(done.id)
+            }
+        assert finished.items() <= kept.items()
+        finished = kept
+    subprocess.run(command, cwd=pytester.path, env=environment, check=True)
+    assert without_times(resumed) == without_times(undisturbed)
+
+
+def wait_for_a_case(folder: Path) -> None:
+    """Wait until a run that has just been started has finished a case."""
+    for _ in range(600):
+        time.sleep(0.1)
+        if (folder / FILE).exists():
+            with Ledger(folder, create=True) as ledger:
+                if any(run.cases for run in ledger.runs()):
+                    return
+    raise TimeoutError
+
+
+def without_times(file: Path) -> dict[str, Any]:
+    """Read a report without what no two runs have in common."""
+    content: dict[str, Any] = json.loads(file.read_text())
+    for case in content["cases"]:
+        assert case.pop("seconds") > 0
+    return content

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro.evaluation.predictions import Predictions
+from repro.records.compact import (
+    ImageNames,
+    decode_names,
+    decode_predictions,
+    encode_names,
+    encode_predictions,
+)
+
+from ..made_results import predictions
+
+
+@given(
+    images=st.integers(1, 300),
+    classes=st.sampled_from([2, 3, 10, 300]),
+    seed=st.integers(0, 99),
+)
+def test_what_counts_as_right_survives(images: int, classes: int, seed: int) -> None:
+    made = predictions(images, classes, seed)
+    kept = decode_predictions(encode_predictions(made))
+    before, after = made.metrics(), kept.metrics()
+    assert (before.images, before.top1, before.top5) == (
+        after.images,
+        after.top1,
+        after.top5,
+    )
+    assert (kept.classes[:, 0] == made.classes[:, 0]).all()
+    assert (kept.labels == made.labels).all()
+    right = made.classes == made.labels[:, None]
+    assert (right == (kept.classes == kept.labels[:, None])).all()
+
+
+def test_losses_keep_three_significant_digits() -> None:
+    made = predictions(2000)
+    kept = decode_predictions(encode_predictions(made))
+    assert kept.losses == pytest.approx(made.losses, rel=5e-4, abs=1e-7)
+
+
+def test_a_huge_loss_stays_finite() -> None:
+    made = msgspec.structs.replace(predictions(2), losses=np.array([1e9, 0.0]))
+    kept = decode_predictions(encode_predictions(made))
+    assert np.isfinite(kept.losses).all()
+
+
+def test_a_part_of_the_images_stays_the_same_part() -> None:
+    made = predictions(100)
+    chosen = np.array([0, 3, 4, 50, 99])
+    part = Predictions(
+        indices=made.indices[chosen],
+        labels=made.labels[chosen],
+        classes=made.classes[chosen],
+        losses=made.losses[chosen],
+        total=100,
+    )
+    kept = decode_predictions(encode_predictions(part))
+    assert kept.indices.tolist() == chosen.tolist()
+    assert kept.total == 100
+    assert not kept.is_complete
+
+
+def test_the_same_predictions_give_the_same_bytes() -> None:
+    assert encode_predictions(predictions()) == encode_predictions(predictions())
+
+
+def test_a_case_of_imagenet_takes_about_100_kilobytes() -> None:
+    images, classes, rng = 50_000, 1000, np.random.default_rng(0)
+    labels = np.repeat(np.arange(classes), 50)
+    # Errors go to a few classes each: that is how a trained model confuses.
+    confused = rng.integers(classes, size=(classes, 8))[
+        labels, rng.geometric(0.4, size=images) % 8
+    ]
+    first = np.where(rng.random(images) < 0.76, labels, confused)
+    top = rng.integers(classes, size=(images, 5))
+    top[:, 0] = first
+    top[:, 1] = np.where(rng.random(images) < 0.6, labels, top[:, 1])
+    made = Predictions(
+        indices=np.arange(images),
+        labels=labels,
+        classes=top.astype(np.int32),
+        losses=rng.lognormal(-1.5, 1.8, size=images),
+        total=images,
+    )
+    assert len(encode_predictions(made)) < 140_000
+
+
+def test_names_survive() -> None:
+    names = ImageNames(("n01/é.JPEG", "n02/b.JPEG"), ("n01", "n02"))
+    assert decode_names(encode_names(names)) == names

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repro.errors import LedgerError
+from repro.judgement.verdict import Verdict
+from repro.records.compact import ImageNames, encode_names
+from repro.records.git import GitState
+from repro.records.ledger import FILE, Ledger
+from repro.records.result import CaseResult
+from repro.records.schema import MIGRATIONS, migrate, version_of
+
+from ..made_results import measurement, predictions, result
+
+CODE = GitState("0123abcd", "changed")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / ".repro", create=True) as opened:
+        yield opened
+
+
+def begin(ledger: Ledger, uid: str = "first", planned: int = 2) -> int:
+    return ledger.begin(uid, planned, ["-k", "real"], CODE)
+
+
+def run_of(ledger: Ledger, uid: str, *results: CaseResult, status: int = 0) -> int:
+    run = begin(ledger, uid, planned=len(results))
+    for one in results:
+        ledger.record(run, one, f"identity of {one.id}", predictions())
+    ledger.finish(run, status)
+    return run
+
+
+def test_results_come_back_as_they_were(ledger: Ledger) -> None:
+    given = [
+        result("1M"),
+        result("2M", Verdict.BELOW, difference=-0.3, reason="The labels, likely."),
+        result("4M", Verdict.NOT_RUN),
+        result("8M", Verdict.UNREFERENCED, comparisons=()),
+        result("16M", Verdict.INCONCLUSIVE, measurement=measurement(total=60_000)),
+    ]
+    run = run_of(ledger, "first", *given)
+    assert ledger.results(run) == given
+
+
+def test_a_run_comes_back_with_its_counts(ledger: Ledger) -> None:
+    run_of(ledger, "a", result("1M"), result("2M", Verdict.ABOVE), status=1)
+    (run,) = ledger.runs()
+    assert run.counts == {Verdict.REPRODUCED: 1, Verdict.ABOVE: 1}
+    assert (run.cases, run.planned, run.exit_status) == (2, 2, 1)
+    assert (run.commit, run.dirty) == ("0123abcd", True)
+    assert run.arguments == ("-k", "real")
+    assert run.finished is not None
+    assert run.finished >= run.started
+
+
+def test_a_case_is_kept_before_its_run_ends(ledger: Ledger, tmp_path: Path) -> None:
+    run = begin(ledger)
+    ledger.record(run, result())
+    with Ledger(tmp_path / ".repro") as other:
+        assert other.results(run) == [result()]
+        assert other.runs()[0].finished is None
+
+
+def test_the_last_result_of_a_case_counts(ledger: Ledger) -> None:
+    run = begin(ledger)
+    ledger.record(run, result(verdict=Verdict.NOT_RUN))
+    ledger.record(run, result())
+    assert ledger.results(run) == [result()]
+
+
+def test_the_folder_is_hidden_from_git(ledger: Ledger) -> None:
+    assert (ledger.file.parent / ".gitignore").read_text() == "*\n"
+
+
+def test_runs_are_found_by_number_and_by_name(ledger: Ledger) -> None:
+    green = run_of(ledger, "a", result())
+    red = run_of(ledger, "b", result(verdict=Verdict.BELOW), status=1)
+    assert ledger.find_run("last").id == red
+    assert ledger.find_run("green").id == green
+    assert ledger.find_run(str(green)).id == green
+    assert ledger.find_run("last", before=red).id == green
+
+
+@pytest.mark.parametrize("text", ["0", "9", "-1", "first", ""])
+def test_a_run_that_is_not_there_is_an_error(ledger: Ledger, text: str) -> None:
+    run_of(ledger, "a", result())
+    with pytest.raises(LedgerError, match=r"has no run .*; give a number up to 1, "):
+        ledger.find_run(text)
+
+
+@pytest.mark.parametrize(
+    ("results", "status"),
+    [
+        ((), 0),
+        ((result(verdict=Verdict.UNREFERENCED),), 0),
+        ((result(), result("2M", Verdict.NOT_RUN)), 0),
+        ((result(), result("2M", Verdict.INCONCLUSIVE)), 0),
+        ((result(),), 2),
+    ],
+)
+def test_a_run_that_settles_less_than_all_is_not_green(
+    ledger: Ledger, results: tuple[CaseResult, ...], status: int
+) -> None:
+    run_of(ledger, "a", *results, status=status)
+    with pytest.raises(LedgerError):
+        ledger.find_run("green")
+
+
+def test_an_unfinished_run_is_not_green(ledger: Ledger) -> None:
+    ledger.record(begin(ledger, planned=1), result())
+    with pytest.raises(LedgerError):
+        ledger.find_run("green")
+
+
+def test_history_lists_a_case_oldest_first(ledger: Ledger) -> None:
+    for number in range(4):
+        moved = result(difference=number / 1000)
+        run_of(ledger, str(number), moved, result("2M"))
+    found = ledger.history(result().id, limit=3)
+    assert [run.id for run, _ in found] == [2, 3, 4]
+    assert [one.comparisons[0].difference for _, one in found] == [0.001, 0.002, 0.003]
+    assert ledger.history("no/such@case") == []
+    assert ledger.cases() == ["supervised/real/1M@plain", "supervised/real/2M@plain"]
+
+
+def test_predictions_come_back_by_run_and_case(ledger: Ledger) -> None:
+    run = run_of(ledger, "a", result())
+    kept = ledger.predictions(run, result().id)
+    assert kept is not None
+    assert kept.metrics().top1 == predictions().metrics().top1
+    assert ledger.predictions(run, "no/such@case") is None
+
+
+def test_equal_predictions_of_many_nights_are_stored_once(ledger: Ledger) -> None:
+    for number in range(5):
+        run_of(ledger, str(number), result(), result("2M"))
+    with sqlite3.connect(ledger.file) as connection:
+        found = connection.execute("SELECT count(*) FROM prediction").fetchone()
+    connection.close()
+    assert found == (1,)
+
+
+def test_a_measurement_is_found_by_its_identity(ledger: Ledger) -> None:
+    run = run_of(ledger, "a", result(), result("2M"))
+    found = ledger.measured(f"identity of {result('2M').id}")
+    assert found is not None
+    assert (found.run, found.measurement) == (run, result("2M").measurement)
+    assert ledger.measured("another identity") is None
+
+
+def test_names_of_images_come_back(ledger: Ledger) -> None:
+    names = ImageNames(("0/a.png", "1/b.png"), ("0", "1"))
+    ledger.record_names("f" * 64, encode_names(names))
+    ledger.record_names("f" * 64, encode_names(names))
+    assert ledger.names("f" * 64) == names
+    assert ledger.names("0" * 64) is None
+
+
+def test_reading_needs_a_ledger(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="no ledger in "):
+        Ledger(tmp_path / ".repro")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    Ledger(tmp_path, create=True).close()
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(LedgerError, match=r"has version 99 .* newer one; update"):
+        Ledger(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"no database " * 100, b"\0" * 5000])
+def test_a_file_that_is_no_ledger_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(LedgerError, match=rf"ledger {tmp_path}.* cannot be used"):
+        Ledger(tmp_path, create=True)
+    assert (tmp_path / FILE).read_bytes() == content
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(
+    tmp_path: Path,
+) -> None:
+    Ledger(tmp_path, create=True).close()
+    connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    connection.execute("INSERT INTO environment (content) VALUES ('{}')")
+    steps = (*MIGRATIONS, "ALTER TABLE environment ADD COLUMN note TEXT DEFAULT 'x'")
+    migrate(connection, steps)
+    assert version_of(connection) == len(steps)
+    rows = connection.execute("SELECT content, note FROM environment").fetchall()
+    connection.close()
+    assert rows == [("{}", "x")]
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    Ledger(tmp_path, create=True).close()
+    connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, (*MIGRATIONS, "CREATE TABLE late (x); SELECT nonsense"))
+    assert version_of(connection) == len(MIGRATIONS)
+    tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    connection.close()
+    assert ("late",) not in tables
+
+
+def test_fields_that_came_later_need_no_column(ledger: Ledger) -> None:
+    run = run_of(ledger, "a", result())
+    with ledger.transaction() as connection:
+        connection.execute("UPDATE result SET details = '{\"later\": 1}'")
+    assert ledger.results(run) == [result()]
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from made_results import predictions, result
+from repro.records.git import GitState
+from repro.records.ledger import Ledger
+ledger = Ledger(Path({folder!r}), create=True)
+run = ledger.begin({uid!r}, {cases}, [], GitState())
+for number in range(1, {cases} + 1):
+    ledger.record(run, result(f"{{number}}M"), str(number), predictions(seed=number))
+    print(number, flush=True)
+ledger.finish(run, 0)
+"""
+
+
+def started_run(folder: Path, uid: str, cases: int) -> subprocess.Popen[str]:
+    """Start a process that records cases and says of each that it has."""
+    tests = str(Path(__file__).parents[1])
+    script = _SCRIPT.format(tests=tests, folder=str(folder), uid=uid, cases=cases)
+    return subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_two_runs_at_once_both_survive(tmp_path: Path) -> None:
+    with (
+        started_run(tmp_path, "one", cases=30) as one,
+        started_run(tmp_path, "two", cases=30) as two,
+    ):
+        one.communicate(timeout=60)
+        two.communicate(timeout=60)
+    assert (one.returncode, two.returncode) == (0, 0)
+    with Ledger(tmp_path) as ledger:
+        assert {run.uid for run in ledger.runs()} == {"one", "two"}
+        for run in ledger.runs():
+            found = [result.checkpoint for result in ledger.results(run.id)]
+            assert found == [f"{number}M" for number in range(1, 31)]
+
+
+@pytest.mark.parametrize(
+    "kills", [2, pytest.param(50, marks=pytest.mark.slow)], ids=["quick", "long"]
+)
+def test_a_kill_in_mid_write_loses_nothing_that_was_finished(
+    tmp_path: Path, kills: int
+) -> None:
+    rng = random.Random(kills)
+    for kill in range(kills):
+        with started_run(tmp_path, str(kill), cases=10**6) as writer:
+            assert writer.stdout is not None
+            said = writer.stdout.readline()
+            time.sleep(rng.random() * 0.2)
+            os.kill(writer.pid, signal.SIGKILL)
+            said += writer.stdout.read()
+        finished = len(said.splitlines())
+        with Ledger(tmp_path) as ledger:
+            check = ledger._connection.execute("PRAGMA integrity_check").fetchone()[0]
+            run = ledger.find_run("last")
+            kept = ledger.results(run.id)
+        assert check == "ok"
+        # The case in flight may have been written just before it was said.
+        assert len(kept) in (finished, finished + 1)
+        assert [one.checkpoint for one in kept] == [
+            f"{number}M" for number in range(1, len(kept) + 1)
+        ]
+
+
+_COPIES = (
+    "INSERT INTO run (uid, started, finished, exit_status, planned, arguments, "
+    "git_commit, dirty) "
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) "
+    "SELECT 'copy ' || i, started, finished, exit_status, planned, arguments, "
+    "git_commit, dirty FROM n, run",
+    "INSERT INTO result (run, subject, recorded, verdict, reason, details) "
+    "SELECT run.id, subject, recorded, verdict, reason, details "
+    "FROM run, result WHERE run.id > 1",
+    "INSERT INTO measurement SELECT copy.id, identity, environment, prediction, "
+    "images, total, top1, top5, loss_sum, seconds, weights_sha256, "
+    "dataset_fingerprint, measurement.details FROM result AS copy "
+    "JOIN result AS first ON first.run = 1 AND first.subject = copy.subject "
+    "JOIN measurement ON measurement.result = first.id WHERE copy.run > 1",
+    "INSERT INTO comparison SELECT copy.id, place, reference, comparison.verdict, "
+    "measured, difference, difference_images, comparison.reason FROM result AS copy "
+    "JOIN result AS first ON first.run = 1 AND first.subject = copy.subject "
+    "JOIN comparison ON comparison.result = first.id WHERE copy.run > 1",
+)
+
+
+def test_a_thousand_runs_of_fifty_cases_are_read_at_once(ledger: Ledger) -> None:
+    cases = [result(f"{number}M") for number in range(1, 51)]
+    run_of(ledger, "first", *cases)
+    with ledger.transaction() as connection:
+        for statement in _COPIES:
+            connection.execute(statement)
+    start = time.perf_counter()
+    runs = ledger.runs()
+    listed = time.perf_counter()
+    history = ledger.history(cases[7].id)
+    told = time.perf_counter()
+    assert (len(runs), len(history)) == (1000, 1000)
+    assert sum(run.cases for run in runs) == 50_000
+    assert listed - start < 0.3
+    assert told - listed < 0.3
+    assert ledger.results(777) == cases
+    assert ledger.file.stat().st_size < 60e6

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repro.judgement.verdict import Verdict
+from repro.records.compact import ImageNames, encode_names
+from repro.records.git import GitState
+from repro.records.ledger import Ledger
+from repro.records.pruning import prune
+
+from ..made_results import measurement, predictions, result
+
+CASE = result().id
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Ten runs, each with predictions of its own; of them only the second is green."""
+    with Ledger(tmp_path, create=True) as opened:
+        for number in range(1, 11):
+            verdict = Verdict.REPRODUCED if number == 2 else Verdict.BELOW
+            run = opened.begin(str(number), 1, [], GitState())
+            made = predictions(3000, seed=number)
+            fingerprint = f"{number:064}"
+            opened.record_names(fingerprint, encode_names(ImageNames(("a",), ("b",))))
+            measured = measurement(dataset_fingerprint=fingerprint)
+            opened.record(run, result("1M", verdict, measurement=measured), "x", made)
+            opened.finish(run, int(number != 2))
+        yield opened
+
+
+def kept_runs(ledger: Ledger) -> list[int]:
+    return [run.id for run in reversed(ledger.runs())]
+
+
+def kept_predictions(ledger: Ledger) -> list[int]:
+    return [r for r in kept_runs(ledger) if ledger.predictions(r, CASE) is not None]
+
+
+def test_little_is_kept_whole(ledger: Ledger) -> None:
+    removed = prune(ledger)
+    assert (removed.runs, removed.predictions) == (0, 0)
+    assert kept_predictions(ledger) == list(range(1, 11))
+
+
+def test_predictions_of_the_newest_and_the_last_green_run_are_kept(
+    ledger: Ledger,
+) -> None:
+    with sqlite3.connect(ledger.file) as connection:
+        sizes = connection.execute("SELECT length(content) FROM prediction").fetchall()
+    connection.close()
+    largest = max(size for (size,) in sizes)
+    removed = prune(ledger, prediction_bytes=3 * largest)
+    assert removed.predictions == 7
+    assert kept_predictions(ledger) == [2, 9, 10]
+    assert kept_runs(ledger) == list(range(1, 11))
+
+
+def test_what_was_measured_stays_when_predictions_go(ledger: Ledger) -> None:
+    before = ledger.results(5)
+    prune(ledger, prediction_bytes=0)
+    assert kept_predictions(ledger) == [2]
+    assert ledger.results(5) == before
+
+
+def test_the_file_becomes_smaller(ledger: Ledger) -> None:
+    before = ledger.file.stat().st_size
+    removed = prune(ledger, prediction_bytes=0)
+    assert removed.bytes == before - ledger.file.stat().st_size
+    assert removed.bytes > before / 3
+
+
+def test_old_runs_go_when_asked_and_the_last_green_one_stays(ledger: Ledger) -> None:
+    removed = prune(ledger, keep_runs=3)
+    assert removed.runs == 6
+    assert kept_runs(ledger) == [2, 8, 9, 10]
+    assert ledger.names(f"{5:064}") is None
+    assert ledger.names(f"{8:064}") is not None
+
+
+def test_nothing_is_left_of_what_nobody_refers_to(ledger: Ledger) -> None:
+    prune(ledger, keep_runs=3)
+    with sqlite3.connect(ledger.file) as connection:
+        counts = {
+            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("result", "measurement", "prediction", "dataset")
+        }
+    connection.close()
+    assert set(counts.values()) == {4}
