@@ -11,6 +11,7 @@ from repro.errors import ReproError
 
 COMMANDS = {
     "cases": "repro.cli.cases:cases",
+    "claims": "repro.cli.claims:claims",
     "eval": "repro.cli.evaluate:evaluate",
     "runs": "repro.cli.runs:runs",
     "show": "repro.cli.show:show",

@@ -1,6 +1,15 @@
 """What was published, read from TOML and validated; needs no torch."""
 
 from repro.published.allowed import check_name
+from repro.published.claims import (
+    Claim,
+    ExponentClaim,
+    OrderingClaim,
+    Place,
+    Range,
+    SaturationClaim,
+    SlopesClaim,
+)
 from repro.published.files import EMBEDDED
 from repro.published.geometry import (
     CenterCrop,
@@ -34,20 +43,27 @@ __all__ = [
     "METRICS",
     "WEIGHTS_SUFFIXES",
     "CenterCrop",
+    "Claim",
     "Contain",
     "Cover",
     "DatasetSpec",
+    "ExponentClaim",
     "Family",
     "Filter",
     "Geometry",
     "Kind",
     "Metric",
     "ModelSpec",
+    "OrderingClaim",
+    "Place",
     "Precision",
     "Protocol",
+    "Range",
     "Reference",
     "Release",
     "Resize",
+    "SaturationClaim",
+    "SlopesClaim",
     "Source",
     "TextSpec",
     "check_name",

@@ -85,7 +85,8 @@ def _explain(message: str, field: object, injected: Iterable[str]) -> str:
         return f"the key {name[1:-1]!r} is missing"
     if message.startswith("Invalid enum value "):
         words = [repr(word) for part in _parts(field) for word in _literals(part)]
-        return f"{message[19:]} is neither a number nor {' or '.join(words)}"
+        numbers = "neither a number nor" if float in _parts(field) else "not"
+        return f"{message[19:]} is {numbers} {' or '.join(words)}"
     return _explain_wrong_type(message)
 
 

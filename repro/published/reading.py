@@ -12,6 +12,7 @@ import msgspec
 
 from repro.errors import ExpectedError
 from repro.published.allowed import check_below, check_name
+from repro.published.claims import check_claims, convert_claim
 from repro.published.consistency import check_consistency
 from repro.published.files import RELEASE_FILE, load_toml, read_text, release_files
 from repro.published.located import Located, convert, shown
@@ -118,7 +119,7 @@ def read_releases(paths: Sequence[Path | str]) -> list[Release]:
 
 
 def _read_release(files: Sequence[Path]) -> Release:
-    tables, rows = _merge(files)
+    tables, rows, claim_rows = _merge(files)
     header_at = tables.pop("release", {}).get("")
     if header_at is None:
         raise ExpectedError(
@@ -147,28 +148,31 @@ def _read_release(files: Sequence[Path]) -> Release:
         for row in rows
         for reference in _references(row, parts["sources"])
     ]
+    claims = [(row, convert_claim(row)) for row in claim_rows]
     release = Release(
         location=header_at.file.parent,
         references=tuple(reference for _, reference in references),
+        claims=tuple(claim for _, claim in claims),
         **fields,
     )
     check_consistency(release, header_at, tables, references)
+    check_claims(claims, release)
     return release
 
 
-def _merge(files: Sequence[Path]) -> tuple[Tables, list[Located]]:
-    """Join the files of one release: {table: {name: place}}, and the references."""
+def _merge(files: Sequence[Path]) -> tuple[Tables, list[Located], list[Located]]:
+    """Join the files of one release: {table: {name: place}}, references and claims."""
     tables: Tables = {}
-    rows: list[Located] = []
+    rows: dict[str, list[Located]] = {"reference": [], "claim": []}
     for file in files:
         for table, value in load_toml(file).items():
             if table == "schema":
                 _check_schema(file, value)
             elif table == "release":
                 _add(tables, table, Located(file, "release", value), "")
-            elif table == "reference" and isinstance(value, list):
-                rows += (
-                    Located(file, f"reference {number}", row)
+            elif table in rows and isinstance(value, list):
+                rows[table] += (
+                    Located(file, f"{table} {number}", row)
                     for number, row in enumerate(value, 1)
                 )
             elif table in _TABLES and isinstance(value, dict):
@@ -179,9 +183,9 @@ def _merge(files: Sequence[Path]) -> tuple[Tables, list[Located]]:
                     f"{file}: unknown or misplaced table {table!r}; allowed are "
                     "schema, [release], "
                     + ", ".join(f"[{t}.NAME]" for t in _TABLES)
-                    + " and [[reference]]"
+                    + ", [[reference]] and [[claim]]"
                 )
-    return tables, rows
+    return tables, rows["reference"], rows["claim"]
 
 
 def _named(file: Path, table: str, name: str, entry: object) -> Located:

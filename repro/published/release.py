@@ -6,7 +6,7 @@ import math
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -17,6 +17,9 @@ from repro.published.allowed import (
     check_path_name,
 )
 from repro.published.geometry import Geometry, parse_geometry
+
+if TYPE_CHECKING:
+    from repro.published.claims import Claim
 
 Kind = Literal["supervised", "clip"]
 Metric = Literal["top1", "top5", "loss"]
@@ -293,6 +296,7 @@ class Release(Table, frozen=True):
     models: dict[str, ModelSpec]
     families: dict[str, Family]
     references: tuple[Reference, ...]
+    claims: tuple[Claim, ...] = ()
     paper: str = ""
     code: str = ""
     checkpoints: str = ""

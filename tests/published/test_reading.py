@@ -440,8 +440,8 @@ def test_an_unknown_table_is_named_with_those_that_are_allowed(
     message = fault_of(tmp_path, f"{line}\n{TINY}" if "=" in line else TINY + line)
     assert message == (
         "unknown or misplaced table 'colour'; allowed are schema, [release], "
-        "[source.NAME], [dataset.NAME], [protocol.NAME], [model.NAME], [family.NAME] "
-        "and [[reference]]"
+        "[source.NAME], [dataset.NAME], [protocol.NAME], [model.NAME], [family.NAME], "
+        "[[reference]] and [[claim]]"
     )
 
 

@@ -1,0 +1,146 @@
+"""The numbers that claims rest on, each with its confidence interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import msgspec
+import numpy as np
+
+from repro.claims.evidence import Observation
+from repro.claims.fits import (
+    CONFIDENCE,
+    Floats,
+    Interval,
+    Point,
+    PowerLaw,
+    difference_interval,
+    fit_curve,
+)
+from repro.claims.resampling import percentile_interval, resampled_means
+from repro.published import Metric
+
+_RESAMPLED = "images resampled"
+_FITTED = "fit"
+_ROUNDED = "rounding only"
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """A number, its confidence interval and what that is of."""
+
+    value: float
+    interval: Interval
+    origin: str
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """A power law with the observations that it goes through, in the same order."""
+
+    law: PowerLaw
+    observations: tuple[Observation, ...]
+
+    @property
+    def weights(self) -> Floats:
+        """What a change of ln(loss) at each point adds to the exponent: `[P]`."""
+        x = self.law.log_images
+        centred = x - x.mean()
+        weights: Floats = -centred / (centred @ centred)
+        return weights
+
+    def reach(self, relative: float) -> float:
+        """How far the exponent moves at most when losses change by that share."""
+        return float(np.abs(self.weights).sum()) * relative
+
+
+def fitted(observations: Sequence[tuple[int, Observation]]) -> Fitted:
+    """Fit the losses (nats) of checkpoints over their training images."""
+    ordered = sorted(observations, key=lambda pair: pair[0])
+    law = fit_curve([Point(images, found.value) for images, found in ordered])
+    return Fitted(law, tuple(found for _, found in ordered))
+
+
+def exponent(fit: Fitted) -> Estimate:
+    """Estimate the exponent of a power law."""
+    return _hull(
+        fit.law.exponent,
+        fit.law.interval,
+        _resampled_exponents([(fit, 1.0)]),
+        _rounding(fit),
+    )
+
+
+def exponent_difference(first: Fitted, second: Fitted, ratio: float = 1.0) -> Estimate:
+    """Estimate the first exponent minus `ratio` times the second."""
+    return _hull(
+        first.law.exponent - ratio * second.law.exponent,
+        difference_interval(first.law, second.law, ratio),
+        _resampled_exponents([(first, 1.0), (second, -ratio)]),
+        _rounding(first) + ratio * _rounding(second),
+    )
+
+
+def improvement(better: Observation, worse: Observation, metric: Metric) -> Estimate:
+    """Estimate how much better one observation is than another, in points or nats."""
+    sign = -1 if metric == "loss" else 1
+    value = sign * (better.value - worse.value)
+    if _paired([better, worse]):
+        assert better.each is not None
+        assert worse.each is not None
+        means = resampled_means([better.each, worse.each])
+        resampled = percentile_interval(sign * (means[:, 0] - means[:, 1]))
+        return Estimate(value, resampled, _RESAMPLED)
+    reach = better.rounding + worse.rounding
+    if metric == "loss":
+        return Estimate(value, (value - reach, value + reach), _ROUNDED)
+    # Not knowing which images were right together is on the safe side: on the same
+    # images two models agree more than two independent ones would.
+    reach += NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * math.hypot(
+        _error(better), _error(worse)
+    )
+    return Estimate(value, (value - reach, value + reach), "binomial")
+
+
+def _error(observation: Observation) -> float:
+    """Standard error of a percentage of images."""
+    share = observation.value / 100
+    return 100 * math.sqrt(share * (1 - share) / observation.images)
+
+
+def _hull(
+    value: float, fit: Interval | None, resampled: Interval | None, rounding: float
+) -> Estimate:
+    """Take the wider ends of what the scatter and what the images leave open."""
+    known = {_FITTED: fit, _RESAMPLED: resampled}
+    intervals = {name: found for name, found in known.items() if found is not None}
+    if not intervals:
+        return Estimate(value, (value - rounding, value + rounding), _ROUNDED)
+    low = min(interval[0] for interval in intervals.values())
+    high = max(interval[1] for interval in intervals.values())
+    return Estimate(value, (low, high), " and ".join(intervals))
+
+
+def _resampled_exponents(terms: Sequence[tuple[Fitted, float]]) -> Interval | None:
+    """Resample a weighted sum of exponents; None without predictions."""
+    observations = [found for fit, _ in terms for found in fit.observations]
+    if not _paired(observations):
+        return None
+    each = [found.each for found in observations if found.each is not None]
+    logs = np.log(resampled_means(each))
+    weights = np.concatenate([factor * fit.weights for fit, factor in terms])
+    return percentile_interval(logs @ weights)
+
+
+def _paired(observations: Sequence[Observation]) -> bool:
+    """Whether all are known image by image, for the same images."""
+    lengths = {
+        None if found.each is None else len(found.each) for found in observations
+    }
+    return len(lengths) == 1 and None not in lengths
+
+
+def _rounding(fit: Fitted) -> float:
+    """How far the exponent can be off because losses were printed with few digits."""
+    shares = [found.rounding / found.value for found in fit.observations]
+    return float(np.abs(fit.weights) @ shares)

@@ -1,0 +1,169 @@
+"""Where a claim's numbers come from: the published references, or measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from repro.evaluation.predictions import Metrics, Predictions
+from repro.published import Claim, Metric, Place, Reference, Release
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of one checkpoint, as published or as measured.
+
+    `value` is in percent, or in nats for the loss; `rounding` is half a unit of the
+    last printed digit, 0 for what was measured; `images` is how many it is about, and
+    `each` `[images]` is what it is the mean of, where that is known. `unsettled` says
+    why it cannot settle anything, such as a part of the images.
+    """
+
+    value: float
+    images: int
+    rounding: float = 0.0
+    each: npt.NDArray[np.float64] | None = None
+    unsettled: str = ""
+
+
+class MissingError(Exception):
+    """There is no number; the message says why, or is empty."""
+
+
+class Evidence(Protocol):
+    """The numbers that one claim is checked with."""
+
+    def choices(self, place: Place) -> Sequence[Place]:
+        """List what may stand in a place for which the claim names several families."""
+
+    def checkpoints(self, place: Place) -> Sequence[str]:
+        """List the checkpoints that there may be numbers of."""
+
+    def observe(self, place: Place, checkpoint: str) -> Observation:
+        """Give the number of a checkpoint.
+
+        Raises:
+            MissingError: there is none.
+        """
+
+
+class PublishedEvidence:
+    """The references alone: what can be checked without any weights.
+
+    A reference belongs to a place when it names the same families.
+
+    Args:
+        release: whose references count.
+        claim: whose dataset, protocol and metric count.
+    """
+
+    def __init__(self, release: Release, claim: Claim) -> None:
+        self._images = release.datasets[claim.dataset].images
+        self._known: dict[tuple[frozenset[str], str], Reference] = {
+            (frozenset(reference.families), reference.checkpoint): reference
+            for reference in release.references
+            if reference.dataset == claim.dataset
+            and reference.protocol == claim.protocol
+            and reference.metric == claim.metric
+        }
+
+    def choices(self, place: Place) -> Sequence[Place]:
+        """Keep the families together, as their references do."""
+        return [place]
+
+    def checkpoints(self, place: Place) -> Sequence[str]:
+        """List the checkpoints that have a reference."""
+        return [name for families, name in self._known if families == set(place)]
+
+    def observe(self, place: Place, checkpoint: str) -> Observation:
+        """Give the published number.
+
+        Raises:
+            MissingError: there is none.
+        """
+        reference = self._known.get((frozenset(place), checkpoint))
+        if reference is None:
+            raise MissingError("not published")
+        return Observation(
+            value=float(reference.published),
+            rounding=float(reference.half_unit),
+            images=self._images,
+        )
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of one checkpoint, with its predictions where they are kept."""
+
+    metrics: Metrics
+    total: int
+    precision: str
+    predictions: Predictions | None = None
+
+
+class MeasuredEvidence:
+    """Measurements, made when they are needed or looked up.
+
+    Args:
+        claim: whose metric counts.
+        known: checkpoints of a family that there may be measurements of.
+        measure: gives the measurement of a family's checkpoint, on the claim's dataset
+            and with its protocol, or raises MissingError.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        known: Callable[[str], Sequence[str]],
+        measure: Callable[[str, str], Measured],
+    ) -> None:
+        self._metric = claim.metric
+        self._known = known
+        self._measure = measure
+
+    def choices(self, place: Place) -> Sequence[Place]:
+        """List the families one by one: each has checkpoints of its own."""
+        return [(family,) for family in place]
+
+    def checkpoints(self, place: Place) -> Sequence[str]:
+        """List the checkpoints of a family."""
+        return self._known(place[0])
+
+    def observe(self, place: Place, checkpoint: str) -> Observation:
+        """Give the measured number.
+
+        Raises:
+            MissingError: the checkpoint was not measured.
+        """
+        found = self._measure(place[0], checkpoint)
+        metrics = found.metrics
+        value = (
+            metrics.loss if self._metric == "loss" else metrics.percent(self._metric)
+        )
+        predictions = found.predictions
+        return Observation(
+            value=value,
+            images=metrics.images,
+            each=None if predictions is None else _each(predictions, self._metric),
+            unsettled=_unsettled(found),
+        )
+
+
+def _each(predictions: Predictions, metric: Metric) -> npt.NDArray[np.float64]:
+    """Give what a metric is the mean of, image by image."""
+    if metric == "loss":
+        return predictions.losses
+    columns = predictions.classes[:, : 1 if metric == "top1" else None]
+    hits = (columns == predictions.labels[:, None]).any(axis=1)
+    percent: npt.NDArray[np.float64] = hits * 100.0
+    return percent
+
+
+def _unsettled(found: Measured) -> str:
+    if found.metrics.images != found.total:
+        return f"{found.metrics.images:,} of {found.total:,} images"
+    if found.precision != "fp32":
+        return f"measured in {found.precision}, not fp32"
+    return ""

@@ -1,0 +1,159 @@
+"""Claims are read as docs/claims.md says, and what is wrong is one clear error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from repro.published import (
+    ExponentClaim,
+    OrderingClaim,
+    Range,
+    SaturationClaim,
+    SlopesClaim,
+)
+
+from .test_expected_format import EXAMPLE
+from .test_reading import HEAD, fault_of, read
+
+DOCUMENT = (Path(__file__).parents[2] / "docs/claims.md").read_text("utf-8")
+
+COMMON = """
+[[claim]]
+id = "{kind}"
+kind = "{kind}"
+text = "It scales."
+source = "paper"
+dataset = "val"
+protocol = "plain"
+"""
+OWN = {
+    "exponent": """family = "supervised/real"
+exponent = "0.196"
+uncertainty = "0.001"
+over = "0.125M..4M"
+""",
+    "slopes": """order = ["supervised/real", ["supervised/real"]]
+over = ["1M..4M", "2M..8M"]
+""",
+    "saturation": """family = "supervised/real"
+before = "1M..4M"
+after = "4M..16M"
+below = 0.5
+""",
+    "ordering": """metric = "top1"
+order = ["supervised/real", "supervised/real"]
+checkpoints = [["2M", "1M"]]
+ties = true
+""",
+}
+CLAIMS = {kind: COMMON.format(kind=kind) + own for kind, own in OWN.items()}
+
+
+def test_each_kind_of_claim_is_read(tmp_path: Path) -> None:
+    exponent, slopes, saturation, ordering = read(
+        tmp_path, HEAD + "".join(CLAIMS.values())
+    ).claims
+    real = ("supervised/real",)
+    assert isinstance(exponent, ExponentClaim)
+    assert (exponent.place, exponent.exponent) == (real, "0.196")
+    assert exponent.range == Range("0.125M", "4M")
+    assert isinstance(slopes, SlopesClaim)
+    assert slopes.ranked() == [(real, Range("1M", "4M")), (real, Range("2M", "8M"))]
+    assert isinstance(saturation, SaturationClaim)
+    assert saturation.ranges == (Range("1M", "4M"), Range("4M", "16M"))
+    assert isinstance(ordering, OrderingClaim)
+    assert list(ordering.rankings()) == [[(real, "2M"), (real, "1M")]]
+
+
+def test_one_range_and_one_name_count_for_all_families(tmp_path: Path) -> None:
+    changed = (CLAIMS["slopes"] + CLAIMS["ordering"]).replace(
+        '["1M..4M", "2M..8M"]', '"1M..4M"'
+    )
+    slopes, ordering = read(
+        tmp_path, HEAD + changed.replace('[["2M", "1M"]]', '["1M", "4M"]')
+    ).claims
+    assert isinstance(slopes, SlopesClaim)
+    assert {over for _, over in slopes.ranked()} == {Range("1M", "4M")}
+    assert isinstance(ordering, OrderingClaim)
+    assert [[name for _, name in row] for row in ordering.rankings()] == [
+        ["1M", "1M"],
+        ["4M", "4M"],
+    ]
+
+
+def test_a_range_holds_what_lies_between_its_ends() -> None:
+    over = Range("0.125M", "4M")
+    names = ("125K", "1M", "4M", "4.1M", "64K", "best")
+    assert [name in over for name in names] == [True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "message"),
+    [
+        ("exponent", 'kind = "exponent"', "", "the key 'kind' is missing; it is 'exp"),
+        ("exponent", 'kind = "exponent"', 'kind = "x"', "kind is 'x'; it must be 'exp"),
+        ("exponent", 'family = "super', 'family = "x', "a family is 'xvised/real', wh"),
+        ("exponent", 'family = "supervised/real"', "family = []", "a list of families"),
+        ("exponent", '"supervised/real"', '"clip"', "protocol 'plain' is supervised, "),
+        ("exponent", '"0.196"', "0.196", "must be a string, not a decimal"),
+        ("exponent", '"0.196"', '"steep"', "exponent is 'steep'; it must be a number"),
+        ("exponent", '"0.001"', '"-1"', "uncertainty is '-1'; it must be a number"),
+        ("exponent", "0.125M..4M", "0.125M-4M", "over is '0.125M-4M'; it must be two"),
+        ("exponent", "0.125M..4M", "4M..1M", "over is '4M..1M'; the smaller one comes"),
+        ("exponent", '"plain"', '"round"', "protocol is 'round', which is not defined"),
+        ("exponent", '"val"', '"test"', "dataset is 'test', which is not defined"),
+        ("exponent", '"paper"', '"blog"', "source is 'blog', which is not defined"),
+        (
+            "exponent",
+            "[[claim]]",
+            '[[claim]]\nmetric = "top1"',
+            "metric is 'top1'; a p",
+        ),
+        ("exponent", "[[claim]]", '[[claim]]\nexpected = "fails"', "expected is 'fail"),
+        ("exponent", "[[claim]]", '[[claim]]\nexpected = "no"', "'no' is not 'holds' "),
+        ("exponent", "[[claim]]", "[[claim]]\ncolour = 1", "unknown key 'colour'; all"),
+        ("slopes", '["1M..4M", "2M..8M"]', '["1M..4M"]', "over has 1 ranges for 2 fam"),
+        ("slopes", ', ["supervised/real"]', "", "order ranks two families or more"),
+        ("saturation", "0.5", "1.5", "below is 1.5; it must be above 0, at most 1"),
+        ("ordering", '[["2M", "1M"]]', "[]", "checkpoints is empty; name at least one"),
+        ("ordering", '[["2M", "1M"]]', '[["2M"]]', "checkpoints holds ['2M'] for 2 f"),
+        ("ordering", 'metric = "top1"', "", "the key 'metric' is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_claim_is_said(
+    tmp_path: Path, kind: str, old: str, new: str, message: str
+) -> None:
+    assert old in CLAIMS[kind]
+    found = fault_of(tmp_path, HEAD + CLAIMS[kind].replace(old, new, 1))
+    place, _, said = found.partition(": ")
+    assert place.startswith("claim 1")
+    assert said.startswith(message)
+
+
+def test_two_claims_of_one_id_are_refused(tmp_path: Path) -> None:
+    found = fault_of(tmp_path, HEAD + 2 * CLAIMS["exponent"])
+    assert found.startswith("claim 2: id 'exponent' stands in ")
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_every_key_of_a_claim_is_documented(tmp_path: Path, kind: str) -> None:
+    unknown = CLAIMS[kind].replace("[[claim]]", "[[claim]]\ncolour = 1")
+    found = fault_of(tmp_path, HEAD + unknown)
+    allowed = set(found.rpartition("allowed are ")[2].split(", "))
+    assert keys("## Keys") | keys(f"### Claim `{kind}`") == allowed | {"kind"}
+
+
+def test_the_documented_example_is_read(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
+    real = EXAMPLE[EXAMPLE.index('[family."supervised/real"]') :].split("\n\n")[0]
+    synthetic = real.replace("supervised/real", "supervised/synthetic")
+    release = read(tmp_path, f"{EXAMPLE}\n{synthetic}\n{example}")
+    assert [claim.kind for claim in release.claims] == ["slopes", "ordering"]
+
+
+def keys(heading: str) -> set[str]:
+    section = DOCUMENT.split(f"\n{heading}\n", maxsplit=1)[1].split("\n#")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
