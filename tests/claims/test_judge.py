@@ -15,6 +15,7 @@ from repro.claims.evidence import (
     MissingError,
     PublishedEvidence,
 )
+from repro.claims.fits import Floats
 from repro.claims.judge import judge
 from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.evaluation.predictions import Predictions
@@ -50,7 +51,7 @@ def release() -> Release:
     return embedded
 
 
-def predictions(losses: np.ndarray, right: int = 0) -> Predictions:  # type: ignore[type-arg]
+def predictions(losses: Floats, right: int = 0) -> Predictions:
     """Predictions of which the first `right` images are right."""
     labels = np.zeros(len(losses), dtype=np.int64)
     classes = np.ones((len(losses), 1), dtype=np.int32)
