@@ -66,9 +66,9 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             members = np.flatnonzero(self.labels == label)
             shuffled = members[np.argsort(keys[members], kind="stable")]
             # A class with fewer images than strata begins somewhere of its own, lest
-            # all such classes leave the same strata empty.
+            # all such classes fill the same strata.
             start = (
-                int(_order_key(self.classes[label]), 16) % len(members)
+                int(_order_key(self.classes[label]), 16) % number
                 if len(members) < number
                 else 0
             )
@@ -76,6 +76,15 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 np.arange(len(members)) * number // len(members) + start
             ) % number
         return tuple(np.flatnonzero(ranks == stratum) for stratum in range(number))
+
+    @cached_property
+    def partition(self) -> str:
+        """SHA-256 of the strata, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        for members in self.strata:
+            digest.update(f"{len(members)}\n".encode())
+            digest.update(members.astype("<i8").tobytes())
+        return digest.hexdigest()
 
 
 def index_dataset(spec: DatasetSpec, data: Path | None) -> Dataset:
@@ -172,18 +181,32 @@ def _index(
 def _images(folder: Path, prefix: str) -> list[tuple[str, int]]:
     """List the images below a class folder with their sizes in bytes."""
     found: list[tuple[str, int]] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = f"{prefix}/{entry.name}"
-            if entry.is_dir():
-                found += _images(folder / entry.name, name)
-            elif PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                found.append((name, entry.stat().st_size))
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = f"{prefix}/{entry.name}"
+                if entry.is_dir():
+                    found += _images(folder / entry.name, name)
+                elif PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                    found.append((name, entry.stat().st_size))
+    except OSError as error:
+        raise _unreadable(error, folder) from error
     return found
 
 
 def _subfolders(root: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    try:
+        with os.scandir(root) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError as error:
+        raise _unreadable(error, root) from error
+
+
+def _unreadable(error: OSError, folder: Path) -> DatasetError:
+    return DatasetError(
+        f"{error.filename or folder} cannot be read: {error.strerror}. Make it "
+        "readable, or remove it if it does not belong there"
+    )
 
 
 def _check_classes(spec: DatasetSpec, root: Path) -> None:

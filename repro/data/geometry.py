@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from repro.errors import DatasetError
 from repro.published import CenterCrop, Contain, Cover, Filter, Geometry, Resize
@@ -33,11 +33,13 @@ def decode(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        size = path.stat().st_size if path.exists() else None
-        found = "is missing" if size is None else f"({size:,} bytes) cannot be decoded"
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} is missing. Restore the original file") from error
+    # Damaged files make Pillow raise what it likes: struct.error, IndexError, ...
+    except Exception as error:
         raise DatasetError(
-            f"{path} {found}: {error}. Replace it with the original file"
+            f"{path} cannot be decoded: {_reason(error, path)}. Replace it with the "
+            "original file"
         ) from error
 
 
@@ -79,6 +81,15 @@ def planar_pixels(
     image = decode(path)
     for geometry, output in zip(geometries, outputs, strict=True):
         output[:] = np.asarray(transform(image, geometry)).transpose(2, 0, 1)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        size = path.stat().st_size
+        return f"its {size:,} bytes are no image" if size else "it is empty"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{error}" or type(error).__name__
 
 
 def _resize(image: Image.Image, step: Resize) -> Image.Image:

@@ -9,47 +9,23 @@ leaves either all of it or nothing.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
 import numpy as np
-from filelock import FileLock, Timeout
 
 from repro.data.dataset import Dataset
-from repro.data.geometry import Pixels, decoder_identity, planar_pixels
+from repro.data.geometry import Pixels, planar_pixels
+from repro.data.layout import open_store
 from repro.errors import DatasetError
 from repro.published import Geometry
 
 POLL_SECONDS = 0.02
 CHUNK = 16
-
-
-class StratumRecord(msgspec.Struct, frozen=True):
-    """What a finished stratum says of itself: images `shape`, SHA-256 of the bytes."""
-
-    shape: tuple[int, int, int, int]
-    sha256: str
-
-
-class StoreIdentity(msgspec.Struct, frozen=True):
-    """What the pixels depend on; another identity is another store."""
-
-    dataset: str
-    fingerprint: str
-    geometry: str
-    decoder: str
-
-    @property
-    def key(self) -> str:
-        """Name of the store's folder."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:20]
 
 
 class PixelStore:
@@ -76,27 +52,31 @@ class PixelStore:
         others: Sequence[Geometry] = (),
     ) -> None:
         self.dataset = dataset
-        self.geometry = geometry
         self.threads = threads
-        self._cache = cache
-        self._folder = _store_folder(cache, dataset, geometry)
-        self._others = [
-            (other, _store_folder(cache, dataset, other))
+        self._folder = open_store(cache, dataset, geometry)
+        self._folders = {geometry: self._folder} | {
+            other: open_store(cache, dataset, other)
             for other in others
             if other != geometry
-        ]
+        }
 
     def is_ready(self, stratum: int) -> bool:
         """Tell whether a stratum is decoded and complete."""
-        return _record_file(self._folder, stratum).is_file()
+        return self._folder.is_ready(stratum)
 
     def read(self, stratum: int) -> Pixels:
         """Map the pixels of a finished stratum: uint8 `[N, 3, H, W]`.
 
         Raises:
-            DatasetError: the file is not what its record says.
+            DatasetError: it is not there, or the file is not what its record says.
         """
-        return _read(self._folder, stratum)
+        pixels = self._folder.read(stratum)
+        if pixels is None:
+            raise DatasetError(
+                f"{self._folder.path} has no stratum {stratum}; it was dropped while "
+                "it was read. Run again; it is made again from the images"
+            )
+        return pixels
 
     def iterate(self, strata: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         """Yield each wanted stratum once, as soon as it is there, in any order.
@@ -109,71 +89,55 @@ class PixelStore:
         """
         waiting = list(strata)
         stop = threading.Event()
-        with ThreadPoolExecutor(1, "repro-decode") as background:
-            building: Future[None] | None = None
-            if not all(map(self.is_ready, waiting)):
-                building = background.submit(self._build_missing, list(strata), stop)
+        building: Future[None] | None = None
+        with ThreadPoolExecutor(1, "repro-build") as background:
             try:
                 while waiting:
+                    if building is None and not all(map(self.is_ready, waiting)):
+                        building = background.submit(self._build, list(waiting), stop)
+                    ready = next((s for s in waiting if self.is_ready(s)), None)
+                    pixels = None if ready is None else self._folder.read(ready)
+                    if ready is not None and pixels is not None:
+                        waiting.remove(ready)
+                        yield ready, pixels
+                    else:
+                        time.sleep(POLL_SECONDS)
                     if building is not None and building.done():
                         building.result()
-                    ready = next((s for s in waiting if self.is_ready(s)), None)
-                    if ready is None:
-                        time.sleep(POLL_SECONDS)
-                        continue
-                    waiting.remove(ready)
-                    yield ready, self.read(ready)
+                        building = None
             finally:
                 stop.set()
 
-    def _build_missing(self, strata: list[int], stop: threading.Event) -> None:
+    def _build(self, strata: list[int], stop: threading.Event) -> None:
         """Decode what is missing until all of it is there, whoever made it."""
         with ThreadPoolExecutor(self.threads, "repro-decode") as pool:
             while missing := [s for s in strata if not self.is_ready(s)]:
-                built = any(self._build(stratum, pool) for stratum in missing)
+                built = any(self._build_one(s, pool, stop) for s in missing)
                 if stop.wait(0 if built else POLL_SECONDS):
                     return
 
-    def _build(self, stratum: int, pool: ThreadPoolExecutor) -> bool:
+    def _build_one(
+        self, stratum: int, pool: ThreadPoolExecutor, stop: threading.Event
+    ) -> bool:
         """Decode a stratum, unless somebody else does; tell whether it was done."""
-        with contextlib.ExitStack() as held:
-            if self.is_ready(stratum) or not _try_lock(self._folder, stratum, held):
+        if stop.is_set() or self.is_ready(stratum):
+            return False
+        with self._folder.try_lock(stratum) as is_mine:
+            if not is_mine:
                 return False
-            if self.is_ready(stratum):
+            wanted = {
+                geometry: folder
+                for geometry, folder in self._folders.items()
+                if not folder.is_ready(stratum)
+            }
+            if not wanted:
                 return True
-            targets = [(self.geometry, self._folder)]
-            for geometry, folder in self._others:
-                wanted = not _record_file(folder, stratum).is_file()
-                if wanted and _try_lock(folder, stratum, held):
-                    targets.append((geometry, folder))
-            self._decode(stratum, targets, pool)
+            arrays = _decode(self.dataset, stratum, list(wanted), pool, stop)
+            if stop.is_set():
+                return False
+            for folder, pixels in zip(wanted.values(), arrays, strict=True):
+                folder.write(stratum, pixels)
         return True
-
-    def _decode(
-        self,
-        stratum: int,
-        targets: Sequence[tuple[Geometry, Path]],
-        pool: ThreadPoolExecutor,
-    ) -> None:
-        paths = [
-            self.dataset.root / self.dataset.files[index]
-            for index in self.dataset.strata[stratum].tolist()
-        ]
-        geometries = [geometry for geometry, _ in targets]
-        outputs = [
-            np.empty((len(paths), 3, *geometry.output_size), dtype=np.uint8)
-            for geometry in geometries
-        ]
-
-        def decode_chunk(start: int) -> None:
-            for number in range(start, min(start + CHUNK, len(paths))):
-                into = [output[number] for output in outputs]
-                planar_pixels(paths[number], geometries, into)
-
-        for _ in pool.map(decode_chunk, range(0, len(paths), CHUNK)):
-            pass
-        for (_, folder), output in zip(targets, outputs, strict=True):
-            _write(folder, stratum, output)
 
 
 def stream(
@@ -184,108 +148,46 @@ def stream(
     Raises:
         DatasetError: an image cannot be decoded.
     """
-
-    def decode_stratum(stratum: int) -> Pixels:
-        indices = dataset.strata[stratum].tolist()
-        pixels = np.empty((len(indices), 3, *geometry.output_size), dtype=np.uint8)
-        paths = [dataset.root / dataset.files[index] for index in indices]
-        list(
-            pool.map(lambda p, out: planar_pixels(p, [geometry], [out]), paths, pixels)
-        )
-        return pixels
-
-    with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as ahead:
-        pending: list[tuple[int, Future[Pixels]]] = []
-        for stratum in strata:
-            pending.append((stratum, ahead.submit(decode_stratum, stratum)))
-            if len(pending) > 1:
-                number, future = pending.pop(0)
-                yield number, future.result()
-        for number, future in pending:
-            yield number, future.result()
+    stop = threading.Event()
+    pending: deque[tuple[int, Future[list[Pixels]]]] = deque()
+    with (
+        ThreadPoolExecutor(threads, "repro-decode") as pool,
+        ThreadPoolExecutor(1, "repro-ahead") as ahead,
+    ):
+        try:
+            for stratum in strata:
+                job = ahead.submit(_decode, dataset, stratum, [geometry], pool, stop)
+                pending.append((stratum, job))
+                if len(pending) > 1:
+                    number, future = pending.popleft()
+                    yield number, future.result()[0]
+            for number, future in pending:
+                yield number, future.result()[0]
+        finally:
+            stop.set()
 
 
-def _store_folder(cache: Path, dataset: Dataset, geometry: Geometry) -> Path:
-    """Create the folder of a store and write down what it is."""
-    identity = StoreIdentity(
-        dataset=dataset.name,
-        fingerprint=dataset.fingerprint,
-        geometry=str(geometry),
-        decoder=decoder_identity(),
-    )
-    folder = cache / "pixels" / identity.key
-    description = folder / "store.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not description.is_file():
-            _replace(description, msgspec.json.format(msgspec.json.encode(identity)))
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write decoded pixels to {cache}: {error}. Name another folder "
-            "with --repro-cache"
-        ) from error
-    return folder
+def _decode(
+    dataset: Dataset,
+    stratum: int,
+    geometries: Sequence[Geometry],
+    pool: ThreadPoolExecutor,
+    stop: threading.Event,
+) -> list[Pixels]:
+    """Decode a stratum once for several geometries; unfinished when told to stop."""
+    files = [dataset.files[index] for index in dataset.strata[stratum].tolist()]
+    arrays = [
+        np.empty((len(files), 3, *geometry.output_size), dtype=np.uint8)
+        for geometry in geometries
+    ]
 
+    def decode_chunk(start: int) -> None:
+        for number in range(start, min(start + CHUNK, len(files))):
+            if stop.is_set():
+                return
+            outputs = [array[number] for array in arrays]
+            planar_pixels(dataset.root / files[number], geometries, outputs)
 
-def _record_file(folder: Path, stratum: int) -> Path:
-    return folder / f"{stratum:04d}.json"
-
-
-def _pixel_file(folder: Path, stratum: int) -> Path:
-    return folder / f"{stratum:04d}.npy"
-
-
-def _try_lock(folder: Path, stratum: int, held: contextlib.ExitStack) -> bool:
-    lock = FileLock(folder / f"{stratum:04d}.lock", blocking=False)
-    try:
-        held.enter_context(lock)
-    except Timeout:
-        return False
-    return True
-
-
-def _read(folder: Path, stratum: int) -> Pixels:
-    record = msgspec.json.decode(
-        _record_file(folder, stratum).read_bytes(), type=StratumRecord
-    )
-    file = _pixel_file(folder, stratum)
-    try:
-        pixels: Pixels = np.load(file, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"{file} cannot be read: {error}. Delete the folder {folder}; it is made "
-            "again from the images"
-        ) from error
-    if pixels.shape != record.shape:
-        raise DatasetError(
-            f"{file} holds pixels of shape {pixels.shape}; expected {record.shape}. "
-            f"Delete the folder {folder}; it is made again from the images"
-        )
-    return pixels
-
-
-def _write(folder: Path, stratum: int, pixels: Pixels) -> None:
-    """Write a stratum; its record comes last, since it says that the rest is there."""
-    file = _pixel_file(folder, stratum)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream_:
-            np.save(stream_, pixels)
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DatasetError(
-            f"cannot write decoded pixels to {folder}: {error}. Free some disk space "
-            "or name another folder with --repro-cache"
-        ) from error
-    count, channels, height, width = pixels.shape
-    record = StratumRecord(
-        (count, channels, height, width), hashlib.sha256(pixels.data).hexdigest()
-    )
-    _replace(_record_file(folder, stratum), msgspec.json.encode(record))
-
-
-def _replace(file: Path, content: bytes) -> None:
-    part = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}.part")
-    part.write_bytes(content)
-    part.replace(file)
+    for _ in pool.map(decode_chunk, range(0, len(files), CHUNK)):
+        pass
+    return arrays

@@ -1,0 +1,204 @@
+"""How decoded pixels lie on disk: a folder a store, an array and a record a stratum.
+
+CACHE/pixels/KEY/store.json   what the pixels depend on
+CACHE/pixels/KEY/0000.npy     uint8 `[N, 3, H, W]` of stratum 0
+CACHE/pixels/KEY/0000.json    its shape and SHA-256; written last
+CACHE/pixels/locks/           who decodes which photographs now
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from filelock import FileLock, Timeout
+
+from repro.data.dataset import Dataset
+from repro.data.geometry import Pixels, decoder_identity
+from repro.errors import DatasetError
+from repro.files import PART_SUFFIX, replace_bytes, replacing
+from repro.published import Geometry
+
+
+class StratumRecord(msgspec.Struct, frozen=True):
+    """What a finished stratum says of itself: images `shape`, SHA-256 of the bytes."""
+
+    shape: tuple[int, int, int, int]
+    sha256: str
+
+
+class StoreIdentity(msgspec.Struct, frozen=True):
+    """What the pixels depend on; another identity is another store.
+
+    `fingerprint` tells the photographs and `partition` their order, both SHA-256.
+    """
+
+    dataset: str
+    fingerprint: str
+    partition: str
+    geometry: str
+    decoder: str
+
+    @property
+    def key(self) -> str:
+        """Name of the store's folder."""
+        return _short_hash(msgspec.json.encode(self))
+
+    @property
+    def photographs(self) -> str:
+        """Name of what stores of all geometries decode together."""
+        return _short_hash(f"{self.fingerprint}\0{self.partition}".encode())
+
+
+class StoreFolder:
+    """The files of one store.
+
+    Args:
+        cache: folder of all stores.
+        identity: what the pixels depend on.
+
+    Raises:
+        DatasetError: the cache cannot be written.
+    """
+
+    def __init__(self, cache: Path, identity: StoreIdentity) -> None:
+        self.identity = identity
+        self.path = cache / "pixels" / identity.key
+        self._locks = cache / "pixels" / "locks"
+        description = self.path / "store.json"
+        with _writing(self.path):
+            if not description.is_file():
+                self._create()
+                content = msgspec.json.format(msgspec.json.encode(identity))
+                replace_bytes(description, content)
+        # The time stamp says when a store was last used; a cache that may only be read
+        # does without.
+        with contextlib.suppress(OSError):
+            os.utime(description)
+
+    def is_ready(self, stratum: int) -> bool:
+        """Tell whether a stratum is decoded and complete."""
+        return self._record_file(stratum).is_file()
+
+    def read(self, stratum: int) -> Pixels | None:
+        """Map the pixels of a stratum, uint8 `[N, 3, H, W]`; None if it is not there.
+
+        Raises:
+            DatasetError: the file is not what its record says.
+        """
+        file = self._pixel_file(stratum)
+        try:
+            record = msgspec.json.decode(
+                self._record_file(stratum).read_bytes(), type=StratumRecord
+            )
+            pixels: Pixels = np.load(file, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            # Somebody may have dropped the store since it was found ready.
+            if isinstance(error, FileNotFoundError) and not self.is_ready(stratum):
+                return None
+            raise DatasetError(
+                f"{file} cannot be read: {error}. {self._remedy}"
+            ) from error
+        if pixels.dtype != np.uint8 or pixels.shape != record.shape:
+            raise DatasetError(
+                f"{file} holds {pixels.dtype} pixels of shape {pixels.shape}; expected "
+                f"uint8 of shape {record.shape}. {self._remedy}"
+            )
+        return pixels
+
+    def write(self, stratum: int, pixels: Pixels) -> None:
+        """Write a stratum; whoever does so holds its lock.
+
+        Raises:
+            DatasetError: the disk is full or the cache cannot be written.
+        """
+        with _writing(self.path):
+            self._create()
+            self._remove_parts(stratum)
+            with replacing(self._pixel_file(stratum)) as stream:
+                header = np.lib.format.header_data_from_array_1_0(pixels)
+                np.lib.format.write_array_header_1_0(stream, header)
+                # Not np.save, whose error does not say that the disk is full.
+                stream.write(pixels.data)
+            count, channels, height, width = pixels.shape
+            record = StratumRecord(
+                (count, channels, height, width),
+                hashlib.sha256(pixels.data).hexdigest(),
+            )
+            # Last, since it says that the rest is there.
+            replace_bytes(self._record_file(stratum), msgspec.json.encode(record))
+
+    @contextlib.contextmanager
+    def try_lock(self, stratum: int) -> Iterator[bool]:
+        """Try to be the only one who decodes a stratum; yield whether that worked.
+
+        Stores of all geometries share the lock, since they share the decode.
+
+        Raises:
+            DatasetError: the cache cannot be written.
+        """
+        name = f"{self.identity.photographs}-{stratum:04d}.lock"
+        lock = FileLock(self._locks / name, blocking=False)
+        with _writing(self.path):
+            self._create()
+            with contextlib.suppress(Timeout):
+                lock.acquire()
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
+
+    def _create(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._locks.mkdir(parents=True, exist_ok=True)
+
+    def _remove_parts(self, stratum: int) -> None:
+        """Delete what a killed process left of a stratum."""
+        for part in self.path.glob(f"{stratum:04d}.*{PART_SUFFIX}"):
+            part.unlink(missing_ok=True)
+
+    def _record_file(self, stratum: int) -> Path:
+        return self.path / f"{stratum:04d}.json"
+
+    def _pixel_file(self, stratum: int) -> Path:
+        return self.path / f"{stratum:04d}.npy"
+
+    @property
+    def _remedy(self) -> str:
+        return f"Delete the folder {self.path}; it is made again from the images"
+
+
+def open_store(cache: Path, dataset: Dataset, geometry: Geometry) -> StoreFolder:
+    """Create the folder of a store where there is none, and open it.
+
+    Raises:
+        DatasetError: the cache cannot be written.
+    """
+    identity = StoreIdentity(
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        partition=dataset.partition,
+        geometry=str(geometry),
+        decoder=decoder_identity(),
+    )
+    return StoreFolder(cache, identity)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, NotImplementedError) as error:
+        raise DatasetError(
+            f"cannot write decoded pixels to {folder}: {error}. Free some disk space, "
+            "or name another folder with --repro-cache (none does without)"
+        ) from error
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:20]
