@@ -7,10 +7,10 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.weights import StateDict, read_state_dict
@@ -22,7 +22,6 @@ BUILDERS = {
     "timm": "repro.models.supervised:build_timm",
     "open_clip": "repro.models.clip:build_open_clip",
 }
-_SKELETON = threading.Lock()
 
 
 def load_model(
@@ -41,11 +40,16 @@ def load_model(
         ExpectedError: the spec names a loader or an architecture that does not exist.
     """
     state = read_state_dict(weights, spec.weights_key)
+    build = _builder(spec)
     with _skeleton():
-        model = _builder(spec)(spec, location)
-    _check_fit(spec, weights, state, model.state_dict())
-    model.load_state_dict(state, strict=True, assign=True)
-    return model.requires_grad_(False).to(device, torch.float32).eval()
+        model = build(spec, location)
+    if any(buffer.is_meta for buffer in model.buffers()):
+        # Buffers that are computed where the parameters are need real ones.
+        model = build(spec, location)
+    wanted = model.state_dict()
+    _check_fit(spec, weights, state, wanted)
+    _assign(model, state, wanted)
+    return model.requires_grad_(False).to(device).eval()
 
 
 def _builder(spec: ModelSpec) -> Builder:
@@ -67,25 +71,45 @@ def _skeleton() -> Iterator[None]:
     Buffers stay real: those that no checkpoint holds (an attention mask, say) are
     computed when the module is built.
     """
-    register = nn.Module.register_parameter
+    builder = threading.get_ident()
     replaced: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
 
     def register_on_meta(
-        module: nn.Module, name: str, parameter: nn.Parameter | None
-    ) -> None:
-        if parameter is not None and not parameter.is_meta:
-            # Remembered with the original, so that tied parameters stay tied.
-            _, parameter = replaced.setdefault(
-                id(parameter),
-                (parameter, nn.Parameter(parameter.to("meta"), requires_grad=False)),
-            )
-        register(module, name, parameter)
+        module: nn.Module, name: str, parameter: nn.Parameter
+    ) -> nn.Parameter | None:
+        if parameter.is_meta or threading.get_ident() != builder:
+            return None
+        # Remembered with the original, so that tied parameters stay tied.
+        _, replacement = replaced.setdefault(
+            id(parameter),
+            (parameter, nn.Parameter(parameter.to("meta"), requires_grad=False)),
+        )
+        return replacement
 
-    with (
-        _SKELETON,
-        mock.patch.object(nn.Module, "register_parameter", register_on_meta),
-    ):
+    # Its annotation knows no hook that returns the parameter to register instead.
+    hook = register_module_parameter_registration_hook(
+        register_on_meta  # type: ignore[arg-type]
+    )
+    try:
         yield
+    finally:
+        hook.remove()
+
+
+def _assign(model: nn.Module, state: StateDict, wanted: Mapping[str, Tensor]) -> None:
+    """Give a skeleton its tensors, in the model's own types, as copying them would."""
+    tied: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                tied.setdefault(id(parameter), []).append((module, name))
+    converted = {name: tensor.to(wanted[name].dtype) for name, tensor in state.items()}
+    model.load_state_dict(converted, strict=True, assign=True)
+    for places in tied.values():
+        # The entry that is copied last is the one that counts.
+        module, name = places[-1]
+        for other, other_name in places[:-1]:
+            setattr(other, other_name, getattr(module, name))
 
 
 def _check_fit(

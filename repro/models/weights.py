@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
 import zipfile
@@ -12,6 +13,7 @@ import msgspec
 
 from repro.cases import WEIGHTS_SUFFIXES, Case
 from repro.errors import NotAvailableError, WeightsError
+from repro.files import replace_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,20 +74,26 @@ def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
     status = path.stat()
     note = None
     if cache is not None:
-        known = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+        stamps = f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
+        known = f"{path.resolve()}\0{stamps}"
         key = hashlib.sha256(known.encode()).hexdigest()[:32]
         note = cache / "weights" / f"{key}.sha256"
         if note.is_file():
             return WeightsFile(path, status.st_size, note.read_text())
-    if zipfile.is_zipfile(path):
-        _check_archive(path)
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read: {error.strerror}. Make it readable"
+        ) from error
     if note is not None:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        part = note.with_suffix(f".{digest[:8]}.part")
-        part.write_text(digest)
-        part.replace(note)
+        # Without the note, it is only hashed again.
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            replace_bytes(note, digest.encode())
     return WeightsFile(path, status.st_size, digest)
 
 
@@ -141,7 +149,8 @@ def _read_file(path: Path) -> dict[str, Any]:
                 f"reading them could run code ({_first_reason(error)})"
             ) from error
         raise WeightsError(f"{path} is damaged or no weights file: {error}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    # Damaged files make torch raise what it likes: AssertionError, struct.error, ...
+    except Exception as error:
         raise WeightsError(
             f"{path} ({path.stat().st_size:,} bytes) is damaged or no weights file: "
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. "

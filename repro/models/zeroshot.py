@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
+from repro.files import replacing
 from repro.models.clip import Tokenizer
 from repro.published import TextSpec
 
@@ -58,16 +60,33 @@ def zeroshot_classifier(
         return _encode_classes(model, tokens, per_class, device)
     key = _key(model, tokens, per_class, note)
     file = cache / "text" / f"{key}.npy"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock")):
-        if file.is_file():
-            return torch.from_numpy(np.load(file)).to(device)
+    with _locked(file):
+        if (kept := _read(file)) is not None:
+            return torch.from_numpy(kept).to(device)
         classifier = _encode_classes(model, tokens, per_class, device)
-        part = file.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as stream:
+        # Without the file, it is only encoded again.
+        with contextlib.suppress(OSError), replacing(file) as stream:
             np.save(stream, classifier.cpu().numpy())
-        part.replace(file)
     return classifier
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Let one process encode while others wait; nobody waits where none can write."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError, NotImplementedError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(file.with_suffix(".lock")))
+        yield
+
+
+def _read(file: Path) -> npt.NDArray[np.float32] | None:
+    """Read a classifier, unless it is not there or damaged."""
+    try:
+        content: npt.NDArray[np.float32] = np.load(file)
+    except (OSError, ValueError, EOFError):
+        return None
+    return content
 
 
 def _texts(named: Sequence[str] | str) -> Sequence[Any]:
@@ -150,6 +169,8 @@ def _encode(model: nn.Module, tokens: Tensor) -> Tensor:
 
 def _key(model: nn.Module, tokens: Tensor, per_class: int, note: str) -> str:
     """Hash all that the classifier depends on."""
+    import open_clip
+
     digest = hashlib.sha256()
     text = {
         name: tensor
@@ -160,8 +181,12 @@ def _key(model: nn.Module, tokens: Tensor, per_class: int, note: str) -> str:
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
     # The printed modules tell activations and epsilons, which no tensor holds.
-    modules = {name: m for name, m in model.named_children() if name != "visual"}
-    digest.update(repr(sorted((n, repr(m)) for n, m in modules.items())).encode())
+    digest.update(
+        repr([m for n, m in model.named_children() if n != "visual"]).encode()
+    )
+    heads = [getattr(module, "num_heads", None) for module in model.modules()]
+    pooling = getattr(model, "text_pool_type", None)
     digest.update(tokens.contiguous().numpy().data)
-    digest.update(f"{per_class} {note}".encode())
+    others = heads, pooling, list(tokens.shape), per_class, note, open_clip.__version__
+    digest.update(repr(others).encode())
     return digest.hexdigest()[:32]

@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import contextlib
+import pickle
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from repro.errors import ExpectedError, WeightsError
+from repro.models import supervised
+from repro.models.loading import load_model
+from repro.models.weights import read_state_dict, verify_weights
+from repro.published import ModelSpec
+
+CPU = torch.device("cpu")
+HERE = Path()
+StateDict = dict[str, Tensor]
+
+VIT = ModelSpec(
+    id="vit",
+    loader="timm",
+    architecture="vit_tiny_patch16_224",
+    options={"img_size": 32, "embed_dim": 24, "depth": 2, "num_heads": 2},
+)
+SWIN = ModelSpec(
+    id="swin",
+    loader="timm",
+    architecture="swin_tiny_patch4_window7_224",
+    options={
+        "img_size": 56,
+        "embed_dim": 12,
+        "depths": [2, 2],
+        "num_heads": [2, 2],
+        "num_classes": 7,
+    },
+)
+RESNET = ModelSpec(id="resnet", loader="timm", architecture="resnet10t")
+
+
+def plain_model(spec: ModelSpec) -> nn.Module:
+    """Build a model as usual, with random weights and statistics."""
+    torch.manual_seed(0)
+    model: nn.Module = timm.create_model(
+        spec.architecture, pretrained=False, **spec.options
+    )
+    state = model.state_dict()
+    for tensor in state.values():
+        if tensor.is_floating_point():
+            tensor.add_(0.1 * torch.rand_like(tensor))
+    return model.eval()
+
+
+@torch.inference_mode()
+def logits_of(model: nn.Module, side: int = 32) -> Tensor:
+    torch.manual_seed(1)
+    logits: Tensor = model(torch.randn(2, 3, side, side))
+    return logits
+
+
+def save_zip(state: StateDict, file: Path) -> None:
+    torch.save(state, file)
+
+
+def save_legacy(state: StateDict, file: Path) -> None:
+    torch.save(state, file, _use_new_zipfile_serialization=False)
+
+
+def save_safetensors(state: StateDict, file: Path) -> None:
+    save_file(state, file)
+
+
+@pytest.fixture
+def vit_state() -> StateDict:
+    return plain_model(VIT).state_dict()
+
+
+@pytest.mark.parametrize(("spec", "side"), [(VIT, 32), (SWIN, 56), (RESNET, 64)])
+@pytest.mark.parametrize(
+    ("save", "name"),
+    [
+        (save_zip, "a.pt"),
+        (save_legacy, "a.pth"),
+        (save_legacy, "a.bin"),
+        (save_safetensors, "a.safetensors"),
+    ],
+)
+def test_a_loaded_model_gives_the_logits_of_the_saved_one(
+    spec: ModelSpec,
+    side: int,
+    save: Callable[[StateDict, Path], None],
+    name: str,
+    tmp_path: Path,
+) -> None:
+    model = plain_model(spec)
+    save(model.state_dict(), tmp_path / name)
+    loaded = load_model(spec, HERE, tmp_path / name, CPU)
+    assert torch.equal(logits_of(loaded, side), logits_of(model, side))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_types_become_float32_as_copying_them_would(
+    dtype: torch.dtype, vit_state: StateDict, tmp_path: Path
+) -> None:
+    converted = {name: tensor.to(dtype) for name, tensor in vit_state.items()}
+    torch.save(converted, tmp_path / "a.pt")
+    loaded = load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+    plain = plain_model(VIT)
+    plain.load_state_dict(converted)
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    assert torch.equal(logits_of(loaded), logits_of(plain))
+
+
+def test_a_loaded_model_is_for_inference_and_keeps_no_gradients(
+    vit_state: StateDict, tmp_path: Path
+) -> None:
+    torch.save(vit_state, tmp_path / "a.pt")
+    loaded = load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert not any(tensor.is_meta for tensor in loaded.state_dict().values())
+
+
+class Tied(nn.Module):
+    """Two layers with one matrix, and a buffer that no file holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(4, 4, bias=False)
+        self.head = nn.Linear(4, 4)
+        self.head.weight = self.embed.weight
+        self.register_buffer("shift", torch.arange(4.0), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.head(self.embed(x) + self.shift)
+        return output
+
+
+@pytest.fixture
+def tied(monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
+    monkeypatch.setattr(supervised, "build_timm", lambda spec, location: Tied())
+    return ModelSpec(id="tied", loader="timm", architecture="Tied")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_tied_parameters_stay_tied_and_the_last_entry_counts(
+    same: bool, tied: ModelSpec, tmp_path: Path
+) -> None:
+    state = Tied().state_dict()
+    if not same:
+        state["head.weight"] = torch.rand(4, 4)
+    torch.save(state, tmp_path / "a.pt")
+    plain = Tied()
+    plain.load_state_dict(state)
+    loaded = load_model(tied, HERE, tmp_path / "a.pt", CPU)
+    assert isinstance(loaded, Tied)
+    assert loaded.head.weight is loaded.embed.weight
+    assert torch.equal(loaded(torch.ones(4)), plain(torch.ones(4)))
+
+
+def test_models_built_afterwards_are_initialised_as_usual(
+    vit_state: StateDict, tmp_path: Path
+) -> None:
+    torch.save(vit_state, tmp_path / "a.pt")
+    load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+    assert not nn.Linear(2, 2).weight.is_meta
+
+
+@pytest.mark.parametrize("entry", ["model", "state_dict"])
+def test_wrapped_weights_are_read_from_their_entry(
+    entry: str, vit_state: StateDict, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.pt"
+    torch.save({entry: vit_state, "epoch": 90, "args": {"lr": 0.1}}, file)
+    assert read_state_dict(file, entry).keys() == vit_state.keys()
+    with pytest.raises(
+        WeightsError, match=rf"has {entry}, epoch, args; name the .*one of {entry}, ar"
+    ):
+        read_state_dict(file)
+    with pytest.raises(WeightsError, match=r"has no entry 'ema'; it has "):
+        read_state_dict(file, "ema")
+
+
+class Payload:
+    """Unpickling it writes a file."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.touch, (self.proof,)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+@pytest.mark.parametrize("save", [save_zip, save_legacy, "pickle"])
+def test_code_in_a_file_is_refused_and_never_runs(save: Any, tmp_path: Path) -> None:
+    file, proof = tmp_path / "a.pt", tmp_path / "proof"
+    content = {"weight": torch.ones(1), "extra": Payload(proof)}
+    if save == "pickle":
+        file.write_bytes(pickle.dumps({"extra": Payload(proof)}))
+    else:
+        save(content, file)
+    verify_weights(file, None)
+    with pytest.raises(WeightsError, match=r"refused: it holds Python objects"):
+        read_state_dict(file)
+    assert not proof.exists()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if save != "pickle":
+            torch.load(file, weights_only=False)
+            assert proof.exists(), "the payload does nothing, so it proves nothing"
+
+
+@pytest.mark.parametrize("save", [save_zip, save_legacy, save_safetensors])
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.999])
+def test_a_truncated_file_is_damaged(
+    save: Callable[[StateDict, Path], None],
+    kept: float,
+    vit_state: StateDict,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / ("a.safetensors" if save is save_safetensors else "a.pt")
+    save(vit_state, file)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(WeightsError, match=rf"{file} .*damaged"):
+        read_state_dict(file)
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.9])
+def test_one_flipped_byte_is_noticed(
+    place: float, vit_state: StateDict, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.pt"
+    torch.save(vit_state, file)
+    verify_weights(file, None)
+    content = bytearray(file.read_bytes())
+    content[int(place * len(content))] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"damaged: the checksum of its record a/da"):
+        verify_weights(file, None)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(name=st.sampled_from(["a.pt", "a.bin", "a.safetensors"]), data=st.data())
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(
+    name: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    save = {"a.pt": save_zip, "a.bin": save_legacy, "a.safetensors": save_safetensors}
+    save[name]({"weight": torch.ones(3), "bias": torch.ones(2, 2)}, file)
+    content = bytearray(file.read_bytes())
+    places = st.integers(0, min(len(content), 900) - 1)
+    for position in data.draw(st.lists(places, min_size=1, max_size=5)):
+        content[position] ^= data.draw(st.integers(1, 255))
+    file.write_bytes(content)
+    with contextlib.suppress(WeightsError):
+        verify_weights(file, None)
+        assert isinstance(read_state_dict(file), dict)
+
+
+def test_a_hash_is_remembered_until_the_file_changes(
+    vit_state: StateDict, tmp_path: Path
+) -> None:
+    file, cache = tmp_path / "a.pt", tmp_path / "cache"
+    torch.save(vit_state, file)
+    first = verify_weights(file, cache)
+    (note,) = (cache / "weights").iterdir()
+    note.write_text("what is remembered")
+    assert verify_weights(file, cache).sha256 == "what is remembered"
+    vit_state["head.bias"] += 1
+    torch.save(vit_state, file)
+    second = verify_weights(file, cache)
+    assert second.sha256 not in (first.sha256, "what is remembered")
+    assert second == verify_weights(file, None)
+
+
+def test_a_cache_that_cannot_be_written_only_costs_time(
+    vit_state: StateDict, tmp_path: Path
+) -> None:
+    file, cache = tmp_path / "a.pt", tmp_path / "cache"
+    torch.save(vit_state, file)
+    cache.touch()
+    assert verify_weights(file, cache) == verify_weights(file, None)
+
+
+def rename(state: StateDict) -> None:
+    state["module.head.bias"] = state.pop("head.bias")
+
+
+def reshape(state: StateDict) -> None:
+    state["head.weight"] = state["head.weight"][:10]
+
+
+def thin_out(state: StateDict) -> None:
+    for name in [name for name in state if name.startswith("blocks.1.")]:
+        del state[name]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            rename,
+            "1 key is missing (head.bias), 1 key is unknown (module.head.bias). It",
+        ),
+        (
+            reshape,
+            "1 has another shape (head.weight [10, 24] instead of [1000, 24]). It",
+        ),
+        (thin_out, "12 keys are missing (blocks.1.norm1.weight, blocks.1.norm1.bias,"),
+    ],
+)
+def test_another_architecture_is_told_in_one_sentence(
+    change: Callable[[StateDict], None],
+    told: str,
+    vit_state: StateDict,
+    tmp_path: Path,
+) -> None:
+    change(vit_state)
+    torch.save(vit_state, tmp_path / "a.pt")
+    with pytest.raises(WeightsError) as caught:
+        load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+    message = str(caught.value)
+    assert f"a.pt does not fit timm vit_tiny_patch16_224: {told}" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (torch.ones(3), "holds a Tensor; expected a state dict"),
+        ([torch.ones(3)], "holds a list; expected a state dict"),
+        ({}, "keys are missing"),
+        ({"epoch": 3}, "is no bare state dict: it has epoch; a state dict holds te"),
+    ],
+)
+def test_what_is_no_state_dict_is_refused(
+    content: object, told: str, tmp_path: Path
+) -> None:
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(WeightsError, match=told):
+        load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"loader": "keras"}, "loader 'keras'; known are timm, open_clip"),
+        ({"architecture": "vit_giga"}, r"timm .* cannot build model 'vit'.*vit_giga"),
+        ({"options": {"colour": 1}}, r"timm .* cannot build model 'vit'.*colour"),
+        (
+            {"loader": "open_clip", "architecture": "ViT-Q", "options": {}},
+            r"open_clip .* cannot build model 'vit'",
+        ),
+    ],
+)
+def test_an_architecture_that_does_not_exist_is_an_error_of_the_spec(
+    changes: dict[str, Any], told: str, vit_state: StateDict, tmp_path: Path
+) -> None:
+    torch.save(vit_state, tmp_path / "a.pt")
+    fields: dict[str, Any] = {"loader": "timm", "architecture": VIT.architecture}
+    spec = ModelSpec(id="vit", **(fields | changes))
+    with pytest.raises(ExpectedError, match=told):
+        load_model(spec, HERE, tmp_path / "a.pt", CPU)

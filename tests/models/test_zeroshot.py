@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from stand_ins import small_clip
+from torch import Tensor, nn
+from torch.nn import functional
+
+import repro
+from repro.errors import ExpectedError, WeightsError
+from repro.models.clip import Tokenizer
+from repro.models.zeroshot import prompts_of, zeroshot_classifier
+from repro.published import TextSpec
+
+CPU = torch.device("cpu")
+TEXT = TextSpec(
+    classnames=("tench", "great white shark", "hot pot, or whatever else is in it"),
+    templates=(
+        "{}",
+        "a photo of a {}.",
+        "a bad photo of the {}.",
+        "a photograph of many {} that were seen from very far away, in the evening",
+    ),
+)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> nn.Module:
+    return small_clip(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    tokens: Tokenizer = open_clip.SimpleTokenizer(context_length=77)
+    return tokens
+
+
+def forwards(model: nn.Module) -> list[int]:
+    """List the shapes of what the text tower encodes from now on."""
+    lengths: list[int] = []
+    embedding = model.get_submodule("token_embedding")
+    embedding.register_forward_hook(
+        lambda module, inputs, output: lengths.append(inputs[0].shape[1])
+    )
+    return lengths
+
+
+@torch.no_grad()
+def plain_classifier(model: nn.Module, tokens: Tokenizer, text: TextSpec) -> Tensor:
+    """Encode as the release's script does: a class at a time, padded to the context."""
+    rows = []
+    for name in text.classnames:
+        prompts = tokens([template.format(name) for template in text.templates])
+        embeddings = model.encode_text(prompts, normalize=True)  # type: ignore[operator]
+        rows.append(functional.normalize(embeddings.mean(dim=0), dim=-1))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        {"no_causal_mask": True},
+        {"pool_type": "last"},
+        {"layers": 1, "heads": 1},
+    ],
+    ids=["causal", "bidirectional", "last token", "one layer"],
+)
+def test_embeddings_are_those_of_padded_prompts(
+    variant: dict[str, Any], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    model = small_clip(tmp_path, **variant)
+    expected = plain_classifier(model, tokenizer, TEXT)
+    found = zeroshot_classifier(model, tokenizer, TEXT, CPU)
+    assert found.dtype == torch.float32
+    assert (found - expected).abs().max() <= 1e-6
+
+
+def test_the_eighty_templates_of_the_paper_are_encoded_as_padded_prompts(
+    clip: nn.Module, tokenizer: Tokenizer
+) -> None:
+    templates = open_clip.OPENAI_IMAGENET_TEMPLATES
+    names = open_clip.IMAGENET_CLASSNAMES[::250]
+    rows = []
+    for name in names:
+        prompts = tokenizer([template(name) for template in templates])
+        assert len(prompts) == 80
+        with torch.no_grad():
+            embeddings = clip.encode_text(prompts, normalize=True)  # type: ignore[operator]
+        rows.append(functional.normalize(embeddings.mean(dim=0), dim=-1))
+    text = TextSpec(
+        classnames=tuple(names), templates="open_clip:OPENAI_IMAGENET_TEMPLATES"
+    )
+    found = zeroshot_classifier(clip, tokenizer, text, CPU)
+    assert (found - torch.stack(rows)).abs().max() <= 1e-6
+
+
+def test_the_lists_of_the_paper_are_a_thousand_classes_in_eighty_templates() -> None:
+    prompts, per_class = prompts_of(
+        TextSpec(
+            classnames="open_clip:IMAGENET_CLASSNAMES",
+            templates="open_clip:OPENAI_IMAGENET_TEMPLATES",
+        )
+    )
+    assert (len(prompts), per_class) == (80_000, 80)
+    assert prompts[0] == "a bad photo of a tench."
+
+
+def test_padding_is_not_computed_where_attention_is_causal(
+    clip: nn.Module, tokenizer: Tokenizer
+) -> None:
+    lengths = forwards(clip)
+    zeroshot_classifier(clip, tokenizer, TEXT, CPU)
+    assert max(lengths) < 30
+
+
+def test_the_second_time_nothing_is_encoded(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    first = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
+    lengths = forwards(clip)
+    second = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
+    assert not lengths
+    assert torch.equal(first, second)
+
+
+def encoded_again(
+    model: nn.Module, tokens: Tokenizer, text: TextSpec, cache: Path, note: str = ""
+) -> bool:
+    lengths = forwards(model)
+    zeroshot_classifier(model, tokens, text, CPU, cache, note)
+    return bool(lengths)
+
+
+def change_weights(model: nn.Module) -> None:
+    model.get_parameter("ln_final.bias").data[3] += 1e-4
+
+
+def change_activation(model: nn.Module) -> None:
+    for name in [name for name, _ in model.named_modules()]:
+        if name.endswith("gelu"):
+            model.set_submodule(name, nn.GELU())
+
+
+def change_heads(model: nn.Module) -> None:
+    for module in model.get_submodule("transformer").modules():
+        if isinstance(module, nn.MultiheadAttention):
+            module.num_heads, module.head_dim = 2, 16
+
+
+def change_pooling(model: nn.Module) -> None:
+    model.text_pool_type = "last"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "change", [change_weights, change_activation, change_heads, change_pooling]
+)
+def test_another_text_tower_is_encoded_again(
+    change: Callable[[nn.Module], None],
+    clip: nn.Module,
+    tokenizer: Tokenizer,
+    tmp_path: Path,
+) -> None:
+    before = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
+    change(clip)
+    assert encoded_again(clip, tokenizer, TEXT, tmp_path)
+    after = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
+    assert not torch.equal(before, after)
+
+
+def test_other_prompts_and_another_precision_are_encoded_again(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    fewer = TextSpec(classnames=TEXT.classnames, templates=TEXT.templates[1:])
+    renamed = TextSpec(classnames=("a", "b", "c"), templates=TEXT.templates)
+    assert encoded_again(clip, tokenizer, TEXT, tmp_path)
+    assert encoded_again(clip, tokenizer, fewer, tmp_path)
+    assert encoded_again(clip, tokenizer, renamed, tmp_path)
+    assert encoded_again(clip, tokenizer, TEXT, tmp_path, note="bf16")
+    assert not encoded_again(clip, tokenizer, TEXT, tmp_path)
+
+
+def test_the_same_prompts_grouped_otherwise_are_encoded_again(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    one = TextSpec(classnames=("a", "b"), templates=("{}", "{} c"))
+    other = TextSpec(classnames=("a", "a c", "b", "b c"), templates=("{}",))
+    assert prompts_of(one)[0] == prompts_of(other)[0]
+    assert encoded_again(clip, tokenizer, one, tmp_path)
+    assert encoded_again(clip, tokenizer, other, tmp_path)
+
+
+def test_another_tokenizer_is_encoded_again(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    assert encoded_again(clip, tokenizer, TEXT, tmp_path)
+    other = open_clip.SimpleTokenizer(context_length=77, clean="canonicalize")
+    assert encoded_again(clip, other, TEXT, tmp_path)
+
+
+def test_the_image_tower_and_the_scale_do_not_matter(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    assert encoded_again(clip, tokenizer, TEXT, tmp_path)
+    clip.get_parameter("logit_scale").data.add_(1)
+    clip.get_parameter("visual.proj").data.add_(1)
+    assert not encoded_again(clip, tokenizer, TEXT, tmp_path)
+
+
+def test_whoever_comes_second_waits_and_encodes_nothing(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    models = [small_clip(tmp_path), small_clip(tmp_path)]
+    lengths = [forwards(model) for model in models]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(
+            pool.map(
+                lambda m: zeroshot_classifier(m, tokenizer, TEXT, CPU, tmp_path), models
+            )
+        )
+    assert sorted(map(bool, lengths)) == [False, True]
+    assert torch.equal(*found)
+
+
+SCRIPT = """
+import sys, open_clip, torch
+from pathlib import Path
+from repro.models.zeroshot import zeroshot_classifier
+from stand_ins import small_clip
+from test_zeroshot import TEXT
+folder = Path(sys.argv[1])
+tokenizer = open_clip.SimpleTokenizer(context_length=77)
+zeroshot_classifier(
+    small_clip(folder), tokenizer, TEXT, torch.device("cpu"), folder / "cache"
+)
+"""
+
+
+@pytest.mark.slow
+def test_another_process_finds_the_classifier(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    here = Path(__file__)
+    path = [Path(repro.__file__).parents[1], here.parents[1], here.parent]
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        env={"PYTHONPATH": ":".join(map(str, path)), "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert not encoded_again(clip, tokenizer, TEXT, tmp_path / "cache")
+
+
+def test_a_damaged_file_is_encoded_again(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    first = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
+    (file,) = (tmp_path / "text").glob("*.npy")
+    file.write_bytes(file.read_bytes()[:-4])
+    assert encoded_again(clip, tokenizer, TEXT, tmp_path)
+    again = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
+    assert torch.equal(first, again)
+
+
+def test_a_cache_that_cannot_be_written_only_costs_time(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    found = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path / "file")
+    assert torch.equal(found, zeroshot_classifier(clip, tokenizer, TEXT, CPU))
+
+
+def test_embeddings_that_are_not_finite_are_an_error(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    clip.get_parameter("ln_final.weight").data.fill_(float("nan"))
+    with pytest.raises(WeightsError, match="embeddings that are not finite"):
+        zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
+    assert not list((tmp_path / "text").glob("*.npy"))
+
+
+def test_a_list_that_open_clip_does_not_have_is_an_error() -> None:
+    text = TextSpec(classnames="open_clip:BIRDS", templates=("{}",))
+    with pytest.raises(ExpectedError, match=r"open_clip .* has no list BIRDS; "):
+        prompts_of(text)
