@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from repro.errors import WeightsError
+from repro.errors import EvaluationError, WeightsError
 from repro.evaluation.precision import arithmetic
 from repro.published import Precision, Protocol
 
@@ -40,6 +40,7 @@ class Classifier:
         self._mean = torch.tensor(mean, device=device).view(-1, 1, 1)
         self._std = torch.tensor(std, device=device).view(-1, 1, 1)
         self._columns = None if columns is None else torch.tensor(columns).to(device)
+        self._outputs = 1 + max(columns) if columns else 1
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Scale and normalise on the device, bit-equal to ToTensor and Normalize."""
@@ -47,10 +48,22 @@ class Classifier:
         return images.div_(255).sub_(self._mean).div_(self._std)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Compute the logits of a batch."""
+        """Compute the logits of a batch.
+
+        Raises:
+            EvaluationError: the model has fewer outputs than the columns to keep.
+        """
         with torch.inference_mode(), arithmetic(self.precision, self.device):
             logits = self.forward(self.normalise(pixels)).float()
-        return logits if self._columns is None else logits[:, self._columns]
+        if self._columns is None:
+            return logits
+        if logits.shape[-1] < self._outputs:
+            raise EvaluationError(
+                f"the model has {logits.shape[-1]:,} outputs, but the dataset keeps "
+                f"number {self._outputs:,} of them; weights and dataset do not belong "
+                "together"
+            )
+        return logits[:, self._columns]
 
 
 def supervised_classifier(

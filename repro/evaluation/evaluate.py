@@ -48,8 +48,7 @@ def evaluate(
         labels = torch.from_numpy(dataset.labels[members]).to(device)
         top: list[Tensor] = []
         losses: list[Tensor] = []
-        for start, logits in _batches(classifier, pixels, batch_size, device):
-            _check_outputs(logits, dataset)
+        for start, logits in _batches(classifier, dataset, pixels, batch_size, device):
             wanted = labels[start : start + len(logits)]
             top.append(logits.topk(min(TOP, logits.shape[1]), dim=1).indices)
             # In float64, so that the sum does not depend on its order.
@@ -74,6 +73,7 @@ def evaluate(
 
 def _batches(
     classifier: Callable[[Tensor], Tensor],
+    dataset: Dataset,
     pixels: Pixels,
     batch_size: BatchSize,
     device: torch.device,
@@ -98,16 +98,23 @@ def _batches(
                     "free memory there or choose another device with --repro-device"
                 ) from error
             continue
+        _check_outputs(logits, len(batch), dataset)
         yield start, logits
         start += len(batch)
 
 
-def _check_outputs(logits: Tensor, dataset: Dataset) -> None:
-    if logits.shape[1] != len(dataset.classes):
+def _check_outputs(logits: Tensor, images: int, dataset: Dataset) -> None:
+    expected = images, len(dataset.classes)
+    if logits.ndim == 2 and len(logits) == images and logits.shape != expected:
         raise EvaluationError(
             f"the model has {logits.shape[1]:,} outputs, but {dataset.name} has "
             f"{len(dataset.classes):,} classes; weights and dataset do not belong "
             "together, or the dataset lacks the list of outputs"
+        )
+    if logits.shape != expected:
+        raise EvaluationError(
+            f"the classifier gives {list(logits.shape)} for a batch of {images}; "
+            f"expected logits {list(expected)} for the classes of {dataset.name}"
         )
 
 

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from stand_ins import photograph_dataset
+from torch import Tensor, nn
+
+from repro.data.dataset import Dataset
+from repro.data.geometry import Pixels
+from repro.data.pixels import PixelStore, stream
+from repro.errors import EvaluationError
+from repro.evaluation.batching import BatchSize
+from repro.evaluation.classifier import Classifier
+from repro.evaluation.evaluate import evaluate
+from repro.evaluation.predictions import (
+    Predictions,
+    load_predictions,
+    save_predictions,
+)
+from repro.published import parse_geometry
+
+CPU = torch.device("cpu")
+GEOMETRY = parse_geometry("rgb|resize(36,bilinear)|center_crop(32)")
+MEAN = STD = (0.5, 0.5, 0.5)
+CLASSES = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+
+Logits = Callable[[Tensor], Tensor]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return photograph_dataset(
+        tmp_path_factory.mktemp("data"), CLASSES, per_class=12, size=(48, 40)
+    )
+
+
+@pytest.fixture(scope="module")
+def strata(photographs: Dataset) -> list[tuple[int, Pixels]]:
+    return list(stream(photographs, GEOMETRY, range(len(photographs.strata))))
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    """A small network with random weights that gives every image its own logits."""
+    torch.manual_seed(0)
+    model: nn.Module = timm.create_model(
+        "vit_tiny_patch16_224",
+        img_size=32,
+        patch_size=8,
+        embed_dim=24,
+        depth=2,
+        num_heads=2,
+        num_classes=len(CLASSES),
+    )
+    torch.nn.init.normal_(model.get_parameter("head.weight"))
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+@pytest.fixture
+def classifier(network: nn.Module) -> Classifier:
+    return Classifier(network, MEAN, STD, CPU)
+
+
+def run(
+    classifier: Logits,
+    dataset: Dataset,
+    strata: Sequence[tuple[int, Pixels]],
+    batch_size: int | None = 7,
+) -> Predictions:
+    return evaluate(
+        classifier,
+        dataset,
+        strata,
+        batch_size=BatchSize("cpu", batch_size),
+        device=CPU,
+    )
+
+
+def same_decisions(one: Predictions, other: Predictions) -> bool:
+    """Whether two runs say the same of each image, but for rounding of the loss."""
+    return (
+        np.array_equal(one.indices, other.indices)
+        and np.array_equal(one.labels, other.labels)
+        and np.array_equal(one.classes, other.classes)
+        and np.allclose(one.losses, other.losses, rtol=1e-5, atol=1e-6)
+    )
+
+
+class Oracle:
+    """Knows every photograph by its pixels."""
+
+    def __init__(
+        self, dataset: Dataset, strata: Sequence[tuple[int, Pixels]], shift: int = 0
+    ) -> None:
+        self.classes = len(dataset.classes)
+        self.labels = {
+            image.tobytes(): int(dataset.labels[index] + shift) % self.classes
+            for number, pixels in strata
+            for index, image in zip(dataset.strata[number], pixels, strict=True)
+        }
+        assert len(self.labels) == len(dataset)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        wanted = [self.labels[image.numpy().tobytes()] for image in pixels]
+        return 50.0 * torch.eye(self.classes)[wanted]
+
+
+def test_an_oracle_scores_exactly_one_hundred_percent(
+    photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    metrics = run(Oracle(photographs, strata), photographs, strata).metrics()
+    assert (metrics.images, metrics.top1, metrics.top5) == (120, 120, 120)
+    assert metrics.percent("top1") == metrics.percent("top5") == 100
+    assert metrics.loss < 1e-15
+
+
+def test_labels_in_another_order_score_nothing(
+    photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    oracle = Oracle(photographs, strata, shift=1)
+    metrics = run(oracle, photographs, strata).metrics()
+    assert metrics.top1 == 0
+    assert metrics.loss == pytest.approx(50)
+
+
+def test_shuffled_labels_score_chance(
+    photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    oracle = Oracle(photographs, strata)
+    shuffled = np.random.default_rng(0).permutation(photographs.labels).tolist()
+    oracle.labels = dict(zip(oracle.labels, shuffled, strict=True))
+    metrics = run(oracle, photographs, strata).metrics()
+    # Of 120 images 12 are right by chance; this is three standard deviations.
+    assert 2 <= metrics.top1 <= 22
+
+
+def test_metrics_are_those_of_a_plain_loop(
+    classifier: Classifier,
+    network: nn.Module,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+) -> None:
+    predictions = run(classifier, photographs, strata)
+    hits = hits5 = 0
+    loss = 0.0
+    for number, pixels in strata:
+        labels = torch.from_numpy(photographs.labels[photographs.strata[number]])
+        images = (torch.from_numpy(np.array(pixels)) / 255 - 0.5) / 0.5
+        with torch.no_grad():
+            logits = network(images)
+        hits += int((logits.argmax(1) == labels).sum())
+        hits5 += int((logits.topk(5).indices == labels[:, None]).sum())
+        loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
+    metrics = predictions.metrics()
+    assert (metrics.top1, metrics.top5) == (hits, hits5)
+    assert metrics.loss_sum == pytest.approx(loss, rel=1e-5)
+    assert predictions.is_complete
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 12, 64, None])
+def test_predictions_do_not_depend_on_the_batch_size(
+    batch_size: int | None,
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+) -> None:
+    expected = run(classifier, photographs, strata)
+    found = run(classifier, photographs, strata, batch_size)
+    assert same_decisions(found, expected)
+
+
+def test_predictions_do_not_depend_on_the_order_of_strata(
+    classifier: Classifier, photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    expected = run(classifier, photographs, strata)
+    found = run(classifier, photographs, strata[::-1])
+    assert np.array_equal(found.losses, expected.losses)
+    assert same_decisions(found, expected)
+
+
+def test_predictions_do_not_depend_on_threads_or_on_a_cold_store(
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+    tmp_path: Path,
+) -> None:
+    expected = run(classifier, photographs, strata)
+    numbers = range(len(strata))
+    for threads in (1, 3):
+        for _ in ("cold", "warm"):
+            store = PixelStore(
+                photographs, GEOMETRY, tmp_path / str(threads), threads=threads
+            )
+            found = run(classifier, photographs, list(store.iterate(numbers)))
+            assert np.array_equal(found.losses, expected.losses)
+            assert same_decisions(found, expected)
+
+
+def test_some_strata_give_the_predictions_of_their_images_in_the_whole(
+    classifier: Classifier, photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    whole = run(classifier, photographs, strata, 12)
+    part = run(classifier, photographs, strata[2:4], 12)
+    assert not part.is_complete
+    assert (part.total, part.metrics().images) == (120, len(part.indices))
+    assert np.array_equal(part.losses, whole.losses[part.indices])
+    assert np.array_equal(part.labels, photographs.labels[part.indices])
+
+
+def test_progress_counts_every_image_once(
+    classifier: Classifier, photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    seen: list[int] = []
+    evaluate(
+        classifier,
+        photographs,
+        strata,
+        batch_size=BatchSize("cpu", 5),
+        device=CPU,
+        progress=seen.append,
+    )
+    assert sum(seen) == 120
+
+
+def test_columns_restrict_the_logits_to_the_classes_of_the_dataset(
+    network: nn.Module, photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    columns = [7, 0, 3]
+    pixels = torch.from_numpy(np.array(strata[0][1]))
+    whole = Classifier(network, MEAN, STD, CPU)(pixels)
+    restricted = Classifier(network, MEAN, STD, CPU, columns=columns)(pixels)
+    assert torch.equal(restricted, whole[:, columns])
+
+
+def test_a_model_with_too_few_outputs_for_the_columns_is_an_error(
+    network: nn.Module, strata: list[tuple[int, Pixels]]
+) -> None:
+    pixels = torch.from_numpy(np.array(strata[0][1]))
+    restricted = Classifier(network, MEAN, STD, CPU, columns=[0, 10])
+    with pytest.raises(EvaluationError, match=r"has 10 outputs, .* number 11 of them"):
+        restricted(pixels)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((7, 1000), "has 1,000 outputs, but photographs has 10 classes"),
+        ((7,), r"gives \[7\] for a batch of 7; expected logits \[7, 10\]"),
+        ((6, 10), r"gives \[6, 10\] for a batch of 7; expected logits \[7, 10\]"),
+        ((7, 10, 1), r"gives \[7, 10, 1\] for a batch of 7"),
+    ],
+)
+def test_outputs_that_are_no_logits_of_the_classes_are_an_error(
+    shape: tuple[int, ...],
+    told: str,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+) -> None:
+    with pytest.raises(EvaluationError, match=told):
+        run(lambda pixels: torch.zeros(shape), photographs, strata)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_an_error(
+    value: float,
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+) -> None:
+    last = torch.from_numpy(np.array(strata[-1][1][-1]))
+
+    def spoilt(pixels: Tensor) -> Tensor:
+        logits = classifier(pixels).clone()
+        logits[(pixels == last).all(dim=(1, 2, 3)), 4] = value
+        return logits
+
+    with pytest.raises(EvaluationError, match="logits that are not finite"):
+        run(spoilt, photographs, strata)
+
+
+class SmallMemory:
+    """A classifier that runs out of memory above some number of images."""
+
+    def __init__(self, classifier: Logits, room: int) -> None:
+        self.classifier = classifier
+        self.room = room
+        self.sizes: list[int] = []
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        self.sizes.append(len(pixels))
+        if len(pixels) > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return self.classifier(pixels)
+
+
+@pytest.mark.parametrize("fixed", [12, None])
+def test_batches_are_halved_until_they_fit_into_memory(
+    fixed: int | None,
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+) -> None:
+    small = SmallMemory(classifier, room=3)
+    found = run(small, photographs, strata, fixed)
+    assert same_decisions(found, run(classifier, photographs, strata))
+    failed = [size for size in small.sizes if size > 3]
+    assert len(failed) <= 3
+    assert sum(small.sizes) - sum(failed) == 120
+
+
+def test_one_image_that_does_not_fit_into_memory_is_an_error(
+    classifier: Classifier, photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    with pytest.raises(EvaluationError, match="one image alone does not fit"):
+        run(SmallMemory(classifier, room=0), photographs, strata)
+
+
+def test_nothing_to_evaluate_is_an_error(
+    classifier: Classifier, photographs: Dataset
+) -> None:
+    with pytest.raises(EvaluationError, match="no image of photographs was evaluated"):
+        run(classifier, photographs, [])
+
+
+def test_the_fastest_batch_size_is_found_by_measuring(
+    photographs: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    batch_size = BatchSize("cpu")
+    cost = {8: 3.0, 16: 1.0, 32: 2.0, 64: 4.0}
+    while batch_size.is_searching:
+        images = batch_size.current
+        with batch_size.timed(images):
+            clock[0] += images * cost[images]
+    assert batch_size.current == 16
+
+
+def test_few_classes_have_as_many_top_classes(tmp_path: Path) -> None:
+    dataset = photograph_dataset(tmp_path, ("a", "b"), per_class=3, size=(40, 40))
+    strata = list(stream(dataset, GEOMETRY, range(len(dataset.strata))))
+    metrics = run(lambda p: torch.rand(len(p), 2), dataset, strata).metrics()
+    assert metrics.top5 == 6
+
+
+def test_predictions_are_read_back_as_they_were_written(
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+    tmp_path: Path,
+) -> None:
+    written = run(classifier, photographs, strata[:5])
+    save_predictions(written, tmp_path / "case.npz")
+    read = load_predictions(tmp_path / "case.npz")
+    assert same_decisions(read, written)
+    assert np.array_equal(read.losses, written.losses)
+    assert read.total == written.total
+    assert [path.name for path in tmp_path.iterdir()] == ["case.npz"]
