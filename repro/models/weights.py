@@ -181,7 +181,8 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    # Damaged archives make zipfile raise what it likes: UnicodeDecodeError, ...
+    except Exception as error:
         raise WeightsError(
             f"{path} is damaged: {error}. Get it again from its source"
         ) from error

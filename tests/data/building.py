@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from stand_ins import dataset_spec
 
 from repro.data import geometry as geometry_module
 from repro.data.dataset import index_part
 from repro.data.pixels import PixelStore
 from repro.published import parse_geometry
+from tests.stand_ins import dataset_spec
 
 
 def main(data: Path, cache: Path, log: Path, geometries: list[str]) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_ins import dataset_spec
 
 from repro.data.dataset import Dataset, index_dataset, index_part
 from repro.errors import DatasetError, NotAvailableError
+from tests.stand_ins import dataset_spec
 
 CLASSES = ("n03", "n01", "n02")
 

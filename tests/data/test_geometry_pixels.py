@@ -13,7 +13,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
-from stand_ins import photograph
 from torchvision import transforms
 
 from repro.data.geometry import (
@@ -26,6 +25,7 @@ from repro.errors import DatasetError
 from repro.evaluation.classifier import Classifier
 from repro.published import CenterCrop, Geometry, Resize, parse_geometry
 from repro.published.geometry import Filter
+from tests.stand_ins import photograph
 
 PAPER = parse_geometry("rgb|resize(256,bilinear)|center_crop(224)")
 MODES = {

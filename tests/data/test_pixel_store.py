@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import photograph_dataset
 
 import repro
 from repro.data import geometry as geometry_module
@@ -26,6 +25,7 @@ from repro.data.geometry import Pixels, planar_pixels
 from repro.data.pixels import PixelStore, stream
 from repro.errors import DatasetError
 from repro.published import Geometry, parse_geometry
+from tests.stand_ins import photograph_dataset
 
 SUPERVISED = parse_geometry("rgb|resize(48,bilinear)|center_crop(40)")
 CLIP = parse_geometry("rgb|resize(40,bicubic)|center_crop(40)")
@@ -82,7 +82,7 @@ def parts_in(cache: Path) -> list[Path]:
 def start_building(
     dataset: Dataset, cache: Path, log: Path, geometries: Sequence[Geometry]
 ) -> subprocess.Popen[str]:
-    here = [Path(repro.__file__).parents[1], BUILDING.parents[1]]
+    here = [Path(repro.__file__).parents[1], BUILDING.parents[2]]
     return subprocess.Popen(
         [
             sys.executable,

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from stand_ins import photograph_dataset
 from torch import Tensor, nn
 
 from repro.data.dataset import Dataset
@@ -23,6 +22,7 @@ from repro.evaluation.predictions import (
     save_predictions,
 )
 from repro.published import parse_geometry
+from tests.stand_ins import photograph_dataset
 
 CPU = torch.device("cpu")
 GEOMETRY = parse_geometry("rgb|resize(36,bilinear)|center_crop(32)")

@@ -16,7 +16,6 @@ import open_clip
 import pytest
 import timm
 import torch
-from stand_ins import make_photographs
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -29,6 +28,7 @@ from repro.engines.local import LocalEngine
 from repro.engines.settings import EngineSettings
 from repro.evaluation.predictions import Predictions
 from repro.published import read_releases
+from tests.stand_ins import make_photographs
 
 CLASSES = ("ant", "bee", "cat", "dog")
 PER_CLASS = 6
@@ -121,7 +121,8 @@ def fit(features: Tensor, targets: Tensor) -> Tensor:
     x, y = features.double(), targets.double()
     kernel = x @ x.T
     ridge = 1e-3 * kernel.diagonal().mean() * torch.eye(len(x), dtype=torch.float64)
-    return (x.T @ torch.linalg.solve(kernel + ridge, y)).float()
+    solution: Tensor = x.T @ torch.linalg.solve(kernel + ridge, y)
+    return solution.float()
 
 
 def taught(labels: Tensor) -> Tensor:
@@ -132,7 +133,7 @@ def taught(labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def plain_supervised(folder: Path) -> Plain:
-    """Fit, save and evaluate `vit_base_patch16_224` as eval_imagenet_supervised does."""
+    """Fit, save and evaluate `vit_base_patch16_224` as the release does."""
     pixels, loader = open_folder(
         folder,
         [transforms.Resize(256), transforms.CenterCrop(224)],
@@ -231,7 +232,7 @@ def test_full_size_results_are_those_of_a_plain_loop(
     recorder, predictions = measured(folder, kind)
     decisions = plain.logits.argmax(dim=1)
     # The stand-in tells something: all classes, some of them wrong.
-    assert decisions.unique().numel() == len(CLASSES)
+    assert set(decisions.tolist()) == set(range(len(CLASSES)))
     assert 0.5 < (decisions == plain.labels).float().mean() < 0.9
 
     # Every image that was classified is one of the plain pixels, bit for bit.

@@ -10,7 +10,6 @@ from typing import Any
 import open_clip
 import pytest
 import torch
-from stand_ins import small_clip
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,6 +18,7 @@ from repro.errors import ExpectedError, WeightsError
 from repro.models.clip import Tokenizer
 from repro.models.zeroshot import prompts_of, zeroshot_classifier
 from repro.published import TextSpec
+from tests.stand_ins import small_clip
 
 CPU = torch.device("cpu")
 TEXT = TextSpec(
@@ -234,8 +234,8 @@ SCRIPT = """
 import sys, open_clip, torch
 from pathlib import Path
 from repro.models.zeroshot import zeroshot_classifier
-from stand_ins import small_clip
-from test_zeroshot import TEXT
+from tests.stand_ins import small_clip
+from tests.models.test_zeroshot import TEXT
 folder = Path(sys.argv[1])
 tokenizer = open_clip.SimpleTokenizer(context_length=77)
 zeroshot_classifier(
@@ -248,8 +248,7 @@ zeroshot_classifier(
 def test_another_process_finds_the_classifier(
     clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    here = Path(__file__)
-    path = [Path(repro.__file__).parents[1], here.parents[1], here.parent]
+    path = [Path(repro.__file__).parents[1], Path(__file__).parents[2]]
     subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
         env={"PYTHONPATH": ":".join(map(str, path)), "HOME": str(tmp_path)},
