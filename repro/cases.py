@@ -54,10 +54,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """`supervised` or `clip`."""
         return self.protocol.kind
 
-    @property
+    @cached_property
     def model(self) -> ModelSpec:
         """The architecture that the weights fit into."""
-        return self.release.models[self.family.model]
+        return self.release.models[self.family.model].of_checkpoint(self.checkpoint)
 
     @property
     def training_images(self) -> int | None:
@@ -67,7 +67,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @property
     def gflops(self) -> float:
         """Estimated cost of the whole evaluation, for ordering; text is left out."""
-        return self.dataset.images * self.model.gflops
+        own = (reference.gflops for reference in self.references if reference.gflops)
+        return self.dataset.images * next(own, self.model.gflops)
 
     def weights_folder(self, checkpoints: Path | None) -> Path | None:
         """Where the family's weights lie, below the user's or the release's folder."""

@@ -57,7 +57,7 @@ class LocalEngine:
             torch.set_num_threads(max(1, _TORCH_THREADS // settings.workers))
         self._planned = list(planned)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
-        self._batch_sizes: dict[str, BatchSize] = {}
+        self._batch_sizes: dict[tuple[str, str], BatchSize] = {}
 
     def dataset(self, case: Case) -> Dataset:
         """Index the dataset of a case; it is done once.
@@ -246,7 +246,8 @@ class LocalEngine:
         """Remember what was found for an architecture."""
         fixed = self.settings.batch_size
         return self._batch_sizes.setdefault(
-            case.model.id, BatchSize(self.device.type, fixed)
+            (case.model.id, case.model.architecture),
+            BatchSize(self.device.type, fixed),
         )
 
 

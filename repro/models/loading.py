@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from repro.errors import ExpectedError, WeightsError
+from repro.errors import WeightsError
+from repro.models.loaders import find_loader
 from repro.models.weights import StateDict, read_state_dict
 from repro.published import ModelSpec
-
-Builder = Callable[[ModelSpec, Path], nn.Module]
-
-BUILDERS = {
-    "timm": "repro.models.supervised:build_timm",
-    "open_clip": "repro.models.clip:build_open_clip",
-}
 
 
 def load_model(
@@ -39,28 +32,19 @@ def load_model(
         WeightsError: the file is damaged or holds another architecture.
         ExpectedError: the spec names a loader or an architecture that does not exist.
     """
-    state = read_state_dict(weights, spec.weights_key)
-    build = _builder(spec)
-    with _skeleton():
-        model = build(spec, location)
-    if any(buffer.is_meta for buffer in model.buffers()):
-        # Buffers that are computed where the parameters are need real ones.
-        model = build(spec, location)
-    wanted = model.state_dict()
-    _check_fit(spec, weights, state, wanted)
-    _assign(model, state, wanted)
+    loader = find_loader(spec.loader)
+    model = loader.load(spec, weights)
+    if model is None:
+        state = read_state_dict(weights, spec.weights_key)
+        with _skeleton():
+            model = loader.build(spec, location)
+        if any(buffer.is_meta for buffer in model.buffers()):
+            # Buffers that are computed where the parameters are need real ones.
+            model = loader.build(spec, location)
+        wanted = model.state_dict()
+        _check_fit(spec, weights, state, wanted)
+        _assign(model, state, wanted)
     return model.requires_grad_(False).to(device).eval()
-
-
-def _builder(spec: ModelSpec) -> Builder:
-    if spec.loader not in BUILDERS:
-        raise ExpectedError(
-            f"model {spec.id!r} has the loader {spec.loader!r}; "
-            f"known are {', '.join(BUILDERS)}"
-        )
-    module, _, function = BUILDERS[spec.loader].partition(":")
-    builder: Builder = getattr(importlib.import_module(module), function)
-    return builder
 
 
 @contextlib.contextmanager

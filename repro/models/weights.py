@@ -14,6 +14,7 @@ import msgspec
 from repro.cases import WEIGHTS_SUFFIXES, Case
 from repro.errors import NotAvailableError, WeightsError
 from repro.files import replace_bytes
+from repro.models.loaders.registry import find_loader
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,8 @@ class WeightsFile(msgspec.Struct, frozen=True):
 def find_weights(case: Case, checkpoints: Path | None) -> Path:
     """Find the weights file of a case.
 
+    What a library publishes is looked for in that library's own cache too.
+
     Args:
         case: which checkpoint.
         checkpoints: folder with one folder of weights a family, if the user has one.
@@ -42,25 +45,27 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         WeightsError: there are several files of that name.
     """
     folder = case.weights_folder(checkpoints)
+    names = [f"{case.checkpoint}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+    found = [path for name in names if folder and (path := folder / name).is_file()]
+    if len(found) > 1:
+        raise WeightsError(
+            f"{folder} holds {' and '.join(path.name for path in found)}; "
+            "keep one of them, it is not said which is meant"
+        )
+    if found:
+        return found[0]
+    if cached := find_loader(case.model.loader).cached(case.model):
+        return cached
     origin = case.family.folder or "their publisher"
     if folder is None:
         raise NotAvailableError(
             f"no weights: get those of {case.family.id} from {origin}, put them into "
             f"DIR/{case.family.id}/ and name DIR with --repro-checkpoints"
         )
-    named = [folder / f"{case.checkpoint}{suffix}" for suffix in WEIGHTS_SUFFIXES]
-    found = [path for path in named if path.is_file()]
-    if not found:
-        raise NotAvailableError(
-            f"no weights: {folder} has no {named[0].name}; get it from {origin}, or "
-            "name another folder with --repro-checkpoints"
-        )
-    if len(found) > 1:
-        raise WeightsError(
-            f"{folder} holds {' and '.join(path.name for path in found)}; "
-            "keep one of them, it is not said which is meant"
-        )
-    return found[0]
+    raise NotAvailableError(
+        f"no weights: {folder} has no {names[0]}; get it from {origin}, or "
+        "name another folder with --repro-checkpoints"
+    )
 
 
 def verify_weights(path: Path, cache: Path | None) -> WeightsFile:

@@ -20,6 +20,7 @@ from repro.published.geometry import (
     Resize,
     parse_geometry,
 )
+from repro.published.loaders import find_entry_point, loader_names
 from repro.published.reading import read_releases
 from repro.published.release import (
     METRICS,
@@ -67,6 +68,8 @@ __all__ = [
     "Source",
     "TextSpec",
     "check_name",
+    "find_entry_point",
+    "loader_names",
     "parse_geometry",
     "read_releases",
     "training_images",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from repro.published.loaders import find_entry_point, loader_names
 from repro.published.located import Located
 from repro.published.release import Reference, Release
 
@@ -27,6 +28,11 @@ def check_consistency(
     """
     _check_known(header, "default_dataset", [release.default_dataset], release.datasets)
     for name, model in release.models.items():
+        if find_entry_point(model.loader) is None:
+            raise tables["model"][name].error(
+                f"there is no loader {model.loader!r}; known are "
+                f"{', '.join(loader_names())}"
+            )
         for key, file in (("config", model.config), ("tokenizer", model.tokenizer)):
             if file and not (path := release.location / file).is_file():
                 raise tables["model"][name].error(

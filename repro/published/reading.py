@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -80,6 +81,7 @@ class _ReferenceRow(Table, frozen=True):
     top5: str | None = None
     loss: str | None = None
     tolerance: OwnTolerance | None = None
+    gflops: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a checkpoint that is no file's name and a tolerance for nothing."""
@@ -89,6 +91,8 @@ class _ReferenceRow(Table, frozen=True):
             raise ValueError(
                 f"checkpoint is {self.checkpoint!r}; leave the suffix out: {stem!r}"
             )
+        if self.gflops is not None and not 0 < self.gflops < math.inf:
+            raise ValueError(f"gflops is {self.gflops}; it must be above 0")
         for metric in METRICS:
             tolerated = getattr(self.tolerance, metric, None) is not None
             if tolerated and getattr(self, metric) is None:
@@ -261,6 +265,7 @@ def _references(located: Located, sources: Mapping[str, Source]) -> Iterator[Ref
             note=row.note,
             tolerance=tolerance,
             tolerance_reason=reason,
+            gflops=row.gflops,
             defined_in=f"{located.file}: {located.key}",
         )
 

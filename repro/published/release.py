@@ -34,6 +34,9 @@ WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".bin")
 
 Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
+#: An architecture that is named as the checkpoint is.
+CHECKPOINT = "{checkpoint}"
+
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMB]?)", re.ASCII)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
@@ -209,9 +212,11 @@ class ModelSpec(NamedTable, frozen=True):
     """The architecture that a family's weights fit into.
 
     `loader` says which library builds it and `options` are that library's own keyword
-    arguments. `config` (an open_clip configuration) and `tokenizer` (byte-pair merges)
-    are files beside the TOML file. `weights_key` names the entry of a checkpoint that
-    holds the state dict, where the file holds more than that.
+    arguments. Where a library publishes the checkpoints themselves, `architecture` is
+    `{checkpoint}`: their names are the library's names for them. `config` (an open_clip
+    configuration) and `tokenizer` (byte-pair merges) are files beside the TOML file.
+    `weights_key` names the entry of a checkpoint that holds the state dict, where the
+    file holds more than that.
     """
 
     loader: Text
@@ -229,6 +234,12 @@ class ModelSpec(NamedTable, frozen=True):
         check_below("tokenizer", self.tokenizer)
         if not 0 < self.gflops < math.inf:
             raise ValueError(f"gflops is {self.gflops}; it must be above 0")
+
+    def of_checkpoint(self, checkpoint: str) -> ModelSpec:
+        """Put the name of a checkpoint where the architecture asks for it."""
+        if self.architecture != CHECKPOINT:
+            return self
+        return msgspec.structs.replace(self, architecture=checkpoint)
 
 
 class Family(NamedTable, frozen=True):
@@ -258,7 +269,8 @@ class Reference(Table, frozen=True):
     """One published number.
 
     `published` keeps the digits as printed, in percent or in nats. `tolerance` is in
-    the same unit; None means the default one. Of the checkpoints
+    the same unit; None means the default one. `gflops` is the cost of one image, where
+    that of the family's model is not right for this checkpoint. Of the checkpoints
     (`family/name`) at least one must meet it: a source does not always say which of
     two families it measured.
     """
@@ -273,6 +285,7 @@ class Reference(Table, frozen=True):
     note: str = ""
     tolerance: Decimal | None = None
     tolerance_reason: str = ""
+    gflops: float | None = None
     defined_in: str = ""
 
     @property

@@ -1,0 +1,69 @@
+"""timm: an architecture, or with a tag a checkpoint that timm publishes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.errors import ExpectedError, WeightsError
+from repro.models.loaders.cache import hub_file, torch_hub_file
+from repro.models.loaders.naming import split_tag
+from repro.models.loaders.protocol import Loader
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from repro.published import ModelSpec
+
+
+class TimmLoader(Loader):
+    """`architecture` is a name of timm, such as `resnet50` or `resnet50.a1_in1k`.
+
+    The options are those of `timm.create_model`.
+    """
+
+    def build(self, spec: ModelSpec, location: Path) -> nn.Module:
+        """Build an architecture."""
+        return _create(spec, {})
+
+    def load(self, spec: ModelSpec, weights: Path) -> nn.Module | None:
+        """Have timm rename, resize and cut the tensors of a published file."""
+        if not split_tag(spec)[1]:
+            return None
+        overlay = {"file": str(weights), "custom_load": weights.suffix == ".npz"}
+        try:
+            return _create(spec, {"pretrained_cfg_overlay": overlay})
+        except (ExpectedError, KeyError) as error:
+            raise WeightsError(f"{weights} cannot be read by timm: {error}") from error
+
+    def cached(self, spec: ModelSpec) -> Path | None:
+        """Look into the cache of Hugging Face, then into that of torch.hub."""
+        if not split_tag(spec)[1]:
+            return None
+        import timm
+
+        try:
+            config = timm.get_pretrained_cfg(spec.architecture)
+        except RuntimeError:  # It does not have the tag.
+            return None
+        if config is None:
+            return None
+        file = config.hf_hub_filename
+        names = [file] if file else ["model.safetensors", "pytorch_model.bin"]
+        found = hub_file(config.hf_hub_id, names) if config.hf_hub_id else None
+        return found or (torch_hub_file(config.url) if config.url else None)
+
+
+def _create(spec: ModelSpec, options: dict[str, Any]) -> nn.Module:
+    import timm
+
+    try:
+        model: nn.Module = timm.create_model(
+            spec.architecture, pretrained=bool(options), **options, **spec.options
+        )
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ExpectedError(
+            f"timm {timm.__version__} cannot build model {spec.id!r} "
+            f"({spec.architecture}, {spec.options}): {error}"
+        ) from error
+    return model

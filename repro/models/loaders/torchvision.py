@@ -1,0 +1,101 @@
+"""torchvision: an architecture, or with the name of a weights entry its checkpoint."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from repro.errors import ExpectedError, WeightsError
+from repro.models.loaders.cache import torch_hub_file
+from repro.models.loaders.naming import split_tag
+from repro.models.loaders.protocol import Loader
+from repro.models.weights import read_state_dict
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from repro.published import ModelSpec
+
+_PATCHED = threading.Lock()
+
+
+class TorchvisionLoader(Loader):
+    """`architecture` is such as `resnet50` or `resnet50.IMAGENET1K_V2`.
+
+    The options are those of `torchvision.models.get_model`.
+    """
+
+    def build(self, spec: ModelSpec, location: Path) -> nn.Module:
+        """Build an architecture."""
+        return _create(spec, None)
+
+    def load(self, spec: ModelSpec, weights: Path) -> nn.Module | None:
+        """Have torchvision take the settings and the names of a weights entry."""
+        if not split_tag(spec)[1]:
+            return None
+        from torchvision.models import WeightsEnum
+
+        entry, state = _entry(spec), read_state_dict(weights, spec.weights_key)
+        # A builder takes an entry only, whose only way to tensors is to download them.
+        local = mock.patch.object(WeightsEnum, "get_state_dict", return_value=state)
+        try:
+            with _PATCHED, local:
+                return _create(spec, entry)
+        except ExpectedError as error:
+            raise WeightsError(
+                f"{weights} does not fit torchvision {spec.architecture}: {error}"
+            ) from error
+
+    def cached(self, spec: ModelSpec) -> Path | None:
+        """Look into the cache of torch.hub."""
+        if not split_tag(spec)[1]:
+            return None
+        try:
+            return torch_hub_file(_entry(spec).url)
+        except ExpectedError:  # The installed torchvision does not have the entry.
+            return None
+
+
+def _entry(spec: ModelSpec) -> Any:
+    """Find a weights entry.
+
+    Raises:
+        ExpectedError: torchvision does not have it.
+    """
+    import torchvision
+
+    architecture, tag = split_tag(spec)
+    try:
+        entries = torchvision.models.get_model_weights(architecture)
+    except ValueError as error:
+        raise _unknown(spec, str(error)) from error
+    if tag not in entries.__members__:
+        raise _unknown(spec, f"its weights are {', '.join(entries.__members__)}")
+    return entries[tag]
+
+
+def _create(spec: ModelSpec, entry: Any) -> nn.Module:
+    import torchvision
+
+    try:
+        with warnings.catch_warnings():
+            # Two architectures announce that their initialisation will change.
+            warnings.simplefilter("ignore", FutureWarning)
+            model: nn.Module = torchvision.models.get_model(
+                split_tag(spec)[0], weights=entry, **spec.options
+            )
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise _unknown(spec, str(error)) from error
+    return model
+
+
+def _unknown(spec: ModelSpec, reason: str) -> ExpectedError:
+    import torchvision
+
+    return ExpectedError(
+        f"torchvision {torchvision.__version__} cannot build model {spec.id!r} "
+        f"({spec.architecture}, {spec.options}): {reason}"
+    )
