@@ -12,6 +12,7 @@ from repro.errors import ExpectedError, WeightsError
 from repro.models.loaders.cache import hub_file, offline
 from repro.models.loaders.naming import split_tag
 from repro.models.loaders.protocol import Loader
+from repro.models.loaders.refusals import reason
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +49,7 @@ class OpenClipLoader(Loader):
             open_clip.load_checkpoint(model, str(weights), weights_only=True)
         except Exception as error:
             raise WeightsError(
-                f"{weights} does not fit open_clip {spec.architecture}: {error}"
+                f"{weights} does not fit open_clip {spec.architecture}: {reason(error)}"
             ) from error
         return model
 
@@ -92,7 +93,7 @@ def _create(spec: ModelSpec, name: str, options: dict[str, Any]) -> nn.Module:
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ExpectedError(
             f"open_clip {open_clip.__version__} cannot build model {spec.id!r} "
-            f"({spec.architecture}, {spec.options}): {error}"
+            f"({spec.architecture}, {spec.options}): {reason(error)}"
         ) from error
     return model
 

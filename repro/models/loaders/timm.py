@@ -9,6 +9,7 @@ from repro.errors import ExpectedError, WeightsError
 from repro.models.loaders.cache import hub_file, torch_hub_file
 from repro.models.loaders.naming import split_tag
 from repro.models.loaders.protocol import Loader
+from repro.models.loaders.refusals import reason
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +35,9 @@ class TimmLoader(Loader):
         try:
             return _create(spec, {"pretrained_cfg_overlay": overlay})
         except (ExpectedError, KeyError) as error:
-            raise WeightsError(f"{weights} cannot be read by timm: {error}") from error
+            raise WeightsError(
+                f"{weights} cannot be read by timm: {reason(error)}"
+            ) from error
 
     def cached(self, spec: ModelSpec) -> Path | None:
         """Look into the cache of Hugging Face, then into that of torch.hub."""
@@ -64,6 +67,6 @@ def _create(spec: ModelSpec, options: dict[str, Any]) -> nn.Module:
     except (RuntimeError, TypeError, ValueError) as error:
         raise ExpectedError(
             f"timm {timm.__version__} cannot build model {spec.id!r} "
-            f"({spec.architecture}, {spec.options}): {error}"
+            f"({spec.architecture}, {spec.options}): {reason(error)}"
         ) from error
     return model

@@ -12,6 +12,7 @@ from repro.errors import ExpectedError, WeightsError
 from repro.models.loaders.cache import torch_hub_file
 from repro.models.loaders.naming import split_tag
 from repro.models.loaders.protocol import Loader
+from repro.models.loaders.refusals import reason
 from repro.models.weights import read_state_dict
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class TorchvisionLoader(Loader):
                 return _create(spec, entry)
         except ExpectedError as error:
             raise WeightsError(
-                f"{weights} does not fit torchvision {spec.architecture}: {error}"
+                f"{weights} does not fit torchvision {spec.architecture}: "
+                f"{reason(error)}"
             ) from error
 
     def cached(self, spec: ModelSpec) -> Path | None:
@@ -71,7 +73,7 @@ def _entry(spec: ModelSpec) -> Any:
     try:
         entries = torchvision.models.get_model_weights(architecture)
     except ValueError as error:
-        raise _unknown(spec, str(error)) from error
+        raise _unknown(spec, reason(error)) from error
     if tag not in entries.__members__:
         raise _unknown(spec, f"its weights are {', '.join(entries.__members__)}")
     return entries[tag]
@@ -88,14 +90,14 @@ def _create(spec: ModelSpec, entry: Any) -> nn.Module:
                 split_tag(spec)[0], weights=entry, **spec.options
             )
     except (RuntimeError, TypeError, ValueError) as error:
-        raise _unknown(spec, str(error)) from error
+        raise _unknown(spec, reason(error)) from error
     return model
 
 
-def _unknown(spec: ModelSpec, reason: str) -> ExpectedError:
+def _unknown(spec: ModelSpec, why: str) -> ExpectedError:
     import torchvision
 
     return ExpectedError(
         f"torchvision {torchvision.__version__} cannot build model {spec.id!r} "
-        f"({spec.architecture}, {spec.options}): {reason}"
+        f"({spec.architecture}, {spec.options}): {why}"
     )
