@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
-from repro.models import supervised
+from repro.models.loaders.timm import TimmLoader
 from repro.models.loading import load_model
 from repro.models.weights import read_state_dict, verify_weights
 from repro.published import ModelSpec
@@ -146,7 +146,7 @@ class Tied(nn.Module):
 
 @pytest.fixture
 def tied(monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
-    monkeypatch.setattr(supervised, "build_timm", lambda spec, location: Tied())
+    monkeypatch.setattr(TimmLoader, "build", lambda self, spec, location: Tied())
     return ModelSpec(id="tied", loader="timm", architecture="Tied")
 
 
