@@ -122,7 +122,7 @@ def small_clip(folder: Path, name: str = "small-clip", **text: Any) -> nn.Module
     """
     import torch
 
-    from repro.models.clip import build_open_clip
+    from repro.models.loaders import find_loader
 
     config = CLIP_CONFIG | {"text_cfg": {**CLIP_CONFIG["text_cfg"], **text}}  # type: ignore[dict-item]
     (folder / f"{name}.json").write_text(json.dumps(config))
@@ -130,7 +130,8 @@ def small_clip(folder: Path, name: str = "small-clip", **text: Any) -> nn.Module
         id=name, loader="open_clip", architecture=name, config=f"{name}.json"
     )
     torch.manual_seed(0)
-    model = build_open_clip(spec, folder).eval().requires_grad_(requires_grad=False)
+    model = find_loader("open_clip").build(spec, folder)
+    model.eval().requires_grad_(requires_grad=False)
     for name_, parameter in model.named_parameters():
         if "ln_" in name_ or "bias" in name_ or "embedding" in name_:
             # As large as after training, so that all of them matter.
