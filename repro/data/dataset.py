@@ -51,6 +51,11 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @cached_property
+    def class_sizes(self) -> npt.NDArray[np.int64]:
+        """How many images each class has: int64 `[C]`."""
+        return np.bincount(self.labels, minlength=len(self.classes))
+
+    @cached_property
     def strata(self) -> tuple[npt.NDArray[np.int64], ...]:
         """Indices of the images of each stratum, about 1,000, balanced over classes.
 
@@ -58,7 +63,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         names of the files: for ImageNet's validation set every stratum is one image of
         each class.
         """
-        counts = np.bincount(self.labels, minlength=len(self.classes))
+        counts = self.class_sizes
         number = _number_of_strata(len(self), int(counts.max()))
         ranks = np.empty(len(self), dtype=np.int64)
         keys = np.array([_order_key(file) for file in self.files])

@@ -21,14 +21,16 @@ from repro.evaluation.classifier import (
     clip_classifier,
     supervised_classifier,
 )
-from repro.evaluation.evaluate import Progress, evaluate
+from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
+from repro.judgement.intervals import Interval, interval_of
+from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
-from repro.published import DatasetSpec, Geometry
+from repro.published import METRICS, DatasetSpec, Geometry, Metric
 from repro.records.environment import describe_environment
 from repro.records.identity import measurement_identity
 from repro.records.result import Measurement
@@ -134,6 +136,7 @@ class LocalEngine:
         case: Case,
         progress: Progress = lambda images: None,
         dataset: Dataset | None = None,
+        is_settled: Settled = lambda predictions: False,
     ) -> Predictions:
         """Predict the images of a case's dataset, or of its first strata with a limit.
 
@@ -142,13 +145,14 @@ class LocalEngine:
             case: whose dataset and geometry count.
             progress: called with the number of images after each batch.
             dataset: images to take in place of the case's own.
+            is_settled: tells after each stratum whether the rest can be left out.
 
         Raises:
             DatasetError: the images are incomplete or damaged.
             EvaluationError: the logits are no measurement.
         """
         dataset = dataset or self.dataset(case)
-        strata = _first_strata(dataset, self.settings.limit)
+        strata = first_strata(dataset, self.settings.limit)
         return evaluate(
             classifier,
             dataset,
@@ -156,6 +160,7 @@ class LocalEngine:
             batch_size=self._batch_size(case),
             device=self.device,
             progress=progress,
+            is_settled=is_settled,
         )
 
     def measure(
@@ -182,7 +187,9 @@ class LocalEngine:
         dataset = dataset or self.dataset(case)
         verified = verify_weights(weights, self.settings.cache)
         classifier = self.classifier(case, weights)
-        predictions = self.evaluate(classifier, case, progress, dataset)
+        predictions = self.evaluate(
+            classifier, case, progress, dataset, self._stops(case, dataset)
+        )
         measurement = Measurement(
             metrics=predictions.metrics(),
             total=len(dataset),
@@ -193,6 +200,8 @@ class LocalEngine:
             weights_sha256=verified.sha256,
             dataset_fingerprint=dataset.fingerprint,
             environment=describe_environment(str(self.device)),
+            intervals=_intervals(predictions, dataset),
+            stopped_early=self.settings.limit is None and not predictions.is_complete,
         )
         return measurement, predictions
 
@@ -218,6 +227,15 @@ class LocalEngine:
             environment=environment,
             precision=self.settings.precision,
             limit=self.settings.limit,
+        )
+
+    def _stops(self, case: Case, dataset: Dataset) -> Settled:
+        """Make what ends a full evaluation that is hopeless; numbers are of fp32."""
+        settings = self.settings
+        if not settings.early_stop or settings.limit or settings.precision != "fp32":
+            return lambda predictions: False
+        return lambda predictions: is_hopeless(
+            case.references, predictions, dataset.class_sizes, len(dataset.strata)
         )
 
     def _pixels(
@@ -251,6 +269,15 @@ class LocalEngine:
         )
 
 
+def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Interval]:
+    """Bound every metric on the whole dataset where a part of it was evaluated."""
+    if predictions.is_complete:
+        return {}
+    sizes, strata = dataset.class_sizes, len(dataset.strata)
+    bounds = {m: interval_of(predictions, m, sizes, strata) for m in METRICS}
+    return {metric: bound for metric, bound in bounds.items() if bound is not None}
+
+
 def _index(spec: DatasetSpec, data: Path | None) -> Dataset | ReproError:
     """Index a dataset; what is wrong with it is remembered like the index itself."""
     try:
@@ -281,7 +308,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _first_strata(dataset: Dataset, limit: int | None) -> list[int]:
+def first_strata(dataset: Dataset, limit: int | None) -> list[int]:
     """Number the strata that are needed for at least `limit` images."""
     chosen: list[int] = []
     images = 0

@@ -15,7 +15,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `data` and `checkpoints` are None where a release ships its own; `cache` is None to
     keep nothing on disk; `batch_size` is None to find it; `limit` is how many images
     of each dataset to evaluate at least, in whole strata; `workers` is how many
-    processes share this machine.
+    processes share this machine; with `early_stop` a full evaluation ends once it is
+    beyond doubt that the published numbers are not met.
     """
 
     data: Path | None = None
@@ -26,3 +27,4 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int | None = None
     limit: int | None = None
     workers: int = 1
+    early_stop: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,6 +17,7 @@ from repro.evaluation.batching import BatchSize
 from repro.evaluation.predictions import TOP, Predictions, join
 
 Progress = Callable[[int], object]
+Settled = Callable[[Predictions], bool]
 
 
 def evaluate(
@@ -26,6 +28,7 @@ def evaluate(
     batch_size: BatchSize,
     device: torch.device,
     progress: Progress = lambda images: None,
+    is_settled: Settled = lambda predictions: False,
 ) -> Predictions:
     """Predict the classes of all images of some strata.
 
@@ -37,6 +40,8 @@ def evaluate(
         batch_size: how many images at once.
         device: where the classifier computes.
         progress: called with the number of images after each batch.
+        is_settled: called after each stratum with all predictions so far; the rest is
+            left out once it says so.
 
     Raises:
         EvaluationError: the logits have another number of classes, are not finite, or
@@ -45,30 +50,59 @@ def evaluate(
     parts: list[Predictions] = []
     for stratum, pixels in strata:
         members = dataset.strata[stratum]
-        labels = torch.from_numpy(dataset.labels[members]).to(device)
-        top: list[Tensor] = []
-        losses: list[Tensor] = []
-        for start, logits in _batches(classifier, dataset, pixels, batch_size, device):
-            wanted = labels[start : start + len(logits)]
-            top.append(logits.topk(min(TOP, logits.shape[1]), dim=1).indices)
-            # In float64, so that the sum does not depend on its order.
-            losses.append(
-                functional.cross_entropy(logits.double(), wanted, reduction="none")
-            )
-            progress(len(logits))
         parts.append(
-            Predictions(
-                indices=members,
-                labels=dataset.labels[members],
-                classes=torch.cat(top).to(torch.int32).cpu().numpy(),
-                losses=torch.cat(losses).cpu().numpy(),
-                total=len(dataset),
-            )
+            predict(classifier, dataset, members, pixels, batch_size, device, progress)
         )
-        _check_finite(parts[-1])
+        if is_settled(join(parts)):
+            break
     if not parts:
         raise EvaluationError(f"no image of {dataset.name} was evaluated")
     return join(parts)
+
+
+def predict(
+    classifier: Callable[[Tensor], Tensor],
+    dataset: Dataset,
+    members: npt.NDArray[np.int64],
+    pixels: Pixels,
+    batch_size: BatchSize,
+    device: torch.device,
+    progress: Progress = lambda images: None,
+) -> Predictions:
+    """Predict the classes of some images of a dataset.
+
+    Args:
+        classifier: from uint8 `[B, 3, H, W]` to logits `[B, C]`.
+        dataset: whose labels count.
+        members: positions of the images in the dataset, ascending: int64 `[N]`.
+        pixels: of these images, uint8 `[N, 3, H, W]`.
+        batch_size: how many images at once.
+        device: where the classifier computes.
+        progress: called with the number of images after each batch.
+
+    Raises:
+        EvaluationError: see `evaluate`.
+    """
+    labels = torch.from_numpy(dataset.labels[members]).to(device)
+    top: list[Tensor] = []
+    losses: list[Tensor] = []
+    for start, logits in _batches(classifier, dataset, pixels, batch_size, device):
+        wanted = labels[start : start + len(logits)]
+        top.append(logits.topk(min(TOP, logits.shape[1]), dim=1).indices)
+        # In float64, so that the sum does not depend on its order.
+        losses.append(
+            functional.cross_entropy(logits.double(), wanted, reduction="none")
+        )
+        progress(len(logits))
+    predictions = Predictions(
+        indices=members,
+        labels=dataset.labels[members],
+        classes=torch.cat(top).to(torch.int32).cpu().numpy(),
+        losses=torch.cat(losses).cpu().numpy(),
+        total=len(dataset),
+    )
+    _check_finite(predictions)
+    return predictions
 
 
 def _batches(

@@ -9,7 +9,8 @@ from fractions import Fraction
 import msgspec
 
 from repro.evaluation.predictions import Metrics
-from repro.judgement.tolerance import tolerance_of
+from repro.judgement.intervals import LEVEL, Interval
+from repro.judgement.tolerance import Tolerance, tolerance_of
 from repro.published import Metric, Reference, Release
 
 
@@ -19,14 +20,31 @@ class Verdict(enum.StrEnum):
     REPRODUCED = "reproduced"
     BELOW = "below"
     ABOVE = "above"
+    UNEXPECTEDLY_MET = "unexpectedly met"
+    EXPECTED_DIVERGENCE = "expected divergence"
     INCONCLUSIVE = "inconclusive"
     UNREFERENCED = "unreferenced"
     NOT_RUN = "not run"
 
     @property
     def is_divergence(self) -> bool:
-        """Whether measured and published contradict each other."""
+        """Whether measured and published contradict each other, unexpectedly."""
         return self in (Verdict.BELOW, Verdict.ABOVE)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a case with this verdict fails: what is written down is wrong."""
+        return self.is_divergence or self is Verdict.UNEXPECTEDLY_MET
+
+
+#: Where nothing diverges, a case's verdict is the first of these that a reference has.
+_WORST_FIRST = (
+    Verdict.UNEXPECTEDLY_MET,
+    Verdict.NOT_RUN,
+    Verdict.INCONCLUSIVE,
+    Verdict.EXPECTED_DIVERGENCE,
+    Verdict.REPRODUCED,
+)
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +52,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     `published` has the digits as printed. Values are in percent, differences and
     tolerances in points; for loss all are in nats. The `_images` twins count images and
-    are None for loss; what needs a measurement is None where there is none.
+    are None for loss; what needs a measurement is None where there is none. `interval`
+    is where the value on all images lies when a part of them was evaluated; `xfail`
+    says why a divergence was expected.
     """
 
     metric: Metric
@@ -42,12 +62,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     measured: float | None = None
     difference: float | None = None
     difference_images: float | None = None
+    interval: Interval | None = None
     tolerance: float
     tolerance_images: float | None = None
     tolerance_origin: str
     source: str
     source_title: str
     source_url: str
+    xfail: str = ""
     verdict: Verdict
     reason: str = ""
 
@@ -64,12 +86,17 @@ def unmeasured(reference: Reference, release: Release) -> Comparison:
         source=source.id,
         source_title=source.title,
         source_url=source.url,
+        xfail=reference.xfail,
         verdict=Verdict.NOT_RUN,
     )
 
 
 def compare(
-    reference: Reference, release: Release, metrics: Metrics, unsettled: str = ""
+    reference: Reference,
+    release: Release,
+    metrics: Metrics,
+    unsettled: str = "",
+    interval: Interval | None = None,
 ) -> Comparison:
     """Compare a measurement with one published number, two-sided and exactly.
 
@@ -77,24 +104,33 @@ def compare(
         reference: the published number.
         release: that it belongs to, for its sources.
         metrics: what was measured.
-        unsettled: why the comparison cannot settle anything (a subset of the images,
-            another precision); the verdict is then inconclusive.
+        unsettled: why the comparison cannot show that the number is met (a part of the
+            images, another precision).
+        interval: where the value on all images lies when a part was evaluated. Only
+            where it is given can an unsettled comparison be a divergence: when no value
+            that would meet the number lies inside.
     """
     exact = _measured(metrics, reference.metric)
     difference = exact - Fraction(reference.published)
     tolerance = tolerance_of(reference)
-    if unsettled:
-        verdict = Verdict.INCONCLUSIVE
-    elif abs(difference) <= tolerance.value:
-        verdict = Verdict.REPRODUCED
-    else:
-        verdict = Verdict.BELOW if difference < 0 else Verdict.ABOVE
+    verdict = _verdict(reference, difference, tolerance, bool(unsettled), interval)
+    reason = unsettled
+    if verdict is Verdict.EXPECTED_DIVERGENCE:
+        reason = reference.xfail
+    elif verdict is Verdict.UNEXPECTEDLY_MET:
+        reason = (
+            f"the number is met, but declared not to be ({reference.xfail}); "
+            f"remove xfail from {reference.defined_in or 'the reference'}"
+        )
+    elif verdict.is_divergence and unsettled:
+        reason = f"outside the {100 * LEVEL:g} % interval of {unsettled}"
     found = msgspec.structs.replace(
         unmeasured(reference, release),
         measured=float(exact),
         difference=float(difference),
+        interval=interval,
         verdict=verdict,
-        reason=unsettled,
+        reason=reason,
     )
     if reference.metric == "loss":
         return found
@@ -111,10 +147,30 @@ def verdict_of(comparisons: Sequence[Comparison]) -> Verdict:
     for verdict in verdicts:
         if verdict.is_divergence:
             return verdict
-    for verdict in (Verdict.NOT_RUN, Verdict.INCONCLUSIVE, Verdict.REPRODUCED):
+    for verdict in _WORST_FIRST:
         if verdict in verdicts:
             return verdict
     return Verdict.UNREFERENCED
+
+
+def _verdict(
+    reference: Reference,
+    difference: Fraction,
+    tolerance: Tolerance,
+    is_unsettled: bool,
+    interval: Interval | None,
+) -> Verdict:
+    if is_unsettled:
+        published, allowed = float(reference.published), float(tolerance.value)
+        if interval is None or not interval.excludes(
+            published - allowed, published + allowed
+        ):
+            return Verdict.INCONCLUSIVE
+    elif abs(difference) <= tolerance.value:
+        return Verdict.UNEXPECTEDLY_MET if reference.xfail else Verdict.REPRODUCED
+    if reference.xfail:
+        return Verdict.EXPECTED_DIVERGENCE
+    return Verdict.BELOW if difference < 0 else Verdict.ABOVE
 
 
 def _measured(metrics: Metrics, metric: Metric) -> Fraction:

@@ -67,6 +67,9 @@ class Settings:
     precision: Precision = "fp32"
     batch_size: int | None = None
     limit: int | None = None
+    no_early_stop: bool = False
+    diagnose: bool = False
+    no_diagnose: bool = False
     strict: bool = False
     report: tuple[Path, ...] = ()
     ledger: Path | None = None
@@ -172,9 +175,31 @@ OPTIONS = (
     Option(
         "limit",
         "evaluate at least N images of each dataset, balanced over its classes; "
-        "a part of the images settles nothing",
+        "a part of the images reproduces nothing, but may contradict a number",
         _positive,
         metavar="N",
+    ),
+    Option(
+        "no_early_stop",
+        "evaluate all images even when it is beyond doubt that a number is not met",
+        _switch,
+        default=False,
+        flag=True,
+    ),
+    Option(
+        "diagnose",
+        "look for what would explain the difference in every case, not only in those "
+        "that diverge",
+        _switch,
+        default=False,
+        flag=True,
+    ),
+    Option(
+        "no_diagnose",
+        "do not look for what would explain a divergence",
+        _switch,
+        default=False,
+        flag=True,
     ),
     Option(
         "strict",
@@ -293,6 +318,10 @@ def summary(settings: Settings) -> str:
         parts.append(f"batches of {settings.batch_size}")
     if settings.limit:
         parts.append(f"limit {settings.limit:,} images")
+    if settings.no_early_stop:
+        parts.append("no early stop")
+    if settings.diagnose or settings.no_diagnose:
+        parts.append("no diagnosis" if settings.no_diagnose else "diagnose all")
     if settings.strict:
         parts.append("strict")
     return "repro: " + ", ".join(parts)

@@ -14,14 +14,20 @@ from repro.cases import Case
 from repro.engines.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.hints import likely_causes
-from repro.judgement.verdict import Comparison, Verdict, compare, verdict_of
+from repro.judgement.verdict import Comparison, Verdict, verdict_of
 from repro.models.weights import find_weights
 from repro.plugin import workers
 from repro.plugin.options import Settings
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
 from repro.records.ledger import Ledger
-from repro.records.result import CaseResult, Measurement, not_run, result_of
+from repro.records.result import (
+    CaseResult,
+    Measurement,
+    judge,
+    not_run,
+    result_of,
+)
 from repro.records.shared import Measured, RunFolder
 from repro.report.failure import failure_text
 
@@ -86,6 +92,7 @@ class CaseRunner:
             batch_size=self._settings.batch_size,
             limit=self._settings.limit,
             workers=workers.count(self._item.config),
+            early_stop=not self._settings.no_early_stop,
         )
         if settings not in engines:
             planned = planned_cases(self._item.session.items)
@@ -118,8 +125,10 @@ class CaseRunner:
         elif result.verdict is not Verdict.REPRODUCED:
             result = msgspec.structs.replace(result, reason=_why_unsettled(result))
         self._item.stash[RESULT] = result
-        if result.verdict.is_divergence:
+        if result.verdict.is_failure:
             _end(failure_text(case, result), failed=True)
+        if result.verdict is Verdict.EXPECTED_DIVERGENCE:
+            pytest.xfail(result.reason)
         if result.verdict is not Verdict.REPRODUCED:
             failed = self._settings.strict and result.verdict is Verdict.INCONCLUSIVE
             _end(f"{result.verdict}: {result.reason}", failed=failed)
@@ -127,7 +136,10 @@ class CaseRunner:
 
     def _measure(self, case: Case) -> Measured:
         folder = run_folder(self._item.config)
-        settings = f"{self._settings.precision} {self._settings.limit}"
+        settings = (
+            f"{self._settings.precision} {self._settings.limit} "
+            f"{self._settings.no_early_stop}"
+        )
         measured = folder.measure_once(
             case.id,
             settings,
@@ -149,7 +161,8 @@ class CaseRunner:
             return None
         with Ledger(folder) as ledger:
             found = ledger.measured(self.engine.identity(case))
-        if found is None:
+        # What was stopped early was hopeless for the numbers of then.
+        if found is None or found.measurement.stopped_early:
             return None
         self._taken_from = found.run
         return found.measurement, found.predictions
@@ -157,14 +170,7 @@ class CaseRunner:
     def _compare(
         self, case: Case, reference: Reference, measurement: Measurement
     ) -> Comparison:
-        unsettled = ""
-        if not measurement.is_complete:
-            unsettled = (
-                f"{measurement.metrics.images:,} of {measurement.total:,} images"
-            )
-        elif measurement.precision != "fp32":
-            unsettled = f"measured in {measurement.precision}, published in fp32"
-        found = compare(reference, case.release, measurement.metrics, unsettled)
+        found = judge(reference, case.release, measurement)
         others = [name for name in reference.families if name != case.family.id]
         if not found.verdict.is_divergence or not others:
             return found
@@ -183,7 +189,9 @@ class CaseRunner:
             except ReproError as error:
                 unknown.append(f"{label} was not measured: {error}")
                 continue
-            theirs = compare(reference, case.release, measurement.metrics)
+            theirs = judge(reference, case.release, measurement)
+            if theirs.verdict is Verdict.INCONCLUSIVE:
+                unknown.append(f"{label} is inconclusive: {theirs.reason}")
             if theirs.verdict is Verdict.REPRODUCED:
                 return msgspec.structs.replace(
                     found,
@@ -212,7 +220,11 @@ def _why_unsettled(result: CaseResult) -> str:
     metrics = result.measurement.metrics
     reasons = dict.fromkeys(c.reason for c in result.comparisons if c.reason)
     why = "; ".join(reasons) or "no published number to compare with"
-    measured = (
-        f"measured top-1 {metrics.percent('top1'):.3f} %, loss {metrics.loss:.6f}"
+    if result.verdict is Verdict.EXPECTED_DIVERGENCE:
+        return why
+    bound = result.measurement.intervals.get("top1")
+    within = f" ({bound.low:.2f} to {bound.high:.2f} on all images)" if bound else ""
+    return (
+        f"{why}; measured top-1 {metrics.percent('top1'):.3f} %{within}, "
+        f"loss {metrics.loss:.6f}"
     )
-    return f"{why}; {measured}"

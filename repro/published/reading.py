@@ -44,6 +44,7 @@ _TABLES: dict[str, tuple[str, type[NamedTable]]] = {
     "model": ("models", ModelSpec),
     "family": ("families", Family),
 }
+_LINK = re.compile(r"\w.*https?://\w")
 _PRINTED = re.compile(r"[0-9]{1,4}(\.[0-9]{1,20})?")
 
 Tables = dict[str, dict[str, Located]]
@@ -82,6 +83,7 @@ class _ReferenceRow(Table, frozen=True):
     loss: str | None = None
     tolerance: OwnTolerance | None = None
     gflops: float | None = None
+    xfail: Text | None = None
 
     def __post_init__(self) -> None:
         """Refuse a checkpoint that is no file's name and a tolerance for nothing."""
@@ -93,6 +95,11 @@ class _ReferenceRow(Table, frozen=True):
             )
         if self.gflops is not None and not 0 < self.gflops < math.inf:
             raise ValueError(f"gflops is {self.gflops}; it must be above 0")
+        if self.xfail is not None and not _LINK.search(self.xfail):
+            raise ValueError(
+                f"xfail is {self.xfail!r}; say why the number is not met and where to "
+                "read about it: 'reason, https://...'"
+            )
         for metric in METRICS:
             tolerated = getattr(self.tolerance, metric, None) is not None
             if tolerated and getattr(self, metric) is None:
@@ -266,6 +273,7 @@ def _references(located: Located, sources: Mapping[str, Source]) -> Iterator[Ref
             tolerance=tolerance,
             tolerance_reason=reason,
             gflops=row.gflops,
+            xfail=row.xfail or "",
             defined_in=f"{located.file}: {located.key}",
         )
 

@@ -6,7 +6,9 @@ import msgspec
 
 from repro.cases import Case
 from repro.evaluation.predictions import Metrics
-from repro.judgement.verdict import Comparison, Verdict, unmeasured
+from repro.judgement.intervals import Interval
+from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
+from repro.published import Metric, Reference, Release
 from repro.records.environment import Environment
 
 
@@ -14,7 +16,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """The metrics of a case with all that they depend on.
 
     `total` is the number of images of the whole dataset; `seconds` is the time of
-    loading and evaluating; hashes are SHA-256 in hexadecimal.
+    loading and evaluating; hashes are SHA-256 in hexadecimal. Where a part of the
+    images was evaluated, `intervals` say where the metrics on all images lie, as far as
+    that can be said; `stopped_early` tells that all were asked for.
     """
 
     metrics: Metrics
@@ -26,6 +30,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str
     dataset_fingerprint: str
     environment: Environment
+    intervals: dict[Metric, Interval] = {}
+    stopped_early: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -53,6 +59,21 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     measurement: Measurement | None = None
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
+
+
+def judge(
+    reference: Reference, release: Release, measurement: Measurement
+) -> Comparison:
+    """Compare a measurement with a published number, as far as it can settle it."""
+    metrics = measurement.metrics
+    if measurement.precision != "fp32":
+        unsettled = f"measured in {measurement.precision}, published in fp32"
+        return compare(reference, release, metrics, unsettled)
+    if measurement.is_complete:
+        return compare(reference, release, metrics)
+    part = f"{metrics.images:,} of {measurement.total:,} images"
+    interval = measurement.intervals.get(reference.metric)
+    return compare(reference, release, metrics, part, interval)
 
 
 def not_run(case: Case, reason: str) -> CaseResult:

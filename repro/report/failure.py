@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from repro.cases import Case
+from repro.judgement.intervals import LEVEL
 from repro.judgement.verdict import Comparison, Verdict
-from repro.records.result import CaseResult
-from repro.report.numbers import UNITS, difference_text, tolerance_text, value_text
+from repro.records.result import CaseResult, Measurement
+from repro.report.numbers import (
+    UNITS,
+    difference_text,
+    interval_text,
+    tolerance_text,
+    value_text,
+)
 
 
 def failure_text(case: Case, result: CaseResult) -> str:
     """Write what a divergent case says instead of a traceback."""
     assert result.measurement is not None
     measurement = result.measurement
-    diverged = [c for c in result.comparisons if c.verdict.is_divergence]
+    diverged = [c for c in result.comparisons if c.verdict.is_failure]
     met = [c for c in result.comparisons if c.verdict is Verdict.REPRODUCED]
-    lines = [f"{case.id} diverges from what was published", ""]
+    said = "diverges from what was published"
+    if result.verdict is Verdict.UNEXPECTEDLY_MET:
+        said = "meets what was published, though it is declared not to"
+    lines = [f"{case.id} {said}", ""]
     for comparison in diverged:
         lines += _comparison_lines(comparison)
     if met:
@@ -24,7 +34,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"  {'protocol':<12}{protocol.id}: {protocol.geometry}, "
         f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}",
         f"  {'dataset':<12}{case.dataset.title}, "
-        f"{measurement.metrics.images:,} images, "
+        f"{_images(measurement)}, "
         f"fingerprint {measurement.dataset_fingerprint[:12]}",
         f"  {'weights':<12}{measurement.weights}, "
         f"sha256 {measurement.weights_sha256[:12]}",
@@ -38,7 +48,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
 
 def _comparison_lines(comparison: Comparison) -> list[str]:
     unit = UNITS[comparison.metric]
-    return [
+    lines = [
         f"  {comparison.metric}",
         f"  {'  published':<12}{comparison.published} {unit}  "
         f"({comparison.source_title}, {comparison.source_url})",
@@ -47,6 +57,25 @@ def _comparison_lines(comparison: Comparison) -> list[str]:
         f"tolerance {tolerance_text(comparison, long=True)} "
         f"({comparison.tolerance_origin})",
     ]
+    if interval := interval_text(comparison):
+        lines.append(
+            f"  {'  interval':<12}{interval} {unit} on all images ({100 * LEVEL:g} %)"
+        )
+    if comparison.verdict is Verdict.UNEXPECTEDLY_MET:
+        lines.append(f"  {'  declared':<12}{comparison.reason}")
+    return lines
+
+
+def _images(measurement: Measurement) -> str:
+    images, total = measurement.metrics.images, measurement.total
+    if measurement.is_complete:
+        return f"{images:,} images"
+    if measurement.stopped_early:
+        return (
+            f"stopped after {images:,} of {total:,} images, since the outcome was "
+            "beyond doubt (--repro-no-early-stop goes on)"
+        )
+    return f"{images:,} of {total:,} images"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

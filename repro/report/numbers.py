@@ -19,6 +19,15 @@ def value_text(comparison: Comparison) -> str:
     return f"{comparison.measured:.{decimals(comparison)}f}"
 
 
+def interval_text(comparison: Comparison) -> str:
+    """Write where the value on all images lies, if that can be said."""
+    interval = comparison.interval
+    if interval is None:
+        return ""
+    digits = decimals(comparison)
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
+
+
 def difference_text(comparison: Comparison, *, long: bool = False) -> str:
     """Write measured minus published, in points or nats, and in images if asked."""
     if comparison.difference is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from repro.judgement.shift import HONEST, CommonShift, common_shift
 from repro.judgement.verdict import Comparison, Verdict
 from repro.records.result import CaseResult
 from repro.report.numbers import (
@@ -83,23 +84,39 @@ def totals_text(results: Sequence[CaseResult]) -> str:
     return f"{len(results):,} case{'s' * (len(results) != 1)}: {said}"
 
 
-def shift_text(results: Iterable[CaseResult]) -> str:
-    """Say how far top-1 is off in the mean over all cases, with its sign."""
-    shifts = [
-        comparison.difference
-        for result in results
-        for comparison in result.comparisons
-        if comparison.metric == "top1"
-        and comparison.verdict in _SETTLED
-        and comparison.difference is not None
-    ]
-    if not shifts:
-        return ""
-    mean = sum(shifts) / len(shifts)
-    largest = max(map(abs, shifts))
+def shift_of(results: Iterable[CaseResult]) -> CommonShift | None:
+    """Sum up how far top-1 is off, over all numbers that were settled on all images."""
+    return common_shift(
+        [
+            comparison.difference
+            for result in results
+            if result.measurement and result.measurement.is_complete
+            for comparison in result.comparisons
+            if comparison.metric == "top1"
+            and comparison.verdict in _SETTLED
+            and comparison.difference is not None
+        ]
+    )
+
+
+def shift_text(shift: CommonShift) -> str:
+    """Say how far top-1 is off in the mean over all cases, with its sign and spread."""
     return (
-        f"top-1, measured minus published: mean {mean:+.3f} points over "
-        f"{len(shifts):,} numbers, at most {largest:.3f}"
+        f"top-1, measured minus published: mean {shift.mean:+.3f} points, standard "
+        f"deviation {shift.spread:.3f}, over {shift.numbers:,} numbers, "
+        f"at most {shift.largest:.3f}"
+    )
+
+
+def shift_warning(shift: CommonShift | None) -> str:
+    """Warn of a shift that all cases share; empty where there is none."""
+    if shift is None or not shift.is_suspicious:
+        return ""
+    return (
+        f"warning: all cases share a shift of {shift.mean:+.3f} points, though each "
+        f"may pass. Honest re-measurements share at most {HONEST} points: look for "
+        "what is common to all, such as the decoder, the resize or the copy of the "
+        "images"
     )
 
 

@@ -10,7 +10,14 @@ from tabulate import tabulate
 
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report.rows import Row, rows_of, shift_text, totals_text
+from repro.report.rows import (
+    Row,
+    rows_of,
+    shift_of,
+    shift_text,
+    shift_warning,
+    totals_text,
+)
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
@@ -50,9 +57,11 @@ def table_lines(
     if hidden := len(rows) - len(shown):
         yield f"{hidden:,} reproduced rows are not shown; -v shows them", "dim"
     yield from _reasons(results)
-    if shift := shift_text(results):
-        yield shift, "plain"
-    bad = any(result.verdict.is_divergence for result in results)
+    if shift := shift_of(results):
+        yield shift_text(shift), "plain"
+        if warning := shift_warning(shift):
+            yield warning, "bad"
+    bad = any(result.verdict.is_failure for result in results)
     done = all(result.verdict is Verdict.REPRODUCED for result in results)
     yield totals_text(results), "bad" if bad else "good" if done else "plain"
 
@@ -114,4 +123,4 @@ def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
 def _style(verdict: Verdict) -> Style:
     if verdict is Verdict.REPRODUCED:
         return "good"
-    return "bad" if verdict.is_divergence else "plain"
+    return "bad" if verdict.is_failure else "plain"

@@ -60,7 +60,7 @@ def test_a_divergence_says_which_side_measured_what(
 ) -> None:
     published = release.published("supervised/real/80", "top1")
     _shift(release, "80", published, "12.34")
-    result = run_cases(release, "-k", "supervised/real/80")
+    result = run_cases(release, "-k", "supervised/real/80", "--repro-no-early-stop")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [

@@ -406,6 +406,31 @@ def test_a_tolerance_is_a_number_for_a_given_metric_with_a_reason(
     assert message in text
 
 
+def test_a_known_divergence_is_declared_with_a_reason_and_a_link(
+    tmp_path: Path,
+) -> None:
+    known = "measured with another crop, https://example.org/issue/7"
+    (reference,) = read(tmp_path, f'{TINY}xfail = "{known}"\n').references
+    assert reference.xfail == known
+
+
+@pytest.mark.parametrize(
+    ("xfail", "message"),
+    [
+        ('"it never worked"', "say why the number is not met and where to read about"),
+        ('"https://example.org"', "say why the number is not met and where to read"),
+        ('""', "xfail: must not be empty"),
+        ("true", "xfail: must be a string, not true or false"),
+    ],
+)
+def test_a_known_divergence_without_reason_or_link_is_refused(
+    tmp_path: Path, xfail: str, message: str
+) -> None:
+    text = fault_of(tmp_path, f"{TINY}xfail = {xfail}\n")
+    assert text.startswith("reference 1")
+    assert message in text
+
+
 # Names -----------------------------------------------------------------------------
 
 

@@ -1,0 +1,285 @@
+"""What a part of the images tells about all of them: intervals and safe bounds.
+
+A part is some whole strata, so it holds a random share of each class, without
+replacement: a stratified sample of a finite population. Classes count with their size
+in the whole dataset, whatever share of them was drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from repro.evaluation.predictions import Predictions
+from repro.published import Metric
+
+#: Confidence of the intervals that a subset is judged by.
+LEVEL = 0.999
+
+#: With fewer images the mean of a loss has no trustworthy interval: one or two images
+#: that are very wrong carry much of it, and a small sample has none of them.
+LOSS_IMAGES = 1000
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """Where the value on all images lies: percent for accuracies, nats for loss."""
+
+    low: float
+    high: float
+
+    def excludes(self, low: float, high: float) -> bool:
+        """Tell whether no value from `low` to `high` lies inside."""
+        return high < self.low or low > self.high
+
+
+class Cells(msgspec.Struct, frozen=True):
+    """The classes of a dataset as cells that images were drawn from.
+
+    `cell` int64 `[C]` gives the cell of each class. Classes that are too small to be
+    in every stratum share the last cell. `sizes` and `drawn` int64 `[K]` count the
+    images of each cell in the whole dataset and in the part.
+    """
+
+    cell: Counts
+    sizes: Counts
+    drawn: Counts
+
+    @property
+    def weights(self) -> Floats:
+        """Share of each cell in the dataset."""
+        return np.asarray(self.sizes / self.sizes.sum())
+
+
+def cells_of(labels: Counts, class_sizes: Counts, strata: int) -> Cells:
+    """Group the classes of a dataset into cells.
+
+    Args:
+        labels: of the images of the part.
+        class_sizes: images of each class in the whole dataset.
+        strata: how many strata the dataset has.
+    """
+    small = class_sizes < strata
+    cell = np.cumsum(~small) - 1
+    cell[small] = int((~small).sum())
+    count = int(cell.max()) + 1
+    sizes = np.bincount(cell, weights=class_sizes, minlength=count).astype(np.int64)
+    return Cells(cell, sizes, np.bincount(cell[labels], minlength=count))
+
+
+def hits_of(predictions: Predictions, metric: Metric) -> npt.NDArray[np.bool_]:
+    """Tell of each image whether `top1` or `top5` counts it: bool `[N]`."""
+    hits = predictions.classes == predictions.labels[:, None]
+    return np.asarray(hits[:, 0] if metric == "top1" else hits.any(axis=1))
+
+
+def interval_of(
+    predictions: Predictions,
+    metric: Metric,
+    class_sizes: Counts,
+    strata: int,
+    level: float = LEVEL,
+) -> Interval | None:
+    """Bound a metric on the whole dataset from predictions of some strata of it.
+
+    Args:
+        predictions: of some whole strata.
+        metric: which one.
+        class_sizes: images of each class in the whole dataset.
+        strata: how many strata the dataset has.
+        level: of confidence.
+
+    Returns:
+        None for a loss where images are too few to bound it.
+    """
+    cells = cells_of(predictions.labels, class_sizes, strata)
+    place = cells.cell[predictions.labels]
+    if metric == "loss":
+        return loss_interval(predictions.losses, place, cells, level)
+    return accuracy_interval(hits_of(predictions, metric), place, cells, level)
+
+
+def accuracy_interval(
+    hits: npt.NDArray[np.bool_], place: Counts, cells: Cells, level: float = LEVEL
+) -> Interval:
+    """Bound the share of hits among all images, in percent.
+
+    The exact hypergeometric interval of a simple random sample, scaled by the design
+    effect of the stratification, as Korn and Graubard (Survey Methodology 24, 1998) do
+    with the binomial one. Cells without any drawn image may hold anything.
+
+    Args:
+        hits: bool `[N]`, one for each image of the part.
+        place: the cell of each of these images.
+        cells: what they were drawn from.
+        level: of confidence.
+    """
+    found = np.bincount(place, weights=hits, minlength=len(cells.sizes)).astype(float)
+    seen = cells.drawn > 0
+    weights = cells.weights
+    known = float(weights[seen].sum())
+    share = float((weights[seen] * found[seen] / cells.drawn[seen]).sum()) / known
+    images, total = len(hits), int(cells.sizes[seen].sum())
+    low, high = _hypergeometric_interval(share * images, images, total, level)
+    scale = math.sqrt(_design_effect(found, share, cells, level))
+    low, high = share - scale * (share - low), share + scale * (high - share)
+    return Interval(
+        100 * known * max(0.0, low), 100 * (known * min(1.0, high) + 1 - known)
+    )
+
+
+def loss_interval(
+    losses: Floats, place: Counts, cells: Cells, level: float = LEVEL
+) -> Interval | None:
+    """Bound the mean loss over all images, in nats.
+
+    Student's t with Hall's correction for skewness (Journal of the Royal Statistical
+    Society B 54, 1992), stratified, with the finite population correction.
+
+    Returns:
+        None where images are too few for their skewness, or a cell has none.
+    """
+    from scipy import stats
+
+    images = len(losses)
+    if images < LOSS_IMAGES or (cells.drawn == 0).any():
+        return None
+    weights = cells.weights
+    means = np.bincount(place, weights=losses, minlength=len(weights)) / cells.drawn
+    mean = float(weights @ means)
+    is_split = bool((cells.drawn > 1).all())
+    residuals = losses - (means[place] if is_split else mean)
+    freedom = images - (len(weights) if is_split else 1)
+    left = 1 - images / int(cells.sizes.sum())
+    error = math.sqrt(left * float((residuals**2).sum()) / freedom / images)
+    if not error:
+        return Interval(mean, mean)
+    # Over all classes: of two images of a class the residuals are always symmetric.
+    skewness = float(stats.skew(losses))
+    if images < 25 * skewness**2:
+        return None
+    bend = skewness / math.sqrt(images) * (2 * left - 1) / math.sqrt(left)
+    quantile = float(stats.t.ppf((1 + level) / 2, freedom))
+    low, high = (_unbent(side * quantile, bend) for side in (1, -1))
+    return Interval(mean - error * low, mean - error * high)
+
+
+def error_bound(
+    hits: npt.NDArray[np.bool_],
+    place: Counts,
+    cells: Cells,
+    low: float,
+    high: float,
+) -> float:
+    """Bound how likely a part is this far off a range of shares among all images.
+
+    Hoeffding's inequality in its relative entropy form (Journal of the American
+    Statistical Association 58, 1963, theorems 1 and 4). It holds for every number of
+    images and every accuracy, for one look in one direction; without replacement the
+    truth is smaller.
+
+    Args:
+        hits: bool `[N]`, one for each image of the part.
+        place: the cell of each of these images.
+        cells: what they were drawn from.
+        low: the lowest share of hits among all images that is doubted, 0 to 1.
+        high: the highest one.
+
+    Returns:
+        1 where the part lies in the range.
+    """
+    seen = cells.drawn > 0
+    per_image = np.zeros(len(seen))
+    per_image[seen] = cells.weights[seen] / cells.drawn[seen]
+    largest = float(per_image.max())
+    unseen = float(cells.weights[~seen].sum())
+    # In units of the heaviest image; images of unseen cells may be all right or wrong.
+    scale = len(hits) * largest
+    found = float((per_image[place] * hits).sum()) / scale
+    low, high = max(low - unseen, 0) / scale, min(high, 1) / scale
+    nearest = min(max(found, low), high)
+    if nearest == found:
+        return 1.0
+    return math.exp(-len(hits) * _relative_entropy(found, min(nearest, 1.0)))
+
+
+def _relative_entropy(found: float, expected: float) -> float:
+    """Kullback-Leibler divergence of two coins, in nats."""
+    entropy = 0.0
+    for p, q in ((found, expected), (1 - found, 1 - expected)):
+        if p > 0:
+            if q <= 0:
+                return math.inf
+            entropy += p * math.log(p / q)
+    return max(0.0, entropy)
+
+
+def _hypergeometric_interval(
+    found: float, images: int, total: int, level: float
+) -> tuple[float, float]:
+    """Invert both one-sided tests of the number of hits among `total` images."""
+    from scipy.stats import hypergeom
+
+    alpha = (1 - level) / 2
+    fewest, most = math.floor(found + 1e-9), math.ceil(found - 1e-9)
+
+    def too_many(hits: int) -> bool:
+        return bool(hypergeom.cdf(most, total, hits, images) < alpha)
+
+    def enough(hits: int) -> bool:
+        return bool(hypergeom.sf(fewest - 1, total, hits, images) >= alpha)
+
+    low = _first(enough, fewest, total - images + fewest)
+    high = _first(too_many, most, total - images + most + 1) - 1
+    return low / total, high / total
+
+
+def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
+    """Find the first number from `low` on for which it holds; `high` if none does."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _design_effect(found: Floats, share: float, cells: Cells, level: float) -> float:
+    """Compare the variance with that of a simple random sample of as many images.
+
+    Where the classes are equally hard it is a little above 1; it is lower, the more
+    classes differ. It is estimated where every cell has two images or more, and then
+    made larger for the uncertainty of the estimate.
+    """
+    from scipy import stats
+
+    seen = cells.drawn > 0
+    sizes, drawn, weights = cells.sizes[seen], cells.drawn[seen], cells.weights[seen]
+    images, total = int(drawn.sum()), int(sizes.sum())
+    simple = share * (1 - share) * (1 - images / total) / images
+    simple *= total / max(1, total - 1)
+    left = weights**2 * (1 - drawn / sizes) / drawn
+    equally_hard = float(
+        (left * share * (1 - share) * sizes / np.maximum(1, sizes - 1)).sum()
+    )
+    if not simple:
+        return 1.0
+    if (drawn < 2).any():
+        return max(1.0, equally_hard / simple)
+    shares = found[seen] / drawn
+    variances = shares * (1 - shares) * drawn / (drawn - 1)
+    freedom = int((drawn - 1).sum())
+    ratio = stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2)
+    estimated = float((left * variances).sum()) * float(ratio) ** 2
+    return min(max(estimated, 0.5 * equally_hard), max(simple, equally_hard)) / simple
+
+
+def _unbent(quantile: float, bend: float) -> float:
+    """Invert Hall's cubic transformation of a studentised mean."""
+    if abs(bend) < 1e-9:
+        return quantile
+    return (3 / bend) * (math.cbrt(1 + bend * (quantile - bend / 6)) - 1)

@@ -1,0 +1,63 @@
+"""When a run is hopeless: what the remaining images say cannot change its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from repro.evaluation.predictions import Predictions
+from repro.judgement.intervals import Counts, cells_of, error_bound, hits_of
+from repro.judgement.tolerance import tolerance_of
+from repro.published import Reference
+
+#: How likely one look at a run may be to call a number missed that would be met.
+LEVEL = 1e-9
+
+MINIMUM_STRATA = 2
+
+
+def is_hopeless(
+    references: Iterable[Reference],
+    predictions: Predictions,
+    class_sizes: Counts,
+    strata: int,
+    level: float = LEVEL,
+) -> bool:
+    """Tell whether every source is contradicted beyond doubt by some of the strata.
+
+    A source is contradicted when one of its accuracies, with its tolerance, lies
+    outside the `1 - level` interval. A bound that always holds is taken for each look,
+    so K looks in two directions err with at most `2 * K * level` for each number. The
+    loss is not looked at, since nothing bounds what the remaining images add to it, and
+    neither is a number that may belong to another checkpoint.
+
+    Args:
+        references: the published numbers of the case.
+        predictions: of the strata so far.
+        class_sizes: images of each class in the whole dataset.
+        strata: how many strata the dataset has.
+        level: how likely one look may err.
+    """
+    images = len(predictions.labels)
+    if predictions.is_complete or images * strata < MINIMUM_STRATA * predictions.total:
+        return False
+    cells = cells_of(predictions.labels, class_sizes, strata)
+    place = cells.cell[predictions.labels]
+    contradicted: dict[str, bool] = {}
+    for reference in references:
+        known = contradicted.setdefault(reference.source, False)
+        if known or reference.metric == "loss" or len(reference.families) > 1:
+            continue
+        hits = hits_of(predictions, reference.metric)
+        low, high = acceptable_shares(reference)
+        bound = error_bound(hits, place, cells, low, high)
+        contradicted[reference.source] = bound <= level
+    return bool(contradicted) and all(contradicted.values())
+
+
+def acceptable_shares(reference: Reference) -> tuple[float, float]:
+    """Give the lowest and the highest share of hits that meet a number."""
+    published = Fraction(reference.published)
+    tolerance = tolerance_of(reference).value
+    low, high = (published - tolerance) / 100, (published + tolerance) / 100
+    return float(max(low, Fraction(0))), float(min(high, Fraction(1)))

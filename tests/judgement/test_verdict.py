@@ -1,0 +1,152 @@
+"""A verdict is two-sided, exact, and only as sure as the images allow."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro.cases import Case
+from repro.evaluation.predictions import Metrics
+from repro.judgement.intervals import Interval
+from repro.judgement.tolerance import tolerance_of
+from repro.judgement.verdict import Verdict, compare, verdict_of
+from repro.published import Reference, Release
+
+from .test_stopping import reference
+
+
+@pytest.fixture
+def release(cases: dict[str, Case]) -> Release:
+    return cases["supervised/real/160"].release
+
+
+def number(published: str, **fields: Any) -> Reference:
+    return reference(published, source="make", **fields)
+
+
+def counted(top1: int, images: int = 50_000) -> Metrics:
+    return Metrics(images=images, top1=top1, top5=images, loss_sum=images * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("top1", "verdict"),
+    [
+        # 70.00 % of 50,000 are 35,000; 25 images and half of 0.01 points are allowed.
+        (35_000, Verdict.REPRODUCED),
+        (35_027, Verdict.REPRODUCED),
+        (34_973, Verdict.REPRODUCED),
+        (35_028, Verdict.ABOVE),
+        (34_972, Verdict.BELOW),
+    ],
+)
+def test_it_is_two_sided_and_exact_to_the_image(
+    release: Release, top1: int, verdict: Verdict
+) -> None:
+    assert compare(number("70.00"), release, counted(top1)).verdict is verdict
+
+
+@given(st.integers(0, 50_000), st.integers(0, 10_000))
+def test_half_a_printed_digit_is_added_however_many_digits_there_are(
+    top1: int, hundredths: int
+) -> None:
+    printed = Decimal(hundredths).scaleb(-2)
+    tolerance = tolerance_of(number(str(printed)))
+    assert tolerance.value == Fraction(25, 500) + Fraction(5, 1000)
+    assert tolerance.images(50_000) == pytest.approx(27.5)
+
+
+def test_a_reference_may_have_its_own_tolerance(release: Release) -> None:
+    own = number("70.0", tolerance=Decimal("0.9"), tolerance_reason="no protocol")
+    found = compare(own, release, counted(34_530))
+    assert found.verdict is Verdict.REPRODUCED
+    assert found.tolerance == pytest.approx(0.95)
+    assert found.tolerance_origin == "its own: no protocol"
+
+
+def test_a_part_of_the_images_reproduces_nothing(release: Release) -> None:
+    metrics = counted(700, 1000)
+    found = compare(
+        number("70.00"), release, metrics, "1,000 of 50,000 images", Interval(65, 75)
+    )
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.interval == Interval(65, 75)
+
+
+@pytest.mark.parametrize(
+    ("published", "verdict"),
+    [
+        ("64.94", Verdict.ABOVE),
+        ("64.96", Verdict.INCONCLUSIVE),
+        ("75.05", Verdict.INCONCLUSIVE),
+        ("75.06", Verdict.BELOW),
+    ],
+)
+def test_a_part_diverges_when_no_value_that_meets_the_number_is_in_its_interval(
+    release: Release, published: str, verdict: Verdict
+) -> None:
+    interval = Interval(65, 75)
+    metrics = counted(700, 1000)
+    found = compare(number(published), release, metrics, "1,000 of 50,000", interval)
+    assert found.verdict is verdict
+
+
+def test_another_precision_settles_nothing(release: Release) -> None:
+    found = compare(number("70.00"), release, counted(100), "measured in bf16")
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason == "measured in bf16"
+
+
+KNOWN = "measured with another crop, https://example.org/1"
+
+
+def test_an_expected_divergence_is_none(release: Release) -> None:
+    found = compare(number("90.00", xfail=KNOWN), release, counted(35_000))
+    assert found.verdict is Verdict.EXPECTED_DIVERGENCE
+    assert found.reason == KNOWN
+    assert not found.verdict.is_failure
+
+
+def test_a_number_that_is_met_against_its_declaration_fails(release: Release) -> None:
+    found = compare(number("70.00", xfail=KNOWN), release, counted(35_000))
+    assert found.verdict is Verdict.UNEXPECTEDLY_MET
+    assert found.verdict.is_failure
+    assert not found.verdict.is_divergence
+    assert KNOWN in found.reason
+
+
+def test_a_part_that_may_still_meet_the_number_leaves_the_declaration_open(
+    release: Release,
+) -> None:
+    known = number("70.00", xfail=KNOWN)
+    part = counted(700, 1000)
+    found = compare(known, release, part, "1,000 of 50,000", Interval(65, 75))
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("published", "verdict"),
+    [
+        (["70.00", "70.01"], Verdict.REPRODUCED),
+        (["70.00", "60.00", "80.00"], Verdict.ABOVE),
+        (["70.00", "80.00", "60.00"], Verdict.BELOW),
+        ([], Verdict.UNREFERENCED),
+    ],
+)
+def test_the_worst_comparison_is_the_verdict_of_the_case(
+    release: Release, published: list[str], verdict: Verdict
+) -> None:
+    found = [compare(number(text), release, counted(35_000)) for text in published]
+    assert verdict_of(found) is verdict
+
+
+def test_a_case_with_a_known_and_an_unknown_divergence_fails(release: Release) -> None:
+    known = compare(number("90.00", xfail=KNOWN), release, counted(35_000))
+    met = compare(number("70.00"), release, counted(35_000))
+    unknown = compare(number("80.00"), release, counted(35_000))
+    assert verdict_of([known, met]) is Verdict.EXPECTED_DIVERGENCE
+    assert verdict_of([known, met, unknown]) is Verdict.BELOW
