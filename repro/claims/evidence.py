@@ -29,6 +29,18 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     unsettled: str = ""
 
 
+class Stated(msgspec.Struct, frozen=True):
+    """A claim with the release that makes it."""
+
+    release: Release
+    claim: Claim
+
+    @property
+    def id(self) -> str:
+        """The claim's own."""
+        return self.claim.id
+
+
 class MissingError(Exception):
     """There is no number; the message says why, or is empty."""
 

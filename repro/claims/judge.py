@@ -181,12 +181,12 @@ class _Check:
     def _fit(
         self, place: Place, over: Range | None, published: str = ""
     ) -> Fitted | None:
-        """Fit a family over a range; its ends and all that lies in it are needed."""
+        """Fit a family over a range, of which every known checkpoint is needed."""
         known = self._evidence.checkpoints(self._chosen[place])
         if over is None:
             names = [name for name in known if training_images(name)]
         else:
-            names = [over.first, over.last, *(name for name in known if name in over)]
+            names = [*over.names, *(name for name in known if name in over)]
         found = {
             images: observation
             for name in dict.fromkeys(names)

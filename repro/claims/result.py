@@ -73,11 +73,15 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
     @property
+    def is_as_expected(self) -> bool:
+        """Whether what is known to come out came out."""
+        return self.verdict == self.expected
+
+    @property
     def is_surprise(self) -> bool:
         """Whether it was decided, and otherwise than expected."""
-        if self.verdict is ClaimVerdict.MISSING or self.verdict == self.expected:
-            return False
-        return self.verdict is not ClaimVerdict.UNDECIDED
+        is_decided = self.verdict in (ClaimVerdict.HOLDS, ClaimVerdict.FAILS)
+        return is_decided and not self.is_as_expected
 
 
 def claim_result(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from repro.cases import Case
+    from repro.claims.evidence import Stated
+    from repro.claims.result import ClaimResult
     from repro.data.dataset import Dataset
     from repro.evaluation.classifier import Classifier
     from repro.evaluation.predictions import Predictions
@@ -43,6 +45,25 @@ def case(request: pytest.FixtureRequest) -> Case:
             f"{request.node.name} or define a fixture case of your own"
         )
     chosen: Case = request.param
+    return chosen
+
+
+@pytest.fixture
+def claim(request: pytest.FixtureRequest) -> Stated:
+    """A claim of the paper, such as an exponent or an ordering (docs/claims.md).
+
+    A test that asks for it and is marked runs once for each claim, after all cases::
+
+        @pytest.mark.repro
+        def test_claim(claim, uphold):
+            uphold(claim)
+    """
+    if not hasattr(request, "param"):
+        raise OptionError(
+            "the fixture claim is for tests marked with @pytest.mark.repro; mark "
+            f"{request.node.name} or define a fixture claim of your own"
+        )
+    chosen: Stated = request.param
     return chosen
 
 
@@ -119,3 +140,22 @@ def reproduce(_runner: CaseRunner) -> Callable[[Case], CaseResult]:
     outcome goes into the table and the reports.
     """
     return _runner.reproduce
+
+
+@pytest.fixture
+def uphold(
+    request: pytest.FixtureRequest, _runner: CaseRunner
+) -> Callable[[Stated], ClaimResult]:
+    """A function that checks whether a claim holds: `uphold(claim)`.
+
+    It takes the measurements of the run's cases and makes those that nobody made. It
+    returns when the claim comes out as expected; otherwise the test fails, or is
+    skipped when it is undecided or when weights or images are missing.
+    """
+
+    def check(claim: Stated) -> ClaimResult:
+        from repro.plugin.claims import uphold
+
+        return uphold(request.node, claim, _runner)
+
+    return check

@@ -12,14 +12,22 @@ from collections.abc import Generator
 import pytest
 
 from repro.plugin import workers
+from repro.plugin.claims import (
+    attach_claim,
+    claim_of,
+    parametrize_claims,
+    put_claims_last,
+)
 from repro.plugin.fixtures import (
     _runner,
     case,
+    claim,
     classifier,
     dataset,
     evaluate,
     model,
     reproduce,
+    uphold,
     zeroshot_classifier,
 )
 from repro.plugin.options import add_options, names_expected, summary
@@ -35,11 +43,13 @@ from repro.plugin.selection import (
 __all__ = [
     "_runner",
     "case",
+    "claim",
     "classifier",
     "dataset",
     "evaluate",
     "model",
     "reproduce",
+    "uphold",
     "zeroshot_classifier",
 ]
 
@@ -54,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in (
         "repro(kind, family, **options): run once for each case of published numbers",
         "supervised: a case of a supervised checkpoint (set by repro)",
+        "claim: a claim of the paper (set by repro)",
         "clip: a case of a CLIP checkpoint, evaluated zero-shot (set by repro)",
     ):
         config.addinivalue_line("markers", line)
@@ -73,6 +84,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give marked tests their cases."""
     parametrize(metafunc)
+    parametrize_claims(metafunc)
 
 
 @pytest.hookimpl(trylast=True)
@@ -80,11 +92,12 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Order cases, longest first, and give this process its GPU."""
-    chosen = [item for item in items if case_of(item)]
+    chosen = [item for item in items if case_of(item) or claim_of(item)]
     for item in chosen:
         remember_settings(config, item)
     if chosen:
         order_items(config, items)
+        put_claims_last(items)
         workers.assign_gpu(config)
 
 
@@ -106,4 +119,6 @@ def pytest_runtest_makereport(
         from repro.plugin.session import attach_result
 
         attach_result(item, report)
+    elif claim_of(item):
+        attach_claim(item, report)
     return report

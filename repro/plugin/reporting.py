@@ -10,7 +10,7 @@ import pytest
 
 from repro.plugin import workers
 from repro.plugin.options import read_settings, summary
-from repro.plugin.selection import SETTINGS, cases_named
+from repro.plugin.selection import SETTINGS, cases_named, planned_cases
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -52,10 +52,13 @@ class Reporting:
         # They have none where pytest has just refused an option such as -k.
         chosen = [item for item in session.items if SETTINGS in item.stash]
         if chosen and not self._config.option.collectonly:
-            self._begin(planned=len(chosen))
+            self._begin(planned=len(planned_cases(chosen)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Receive the result of a case; a failed test may have left none behind."""
+        if hasattr(report, "repro_claim"):
+            self._begin(planned=0).receive_claim(report.repro_claim)
+            return
         if hasattr(report, "repro") or (report.failed and "@" in report.nodeid):
             self._begin(planned=1).receive(report)
 

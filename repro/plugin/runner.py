@@ -112,9 +112,7 @@ class CaseRunner:
 
     def reproduce(self, case: Case) -> CaseResult:
         """Measure a case and compare it with every published number it must meet."""
-        # Before the engine: missing weights need no torch to be noticed.
-        self.settle(lambda: find_weights(case, self._settings.checkpoints), case)
-        measurement, predictions = self.settle(lambda: self._measure(case), case)
+        measurement, predictions = self.settle(lambda: self.measure(case), case)
         comparisons = tuple(
             self._compare(case, reference, measurement) for reference in case.references
         )
@@ -133,6 +131,17 @@ class CaseRunner:
             failed = self._settings.strict and result.verdict is Verdict.INCONCLUSIVE
             _end(f"{result.verdict}: {result.reason}", failed=failed)
         return result
+
+    def measure(self, case: Case) -> Measured:
+        """Measure a case, unless this run has it already.
+
+        Raises:
+            NotAvailableError: its weights or images are not here.
+            ReproError: something about them is wrong.
+        """
+        # Before the engine: missing weights need no torch to be noticed.
+        find_weights(case, self._settings.checkpoints)
+        return self._measure(case)
 
     def _measure(self, case: Case) -> Measured:
         folder = run_folder(self._item.config)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from repro.claims.result import ClaimResult
 from repro.errors import ReproError
 from repro.plugin.options import read_settings
 from repro.plugin.recording import Recorder
 from repro.plugin.runner import ORIGIN, RESULT, run_folder
 from repro.plugin.selection import cases_named
 from repro.records.result import CaseResult, not_run
+from repro.report.claims import claim_lines
 from repro.report.json_report import json_report, write_json_report
 from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
@@ -41,7 +43,7 @@ class RunSession:
 
     Args:
         config: of the run.
-        planned: how many cases were selected.
+        planned: how many cases were selected; a run of none leaves no record.
 
     Raises:
         UsageError: the ledger cannot be written.
@@ -51,9 +53,10 @@ class RunSession:
         self._config = config
         self._settings = read_settings(config, {}, config.rootpath)
         self._results: dict[str, CaseResult] = {}
+        self._claims: dict[tuple[str, str], ClaimResult] = {}
         self._recorder: Recorder | None = None
         self._trouble = ""
-        if self._settings.ledger:
+        if self._settings.ledger and planned:
             try:
                 self._recorder = Recorder(config, self._settings.ledger, planned)
             except ReproError as error:
@@ -70,10 +73,26 @@ class RunSession:
             reason = _last_line(report.longreprtext) or "the test failed"
             self._add(not_run(case, reason), report)
 
+    def receive_claim(self, content: object) -> None:
+        """Take the result of a claim, as plain data."""
+        result = msgspec.convert(content, ClaimResult)
+        self._claims[result.release, result.id] = result
+
     def print_table(self, reporter: TerminalReporter) -> None:
-        """Print the table, and where the reports went."""
-        if not self._results:
-            return
+        """Print the table, the claims, and where the reports went."""
+        if self._results:
+            self._print_results(reporter)
+        if self._claims:
+            reporter.ensure_newline()
+            reporter.section("claims", sep="=")
+            width = reporter._tw.fullwidth
+            for line, style in claim_lines(list(self._claims.values()), width):
+                reporter.write_line(line, **_MARKUP[style])
+        if self._results or self._claims:
+            for file in self._settings.report:
+                reporter.write_line(f"report: {file}")
+
+    def _print_results(self, reporter: TerminalReporter) -> None:
         verbosity: Verbosity = "normal"
         if reporter.verbosity:
             verbosity = "verbose" if reporter.verbosity > 0 else "quiet"
@@ -83,8 +102,6 @@ class RunSession:
         for line, style in table_lines(self._ordered(), width, verbosity):
             reporter.write_line(line, **_MARKUP[style])
         self._print_record(reporter)
-        for file in self._settings.report:
-            reporter.write_line(f"report: {file}")
 
     def finish(self, exit_status: int) -> None:
         """Close the record, write reports and delete what workers shared.
@@ -96,7 +113,7 @@ class RunSession:
             with self._forgiven():
                 self._recorder.finish(exit_status)
         run_folder(self._config).remove()
-        if self._results:
+        if self._results or self._claims:
             self._write_reports()
 
     def _write_reports(self) -> None:
@@ -105,7 +122,9 @@ class RunSession:
             for result in self._ordered()
             if result.measurement
         )
-        content = json_report(self._ordered(), next(environments, None))
+        content = json_report(
+            self._ordered(), next(environments, None), list(self._claims.values())
+        )
         for file in self._settings.report:
             try:
                 write_json_report(file, content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import msgspec
@@ -24,20 +25,23 @@ Named = str | tuple[str, ...]
 
 
 class Range(msgspec.Struct, frozen=True):
-    """The checkpoints of a fit, by their names, from the smallest to the largest."""
+    """The checkpoints of a fit: `1M..4M` with all between them, or just `1M,4M`.
 
-    first: str
-    last: str
+    `names` are in the order of their training images, and all are needed.
+    """
+
+    names: tuple[str, ...]
+    is_open: bool
 
     def __str__(self) -> str:
-        return f"{self.first}..{self.last}"
+        return (".." if self.is_open else ",").join(self.names)
 
     def __contains__(self, checkpoint: str) -> bool:
+        if not self.is_open:
+            return checkpoint in self.names
         images = training_images(checkpoint)
-        low, high = training_images(self.first), training_images(self.last)
-        if images is None or low is None or high is None:
-            return False
-        return low <= images <= high
+        low, high = (training_images(name) or 0 for name in self.names)
+        return images is not None and low <= images <= high
 
 
 class Claim(NamedTable, frozen=True, kw_only=True):
@@ -226,21 +230,22 @@ _KINDS: Mapping[str, type[Claim]] = {
 
 
 def parse_range(key: str, text: str) -> Range:
-    """Read a range such as `1M..4M`.
+    """Read a range such as `1M..4M`, or a list such as `1M,4M`.
 
     Raises:
-        ValueError: it is none; the message begins with `key`.
+        ValueError: it is neither; the message begins with `key`.
     """
-    first, _, last = text.partition("..")
-    low, high = training_images(first), training_images(last)
-    if low is None or high is None:
+    is_open = ".." in text
+    names = tuple(text.split(".." if is_open else ","))
+    sizes = [size for name in names if (size := training_images(name))]
+    if len(sizes) < len(names) or len(names) < 2 or (is_open and len(names) > 2):
         raise ValueError(
-            f"{key} is {text!r}; it must be two checkpoints named by their training "
-            "images, such as '1M..4M'"
+            f"{key} is {text!r}; it must be checkpoints named by their training "
+            "images, such as '1M..4M' or '1M,4M'"
         )
-    if not 0 < low < high:
-        raise ValueError(f"{key} is {text!r}; the smaller one comes first, above 0")
-    return Range(first, last)
+    if any(small >= large for small, large in pairwise(sizes)):
+        raise ValueError(f"{key} is {text!r}; the smaller one comes first")
+    return Range(names, is_open)
 
 
 def convert_claim(located: Located) -> Claim:

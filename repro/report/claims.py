@@ -86,4 +86,4 @@ def _details(result: ClaimResult) -> Iterator[str]:
 def _style(result: ClaimResult) -> Style:
     if result.is_surprise:
         return "bad"
-    return "good" if result.verdict == result.expected else "plain"
+    return "good" if result.is_as_expected else "plain"

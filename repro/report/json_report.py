@@ -8,27 +8,33 @@ from typing import Any
 
 import msgspec
 
+from repro.claims.result import ClaimResult
 from repro.errors import OptionError
 from repro.judgement.verdict import Comparison
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
+from repro.report.claims import claims_data
 
 SCHEMA_VERSION = 1
 
 
 def json_report(
-    results: Sequence[CaseResult], environment: Environment | None
+    results: Sequence[CaseResult],
+    environment: Environment | None,
+    claims: Sequence[ClaimResult] = (),
 ) -> dict[str, Any]:
     """Build the content of the JSON report.
 
     Args:
         results: of all cases, in the order of the tables.
         environment: of the controller; None when nothing was evaluated.
+        claims: that were checked.
     """
     return {
         "schema_version": SCHEMA_VERSION,
         "environment": msgspec.to_builtins(environment),
         "cases": [_case(result) for result in results],
+        "claims": claims_data(claims),
     }
 
 

@@ -10,10 +10,10 @@ import pytest
 from repro.published import (
     ExponentClaim,
     OrderingClaim,
-    Range,
     SaturationClaim,
     SlopesClaim,
 )
+from repro.published.claims import parse_range
 
 from .test_expected_format import EXAMPLE
 from .test_reading import HEAD, fault_of, read
@@ -59,11 +59,17 @@ def test_each_kind_of_claim_is_read(tmp_path: Path) -> None:
     real = ("supervised/real",)
     assert isinstance(exponent, ExponentClaim)
     assert (exponent.place, exponent.exponent) == (real, "0.196")
-    assert exponent.range == Range("0.125M", "4M")
+    assert str(exponent.range) == "0.125M..4M"
     assert isinstance(slopes, SlopesClaim)
-    assert slopes.ranked() == [(real, Range("1M", "4M")), (real, Range("2M", "8M"))]
+    assert slopes.ranked() == [
+        (real, parse_range("over", "1M..4M")),
+        (real, parse_range("over", "2M..8M")),
+    ]
     assert isinstance(saturation, SaturationClaim)
-    assert saturation.ranges == (Range("1M", "4M"), Range("4M", "16M"))
+    assert saturation.ranges == (
+        parse_range("over", "1M..4M"),
+        parse_range("over", "4M..16M"),
+    )
     assert isinstance(ordering, OrderingClaim)
     assert list(ordering.rankings()) == [[(real, "2M"), (real, "1M")]]
 
@@ -76,7 +82,7 @@ def test_one_range_and_one_name_count_for_all_families(tmp_path: Path) -> None:
         tmp_path, HEAD + changed.replace('[["2M", "1M"]]', '["1M", "4M"]')
     ).claims
     assert isinstance(slopes, SlopesClaim)
-    assert {over for _, over in slopes.ranked()} == {Range("1M", "4M")}
+    assert {over for _, over in slopes.ranked()} == {parse_range("over", "1M..4M")}
     assert isinstance(ordering, OrderingClaim)
     assert [[name for _, name in row] for row in ordering.rankings()] == [
         ["1M", "1M"],
@@ -85,9 +91,16 @@ def test_one_range_and_one_name_count_for_all_families(tmp_path: Path) -> None:
 
 
 def test_a_range_holds_what_lies_between_its_ends() -> None:
-    over = Range("0.125M", "4M")
+    over = parse_range("over", "0.125M..4M")
     names = ("125K", "1M", "4M", "4.1M", "64K", "best")
     assert [name in over for name in names] == [True, True, True, False, False, False]
+    assert str(over) == "0.125M..4M"
+
+
+def test_a_list_has_just_its_names() -> None:
+    only = parse_range("over", "1M,4M")
+    assert [name in only for name in ("1M", "2M", "4M")] == [True, False, True]
+    assert str(only) == "1M,4M"
 
 
 @pytest.mark.parametrize(
@@ -101,8 +114,10 @@ def test_a_range_holds_what_lies_between_its_ends() -> None:
         ("exponent", '"0.196"', "0.196", "must be a string, not a decimal"),
         ("exponent", '"0.196"', '"steep"', "exponent is 'steep'; it must be a number"),
         ("exponent", '"0.001"', '"-1"', "uncertainty is '-1'; it must be a number"),
-        ("exponent", "0.125M..4M", "0.125M-4M", "over is '0.125M-4M'; it must be two"),
+        ("exponent", "0.125M..4M", "0.125M-4M", "over is '0.125M-4M'; it must be che"),
         ("exponent", "0.125M..4M", "4M..1M", "over is '4M..1M'; the smaller one comes"),
+        ("exponent", "0.125M..4M", "1M..2M..4M", "over is '1M..2M..4M'; it must be c"),
+        ("exponent", "0.125M..4M", "1M,1M", "over is '1M,1M'; the smaller one comes"),
         ("exponent", '"plain"', '"round"', "protocol is 'round', which is not defined"),
         ("exponent", '"val"', '"test"', "dataset is 'test', which is not defined"),
         ("exponent", '"paper"', '"blog"', "source is 'blog', which is not defined"),
