@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from repro.errors import ReproError
@@ -94,6 +93,8 @@ def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult
 
 def attach_claim(item: pytest.Item, report: pytest.TestReport) -> None:
     """Let the result of a claim travel with its report, as plain data."""
+    import msgspec
+
     result = item.stash.get(RESULT, None)
     if result is not None:
         report.repro_claim = msgspec.to_builtins(result)  # type: ignore[attr-defined]
