@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from repro.cli.options import expected_option
+from repro.cli.options import expected_option, ledger_option
 from repro.published import read_releases
+
+if TYPE_CHECKING:
+    from repro.claims.evidence import Stated
+    from repro.claims.result import ClaimResult
 
 
 @click.command()
 @expected_option
+@ledger_option
 @click.option(
     "--published",
     is_flag=True,
-    required=True,
-    help="Check them with the published numbers alone; no weights are needed.",
+    help="Use the published numbers alone, which need no weights.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def claims(expected: tuple[str, ...], *, published: bool, as_json: bool) -> None:
-    """Check the claims of a paper: exponents, orderings, saturation."""
-    from repro.claims.evidence import PublishedEvidence
-    from repro.claims.judge import judge
+def claims(
+    expected: tuple[str, ...], ledger: Path, *, published: bool, as_json: bool
+) -> None:
+    """Check the claims of a paper with the newest measurements in the ledger."""
+    from repro.claims.evidence import Stated
     from repro.report.claims import claim_lines, claims_data
 
-    results = [
-        judge(release, claim, PublishedEvidence(release, claim))
+    stated = [
+        Stated(release, claim)
         for release in read_releases(expected)
         for claim in release.claims
     ]
+    results = _from_references(stated) if published else _from_ledger(stated, ledger)
     if as_json:
         content = msgspec.json.encode(claims_data(results))
         click.echo(msgspec.json.format(content))
@@ -40,3 +49,21 @@ def claims(expected: tuple[str, ...], *, published: bool, as_json: bool) -> None
         click.secho(line, dim=style == "dim")
     if not results:
         click.echo("no [[claim]] in the published numbers")
+
+
+def _from_references(stated: Sequence[Stated]) -> list[ClaimResult]:
+    from repro.claims.evidence import PublishedEvidence
+    from repro.claims.judge import judge
+
+    return [
+        judge(one.release, one.claim, PublishedEvidence(one.release, one.claim))
+        for one in stated
+    ]
+
+
+def _from_ledger(stated: Sequence[Stated], folder: Path) -> list[ClaimResult]:
+    from repro.records.claims import judge_from_ledger
+    from repro.records.ledger import Ledger
+
+    with Ledger(folder) as ledger:
+        return [judge_from_ledger(one, ledger) for one in stated]

@@ -10,6 +10,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from repro.cli import cli
+from repro.errors import LedgerError
 
 EXPECTED = Path(__file__).parents[2] / "expected"
 COMMAND = ["claims", "--published", "--expected", str(EXPECTED)]
@@ -53,3 +54,10 @@ def test_checking_published_claims_needs_no_torch() -> None:
         "assert not {'torch', 'scipy.stats'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_without_a_ledger_it_says_how_to_do_without(tmp_path: Path) -> None:
+    command = [*COMMAND[:1], *COMMAND[2:], "--ledger", str(tmp_path)]
+    result = CliRunner().invoke(cli, command)
+    assert isinstance(result.exception, LedgerError)
+    assert f"no ledger in {tmp_path}" in str(result.exception)
