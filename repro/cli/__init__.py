@@ -13,6 +13,7 @@ COMMANDS = {
     "cases": "repro.cli.cases:cases",
     "claims": "repro.cli.claims:claims",
     "eval": "repro.cli.evaluate:evaluate",
+    "import": "repro.cli.import_:import_",
     "runs": "repro.cli.runs:runs",
     "show": "repro.cli.show:show",
     "history": "repro.cli.history:history",

@@ -1,0 +1,71 @@
+"""What an import changes in a release that was imported before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from repro.importing.rows import Table
+from repro.published import Metric, Release, read_releases
+from repro.published.files import RELEASE_FILE
+
+#: A number's place: checkpoint, protocol, metric.
+Place = tuple[str, str, Metric]
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """Numbers that an import adds, changes (old and new) and removes."""
+
+    added: dict[Place, str]
+    changed: dict[Place, tuple[str, str]]
+    removed: dict[Place, str]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    def lines(self) -> Iterable[str]:
+        """Say each change in a line, and their counts in the last one."""
+        for (checkpoint, protocol, metric), text in self.added.items():
+            yield f"+ {checkpoint}@{protocol} {metric} {text}"
+        for (checkpoint, protocol, metric), (old, new) in self.changed.items():
+            yield f"~ {checkpoint}@{protocol} {metric} {old} -> {new}"
+        for (checkpoint, protocol, metric), text in self.removed.items():
+            yield f"- {checkpoint}@{protocol} {metric} {text}"
+        yield (
+            f"{len(self.added):,} numbers added, {len(self.changed):,} changed, "
+            f"{len(self.removed):,} removed"
+        )
+
+
+def changes(folder: Path, table: Table) -> Changes:
+    """Compare a table with the release that is in a folder, if there is one.
+
+    Raises:
+        ExpectedError: what is in the folder cannot be read.
+    """
+    known: dict[Place, str] = {}
+    if (folder / RELEASE_FILE).exists():
+        known = _published(read_releases([folder])[0])
+    new = {
+        (row.checkpoint, row.protocol, metric): text
+        for row in table.rows
+        for metric, text in row.numbers.items()
+    }
+    return Changes(
+        {place: text for place, text in new.items() if place not in known},
+        {
+            place: (known[place], text)
+            for place, text in new.items()
+            if place in known and known[place] != text
+        },
+        {place: text for place, text in known.items() if place not in new},
+    )
+
+
+def _published(release: Release) -> dict[Place, str]:
+    return {
+        (number.checkpoint, number.protocol, number.metric): str(number.published)
+        for number in release.references
+    }

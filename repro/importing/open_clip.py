@@ -1,0 +1,94 @@
+"""open_clip's table `openclip_results.csv`: zero-shot accuracies as fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from repro.errors import ExpectedError
+from repro.importing.preprocessing import open_clip_preprocessing
+from repro.importing.rows import Row, Table
+from repro.importing.tables import origin_note, read_table
+
+COLUMNS = ("name", "pretrained", "FLOPs (B)", "ImageNet 1k")
+_REPOSITORY = "https://github.com/mlfoundations/open_clip"
+_URL = f"{_REPOSITORY}/blob/main/docs/openclip_results.csv"
+_DEFAULTS = {
+    "size": 224,
+    "resize_mode": "shortest",
+    "interpolation": "bicubic",
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+}
+
+
+def open_clip_table(file: Path, url: str = "") -> Table:
+    """Read the table; preprocessing is that of the installed open_clip.
+
+    Args:
+        file: the table.
+        url: where it can be read, at a commit.
+
+    Raises:
+        ExpectedError: the file is no such table.
+    """
+    import open_clip
+
+    rows = read_table(file, COLUMNS)
+    return Table(
+        library="open_clip",
+        version=open_clip.__version__,
+        title="OpenCLIP",
+        code=_REPOSITORY,
+        source="open_clip, openclip_results.csv, column ImageNet 1k",
+        url=url or _URL,
+        kind="clip",
+        rows=tuple(_row(file, number, row) for number, row in enumerate(rows, 2)),
+        protocol_note=f"preprocessing as in open_clip {open_clip.__version__}",
+        note=origin_note(file, len(rows)),
+    )
+
+
+def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
+    name, tag = cells["name"], cells["pretrained"]
+    config = _configuration(name, tag)
+    try:
+        # Moving the point keeps every printed digit.
+        percent = Decimal(cells["ImageNet 1k"]).scaleb(2)
+        gflops = float(cells["FLOPs (B)"].replace(",", ""))
+        preprocessing = open_clip_preprocessing(_DEFAULTS | config)
+    except (ValueError, InvalidOperation) as error:
+        raise ExpectedError(f"{file}: row {number} ({name} {tag}): {error}") from error
+    repository = config.get("hf_hub", "")
+    if repository.endswith("/"):
+        repository += "open_clip_model.safetensors"
+    return Row(
+        checkpoint=f"{name}.{tag}",
+        preprocessing=preprocessing,
+        numbers={"top1": f"{percent:f}"},
+        gflops=gflops,
+        file=f"hf://{repository}" if repository else config.get("url", ""),
+        note="" if config else _gone(),
+    )
+
+
+def _configuration(name: str, tag: str) -> dict[str, Any]:
+    """Give open_clip's settings; empty where it has no such checkpoint any more."""
+    import open_clip
+
+    model = open_clip.get_model_config(name)
+    config: dict[str, Any] = open_clip.get_pretrained_cfg(name, tag)
+    if not model or not config:
+        return {}
+    return {"size": model["vision_cfg"]["image_size"]} | config
+
+
+def _gone() -> str:
+    import open_clip
+
+    return (
+        f"open_clip {open_clip.__version__} has no such checkpoint; its preprocessing "
+        "is assumed to be open_clip's default at 224 pixels"
+    )

@@ -1,0 +1,82 @@
+"""What an importer gives: one row for each published number of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from repro.importing.preprocessing import Channels, Preprocessing
+from repro.published import Kind, Metric
+from repro.published.geometry import (
+    BLACK,
+    CenterCrop,
+    Resize,
+    Step,
+    parse_geometry,
+)
+
+_MEANS: dict[Channels, str] = {
+    (0.485, 0.456, 0.406): "",
+    (0.5, 0.5, 0.5): "-half",
+    (0.48145466, 0.4578275, 0.40821073): "-clip",
+    (0.0, 0.0, 0.0): "-zero",
+}
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of one checkpoint: digits as printed, in percent; there may be none.
+
+    `file` is where the library gets the weights; `note` says what is peculiar, such as
+    that the installed library does not have the checkpoint.
+    """
+
+    checkpoint: str
+    preprocessing: Preprocessing
+    numbers: Mapping[Metric, str]
+    gflops: float
+    file: str = ""
+    note: str = ""
+
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol, which tells all of the preprocessing."""
+        return protocol_name(self.preprocessing)
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of published numbers: who made it, where it was read, and its rows."""
+
+    library: str
+    version: str
+    title: str
+    code: str
+    source: str
+    url: str
+    kind: Kind
+    rows: tuple[Row, ...]
+    protocol_note: str = ""
+    note: str = ""
+
+
+def protocol_name(preprocessing: Preprocessing) -> str:
+    """Name a protocol by its steps, and its mean where that is not ImageNet's."""
+    steps = parse_geometry(preprocessing.geometry).steps
+    mean = preprocessing.mean
+    label = _MEANS.get(mean)
+    if label is None:
+        label = "-" + "-".join(f"{round(255 * level)}" for level in mean)
+    return "-".join(map(_step_name, steps)) + label
+
+
+def _step_name(step: Step) -> str:
+    size = str(step.height)
+    if step.width is not None and step.width != step.height:
+        size = f"{step.height}x{step.width}"
+    if isinstance(step, CenterCrop):
+        colour = "" if step.fill == BLACK else "-padded"
+        return f"crop{size}{colour}"
+    if isinstance(step, Resize):
+        exact = f"{step.height}x{step.width}" if step.width else size
+        return f"{exact}-{step.filter}"
+    return f"{type(step).__name__.lower()}{size}-{step.filter}"

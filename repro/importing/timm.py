@@ -1,0 +1,107 @@
+"""timm's table `results-imagenet.csv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from repro.errors import ExpectedError
+from repro.importing.preprocessing import timm_preprocessing
+from repro.importing.rows import Row, Table
+from repro.importing.tables import origin_note, read_table
+
+COLUMNS = (
+    *("model", "img_size", "top1", "top5", "param_count", "crop_pct"),
+    "interpolation",
+)
+_REPOSITORY = "https://github.com/huggingface/pytorch-image-models"
+_URL = f"{_REPOSITORY}/blob/main/results/results-imagenet.csv"
+#: GFLOPs a million parameters at 224 pixels, about that of ResNet-50 and ViT-B/16.
+_GFLOPS = 0.2
+
+
+def timm_table(file: Path, url: str = "") -> Table:
+    """Read the table; crop mode, mean and std are those of the installed timm.
+
+    Args:
+        file: the table.
+        url: where it can be read, at a commit.
+
+    Raises:
+        ExpectedError: the file is no such table.
+    """
+    import timm
+
+    rows = read_table(file, COLUMNS)
+    return Table(
+        library="timm",
+        version=timm.__version__,
+        title="PyTorch Image Models (timm)",
+        code=_REPOSITORY,
+        source="timm, results-imagenet.csv",
+        url=url or _URL,
+        kind="supervised",
+        rows=tuple(_row(file, number, row) for number, row in enumerate(rows, 2)),
+        protocol_note=f"crop mode, mean and std as in timm {timm.__version__}",
+        note=origin_note(file, len(rows)) + "; gflops are estimated from param_count "
+        "and img_size and only order the cases",
+    )
+
+
+def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
+    name = cells["model"]
+    config = _configuration(name)
+    try:
+        size = int(cells["img_size"])
+        parameters = float(cells["param_count"].replace(",", ""))
+        preprocessing = timm_preprocessing(
+            {
+                "input_size": (3, size, size),
+                "crop_pct": _unrounded(cells["crop_pct"], config),
+                "crop_mode": config.get("crop_mode", "center"),
+                "interpolation": cells["interpolation"],
+                "mean": config.get("mean", (0.485, 0.456, 0.406)),
+                "std": config.get("std", (0.229, 0.224, 0.225)),
+            }
+        )
+    except ValueError as error:
+        raise ExpectedError(f"{file}: row {number} ({name}): {error}") from error
+    repository = config.get("hf_hub_id", "")
+    return Row(
+        checkpoint=name,
+        preprocessing=preprocessing,
+        numbers={"top1": cells["top1"], "top5": cells["top5"]},
+        gflops=round(_GFLOPS * parameters * (size / 224) ** 2, 2),
+        file=f"hf://{repository}/model.safetensors" if repository else "",
+        note="" if config else _gone(),
+    )
+
+
+def _configuration(name: str) -> dict[str, Any]:
+    """Give timm's configuration of a checkpoint; empty where it has none any more."""
+    import timm
+
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        return {}
+    return config.to_dict() if config else {}
+
+
+def _unrounded(printed: str, config: Mapping[str, Any]) -> float:
+    """Undo the rounding of the table's crop_pct where timm knows the exact one."""
+    for key in ("test_crop_pct", "crop_pct"):
+        exact = config.get(key)
+        if exact and f"{exact:.3f}" == printed:
+            return float(exact)
+    return float(printed)
+
+
+def _gone() -> str:
+    import timm
+
+    return (
+        f"timm {timm.__version__} has no such checkpoint; its crop mode, mean and std "
+        "are assumed to be timm's defaults"
+    )

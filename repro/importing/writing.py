@@ -1,0 +1,133 @@
+"""Write an imported table as a release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from repro.errors import ExpectedError
+from repro.files import replace_bytes
+from repro.importing.preprocessing import Preprocessing
+from repro.importing.rows import Table
+from repro.published.files import RELEASE_FILE
+
+CLASSES_FILE = "imagenet-1k.txt"
+
+_HEAD = """\
+# Made by `repro import {library_}`, which overwrites what is changed here by hand.
+schema = 1
+
+[release]
+id = {library}
+title = {title}
+code = {code}
+
+[source.published]
+title = {source}
+url = {url}
+note = {note}
+
+[dataset.imagenet-val]
+title = "ImageNet-1k validation (ILSVRC 2012)"
+folder = "val"
+classes = "{classes}"
+images = 50000
+url = "https://www.image-net.org/challenges/LSVRC/2012/"
+
+[model.{library_}]
+loader = {library}
+architecture = "{{checkpoint}}"
+
+[family.{library_}]
+model = {library}
+training_data = "as its checkpoints' names say"
+folder = {code}
+protocols = [{protocol}]
+datasets = ["imagenet-val"]
+"""
+_TEXT = """\
+logit_scale = "checkpoint"
+text.classnames = "open_clip:IMAGENET_CLASSNAMES"
+text.templates = "open_clip:OPENAI_IMAGENET_TEMPLATES"
+"""
+
+
+def write_release(folder: Path, table: Table) -> None:
+    """Write `release.toml` and the list of classes beside it.
+
+    Raises:
+        ExpectedError: the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_bytes(folder / CLASSES_FILE, _class_list())
+        replace_bytes(folder / RELEASE_FILE, release_text(table).encode())
+    except OSError as error:
+        raise ExpectedError(
+            f"{folder}: cannot be written to ({error.strerror}); name another folder "
+            "with --output"
+        ) from error
+
+
+def release_text(table: Table) -> str:
+    """Write a table in the format of docs/expected-format.md."""
+    protocols = {row.protocol: row.preprocessing for row in table.rows}
+    head = _HEAD.format(
+        library=_quoted(table.library),
+        library_=table.library,
+        title=_quoted(table.title),
+        code=_quoted(table.code),
+        source=_quoted(table.source),
+        url=_quoted(table.url),
+        note=_quoted(table.note),
+        classes=CLASSES_FILE,
+        protocol=_quoted(next(iter(protocols))),
+    )
+    return head + "".join((*_protocols(table, protocols), *_references(table)))
+
+
+def _protocols(table: Table, protocols: Mapping[str, Preprocessing]) -> Iterator[str]:
+    for name, preprocessing in sorted(protocols.items()):
+        yield (
+            f"\n[protocol.{_quoted(name)}]\n"
+            f"geometry = {_quoted(preprocessing.geometry)}\n"
+            f"mean = {list(preprocessing.mean)}\n"
+            f"std = {list(preprocessing.std)}\n"
+            'source = "published"\n'
+            f"note = {_quoted(table.protocol_note)}\n"
+        )
+        if table.kind == "clip":
+            yield _TEXT
+
+
+def _references(table: Table) -> Iterator[str]:
+    for row in table.rows:
+        if not row.numbers:
+            continue
+        numbers = "".join(f'{key} = "{text}"\n' for key, text in row.numbers.items())
+        note = f"note = {_quoted(row.note)}\n" if row.note else ""
+        yield (
+            "\n[[reference]]\n"
+            f'family = "{table.library}"\n'
+            f"checkpoint = {_quoted(row.checkpoint)}\n"
+            'dataset = "imagenet-val"\n'
+            f"protocol = {_quoted(row.protocol)}\n"
+            'source = "published"\n'
+            f"{numbers}gflops = {row.gflops}\n{note}"
+        )
+
+
+def _class_list() -> bytes:
+    """Give the 1,000 class folders in the order of the labels, as timm ships them."""
+    spec = find_spec("timm")
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / "data/_info/imagenet_synsets.txt").read_bytes()
+
+
+def _quoted(text: str) -> str:
+    # A JSON string without control characters is a basic string of TOML.
+    return msgspec.json.encode(text).decode()
