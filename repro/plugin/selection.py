@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MARKER = "repro"
 SETTINGS = pytest.StashKey[Settings]()
+_IN_FORCE = pytest.StashKey["dict[tuple[str, Path], Settings]"]()
 _CASES = pytest.StashKey["dict[tuple[object, ...], list[Case]]"]()
 
 
@@ -118,10 +119,14 @@ def cases_named(
 def remember_settings(config: pytest.Config, item: pytest.Item) -> Settings:
     """Find out what is in force for a test and keep it there."""
     marker = item.get_closest_marker(MARKER)
-    folder = Path(item.path).parent
-    settings = read_settings(config, marker.kwargs if marker else {}, folder)
-    item.stash[SETTINGS] = settings
-    return settings
+    keywords = marker.kwargs if marker else {}
+    # A marked test may run for thousands of cases; all of them are set up alike.
+    known = config.stash.setdefault(_IN_FORCE, {})
+    key = repr(keywords), item.path.parent
+    if key not in known:
+        known[key] = read_settings(config, keywords, item.path.parent)
+    item.stash[SETTINGS] = known[key]
+    return known[key]
 
 
 def _selector(marker: pytest.Mark) -> Callable[[Case], bool]:
