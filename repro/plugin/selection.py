@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,8 @@ from repro.errors import OptionError, ReproError
 from repro.plugin.options import Settings, read_settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from repro.cases import Case
 
 MARKER = "repro"
