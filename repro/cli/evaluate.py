@@ -49,6 +49,16 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Protocol of the release. [default: that of its own scripts]",
 )
+@click.option(
+    "--details",
+    is_flag=True,
+    help="Print top-5, calibration error and the worst classes too.",
+)
+@click.option(
+    "--real-labels",
+    metavar="FILE",
+    help="Score with ImageNet-ReaL labels too: a JSON file, or 'timm' for its copy.",
+)
 @expected_option
 @cache_option
 @device_option
@@ -59,15 +69,19 @@ def evaluate(
     ckpt: Path,
     batch_size: int | None,
     protocol: str | None,
+    real_labels: str | None,
     expected: tuple[str, ...],
     cache: Path | None,
     device: str,
     precision: Any,
+    *,
+    details: bool,
 ) -> None:
     """Evaluate one weights file without pytest, and print what it scores."""
     if not ckpt.is_file():
         raise click.BadParameter(f"{ckpt} does not exist", param_hint="--ckpt")
     case = _case(read_releases(expected), kind, protocol)
+    labels = _real_labels(real_labels) if real_labels else None
 
     from repro.data.dataset import index_part
     from repro.engines.local import LocalEngine
@@ -90,7 +104,16 @@ def evaluate(
             err=True,
         )
     with tqdm(total=len(dataset), unit=" images", disable=None, leave=False) as bar:
-        measurement, _ = engine.measure(case, bar.update, weights=ckpt, dataset=dataset)
+        measurement, predictions = engine.measure(
+            case, bar.update, weights=ckpt, dataset=dataset
+        )
+    if details or labels:
+        from repro.evaluation.real_labels import real_score
+        from repro.report.details import detail_lines
+
+        real = real_score(predictions, dataset.files, labels) if labels else None
+        for line in detail_lines(predictions, dataset.classes, real):
+            click.echo(line)
     for line in summary(kind, ckpt, measurement):
         click.echo(line)
 
@@ -102,6 +125,17 @@ def summary(kind: Kind, weights: Path, measurement: Measurement) -> list[str]:
     if kind == "clip":
         return [f"ImageNet zero-shot accuracy: {accuracy}, loss: {loss}"]
     return [f"checkpoint: {weights}", f"Top-1 Accuracy: {accuracy}", f"Loss: {loss}"]
+
+
+def _real_labels(file: str) -> list[list[int]]:
+    from repro.evaluation.real_labels import read_labels, shipped_labels
+
+    path = shipped_labels() if file == "timm" else Path(file)
+    if path is None:
+        raise click.BadParameter(
+            "timm ships no labels here", param_hint="--real-labels"
+        )
+    return read_labels(path)
 
 
 def _case(releases: list[Release], kind: Kind, protocol: str | None) -> Case:

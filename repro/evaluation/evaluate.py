@@ -86,13 +86,14 @@ def predict(
     labels = torch.from_numpy(dataset.labels[members]).to(device)
     top: list[Tensor] = []
     losses: list[Tensor] = []
+    confidences: list[Tensor] = []
     for start, logits in _batches(classifier, dataset, pixels, batch_size, device):
         wanted = labels[start : start + len(logits)]
         top.append(logits.topk(min(TOP, logits.shape[1]), dim=1).indices)
         # In float64, so that the sum does not depend on its order.
-        losses.append(
-            functional.cross_entropy(logits.double(), wanted, reduction="none")
-        )
+        likelihoods = functional.log_softmax(logits.double(), dim=1)
+        losses.append(functional.nll_loss(likelihoods, wanted, reduction="none"))
+        confidences.append(likelihoods.amax(dim=1).exp())
         progress(len(logits))
     predictions = Predictions(
         indices=members,
@@ -100,6 +101,7 @@ def predict(
         classes=torch.cat(top).to(torch.int32).cpu().numpy(),
         losses=torch.cat(losses).cpu().numpy(),
         total=len(dataset),
+        confidences=torch.cat(confidences).float().cpu().numpy(),
     )
     _check_finite(predictions)
     return predictions

@@ -36,7 +36,9 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     `indices` int64 `[N]` are positions in the dataset, ascending; `labels` int64 `[N]`;
     `classes` int32 `[N, 5]` are the most likely classes, best first (fewer columns
     where the dataset has fewer classes); `losses` float64 `[N]` are cross-entropies in
-    nats; `total` is the number of images of the whole dataset.
+    nats; `total` is the number of images of the whole dataset; `confidences` float32
+    `[N]` are the probabilities of the most likely classes, None where they were not
+    kept.
     """
 
     indices: npt.NDArray[np.int64]
@@ -44,6 +46,7 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     classes: npt.NDArray[np.int32]
     losses: npt.NDArray[np.float64]
     total: int
+    confidences: npt.NDArray[np.float32] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -65,22 +68,24 @@ def join(parts: Sequence[Predictions]) -> Predictions:
     """Join predictions of different images of one dataset, in the dataset's order."""
     indices = np.concatenate([part.indices for part in parts])
     order = np.argsort(indices)
+    kept = [part.confidences for part in parts if part.confidences is not None]
     return Predictions(
         indices=indices[order],
         labels=np.concatenate([part.labels for part in parts])[order],
         classes=np.concatenate([part.classes for part in parts])[order],
         losses=np.concatenate([part.losses for part in parts])[order],
         total=parts[0].total,
+        confidences=np.concatenate(kept)[order] if len(kept) == len(parts) else None,
     )
 
 
 def save_predictions(predictions: Predictions, file: Path) -> None:
     """Write predictions as a compressed npz, beside its place and then into it."""
     part = file.with_suffix(".part")
+    fields = msgspec.structs.asdict(predictions)
+    kept = {name: value for name, value in fields.items() if value is not None}
     with part.open("wb") as stream:
-        np.savez_compressed(
-            stream, allow_pickle=False, **msgspec.structs.asdict(predictions)
-        )
+        np.savez_compressed(stream, allow_pickle=False, **kept)
     part.replace(file)
 
 
@@ -93,4 +98,5 @@ def load_predictions(file: Path) -> Predictions:
             classes=content["classes"],
             losses=content["losses"],
             total=int(content["total"]),
+            confidences=content.get("confidences"),
         )

@@ -41,6 +41,23 @@ def test_a_supervised_file_ends_with_checkpoint_accuracy_and_loss() -> None:
     assert re.fullmatch(r"Loss: \d+\.\d+", loss)
 
 
+def test_details_come_before_the_lines_of_the_releases_scripts() -> None:
+    weights = EMBEDDED / "checkpoints" / "supervised" / "real" / "160.pt"
+    lines = _eval("supervised", weights, "--details").stdout.splitlines()
+    assert lines[0] == "Top-5 Accuracy: 97.6"
+    assert re.fullmatch(r"Expected calibration error: \d+\.\d+ % \(20 bins\)", lines[1])
+    worst = re.findall(r"\b(\d) (\d+\.\d)\b", lines[2])
+    assert len(worst) == 5
+    assert [float(v) for _, v in worst] == sorted(float(v) for _, v in worst)
+    assert lines[3].startswith("checkpoint: ")
+
+
+def test_real_labels_are_for_imagenet_only() -> None:
+    weights = EMBEDDED / "checkpoints" / "supervised" / "real" / "160.pt"
+    result = _eval("supervised", weights, "--real-labels", "timm")
+    assert "is not named like an image of ImageNet" in str(result.exception)
+
+
 def test_a_clip_file_ends_with_zero_shot_accuracy_and_loss() -> None:
     weights = EMBEDDED / "checkpoints" / "clip" / "real" / "160.pt"
     result = _eval("clip", weights)

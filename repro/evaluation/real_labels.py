@@ -1,0 +1,109 @@
+"""ImageNet-ReaL: several right answers for an image, or none at all.
+
+Beyer et al., "Are we done with ImageNet?" (2020), https://arxiv.org/abs/2006.07159;
+the labels are those of https://github.com/google-research/reassessed-imagenet: a JSON
+list with a list of classes for each of the 50,000 validation images, in the order of
+the numbers in their names. An image without any label does not count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from repro.errors import DatasetError
+from repro.evaluation.predictions import Predictions
+
+IMAGES = 50_000
+CLASSES = 1000
+
+_NUMBERED = re.compile(r"_val_(\d{8})\.\w+")
+
+RealLabels = list[list[int]]
+
+
+class RealScore(msgspec.Struct, frozen=True):
+    """How many images have a label, and of how many one of the labels was predicted."""
+
+    images: int
+    top1: int
+
+    @property
+    def percent(self) -> float:
+        """ReaL accuracy in percent."""
+        return 100 * self.top1 / self.images
+
+
+def shipped_labels() -> Path | None:
+    """Find the copy of the labels that timm ships, without importing timm."""
+    spec = find_spec("timm")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        file = Path(folder, "data", "_info", "imagenet_real_labels.json")
+        if file.is_file():
+            return file
+    return None
+
+
+def read_labels(file: Path) -> RealLabels:
+    """Read the labels of all validation images.
+
+    Raises:
+        DatasetError: the file cannot be read or holds something else.
+    """
+    try:
+        labels = msgspec.json.decode(file.read_bytes(), type=RealLabels)
+    except (OSError, msgspec.DecodeError) as error:
+        raise DatasetError(
+            f"{file}: holds no ImageNet-ReaL labels ({error}); expected is real.json "
+            "of https://github.com/google-research/reassessed-imagenet"
+        ) from error
+    known = range(CLASSES)
+    if len(labels) != IMAGES or any(
+        one not in known for many in labels for one in many
+    ):
+        raise DatasetError(
+            f"{file}: holds labels of {len(labels):,} images; expected is one list of "
+            f"classes from 0 to {CLASSES - 1} for each of {IMAGES:,}"
+        )
+    return labels
+
+
+def real_score(
+    predictions: Predictions, files: Sequence[str], labels: RealLabels
+) -> RealScore:
+    """Count the images for which one of their labels was predicted first.
+
+    Args:
+        predictions: with the 1,000 classes in their usual order.
+        files: of the dataset that `predictions.indices` point into.
+        labels: by the number of the image, the first has number 1.
+
+    Raises:
+        DatasetError: a file is not named like an image of ImageNet's validation set, or
+            no image has a label.
+    """
+    images = top1 = 0
+    predicted = predictions.classes[:, 0].tolist()
+    for index, found in zip(predictions.indices.tolist(), predicted, strict=True):
+        right = labels[_number(files[index], len(labels)) - 1]
+        images += bool(right)
+        top1 += found in right
+    if not images:
+        raise DatasetError("none of the evaluated images has an ImageNet-ReaL label")
+    return RealScore(images, top1)
+
+
+def _number(file: str, largest: int) -> int:
+    """Read the number of a validation image in its name."""
+    match = _NUMBERED.search(file)
+    number = int(match[1]) if match else 0
+    if not 1 <= number <= largest:
+        raise DatasetError(
+            f"{file} is not named like an image of ImageNet's validation set, such as "
+            "ILSVRC2012_val_00000001.JPEG; ImageNet-ReaL labels go by that number"
+        )
+    return number
