@@ -71,6 +71,7 @@ def test_confidences_are_kept_in_order_and_on_disk(tmp_path: Path) -> None:
     save_predictions(joined, tmp_path / "kept.npz")
     kept = load_predictions(tmp_path / "kept.npz")
     assert kept.confidences is not None
+    assert whole.confidences is not None
     assert np.array_equal(kept.confidences, whole.confidences)
 
 
