@@ -1,6 +1,12 @@
 """What was published, read from TOML and validated; needs no torch."""
 
-from repro.published.allowed import check_name
+from repro.published.allowed import WEIGHTS_SUFFIXES, check_name, check_weights_name
+from repro.published.checksums import (
+    CHECKSUMS_FILE,
+    Checksum,
+    checksums_text,
+    read_checksums,
+)
 from repro.published.claims import (
     Claim,
     ExponentClaim,
@@ -10,7 +16,7 @@ from repro.published.claims import (
     SaturationClaim,
     SlopesClaim,
 )
-from repro.published.files import EMBEDDED
+from repro.published.files import EMBEDDED, RELEASE_FILE
 from repro.published.geometry import (
     CenterCrop,
     Contain,
@@ -24,7 +30,6 @@ from repro.published.loaders import find_entry_point, loader_names
 from repro.published.reading import read_releases
 from repro.published.release import (
     METRICS,
-    WEIGHTS_SUFFIXES,
     DatasetSpec,
     Family,
     Kind,
@@ -40,11 +45,14 @@ from repro.published.release import (
 )
 
 __all__ = [
+    "CHECKSUMS_FILE",
     "EMBEDDED",
     "METRICS",
+    "RELEASE_FILE",
     "WEIGHTS_SUFFIXES",
     "CenterCrop",
     "Claim",
+    "Checksum",
     "Contain",
     "Cover",
     "DatasetSpec",
@@ -70,7 +78,10 @@ __all__ = [
     "check_name",
     "find_entry_point",
     "loader_names",
+    "check_weights_name",
+    "checksums_text",
     "parse_geometry",
+    "read_checksums",
     "read_releases",
     "training_images",
 ]

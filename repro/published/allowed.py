@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".bin")
+
 _PART = r"\w[\w.+-]{0,99}"
 _NAME = re.compile(_PART, re.ASCII)
 _PATH_NAME = re.compile(rf"{_PART}(/{_PART})*", re.ASCII)
@@ -37,6 +39,21 @@ def check_path_name(name: str) -> None:
             "begins with a letter (a-z, A-Z), a digit or _, followed by those and "
             ". + - only, at most 100 characters"
         )
+
+
+def check_weights_name(key: str, name: str) -> None:
+    """Refuse a file name that is no checkpoint's name with a suffix of weights.
+
+    Raises:
+        ValueError: the message begins with `key`.
+    """
+    stem, dot, suffix = name.rpartition(".")
+    if dot + suffix not in WEIGHTS_SUFFIXES:
+        raise ValueError(
+            f"{key} holds {name!r}; a weights file ends with one of "
+            f"{', '.join(WEIGHTS_SUFFIXES)}"
+        )
+    check_name(stem, f"{key} holds {name!r}, whose stem")
 
 
 def check_below(key: str, path: str) -> None:

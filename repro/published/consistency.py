@@ -43,6 +43,9 @@ def check_consistency(
         _check_known(located, "source", [protocol.source], release.sources)
     for name in release.families:
         _check_family(tables["family"][name], name, release)
+    for name, checksum in release.checksums.items():
+        located = tables["checksum"][name]
+        _check_known(located, "the name", [checksum.family], release.families)
     seen: dict[tuple[object, ...], str] = {}
     for located, reference in references:
         _check_reference(located, reference, release)

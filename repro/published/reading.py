@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published.allowed import check_below, check_name
+from repro.published.allowed import WEIGHTS_SUFFIXES, check_below, check_name
+from repro.published.checksums import Checksum
 from repro.published.claims import check_claims, convert_claim
 from repro.published.consistency import check_consistency
 from repro.published.files import RELEASE_FILE, load_toml, read_text, release_files
@@ -20,20 +21,17 @@ from repro.published.located import Located, convert, shown
 from repro.published.release import (
     LIMITS,
     METRICS,
-    WEIGHTS_SUFFIXES,
     DatasetSpec,
     Family,
     Metric,
     ModelSpec,
-    NamedTable,
     OwnTolerance,
     Protocol,
     Reference,
     Release,
     Source,
-    Table,
-    Text,
 )
+from repro.published.tables import NamedTable, Table, Text
 
 SCHEMA = 1
 
@@ -43,6 +41,7 @@ _TABLES: dict[str, tuple[str, type[NamedTable]]] = {
     "protocol": ("protocols", Protocol),
     "model": ("models", ModelSpec),
     "family": ("families", Family),
+    "checksum": ("checksums", Checksum),
 }
 _LINK = re.compile(r"\w.*https?://\w")
 _PRINTED = re.compile(r"[0-9]{1,4}(\.[0-9]{1,20})?")

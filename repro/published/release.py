@@ -6,17 +6,19 @@ import math
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
 from repro.published.allowed import (
     check_below,
     check_class_folders,
-    check_name,
     check_path_name,
+    check_weights_name,
 )
+from repro.published.checksums import Checksum
 from repro.published.geometry import Geometry, parse_geometry
+from repro.published.tables import NamedTable, Table, Text
 
 if TYPE_CHECKING:
     from repro.published.claims import Claim
@@ -30,29 +32,12 @@ LIMITS: dict[Metric, Decimal] = {
     "top5": Decimal(100),
     "loss": Decimal(1000),
 }
-WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".bin")
-
-Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 #: An architecture that is named as the checkpoint is.
 CHECKPOINT = "{checkpoint}"
 
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMB]?)", re.ASCII)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the TOML format; a key that it does not know is an error."""
-
-
-class NamedTable(Table, frozen=True, kw_only=True):
-    """A table with a name, which other tables, case ids and the command line use."""
-
-    id: str
-
-    def __post_init__(self) -> None:
-        """Refuse a name that a case id or a file name cannot hold."""
-        check_name(self.id)
 
 
 class OwnTolerance(Table, frozen=True):
@@ -245,8 +230,9 @@ class ModelSpec(NamedTable, frozen=True):
 class Family(NamedTable, frozen=True):
     """Checkpoints of a release that share training data and recipe.
 
-    `folder` is where the weights can be downloaded; `protocols` and `datasets` are what
-    a checkpoint without any reference is evaluated with.
+    `folder` is where the weights can be downloaded, or `files` where each file can;
+    `local_names` are names that its folder has elsewhere; `protocols` and `datasets`
+    are what a checkpoint without any reference is evaluated with.
     """
 
     model: str
@@ -256,11 +242,17 @@ class Family(NamedTable, frozen=True):
     prompt: str = ""
     cfg_scale: float | None = None
     folder: str = ""
+    files: dict[str, Text] = msgspec.field(default_factory=dict)
+    local_names: tuple[Text, ...] = ()
     note: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a name that is no folder below the checkpoints directory."""
         check_path_name(self.id)
+        for name in self.files:
+            check_weights_name("files", name)
+        for name in self.local_names:
+            check_below("local_names", name)
         if self.cfg_scale is not None and not 0 <= self.cfg_scale < math.inf:
             raise ValueError(f"cfg_scale is {self.cfg_scale}; it must be 0 or more")
 
@@ -312,6 +304,7 @@ class Release(Table, frozen=True):
     families: dict[str, Family]
     references: tuple[Reference, ...]
     claims: tuple[Claim, ...] = ()
+    checksums: dict[str, Checksum] = msgspec.field(default_factory=dict)
     paper: str = ""
     code: str = ""
     checkpoints: str = ""

@@ -35,7 +35,7 @@ def test_the_complete_example_is_read(tmp_path: Path) -> None:
 
 
 def test_every_further_example_can_be_added_to_it(tmp_path: Path) -> None:
-    assert len(ADDITIONS) == 2
+    assert len(ADDITIONS) == 3
     for addition in ADDITIONS:
         read(tmp_path, f"{EXAMPLE}\n{addition}")
 
@@ -50,6 +50,10 @@ def test_every_further_example_can_be_added_to_it(tmp_path: Path) -> None:
         ("[protocol.NAME.text]", "[protocol.paper-clip.text]\n"),
         ("[model.NAME]", "[model.vit-s16]\n"),
         ("[family.NAME]", '[family."supervised/real"]\n'),
+        (
+            '[checksum."FAMILY/FILE"]',
+            '[checksum."supervised/real/4M.pt"]\n',
+        ),
         ("[[reference]]", "[[reference]]\n"),
         ("tolerance", "tolerance = { "),
     ],

@@ -466,7 +466,7 @@ def test_an_unknown_table_is_named_with_those_that_are_allowed(
     assert message == (
         "unknown or misplaced table 'colour'; allowed are schema, [release], "
         "[source.NAME], [dataset.NAME], [protocol.NAME], [model.NAME], [family.NAME], "
-        "[[reference]] and [[claim]]"
+        "[checksum.NAME], [[reference]] and [[claim]]"
     )
 
 
