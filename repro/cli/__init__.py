@@ -18,6 +18,7 @@ COMMANDS = {
     "show": "repro.cli.show:show",
     "history": "repro.cli.history:history",
     "prune": "repro.cli.prune:prune",
+    "fetch": "repro.cli.fetch:fetch",
 }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import pickle
+import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +73,7 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
 def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
     """Hash a weights file and check the checksums that it holds itself.
 
-    The result is remembered in `cache` for the file's size and time stamp.
+    The result is remembered in `cache` for the file's size, inode and time stamps.
 
     Raises:
         WeightsError: the file is damaged or no weights file.
@@ -79,17 +81,15 @@ def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
     status = path.stat()
     note = None
     if cache is not None:
-        stamps = f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
-        known = f"{path.resolve()}\0{stamps}"
+        stamps = f"{status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
+        known = f"{path.resolve()}\0{status.st_size}\0{stamps}"
         key = hashlib.sha256(known.encode()).hexdigest()[:32]
         note = cache / "weights" / f"{key}.sha256"
         if note.is_file():
             return WeightsFile(path, status.st_size, note.read_text())
     try:
-        if zipfile.is_zipfile(path):
-            _check_archive(path)
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        check_complete(path)
+        digest = hash_file(path)
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read: {error.strerror}. Make it readable"
@@ -100,6 +100,17 @@ def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
             note.parent.mkdir(parents=True, exist_ok=True)
             replace_bytes(note, digest.encode())
     return WeightsFile(path, status.st_size, digest)
+
+
+def hash_file(path: Path, advance: Callable[[int], object] | None = None) -> str:
+    """Compute the SHA-256 of a file; `advance` is told how many bytes were read."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+            if advance is not None:
+                advance(len(block))
+    return digest.hexdigest()
 
 
 def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
@@ -179,6 +190,55 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             f"{path} ({path.stat().st_size:,} bytes) is damaged: {error}. "
             "Get it again from its source"
         ) from error
+
+
+def check_complete(path: Path, suffix: str = "") -> None:
+    """Check what a weights file itself says of its bytes, without reading tensors.
+
+    Args:
+        path: the file.
+        suffix: what its name will end with, where it has another one yet.
+
+    Raises:
+        WeightsError: bytes are missing or wrong, or it is no weights file.
+    """
+    if (suffix or path.suffix) == ".safetensors":
+        _check_safetensors(path)
+    elif zipfile.is_zipfile(path):
+        _check_archive(path)
+    else:
+        with path.open("rb") as stream:
+            start = stream.read(2)
+        if start[:1] != b"\x80":
+            raise WeightsError(
+                f"{path} ({path.stat().st_size:,} bytes) is cut off or no weights "
+                f"file: it begins with {start!r}. Get it again from its source"
+            )
+
+
+def _check_safetensors(path: Path) -> None:
+    """Compare the length of the file with the end of its last tensor."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = msgspec.json.decode(stream.read(min(length, size)))
+        ends = [
+            entry["data_offsets"][1]
+            for name, entry in header.items()
+            if name != "__metadata__"
+        ]
+        expected = 8 + length + max(ends, default=0)
+    except (struct.error, msgspec.DecodeError, AttributeError, LookupError, TypeError):
+        raise WeightsError(
+            f"{path} ({size:,} bytes) is damaged: it has no header of safetensors. "
+            "Get it again from its source"
+        ) from None
+    if size != expected:
+        raise WeightsError(
+            f"{path} is damaged: it has {size:,} bytes, its header says {expected:,}. "
+            "Get it again from its source"
+        )
 
 
 def _check_archive(path: Path) -> None:

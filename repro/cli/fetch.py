@@ -1,0 +1,144 @@
+"""`repro fetch`: bring the families' weights into the checkpoints directory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from repro.cli.options import checkpoints_option, expected_option
+from repro.cli.progress import Bar
+from repro.errors import OptionError, ReproError
+from repro.fetching.family import Fetched, fetch_family
+from repro.published import Family, Release, read_releases
+
+Chosen = tuple[Release, Family]
+
+
+@click.command()
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@expected_option
+@checkpoints_option
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1, max=32),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Families at once.",
+)
+def fetch(
+    patterns: tuple[str, ...],
+    expected: tuple[str, ...],
+    checkpoints: Path | None,
+    jobs: int,
+) -> None:
+    """Download the weights of all families, or of those that a PATTERN matches.
+
+    What is complete is not downloaded again, what was cut off goes on where the host
+    allows it. SHA-256 and size of each file are recorded the first time it is seen and
+    checked from then on.
+    """
+    folder = checkpoints_folder(checkpoints)
+    chosen = choose_families(read_releases(expected), patterns)
+    try:
+        failures = _fetch_all(chosen, folder, jobs)
+    except KeyboardInterrupt:
+        # Threads cannot be stopped, and what they have done is kept for the next time.
+        click.echo("interrupted; call it again to go on", err=True)
+        os._exit(130)
+    if failures:
+        click.echo(f"{failures} of {len(chosen)} families were not fetched", err=True)
+        sys.exit(1)
+
+
+def checkpoints_folder(checkpoints: Path | None) -> Path:
+    """Insist on a folder for weights.
+
+    Raises:
+        OptionError: none was named.
+    """
+    if checkpoints is None:
+        raise OptionError(
+            "no folder for the weights: name one with --checkpoints DIR or "
+            "REPRO_CHECKPOINTS"
+        )
+    return checkpoints.expanduser()
+
+
+def choose_families(
+    releases: Sequence[Release], patterns: Sequence[str]
+) -> list[Chosen]:
+    """List the families that one of the patterns matches; all without a pattern.
+
+    Raises:
+        OptionError: a pattern matches none.
+    """
+    known = [(release, f) for release in releases for f in release.families.values()]
+    for pattern in patterns:
+        if not any(fnmatchcase(family.id, pattern) for _, family in known):
+            raise OptionError(
+                f"no family is named {pattern!r}; there are "
+                f"{', '.join(family.id for _, family in known)}"
+            )
+    return [
+        (release, family)
+        for release, family in known
+        if not patterns or any(fnmatchcase(family.id, p) for p in patterns)
+    ]
+
+
+def _fetch_all(chosen: Sequence[Chosen], folder: Path, jobs: int) -> int:
+    """Fetch families at once, say of each how it went, and count those that failed."""
+    failures = 0
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        running = {
+            pool.submit(_fetch, number % jobs, one, folder): one[1].id
+            for number, one in enumerate(chosen)
+        }
+        for future in as_completed(running):
+            try:
+                lines = _lines(future.result())
+            except ReproError as error:
+                failures += 1
+                lines = [f"{running[future]}: error: {error}"]
+            for line in lines:
+                tqdm.write(line)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return failures
+
+
+def _fetch(position: int, chosen: Chosen, folder: Path) -> Fetched:
+    release, family = chosen
+    bar = Bar(family.id, position)
+    try:
+        return fetch_family(release, family, folder, bar)
+    finally:
+        bar.close()
+
+
+def _lines(fetched: Fetched) -> list[str]:
+    files = ", ".join(fetched.files)
+    if fetched.was_here:
+        return [f"{fetched.family}: here already: {files}"]
+    lines = [f"{fetched.family}: fetched {files}"]
+    if fetched.trusted:
+        names = (name.rpartition("/")[2] for name in fetched.trusted)
+        lines.append(
+            f"{fetched.family}: seen for the first time, so their SHA-256 is trusted "
+            f"from now on: {', '.join(names)} (in {fetched.recorded_in})"
+        )
+    if fetched.left_out:
+        lines.append(
+            f"{fetched.family}: left out, being no weights at the top of the folder: "
+            f"{', '.join(fetched.left_out)}"
+        )
+    return lines

@@ -1,0 +1,1 @@
+"""Released folders become a checkpoints directory: links, downloads, archives."""

@@ -1,0 +1,244 @@
+"""Fetch the weights of one family into the checkpoints directory.
+
+All work is done in a hidden folder of the checkpoints directory, under a lock: of
+several processes one downloads, the others wait and use what it brought. Files are
+renamed into the family's folder when all of them are complete and are what was
+recorded, so no half file ever has a checkpoint's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from repro.errors import FetchError, WeightsError
+from repro.fetching.obtaining import obtain
+from repro.fetching.progress import Progress
+from repro.fetching.space import full_disk_is_an_error
+from repro.fetching.transfer import Patience
+from repro.models.integrity import record_checksums, recorded_checksums
+from repro.models.weights import hash_file
+from repro.published import Checksum, Family, Release
+
+WORK = ".repro-fetch"
+PATIENCE = Patience()
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fetch brought.
+
+    `files` are names in the family's folder; `left_out` is what else the link had;
+    `trusted` are files whose sum was recorded now, in the file `recorded_in`;
+    `was_here` tells that nothing had to be fetched.
+    """
+
+    family: str
+    files: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
+    recorded_in: Path | None = None
+    was_here: bool = False
+
+
+class _Done(msgspec.Struct, frozen=True):
+    """What an earlier fetch brought: its links, and sizes of files in bytes."""
+
+    links: dict[str, str]
+    files: dict[str, int]
+
+
+def fetch_family(
+    release: Release,
+    family: Family,
+    checkpoints: Path,
+    progress: Progress,
+    patience: Patience = PATIENCE,
+    only: str | None = None,
+) -> Fetched:
+    """Fetch the weights of a family, unless they were fetched before.
+
+    Args:
+        release: what the family belongs to; its checksums are obeyed and added to.
+        family: what to fetch, from its `files` or its `folder`.
+        checkpoints: gets a folder with the name of the family.
+        progress: is told what happens.
+        patience: how often to try.
+        only: name of the one checkpoint that is wanted, where each has its own link.
+
+    Raises:
+        FetchError: it cannot be had, or brought something else than weights.
+        WeightsError: what came is not what was recorded; none of it is kept.
+    """
+    links = _links(family, only)
+    place = _Place(checkpoints, family)
+    with full_disk_is_an_error(checkpoints):
+        place.work.mkdir(parents=True, exist_ok=True)
+        with _locked(place.work / "lock", progress):
+            if (files := place.fetched(links)) is not None:
+                return Fetched(family=family.id, files=files, was_here=True)
+            return _fetch(release, place, links, progress, patience)
+
+
+class _Place:
+    """Where a family goes, and where the work for it is done."""
+
+    def __init__(self, checkpoints: Path, family: Family) -> None:
+        self.family = family
+        self.folder = checkpoints / family.id
+        self.work = checkpoints / WORK / quote(family.id, safe="")
+        self._done = self.work / "done.json"
+
+    def work_of(self, name: str, link: str) -> Path:
+        """Give each link a folder of its own: none goes on with another's bytes."""
+        key = hashlib.sha256(f"{name}\0{link}".encode()).hexdigest()[:16]
+        return self.work / key
+
+    def fetched(self, links: Mapping[str, str]) -> tuple[str, ...] | None:
+        """List what an earlier fetch from these links brought, if it is all there."""
+        done = self._read()
+        if any(done.links.get(name) != link for name, link in links.items()):
+            return None
+        wanted = [name for name in done.files if "" in links or name in links]
+        for name in wanted:
+            file = self.folder / name
+            if not file.is_file() or file.stat().st_size != done.files[name]:
+                return None
+        return tuple(wanted)
+
+    def remember(self, links: Mapping[str, str], files: Sequence[Path]) -> None:
+        """Write down that everything these links have is in the family's folder."""
+        done = self._read()
+        sizes = {file.name: file.stat().st_size for file in files}
+        new = _Done({**done.links, **links}, done.files | sizes)
+        part = self._done.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(new))
+        part.replace(self._done)
+
+    def _read(self) -> _Done:
+        try:
+            return msgspec.json.decode(self._done.read_bytes(), type=_Done)
+        except (OSError, msgspec.MsgspecError):
+            return _Done({}, {})
+
+
+@contextlib.contextmanager
+def _locked(file: Path, progress: Progress) -> Iterator[None]:
+    lock = FileLock(file)
+    try:
+        try:
+            lock.acquire(timeout=0.2)
+        except Timeout:
+            progress.say("another process is fetching it; waiting for that")
+            lock.acquire()
+    except NotImplementedError as error:
+        raise FetchError(
+            f"{file.parent} is on a file system without locks; fetch into a folder on "
+            "a local disk"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _links(family: Family, only: str | None) -> dict[str, str]:
+    """List what to fetch: `{file: link}`, the file being empty for a whole folder."""
+    if family.files:
+        return {
+            name: link
+            for name, link in family.files.items()
+            if only is None or name.rpartition(".")[0] == only
+        }
+    if not family.folder:
+        raise FetchError(
+            f"{family.id} has no link in its release; get its weights from their "
+            "publisher and use `repro link`"
+        )
+    return {"": family.folder}
+
+
+def _fetch(
+    release: Release,
+    place: _Place,
+    links: Mapping[str, str],
+    progress: Progress,
+    patience: Patience,
+) -> Fetched:
+    staged: dict[str, tuple[Path, str]] = {}
+    left_out: list[str] = []
+    for name, link in links.items():
+        found = obtain(link, name, place.work_of(name, link), progress, patience)
+        staged |= {file: (path, link) for file, path in found.files.items()}
+        left_out += found.left_out
+    progress.begin("checking", 0, sum(f.stat().st_size for f, _ in staged.values()))
+    sums = {
+        name: _sum(f"{place.family.id}/{name}", path, link, progress)
+        for name, (path, link) in staged.items()
+    }
+    known = recorded_checksums(release)
+    for name, found_sum in sums.items():
+        _check_sum(place, staged[name][1], known.get(found_sum.id), found_sum)
+    installed = [
+        _install(path, place.folder / name, sums[name])
+        for name, (path, _) in staged.items()
+    ]
+    new = [entry for entry in sums.values() if entry.id not in known]
+    recorded_in = record_checksums(release, new) if new else None
+    place.remember(links, installed)
+    for name, link in links.items():
+        shutil.rmtree(place.work_of(name, link), ignore_errors=True)
+    return Fetched(
+        family=place.family.id,
+        files=tuple(staged),
+        left_out=tuple(left_out),
+        trusted=tuple(entry.id for entry in new),
+        recorded_in=recorded_in,
+    )
+
+
+def _sum(identity: str, path: Path, link: str, progress: Progress) -> Checksum:
+    digest = hash_file(path, progress.advance)
+    today = datetime.date.today().isoformat()
+    return Checksum(
+        id=identity,
+        size=path.stat().st_size,
+        sha256=digest,
+        origin=f"first fetched {today} from {link}",
+    )
+
+
+def _check_sum(
+    place: _Place, link: str, expected: Checksum | None, found: Checksum
+) -> None:
+    """Refuse what is not what was recorded, and forget it."""
+    same = (found.size, found.sha256)
+    if expected is None or same == (expected.size, expected.sha256):
+        return
+    shutil.rmtree(place.work, ignore_errors=True)
+    raise WeightsError(
+        f"{link} brought another {found.id} than was recorded: {found.size:,} bytes "
+        f"with SHA-256 {found.sha256} in place of {expected.size:,} bytes with "
+        f"{expected.sha256}. It was thrown away; ask its publisher which is right"
+    )
+
+
+def _install(path: Path, target: Path, expected: Checksum) -> Path:
+    """Rename a file into its place; another one that is there already is kept."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    elif hash_file(target) != expected.sha256:
+        raise FetchError(
+            f"{target} is there already with other bytes than "
+            f"{expected.origin.rpartition(' ')[2]} has (SHA-256 {expected.sha256}); "
+            "nothing was overwritten: move it away and fetch again"
+        )
+    return target

@@ -1,0 +1,164 @@
+"""Bring what a link has to this machine: over HTTP, from a disk, from a hub."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from repro.errors import FetchError, WeightsError
+from repro.fetching.archive import DamagedError, unpack
+from repro.fetching.links import Link, file_name, read_link
+from repro.fetching.progress import Progress
+from repro.fetching.space import check_space
+from repro.fetching.transfer import Patience, download
+from repro.models.weights import check_complete
+from repro.published import WEIGHTS_SUFFIXES, check_weights_name
+
+#: What came complete but wrong is fetched so many times in all.
+ATTEMPTS = 2
+
+_ZIP_TYPES = {"application/zip", "application/x-zip-compressed"}
+
+
+class Obtained(msgspec.Struct, frozen=True):
+    """What a link brought: weights files by name, and names of what else it has."""
+
+    files: dict[str, Path]
+    left_out: tuple[str, ...] = ()
+
+
+def obtain(
+    text: str, name: str, work: Path, progress: Progress, patience: Patience
+) -> Obtained:
+    """Bring all weights files of a link into a folder, complete and undamaged.
+
+    Args:
+        text: the link.
+        name: what its file is called; empty if the link says so, or is a folder.
+        work: folder that belongs to this link alone; the caller holds its lock.
+        progress: is told what happens.
+        patience: how often to try.
+
+    Raises:
+        FetchError: it cannot be had, is damaged, or holds no weights.
+    """
+    link = read_link(text)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            found = _bring(link, name, work, progress, patience)
+            for file, path in found.files.items():
+                _check(link, file, path)
+        except DamagedError as error:
+            shutil.rmtree(work, ignore_errors=True)
+            if attempt == ATTEMPTS:
+                raise FetchError(
+                    f"{error}. It was fetched {ATTEMPTS} times and thrown away; tell "
+                    "its publisher"
+                ) from error
+            progress.say(f"{error}; fetching it again")
+        else:
+            return found
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _bring(
+    link: Link, name: str, work: Path, progress: Progress, patience: Patience
+) -> Obtained:
+    if link.scheme == "file":
+        return _from_disk(link, name, work, progress)
+    if link.scheme == "hf":
+        return _from_hub(link, name, work)
+    content, received = download(link.target, work, progress, patience)
+    name = name or received.name or file_name(link)
+    is_archive = name.lower().endswith(".zip") or (
+        not name.endswith(WEIGHTS_SUFFIXES)
+        and (received.media_type in _ZIP_TYPES or zipfile.is_zipfile(content))
+    )
+    if is_archive:
+        return _from_archive(link, content, work, progress)
+    return Obtained({_weights_name(link, name): content})
+
+
+def _from_archive(
+    link: Link, archive: Path, work: Path, progress: Progress
+) -> Obtained:
+    folder = work / "unpacked"
+    shutil.rmtree(folder, ignore_errors=True)
+    found = unpack(archive, folder, link.text, progress)
+    return Obtained({path.name: path for path in found.files}, found.left_out)
+
+
+def _from_disk(link: Link, name: str, work: Path, progress: Progress) -> Obtained:
+    source = Path(link.target)
+    if source.is_dir():
+        entries = sorted(path for path in source.iterdir() if path.is_file())
+        chosen = {p.name: p for p in entries if p.suffix in WEIGHTS_SUFFIXES}
+        if not chosen:
+            raise FetchError(f"{link.text} holds no weights file")
+        left_out = tuple(path.name for path in entries if path.name not in chosen)
+        return Obtained(_copy(link, chosen, work, progress), left_out)
+    if not source.is_file():
+        raise FetchError(f"{link.text}: {source} does not exist; correct the link")
+    if not name and source.suffix == ".zip":
+        return _from_archive(link, source, work, progress)
+    chosen = {_weights_name(link, name or source.name): source}
+    return Obtained(_copy(link, chosen, work, progress))
+
+
+def _copy(
+    link: Link, chosen: Mapping[str, Path], work: Path, progress: Progress
+) -> dict[str, Path]:
+    folder = work / "copied"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    total = sum(path.stat().st_size for path in chosen.values())
+    check_space(folder, total, link.text)
+    progress.begin("copying", 0, total)
+    copied: dict[str, Path] = {}
+    for name, path in chosen.items():
+        copied[_weights_name(link, name)] = folder / name
+        with path.open("rb") as source, (folder / name).open("wb") as target:
+            while block := source.read(2**20):
+                target.write(block)
+                progress.advance(len(block))
+    return copied
+
+
+def _from_hub(link: Link, name: str, work: Path) -> Obtained:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    name = _weights_name(link, name or file_name(link))
+    try:
+        # It resumes, and checks the size, itself.
+        path = hf_hub_download(
+            link.repository,
+            link.target,
+            revision=link.revision,
+            local_dir=work / "hub",
+        )
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise FetchError(f"{link.text} cannot be fetched: {reason}") from error
+    return Obtained({name: Path(path)})
+
+
+def _weights_name(link: Link, name: str) -> str:
+    try:
+        check_weights_name(link.text, name)
+    except ValueError as error:
+        raise FetchError(
+            f'{error}; give the file its name with files = {{ "NAME.pt" = ... }}'
+        ) from error
+    return name
+
+
+def _check(link: Link, name: str, path: Path) -> None:
+    try:
+        check_complete(path, Path(name).suffix)
+    except WeightsError as error:
+        raise DamagedError(f"{link.text} brought a damaged {name}: {error}") from error

@@ -1,0 +1,259 @@
+"""Download one URL over HTTP: tried again when it fails, never half a file.
+
+Bytes go into `content.part`, and what is known of them into `content.json`, so that
+another process can go on where a killed one stopped. When all of them are there the
+file is renamed to `content`; no other name ever holds a part.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from repro.errors import FetchError
+from repro.fetching.progress import Progress
+from repro.fetching.responses import (
+    CHUNK,
+    TemporaryError,
+    asked_seconds,
+    check_redirects,
+    given_name,
+    validator_of,
+    without_pages,
+)
+from repro.fetching.space import check_space, full_disk_is_an_error
+
+#: A transfer that got this much further than ever before may fail anew as often.
+GAIN = 8 * 2**20
+#: Without a length the space on disk is looked at again after so many bytes.
+LOOK_AGAIN = 64 * 2**20
+
+_TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long a host is put up with: attempts without progress, and seconds.
+
+    The n-th wait is about `wait * 2**n` seconds, at most `longest_wait`. A host that
+    asks for more than `longest_asked` is not waited for.
+    """
+
+    attempts: int = 6
+    wait: float = 1.0
+    longest_wait: float = 60.0
+    longest_asked: float = 600.0
+    silence: float = 60.0
+
+
+class Received(msgspec.Struct, frozen=True):
+    """What is known of a download: its name and type as the host gave them.
+
+    `validator` is an ETag or a date under which the host goes on with the same bytes;
+    `total` is the number of all bytes, where the host says it.
+    """
+
+    url: str
+    name: str
+    media_type: str
+    validator: str
+    total: int | None
+
+
+def download(
+    url: str, folder: Path, progress: Progress, patience: Patience
+) -> tuple[Path, Received]:
+    """Download a URL into a folder, going on with what lies there already.
+
+    Args:
+        url: `http:` or `https:`.
+        folder: belongs to this URL alone; the caller holds its lock.
+        progress: is told what happens.
+        patience: how often to try.
+
+    Raises:
+        FetchError: it cannot be had; the message says why and after how many attempts.
+    """
+    with full_disk_is_an_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        transfer = _Transfer(url, folder, progress)
+        timeout = httpx.Timeout(patience.silence, connect=min(30.0, patience.silence))
+        with httpx.Client(
+            follow_redirects=True, max_redirects=10, timeout=timeout
+        ) as client:
+            return _persist(transfer, client, progress, patience)
+
+
+def _persist(
+    transfer: _Transfer, client: httpx.Client, progress: Progress, patience: Patience
+) -> tuple[Path, Received]:
+    failures, furthest = 0, transfer.size
+    while not transfer.is_complete:
+        try:
+            transfer.attempt(client)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise FetchError(f"{transfer.url} cannot be fetched: {error}") from error
+        except (httpx.TransportError, TemporaryError) as error:
+            failures = 1 if transfer.size >= furthest + GAIN else failures + 1
+            furthest = max(furthest, transfer.size)
+            reason = _reason(error)
+            if failures >= patience.attempts:
+                raise FetchError(
+                    f"{transfer.url} failed {failures} times, at last: {reason}. "
+                    "Try again later; what is there is kept where the host can go on"
+                ) from error
+            seconds = _wait(error, failures, patience, transfer.url)
+            progress.say(f"{reason}; trying again in {seconds:.0f} s")
+            time.sleep(seconds)
+        except httpx.HTTPError as error:
+            raise FetchError(f"{transfer.url} cannot be fetched: {error}") from error
+    return transfer.content, transfer.received
+
+
+class _Transfer:
+    """One URL on its way into a folder."""
+
+    def __init__(self, url: str, folder: Path, progress: Progress) -> None:
+        self.url = url
+        self.content = folder / "content"
+        self._folder = folder
+        self._part = folder / "content.part"
+        self._note = folder / "content.json"
+        self._progress = progress
+        known = self._known()
+        if known is None:
+            self.content.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
+        elif self._part.exists() and self.size == known.total:
+            # Killed between the last byte and the renaming.
+            self._finish()
+
+    @property
+    def is_complete(self) -> bool:
+        return self.content.is_file()
+
+    @property
+    def received(self) -> Received:
+        known = self._known()
+        assert known is not None
+        return known
+
+    @property
+    def size(self) -> int:
+        return self._part.stat().st_size if self._part.exists() else 0
+
+    def attempt(self, client: httpx.Client) -> None:
+        """Ask once and take all that comes."""
+        known, start = self._known(), self.size
+        headers = {"Accept-Encoding": "identity"}
+        if known is not None and known.validator and start:
+            headers |= {"Range": f"bytes={start}-", "If-Range": known.validator}
+        with client.stream("GET", self.url, headers=headers) as response:
+            check_redirects(response)
+            if response.status_code == 206 and known is not None:
+                _check_range(response, start, known, self._part)
+            elif response.status_code == 200:
+                start = 0
+            else:
+                _refuse_status(response, self._part, self.url)
+            chunks = without_pages(response, self.url) if start == 0 else None
+            if start == 0:
+                self._begin(response)
+            total = self.received.total
+            self._progress.begin("downloading", start, total)
+            if total is not None:
+                check_space(self._folder, total - start, f"the download of {self.url}")
+            self._write(chunks or response.iter_raw(CHUNK), start)
+        if total is not None and self.size != total:
+            raise TemporaryError(f"{self.size:,} of {total:,} bytes came")
+        self._finish()
+
+    def _begin(self, response: httpx.Response) -> None:
+        """Write down what comes, before the first byte of it."""
+        self._part.unlink(missing_ok=True)
+        length = response.headers.get("Content-Length", "")
+        media_type = response.headers.get("Content-Type", "").partition(";")[0]
+        note = Received(
+            url=self.url,
+            name=given_name(response),
+            media_type=media_type.strip().lower(),
+            validator=validator_of(response),
+            total=int(length) if length.isdecimal() else None,
+        )
+        temporary = self._note.with_suffix(".new")
+        temporary.write_bytes(msgspec.json.encode(note))
+        temporary.replace(self._note)
+
+    def _write(self, chunks: Iterator[bytes], start: int) -> None:
+        since_look = 0
+        with self._part.open("ab" if start else "wb") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+                self._progress.advance(len(chunk))
+                since_look += len(chunk)
+                if since_look >= LOOK_AGAIN:
+                    check_space(self._folder, LOOK_AGAIN, f"the download of {self.url}")
+                    since_look = 0
+
+    def _finish(self) -> None:
+        self._part.replace(self.content)
+
+    def _known(self) -> Received | None:
+        """Read what an earlier attempt wrote down of this URL."""
+        try:
+            note = msgspec.json.decode(self._note.read_bytes(), type=Received)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return note if note.url == self.url else None
+
+
+def _check_range(
+    response: httpx.Response, start: int, known: Received, part: Path
+) -> None:
+    """Refuse to go on with bytes that do not follow those that are here."""
+    found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    changed = validator_of(response) not in {"", known.validator}
+    follows = not changed and found is not None and int(found[1]) == start
+    if not follows or (
+        known.total is not None and found and int(found[2]) != known.total
+    ):
+        part.unlink(missing_ok=True)
+        raise TemporaryError("the host went on with other bytes; starting again")
+
+
+def _refuse_status(response: httpx.Response, part: Path, url: str) -> None:
+    status = f"HTTP {response.status_code} {response.reason_phrase}".strip()
+    if response.status_code in _TEMPORARY:
+        raise TemporaryError(f"the host answers {status}", asked_seconds(response))
+    if response.status_code in {206, 416}:
+        part.unlink(missing_ok=True)
+        raise TemporaryError(f"the host answers {status}; starting again")
+    raise FetchError(
+        f"{url} answers {status}; the link may have expired or been taken back: open "
+        "it in a browser, and correct it in the release if it moved"
+    )
+
+
+def _wait(error: Exception, failures: int, patience: Patience, url: str) -> float:
+    asked = error.asked if isinstance(error, TemporaryError) else None
+    if asked is not None and asked > patience.longest_asked:
+        raise FetchError(
+            f"{url}: {error} and asks to come back in {asked / 60:.0f} minutes; do so"
+        ) from error
+    backoff: float = min(patience.longest_wait, patience.wait * 2 ** (failures - 1))
+    # Spread, so that processes that failed together do not come back together.
+    return max(asked or 0.0, backoff * random.uniform(0.75, 1.25))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TemporaryError):
+        return str(error)
+    if isinstance(error, httpx.TimeoutException):
+        return "the host is silent"
+    return f"the connection broke ({str(error) or type(error).__name__})"

@@ -1,0 +1,106 @@
+"""Size and SHA-256 of weights files: trusted on first use, checked ever after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from filelock import FileLock
+
+from repro.errors import ExpectedError, WeightsError
+from repro.models.weights import WeightsFile
+from repro.published import (
+    CHECKSUMS_FILE,
+    RELEASE_FILE,
+    Checksum,
+    Release,
+    checksums_text,
+    read_checksums,
+)
+
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def checksums_file(release: Release) -> Path:
+    """Choose where sums that are seen for the first time are written.
+
+    That is `checksums.toml` beside `release.toml`, under version control with the
+    published numbers. Where the release is installed, cannot be written or is one file
+    among others, it is a file in the user's data folder, which no upgrade replaces.
+    """
+    folder = release.location
+    is_own_folder = (folder / RELEASE_FILE).is_file()
+    is_installed = bool(_INSTALLED & set(folder.resolve().parts))
+    if is_own_folder and not is_installed and os.access(folder, os.W_OK):
+        return folder / CHECKSUMS_FILE
+    return _user_file(release)
+
+
+def recorded_checksums(release: Release) -> dict[str, Checksum]:
+    """Read what the weights files of a release must be: `{family/file: checksum}`.
+
+    What the release itself says comes before what this user has recorded.
+
+    Raises:
+        ExpectedError: a file of checksums cannot be read.
+    """
+    beside = {}
+    if (release.location / RELEASE_FILE).is_file():
+        beside = read_checksums(release.location / CHECKSUMS_FILE)
+    return read_checksums(_user_file(release)) | beside | release.checksums
+
+
+def record_checksums(release: Release, seen: Iterable[Checksum]) -> Path:
+    """Write down sums of files that have none yet, and tell where.
+
+    Raises:
+        ExpectedError: the file cannot be read or written.
+    """
+    file = checksums_file(release)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_name(f".{file.name}.lock")):
+            known = read_checksums(file)
+            new = {entry.id: entry for entry in seen if entry.id not in known}
+            if new:
+                part = file.with_name(f".{file.name}.part")
+                part.write_text(checksums_text(known | new), encoding="utf-8")
+                part.replace(file)
+    except OSError as error:
+        raise ExpectedError(
+            f"{file}: checksums cannot be written ({error.strerror}); make it writable"
+        ) from error
+    return file
+
+
+def check_recorded(release: Release, family: str, found: WeightsFile) -> bool:
+    """Compare a file with its recorded checksum; tell whether there is one.
+
+    Raises:
+        WeightsError: the file is another one; the message names both sums.
+    """
+    expected = recorded_checksums(release).get(f"{family}/{found.path.name}")
+    if expected is not None and (fault := difference(expected, found)):
+        raise WeightsError(fault)
+    return expected is not None
+
+
+def difference(expected: Checksum, found: WeightsFile) -> str:
+    """Say how a file differs from what was recorded; empty if it does not."""
+    if (found.size, found.sha256) == (expected.size, expected.sha256):
+        return ""
+    origin = f" ({expected.origin})" if expected.origin else ""
+    return (
+        f"{found.path} has changed: it has {found.size:,} bytes with SHA-256 "
+        f"{found.sha256}; recorded{origin} are {expected.size:,} bytes with "
+        f"{expected.sha256}. Nothing is evaluated from it: get the file again, or "
+        f'remove [checksum."{expected.id}"] from {CHECKSUMS_FILE} if it is right'
+    )
+
+
+def _user_file(release: Release) -> Path:
+    import platformdirs
+
+    folder = platformdirs.user_data_path("repro", appauthor=False)
+    return folder / "checksums" / f"{release.id}.toml"
