@@ -12,7 +12,8 @@ import httpx
 
 from repro.errors import FetchError
 
-CHUNK = 2**20
+#: So many bytes tell a page from a file, and hold its title.
+BEGINNING = 2048
 
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
@@ -40,9 +41,13 @@ def without_pages(response: httpx.Response, url: str) -> Iterator[bytes]:
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise FetchError(f"{url} comes encoded as {encoding}, which was not asked for")
-    chunks = response.iter_raw(CHUNK)
-    first = next(chunks, b"")
-    head = first[:1024].lstrip().lower()
+    chunks = response.iter_raw()
+    first = b""
+    for chunk in chunks:
+        first += chunk
+        if len(first) >= BEGINNING:
+            break
+    head = first.lstrip()[:20].lower()
     is_page = response.headers.get("Content-Type", "").startswith("text/html")
     if is_page or head.startswith((b"<!doctype html", b"<html")):
         title = _TITLE.search(first)

@@ -19,7 +19,6 @@ import msgspec
 from repro.errors import FetchError
 from repro.fetching.progress import Progress
 from repro.fetching.responses import (
-    CHUNK,
     TemporaryError,
     asked_seconds,
     check_redirects,
@@ -169,7 +168,7 @@ class _Transfer:
             self._progress.begin("downloading", start, total)
             if total is not None:
                 check_space(self._folder, total - start, f"the download of {self.url}")
-            self._write(chunks or response.iter_raw(CHUNK), start)
+            self._write(chunks or response.iter_raw(), start)
         if total is not None and self.size != total:
             raise TemporaryError(f"{self.size:,} of {total:,} bytes came")
         self._finish()

@@ -1,0 +1,246 @@
+"""Every fault of a host ends in the right bytes or in one clear error."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Callable
+
+import pytest
+
+from repro.errors import FetchError
+from repro.fetching import space
+from repro.fetching.transfer import Patience
+from tests.fetching.host import Answer, Host, cut_at, page, silence, status
+from tests.fetching.released import FAMILY, HURRIED, Released, weights, zipped
+
+BYTES = {"1M.pt": weights(1), "4M.pt": weights(2)}
+FOLDER = {"/": b"", **BYTES, "README.txt": b"read me"}
+SHARE = "/scl/fo/abc/h"
+TARGET = "/cd/fo/abc/h"
+
+
+def fault(released: Released, patience: Patience = HURRIED) -> str:
+    """Fetch what cannot be fetched; return the error, and see that nothing is left."""
+    with pytest.raises(FetchError) as caught:
+        released.fetch(patience=patience)
+    assert "\n" not in str(caught.value)
+    assert released.installed() == {}
+    assert released.checksums() == {}
+    return str(caught.value)
+
+
+def test_a_share_link_brings_the_weights_of_the_folder(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER)))
+    fetched = released.fetch()
+    assert released.installed() == BYTES
+    assert sorted(fetched.files) == ["1M.pt", "4M.pt"]
+    assert fetched.left_out == ("README.txt",)
+    assert released.progress.bytes > 2 * sum(map(len, BYTES.values()))
+
+
+def test_a_second_fetch_asks_for_nothing(host: Host, released: Released) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER)))
+    released.fetch()
+    asked = len(host.requests)
+    assert released.fetch().was_here
+    assert len(host.requests) == asked
+
+
+def test_a_file_that_was_removed_is_fetched_again(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER)))
+    released.fetch()
+    (released.checkpoints / FAMILY / "1M.pt").unlink()
+    assert not released.fetch().was_here
+    assert released.installed() == BYTES
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        [cut_at(0.7)],
+        [cut_at(0.7), cut_at(0.1)],
+        [cut_at(0.0)],
+        [status(429, "0")],
+        [status(503)],
+        [status(500), status(502), status(504)],
+        [silence],
+        [Answer.cut_connection],
+    ],
+    ids=["70 %", "twice", "0 %", "429", "503", "5xx", "silence", "hung up"],
+)
+@pytest.mark.parametrize("length", [True, False], ids=["length", "chunked"])
+def test_a_passing_fault_ends_in_the_right_bytes(
+    host: Host,
+    released: Released,
+    trouble: list[Callable[[Answer], None]],
+    length: bool,
+) -> None:
+    link = host.share_folder(SHARE, zipped(FOLDER), faults=list(trouble), length=length)
+    released.link(link)
+    released.fetch()
+    assert released.installed() == BYTES
+    assert len(host.asked(TARGET)) == len(trouble) + 1
+    assert len(released.progress.said) == len(trouble)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [
+        (cut_at(0.7), "failed 4 times, at last: the connection broke"),
+        (status(503), "failed 4 times, at last: the host answers HTTP 503"),
+        (status(429), "failed 4 times, at last: the host answers HTTP 429"),
+        (status(404), "answers HTTP 404 Not Found; the link may have expired"),
+        (status(403), "answers HTTP 403 Forbidden; the link may have expired"),
+        (page, "answers a web page ('Link expired') in place of a file"),
+        (status(429, "7200"), "asks to come back in 120 minutes"),
+    ],
+)
+def test_a_lasting_fault_ends_in_one_clear_error(
+    host: Host,
+    released: Released,
+    trouble: Callable[[Answer], None],
+    message: str,
+) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER), faults=[trouble] * 20))
+    assert message in fault(released)
+    assert len(host.asked(TARGET)) <= HURRIED.attempts
+
+
+def test_after_a_lasting_fault_the_next_fetch_succeeds(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER), faults=[cut_at(0.7)] * 4))
+    fault(released)
+    released.fetch()
+    assert released.installed() == BYTES
+
+
+def test_a_host_that_is_not_there_is_one_clear_error(released: Released) -> None:
+    # The discard port of this machine: nobody listens.
+    released.link("http://127.0.0.1:9/folder.zip")
+    assert "failed 4 times, at last: the connection broke" in fault(released)
+
+
+def test_a_slow_host_is_waited_for_while_it_says_something(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER), pause=0.08, pieces=12))
+    started = time.monotonic()
+    released.fetch()
+    assert time.monotonic() - started > HURRIED.silence
+    assert released.installed() == BYTES
+    assert len(host.asked(TARGET)) == 1
+
+
+@pytest.mark.parametrize("asked", ["1", "date"])
+def test_a_host_that_says_when_is_not_asked_before(
+    host: Host, released: Released, asked: str
+) -> None:
+    if asked == "date":
+        asked = email.utils.formatdate(time.time() + 1.99, usegmt=True)
+    shared = zipped(FOLDER)
+    released.link(host.share_folder(SHARE, shared, faults=[status(429, asked)]))
+    started = time.monotonic()
+    released.fetch()
+    assert time.monotonic() - started > 0.9
+
+
+# Damage ----------------------------------------------------------------------------
+
+
+def wrong_crc(archive: bytes) -> bytes:
+    """Change one byte of the content of the first weights file."""
+    place = archive.index(BYTES["1M.pt"]) + 100_000
+    return archive[:place] + bytes([archive[place] ^ 1]) + archive[place + 1 :]
+
+
+def test_a_zip_with_a_wrong_crc_is_fetched_again(
+    host: Host, released: Released
+) -> None:
+    good = zipped(FOLDER)
+    link = host.share_folder(SHARE, wrong_crc(good))
+
+    def damaged_once(answer: Answer) -> None:
+        answer.give()
+        host.shared[TARGET].content = good
+
+    host.shared[TARGET].faults = [damaged_once]
+    released.link(link)
+    released.fetch()
+    assert released.installed() == BYTES
+    assert "Bad CRC-32 for file '1M.pt'" in released.progress.said[0]
+
+
+def test_a_zip_whose_crc_stays_wrong_is_one_clear_error(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share_folder(SHARE, wrong_crc(zipped(FOLDER))))
+    message = fault(released)
+    assert "Bad CRC-32 for file '1M.pt'" in message
+    assert "fetched 2 times and thrown away" in message
+
+
+def test_a_zip_that_ends_early_without_anybody_noticing_is_damaged(
+    host: Host, released: Released
+) -> None:
+    whole = zipped(FOLDER)
+    released.link(host.share_folder(SHARE, whole[: len(whole) * 7 // 10]))
+    assert "is damaged: File is not a zip file" in fault(released)
+
+
+@pytest.mark.parametrize("name", ["1M.pt", "1M.safetensors", "1M.pth"])
+def test_a_single_file_that_is_cut_off_is_damaged(
+    host: Host, released: Released, name: str
+) -> None:
+    cut = weights(1)[:-5000]
+    if name.endswith("safetensors"):
+        cut = (20).to_bytes(8, "little") + b'{"a":{"data_offsets":[0,9]}}'
+    released.files({name: host.share("/file", cut, length=False)})
+    assert f"brought a damaged {name}" in fault(released)
+
+
+def test_a_folder_without_weights_is_one_clear_error(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share_folder(SHARE, zipped({"sub/1M.pt": b"", "a.txt": b""})))
+    message = fault(released)
+    assert "without weights files at its top; it holds sub/1M.pt, a.txt" in message
+
+
+def test_a_link_to_something_else_is_one_clear_error(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share("/notes.txt", b"notes"))
+    assert "a weights file ends with one of .pt" in fault(released)
+
+
+# Space -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_download_that_does_not_fit_is_not_begun(
+    host: Host,
+    released: Released,
+    monkeypatch: pytest.MonkeyPatch,
+    length: bool,
+) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER), length=length))
+    monkeypatch.setattr(space, "free_bytes", lambda folder: space.RESERVE + 300_000)
+    message = fault(released)
+    assert "268.7 MB free" in message
+    assert "free some space or name another folder" in message
+    assert ("the download of" in message) == length
+
+
+def test_a_download_without_a_length_stops_before_the_disk_is_full(
+    host: Host, released: Released, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repro.fetching.transfer.LOOK_AGAIN", 50_000)
+    monkeypatch.setattr(space, "free_bytes", lambda folder: space.RESERVE + 20_000)
+    released.link(host.share_folder(SHARE, zipped(FOLDER), length=False))
+    assert "the download of" in fault(released)
