@@ -19,6 +19,7 @@ COMMANDS = {
     "history": "repro.cli.history:history",
     "prune": "repro.cli.prune:prune",
     "fetch": "repro.cli.fetch:fetch",
+    "verify": "repro.cli.verify:verify",
 }
 
 

@@ -6,19 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
+from repro.cli.families import Chosen, checkpoints_folder, choose_families
 from repro.cli.options import checkpoints_option, expected_option
 from repro.cli.progress import Bar
-from repro.errors import OptionError, ReproError
+from repro.errors import ReproError
 from repro.fetching.family import Fetched, fetch_family
-from repro.published import Family, Release, read_releases
-
-Chosen = tuple[Release, Family]
+from repro.published import read_releases
 
 
 @click.command()
@@ -58,42 +56,6 @@ def fetch(
         sys.exit(1)
 
 
-def checkpoints_folder(checkpoints: Path | None) -> Path:
-    """Insist on a folder for weights.
-
-    Raises:
-        OptionError: none was named.
-    """
-    if checkpoints is None:
-        raise OptionError(
-            "no folder for the weights: name one with --checkpoints DIR or "
-            "REPRO_CHECKPOINTS"
-        )
-    return checkpoints.expanduser()
-
-
-def choose_families(
-    releases: Sequence[Release], patterns: Sequence[str]
-) -> list[Chosen]:
-    """List the families that one of the patterns matches; all without a pattern.
-
-    Raises:
-        OptionError: a pattern matches none.
-    """
-    known = [(release, f) for release in releases for f in release.families.values()]
-    for pattern in patterns:
-        if not any(fnmatchcase(family.id, pattern) for _, family in known):
-            raise OptionError(
-                f"no family is named {pattern!r}; there are "
-                f"{', '.join(family.id for _, family in known)}"
-            )
-    return [
-        (release, family)
-        for release, family in known
-        if not patterns or any(fnmatchcase(family.id, p) for p in patterns)
-    ]
-
-
 def _fetch_all(chosen: Sequence[Chosen], folder: Path, jobs: int) -> int:
     """Fetch families at once, say of each how it went, and count those that failed."""
     failures = 0
@@ -105,12 +67,11 @@ def _fetch_all(chosen: Sequence[Chosen], folder: Path, jobs: int) -> int:
         }
         for future in as_completed(running):
             try:
-                lines = _lines(future.result())
+                for line in _lines(future.result()):
+                    tqdm.write(line)
             except ReproError as error:
                 failures += 1
-                lines = [f"{running[future]}: error: {error}"]
-            for line in lines:
-                tqdm.write(line)
+                tqdm.write(f"{running[future]}: error: {error}", file=sys.stderr)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return failures

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
+from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
@@ -34,6 +36,9 @@ from repro.published import METRICS, DatasetSpec, Geometry, Metric
 from repro.records.environment import describe_environment
 from repro.records.identity import measurement_identity
 from repro.records.result import Measurement
+
+if TYPE_CHECKING:
+    from repro.fetching.missing import Downloads
 
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
 _TORCH_THREADS = torch.get_num_threads()
@@ -60,6 +65,11 @@ class LocalEngine:
         self._planned = list(planned)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
         self._batch_sizes: dict[tuple[str, str], BatchSize] = {}
+        self._downloads: Downloads | None = None
+        if settings.download:
+            from repro.fetching.missing import Downloads
+
+            self._downloads = Downloads(settings.checkpoints)
 
     def dataset(self, case: Case) -> Dataset:
         """Index the dataset of a case; it is done once.
@@ -78,12 +88,20 @@ class LocalEngine:
         return dataset
 
     def weights(self, case: Case) -> Path:
-        """Find the weights file of a case.
+        """Find the weights file of a case, and fetch it where that is asked for.
 
         Raises:
             NotAvailableError: it is not here.
+            FetchError: it cannot be fetched.
+            WeightsError: it is not the file that was recorded.
         """
-        return find_weights(case, self.settings.checkpoints)
+        if self._downloads:
+            path = self._downloads.weights(case)
+        else:
+            path = find_weights(case, self.settings.checkpoints)
+        found = verify_weights(path, self.settings.cache)
+        check_recorded(case.release, case.family.id, found)
+        return path
 
     def model(self, case: Case, weights: Path | None = None) -> nn.Module:
         """Load the checkpoint of a case: float32, for inference, on the device.

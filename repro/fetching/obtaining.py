@@ -142,7 +142,7 @@ def _from_hub(link: Link, name: str, work: Path) -> Obtained:
             local_dir=work / "hub",
         )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise FetchError(f"{link.text} cannot be fetched: {reason}") from error
     return Obtained({name: Path(path)})
 

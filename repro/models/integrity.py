@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 from filelock import FileLock
 
 from repro.errors import ExpectedError, WeightsError
-from repro.models.weights import WeightsFile
+from repro.models.weights import WeightsFile, check_complete, hash_file
 from repro.published import (
     CHECKSUMS_FILE,
     RELEASE_FILE,
@@ -20,6 +23,20 @@ from repro.published import (
 )
 
 _INSTALLED = {"site-packages", "dist-packages"}
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What checking a file `family/name.suffix` showed, and its sum if it is sound."""
+
+    id: str
+    outcome: Literal["as recorded", "not recorded", "changed", "damaged", "unreadable"]
+    reason: str = ""
+    found: Checksum | None = None
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether nothing may be evaluated from the file."""
+        return self.outcome in {"changed", "damaged", "unreadable"}
 
 
 def checksums_file(release: Release) -> Path:
@@ -97,6 +114,41 @@ def difference(expected: Checksum, found: WeightsFile) -> str:
         f"{expected.sha256}. Nothing is evaluated from it: get the file again, or "
         f'remove [checksum."{expected.id}"] from {CHECKSUMS_FILE} if it is right'
     )
+
+
+def check_file(
+    path: Path,
+    identity: str,
+    expected: Checksum | None,
+    advance: Callable[[int], object] | None = None,
+) -> Checked:
+    """Read a whole file and compare it with what was recorded, and with itself.
+
+    Args:
+        path: the file.
+        identity: `family/file`.
+        expected: what was recorded of it, if anything was.
+        advance: told how many bytes were read.
+    """
+    try:
+        found = WeightsFile(path, path.stat().st_size, hash_file(path, advance))
+        fault = difference(expected, found) if expected else ""
+        if not fault:
+            check_complete(path)
+    except OSError as error:
+        return Checked(identity, "unreadable", f"{path}: {error.strerror}")
+    except WeightsError as error:
+        return Checked(identity, "damaged", str(error))
+    if fault:
+        return Checked(identity, "changed", fault)
+    today = datetime.date.today().isoformat()
+    new = Checksum(
+        id=identity,
+        size=found.size,
+        sha256=found.sha256,
+        origin=f"first seen {today} by repro verify",
+    )
+    return Checked(identity, "as recorded" if expected else "not recorded", "", new)
 
 
 def _user_file(release: Release) -> Path:

@@ -58,15 +58,17 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         return found[0]
     if cached := find_loader(case.model.loader).cached(case.model):
         return cached
-    origin = case.family.folder or "their publisher"
+    link = case.family.folder or next(iter(case.family.files.values()), "")
+    origin = link or "their publisher"
     if folder is None:
         raise NotAvailableError(
             f"no weights: get those of {case.family.id} from {origin}, put them into "
             f"DIR/{case.family.id}/ and name DIR with --repro-checkpoints"
         )
     raise NotAvailableError(
-        f"no weights: {folder} has no {names[0]}; get it from {origin}, or "
-        "name another folder with --repro-checkpoints"
+        f"no weights: {folder} has no {names[0]}; get it from {origin}"
+        f"{' with --repro-download' if link else ''}, or name another folder with "
+        "--repro-checkpoints"
     )
 
 

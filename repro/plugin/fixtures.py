@@ -37,7 +37,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 
     The marker takes `kind` (supervised or clip), `family` (a pattern such as
     `"clip/*"`) and the options `expected`, `data`, `checkpoints`, `device`,
-    `precision`, `batch_size`, `limit` and `strict`, which count for that test.
+    `precision`, `batch_size`, `limit`, `strict` and `download`, which count for that
+    test.
     """
     if not hasattr(request, "param"):
         raise OptionError(

@@ -71,6 +71,7 @@ class Settings:
     diagnose: bool = False
     no_diagnose: bool = False
     strict: bool = False
+    download: bool = False
     report: tuple[Path, ...] = ()
     ledger: Path | None = None
     resume: bool = False
@@ -209,6 +210,13 @@ OPTIONS = (
         flag=True,
     ),
     Option(
+        "download",
+        "download weights that are missing from where their release says",
+        _switch,
+        default=False,
+        flag=True,
+    ),
+    Option(
         "report",
         "write a report, its kind chosen by the suffix: .json; repeatable",
         _report,
@@ -324,6 +332,8 @@ def summary(settings: Settings) -> str:
         parts.append("no diagnosis" if settings.no_diagnose else "diagnose all")
     if settings.strict:
         parts.append("strict")
+    if settings.download:
+        parts.append("downloading what is missing")
     return "repro: " + ", ".join(parts)
 
 

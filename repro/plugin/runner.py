@@ -93,6 +93,7 @@ class CaseRunner:
             limit=self._settings.limit,
             workers=workers.count(self._item.config),
             early_stop=not self._settings.no_early_stop,
+            download=self._settings.download,
         )
         if settings not in engines:
             planned = planned_cases(self._item.session.items)
@@ -140,7 +141,8 @@ class CaseRunner:
             ReproError: something about them is wrong.
         """
         # Before the engine: missing weights need no torch to be noticed.
-        find_weights(case, self._settings.checkpoints)
+        if not self._settings.download:
+            find_weights(case, self._settings.checkpoints)
         return self._measure(case)
 
     def _measure(self, case: Case) -> Measured:

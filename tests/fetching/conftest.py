@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fetching.host import Host, running_host
-from tests.fetching.released import Released
+from .host import Host, running_host
+from .released import Released
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import pytest
 from repro.errors import FetchError
 from repro.fetching import archive
 from repro.fetching.archive import DamagedError, unpack
-from tests.fetching.released import Lines, zipped
+
+from .released import Lines, zipped
 
 GOOD = {"1M.pt": b"weights"}
 

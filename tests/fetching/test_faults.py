@@ -11,8 +11,9 @@ import pytest
 from repro.errors import FetchError
 from repro.fetching import space
 from repro.fetching.transfer import Patience
-from tests.fetching.host import Answer, Host, cut_at, page, silence, status
-from tests.fetching.released import FAMILY, HURRIED, Released, weights, zipped
+
+from .host import Answer, Host, cut_at, page, silence, status
+from .released import FAMILY, HURRIED, Released, weights, zipped
 
 BYTES = {"1M.pt": weights(1), "4M.pt": weights(2)}
 FOLDER = {"/": b"", **BYTES, "README.txt": b"read me"}

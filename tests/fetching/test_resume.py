@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from repro.errors import FetchError
-from tests.fetching.host import Answer, Host, cut_at
-from tests.fetching.released import FAMILY, Released, weights
+
+from .host import Answer, Host, cut_at
+from .released import FAMILY, Released, weights
 
 CONTENT = weights(7, 400_000)
 COMMAND = (sys.executable, "-c", "from repro.cli import main; main()", "fetch")

@@ -22,6 +22,7 @@ VALUES = {
     "batch_size": ("1", "2", "3", "4"),
     "limit": ("1", "2", "3", "4"),
     "strict": ("", "false", "true", "false"),
+    "download": ("", "false", "true", "false"),
     "report": ("a.json", "b.json", "c.json", "d.json"),
 }
 TESTED = [option for option in OPTIONS if option.name in VALUES]
