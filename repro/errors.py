@@ -37,5 +37,7 @@ class NotAvailableError(ReproError):
 
 class LedgerError(ReproError):
     """A ledger that cannot be read or written, or does not hold what was asked for."""
+
+
 class FetchError(ReproError):
     """A download that cannot be had, or that brought other things than weights."""

@@ -14,12 +14,12 @@ COMMANDS = {
     "claims": "repro.cli.claims:claims",
     "eval": "repro.cli.evaluate:evaluate",
     "import": "repro.cli.import_:import_",
+    "fetch": "repro.cli.fetch:fetch",
+    "verify": "repro.cli.verify:verify",
     "runs": "repro.cli.runs:runs",
     "show": "repro.cli.show:show",
     "history": "repro.cli.history:history",
     "prune": "repro.cli.prune:prune",
-    "fetch": "repro.cli.fetch:fetch",
-    "verify": "repro.cli.verify:verify",
 }
 
 

@@ -212,9 +212,13 @@ def check_complete(path: Path, suffix: str = "") -> None:
         with path.open("rb") as stream:
             start = stream.read(2)
         if start[:1] != b"\x80":
+            is_cut = start == b"PK"
+            found = (
+                "cut off" if is_cut else f"no weights file, it begins with {start!r}"
+            )
             raise WeightsError(
-                f"{path} ({path.stat().st_size:,} bytes) is cut off or no weights "
-                f"file: it begins with {start!r}. Get it again from its source"
+                f"{path} ({path.stat().st_size:,} bytes) is damaged: it is {found}. "
+                "Get it again from its source"
             )
 
 
