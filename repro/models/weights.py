@@ -235,7 +235,7 @@ def _check_safetensors(path: Path) -> None:
             if name != "__metadata__"
         ]
         expected = 8 + length + max(ends, default=0)
-    except (struct.error, msgspec.DecodeError, AttributeError, LookupError, TypeError):
+    except (struct.error, ValueError, AttributeError, LookupError, TypeError):
         raise WeightsError(
             f"{path} ({size:,} bytes) is damaged: it has no header of safetensors. "
             "Get it again from its source"

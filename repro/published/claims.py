@@ -12,11 +12,10 @@ import msgspec
 from repro.published.located import Located, convert, shown
 from repro.published.release import (
     Metric,
-    NamedTable,
     Release,
-    Text,
     training_images,
 )
+from repro.published.tables import NamedTable, Text
 
 Expectation = Literal["holds", "fails", "undecided"]
 #: Families of which a source measured one, without saying which; usually just one.

@@ -12,7 +12,7 @@ from repro.fetching.progress import Progress
 from repro.fetching.transfer import Patience
 from repro.published import Checksum, Release, read_checksums, read_releases
 
-HURRIED = Patience(attempts=4, wait=0.01, longest_wait=0.05, silence=0.5)
+HURRIED = Patience(attempts=4, wait=0.01, longest_wait=0.05, silence=10.0)
 FAMILY = "supervised/real"
 
 _HEAD = """
