@@ -15,8 +15,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `data` and `checkpoints` are None where a release ships its own; `cache` is None to
     keep nothing on disk; `batch_size` is None to find it; `limit` is how many images
     of each dataset to evaluate at least, in whole strata; `workers` is how many
-    processes share this machine; `download` is whether missing weights are fetched; with `early_stop` a full evaluation ends once it is
-    beyond doubt that the published numbers are not met.
+    processes share this machine; with `early_stop` a full evaluation ends once it is
+    beyond doubt that the published numbers are not met; with `download` missing weights
+    are fetched.
     """
 
     data: Path | None = None
