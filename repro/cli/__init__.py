@@ -16,6 +16,7 @@ COMMANDS = {
     "import": "repro.cli.import_:import_",
     "fetch": "repro.cli.fetch:fetch",
     "verify": "repro.cli.verify:verify",
+    "new": "repro.cli.new:new",
     "runs": "repro.cli.runs:runs",
     "show": "repro.cli.show:show",
     "history": "repro.cli.history:history",

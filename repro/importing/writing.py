@@ -63,7 +63,7 @@ def write_release(folder: Path, table: Table) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_bytes(folder / CLASSES_FILE, _class_list())
+        replace_bytes(folder / CLASSES_FILE, class_list())
         replace_bytes(folder / RELEASE_FILE, release_text(table).encode())
     except OSError as error:
         raise ExpectedError(
@@ -120,7 +120,7 @@ def _references(table: Table) -> Iterator[str]:
         )
 
 
-def _class_list() -> bytes:
+def class_list() -> bytes:
     """Give the 1,000 class folders in the order of the labels, as timm ships them."""
     spec = find_spec("timm")
     assert spec is not None

@@ -12,13 +12,11 @@ from repro.errors import OptionError, ReproError
 from repro.plugin.options import Settings, read_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from repro.cases import Case
 
 MARKER = "repro"
 SETTINGS = pytest.StashKey[Settings]()
-_IN_FORCE = pytest.StashKey["dict[tuple[str, Path], Settings]"]()
+_IN_FORCE = pytest.StashKey["dict[tuple[object, ...], Settings]"]()
 _CASES = pytest.StashKey["dict[tuple[object, ...], list[Case]]"]()
 
 
