@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 
 from repro.importing.rows import Table
-from repro.published import Metric, Release, read_releases
-from repro.published.files import RELEASE_FILE
+from repro.published import RELEASE_FILE, Metric, Release, read_releases
 
 #: A number's place: checkpoint, protocol, metric.
 Place = tuple[str, str, Metric]

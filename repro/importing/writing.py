@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -12,7 +12,7 @@ from repro.errors import ExpectedError
 from repro.files import replace_bytes
 from repro.importing.preprocessing import Preprocessing
 from repro.importing.rows import Table
-from repro.published.files import RELEASE_FILE
+from repro.published import RELEASE_FILE, WEIGHTS_SUFFIXES
 
 CLASSES_FILE = "imagenet-1k.txt"
 
@@ -86,7 +86,21 @@ def release_text(table: Table) -> str:
         classes=CLASSES_FILE,
         protocol=_quoted(next(iter(protocols))),
     )
-    return head + "".join((*_protocols(table, protocols), *_references(table)))
+    parts = (*_files(table), *_protocols(table, protocols), *_references(table))
+    return head + "".join(parts)
+
+
+def _files(table: Table) -> Iterator[str]:
+    """Write where each weights file can be fetched, once for each checkpoint."""
+    links = {
+        f"{row.checkpoint}{suffix}": row.file
+        for row in table.rows
+        if (suffix := PurePosixPath(row.file).suffix) in WEIGHTS_SUFFIXES
+    }
+    if links:
+        yield f"\n[family.{table.library}.files]\n"
+    for name, link in links.items():
+        yield f"{_quoted(name)} = {_quoted(link)}\n"
 
 
 def _protocols(table: Table, protocols: Mapping[str, Preprocessing]) -> Iterator[str]:

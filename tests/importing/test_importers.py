@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from repro.cases import Case, list_cases
 from repro.cli import cli
 from repro.errors import ExpectedError
+from repro.fetching.links import read_link
 from repro.importing.open_clip import open_clip_table
 from repro.importing.preprocessing import Preprocessing
 from repro.importing.rows import Row, Table, protocol_name
@@ -153,6 +154,31 @@ def test_every_entry_of_torchvision_with_an_accuracy_becomes_a_case(
             Decimal(str(measured["acc@5"])),
         ]
         assert case.gflops == 50_000 * entry.meta["_ops"]
+
+
+def test_each_checkpoint_has_the_link_that_its_library_downloads_from(
+    tmp_path: Path, timm_csv: Path, open_clip_csv: Path
+) -> None:
+    links: dict[str, str] = {}
+    for table in (
+        torchvision_table(),
+        timm_table(timm_csv),
+        open_clip_table(open_clip_csv),
+    ):
+        write_release(tmp_path / table.library, table)
+    for release in read_releases([tmp_path]):
+        links |= release.families[release.id].files
+    entry = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
+    assert links["resnet50.IMAGENET1K_V2.pth"] == entry.url
+    hub = "hf://timm/resnet50.a1_in1k/model.safetensors"
+    assert links["resnet50.a1_in1k.safetensors"] == hub
+    assert links["ViT-B-32.laion400m_e32.safetensors"] == (
+        "hf://timm/vit_base_patch32_clip_224.laion400m_e32/open_clip_model.safetensors"
+    )
+    assert not any(name.startswith(("nonet", "ViT-Q")) for name in links)
+    assert len(links) == 115 + 3 + 3
+    for link in links.values():
+        assert read_link(link).scheme in {"http", "hf"}
 
 
 # Commands ----------------------------------------------------------------------------
