@@ -40,8 +40,9 @@ from repro.published import (
 def judge(release: Release, claim: Claim, evidence: Evidence) -> ClaimResult:
     """Check a claim.
 
-    Where the claim does not say which of several families it is about, it has to come
-    out the same for each of them; otherwise it is undecided.
+    Where the claim does not say which of several families it is about, one of them has
+    to meet a published exponent, as with references; anything else has to come out the
+    same for each of them, or it is undecided.
 
     Args:
         release: that the claim belongs to.
@@ -60,7 +61,9 @@ def judge(release: Release, claim: Claim, evidence: Evidence) -> ClaimResult:
         return results[0]
     verdicts = {result.verdict for result in results}
     verdict, reason = ClaimVerdict.UNDECIDED, _depends(places)
-    if len(verdicts) == 1 or ClaimVerdict.MISSING in verdicts:
+    if isinstance(claim, ExponentClaim) and ClaimVerdict.HOLDS in verdicts:
+        verdict, reason = ClaimVerdict.HOLDS, ""
+    elif len(verdicts) == 1 or ClaimVerdict.MISSING in verdicts:
         verdict = all_of(list(verdicts))
         reason = next((result.reason for result in results if result.reason), "")
     return claim_result(

@@ -71,7 +71,7 @@ def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult
     from repro.claims.evidence import MeasuredEvidence
     from repro.claims.judge import judge
     from repro.claims.result import ClaimVerdict
-    from repro.report.claims import claim_text
+    from repro.report.claims import claim_text, short_text
 
     claim, release = stated.claim, stated.release
     evidence = MeasuredEvidence(
@@ -85,9 +85,11 @@ def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult
     if result.is_surprise:
         pytest.fail(claim_text(result), pytrace=False)
     if result.verdict is ClaimVerdict.MISSING or result.reason:
-        (pytest.fail if strict else pytest.skip)(claim_text(result))
+        if strict:
+            pytest.fail(claim_text(result), pytrace=False)
+        pytest.skip(short_text(result))
     if not result.is_as_expected:
-        pytest.skip(claim_text(result))
+        pytest.skip(short_text(result))
     return result
 
 

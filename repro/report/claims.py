@@ -26,6 +26,9 @@ def claim_lines(
     """
     for result in results:
         yield f"{result.verdict:<10}{result.id}"[:width], _style(result)
+        if result.verdict is ClaimVerdict.MISSING and not result.findings:
+            yield f"    {missing_text(result)}"[:width], "dim"
+            continue
         for line in textwrap.wrap(result.text, max(width - 4, 40)):
             yield f"    {line}", "plain"
         for line in _details(result):
@@ -46,6 +49,13 @@ def finding_text(finding: Finding) -> str:
     )
 
 
+def missing_text(result: ClaimResult) -> str:
+    """Say what would have to be measured."""
+    shown = result.missing[:_MISSING_SHOWN]
+    more = len(result.missing) - len(shown)
+    return f"missing: {', '.join(shown)}{f' and {more} more' * (more > 0)}"
+
+
 def totals_text(results: Iterable[ClaimResult]) -> str:
     """Say in one line how many claims have which verdict."""
     found = Counter(result.verdict for result in results)
@@ -60,7 +70,7 @@ def claims_data(results: Iterable[ClaimResult]) -> list[dict[str, Any]]:
 
 
 def claim_text(result: ClaimResult) -> str:
-    """Write why a test of a claim fails or is skipped."""
+    """Write why a test of a claim fails."""
     expected = "" if result.expected == "holds" else f", expected {result.expected}"
     lines = [
         f"claim {result.id}: {result.verdict}{expected}",
@@ -71,12 +81,15 @@ def claim_text(result: ClaimResult) -> str:
     return "\n".join(lines)
 
 
+def short_text(result: ClaimResult) -> str:
+    """Write in one line why a test of a claim is skipped."""
+    return f"claim {result.id}: {result.verdict}; {'; '.join(_details(result))}"
+
+
 def _details(result: ClaimResult) -> Iterator[str]:
     yield from map(finding_text, result.findings)
     if result.missing:
-        more = len(result.missing) - _MISSING_SHOWN
-        rest = f" and {more} more" if more > 0 else ""
-        yield f"missing: {', '.join(result.missing[:_MISSING_SHOWN])}{rest}"
+        yield missing_text(result)
     if result.reason:
         yield result.reason.splitlines()[0]
     if result.expected != "holds":

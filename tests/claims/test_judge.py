@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -273,6 +274,17 @@ def test_a_claim_about_one_of_two_families_has_to_hold_for_both(
     assert "clip/synthetic or clip/synthetic+real" in differing.reason
     missing = checked(release, claim, {REAL: curve(0.8), SYNTHETIC: curve(0.3)})
     assert missing.verdict is ClaimVerdict.MISSING
+
+
+def test_one_of_two_families_has_to_meet_a_published_exponent(
+    release: Release,
+) -> None:
+    published = f"{fitted_exponent(release):.4f}"
+    claim = msgspec.structs.replace(exponent_claim(published), family=(REAL, MIXED))
+    known = {REAL: curve(0.4), MIXED: curve(0.9)}
+    assert checked(release, claim, known).verdict is ClaimVerdict.HOLDS
+    neither = {REAL: curve(1.2), MIXED: curve(0.9)}
+    assert checked(release, claim, neither).verdict is ClaimVerdict.FAILS
 
 
 # The published numbers alone ---------------------------------------------------------

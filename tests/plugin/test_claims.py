@@ -136,7 +136,7 @@ def test_an_undecided_claim_is_skipped_unless_that_was_expected(
     )
     result = run_claims(same + expected, "-m", "claim", "-rs")
     result.assert_outcomes(passed=1, skipped=1, deselected=3)
-    result.stdout.fnmatch_lines(["*claim same: undecided*", "*[[]0.000, 0.000]*"])
+    result.stdout.fnmatch_lines(["*claim same: undecided;*[[]0.000, 0.000]*"])
 
 
 @pytest.mark.parametrize("strict", [False, True])
