@@ -16,6 +16,7 @@ from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate
+from repro.evaluation.metrics import calibration_error
 from repro.evaluation.predictions import (
     Predictions,
     load_predictions,
@@ -361,3 +362,30 @@ def test_predictions_are_read_back_as_they_were_written(
     assert np.array_equal(read.losses, written.losses)
     assert read.total == written.total
     assert [path.name for path in tmp_path.iterdir()] == ["case.npz"]
+
+
+def test_the_confidence_of_an_image_is_the_probability_of_its_first_class(
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: Sequence[tuple[int, Pixels]],
+) -> None:
+    found = run(classifier, photographs, strata)
+    assert found.confidences is not None
+    for number, pixels in strata:
+        probabilities = classifier(torch.from_numpy(np.array(pixels))).softmax(dim=1)
+        members = photographs.strata[number]
+        first = torch.from_numpy(found.classes[members, 0]).long()
+        wanted = probabilities[torch.arange(len(first)), first].numpy()
+        assert found.confidences[members] == pytest.approx(wanted, abs=1e-6)
+        assert found.confidences[members] == pytest.approx(
+            probabilities.amax(dim=1).numpy(), abs=1e-6
+        )
+
+
+def test_an_oracle_is_certain_and_right(
+    photographs: Dataset, strata: Sequence[tuple[int, Pixels]]
+) -> None:
+    certain = run(Oracle(photographs, strata), photographs, strata)
+    assert calibration_error(certain) == pytest.approx(0)
+    wrong = run(Oracle(photographs, strata, shift=1), photographs, strata)
+    assert calibration_error(wrong) == pytest.approx(1)
