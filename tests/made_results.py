@@ -55,11 +55,16 @@ def _distinct(row: np.ndarray) -> np.ndarray:
     return np.array(list(dict.fromkeys([*row.tolist(), *range(len(row))])))
 
 
-def measurement(metrics: Metrics | None = None, **fields: Any) -> Measurement:
-    metrics = metrics or Metrics(images=50_000, top1=38_250, top5=46_500, loss_sum=4e4)
+def metrics(**fields: Any) -> Metrics:
+    made = Metrics(images=50_000, top1=38_250, top5=46_500, loss_sum=40_005.0)
+    return msgspec.structs.replace(made, **fields)
+
+
+def measurement(measured: Metrics | None = None, **fields: Any) -> Measurement:
+    measured = measured or metrics()
     made = Measurement(
-        metrics=metrics,
-        total=metrics.images,
+        metrics=measured,
+        total=measured.images,
         seconds=61.5,
         device="cuda:0",
         precision="fp32",
@@ -110,7 +115,7 @@ def result(
 ) -> CaseResult:
     """Make the result of a case with two published numbers, or of one not run."""
     ran = verdict is not Verdict.NOT_RUN
-    number = 100 * float(checkpoint.rstrip("M"))
+    number = 100 * float(checkpoint[:-1]) if checkpoint.endswith("M") else 0
     made = CaseResult(
         id=f"{family}/{checkpoint}@plain",
         release="made",

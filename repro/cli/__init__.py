@@ -20,6 +20,7 @@ COMMANDS = {
     "runs": "repro.cli.runs:runs",
     "show": "repro.cli.show:show",
     "history": "repro.cli.history:history",
+    "report": "repro.cli.report:report",
     "prune": "repro.cli.prune:prune",
 }
 

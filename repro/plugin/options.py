@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Written out: importing the type would cost every project that has the plugin.
 PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16")
 
+REPORTS = (".json", ".md", ".csv", ".html")
+
 
 @dataclasses.dataclass(frozen=True)
 class Option:
@@ -116,8 +118,8 @@ def _switch(text: str, base: Path) -> bool:
 
 def _report(text: str, base: Path) -> Path:
     path = _path(text, base)
-    if path.suffix != ".json":
-        raise ValueError("must end with .json")
+    if path.suffix not in REPORTS:
+        raise ValueError(f"must end with {', '.join(REPORTS)}")
     if path.is_dir():
         raise ValueError("is a folder")
     return path
@@ -218,7 +220,8 @@ OPTIONS = (
     ),
     Option(
         "report",
-        "write a report, its kind chosen by the suffix: .json; repeatable",
+        "write a report, its kind chosen by the suffix: .json, .md, .csv, .html or "
+        ".badge.json (for shields.io); repeatable",
         _report,
         metavar="FILE",
         repeatable=True,

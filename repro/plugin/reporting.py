@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,9 +62,14 @@ class Reporting:
         if hasattr(report, "repro") or (report.failed and "@" in report.nodeid):
             self._begin(planned=1).receive(report)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    # The innermost wrapper: before pytest writes its JUnit report, and after the others
+    # but before the terminal prints its summary.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, None, None]:
         """Write the reports."""
+        if self._session:
+            self._session.add_properties()
+        yield
         if self._session:
             self._session.finish(int(exitstatus))
 

@@ -14,13 +14,15 @@ import pytest
 
 from repro.claims.result import ClaimResult
 from repro.errors import ReproError
+from repro.plugin.junit import add_properties
 from repro.plugin.options import read_settings
 from repro.plugin.recording import Recorder
 from repro.plugin.runner import ORIGIN, RESULT, run_folder
 from repro.plugin.selection import cases_named
 from repro.records.result import CaseResult, not_run
 from repro.report.claims import claim_lines
-from repro.report.json_report import json_report, write_json_report
+from repro.report.faces import write_report
+from repro.report.report import Report, report_of_results
 from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
 
@@ -77,6 +79,9 @@ class RunSession:
         """Take the result of a claim, as plain data."""
         result = msgspec.convert(content, ClaimResult)
         self._claims[result.release, result.id] = result
+        if self._recorder and not self._trouble:
+            with self._forgiven():
+                self._recorder.ledger.record_claim(self._recorder.run, result)
 
     def print_table(self, reporter: TerminalReporter) -> None:
         """Print the table, the claims, and where the reports went."""
@@ -103,6 +108,11 @@ class RunSession:
             reporter.write_line(line, **_MARKUP[style])
         self._print_record(reporter)
 
+    def add_properties(self) -> None:
+        """Put the numbers into the JUnit report, where pytest is to write one."""
+        if self._results and self._config.getoption("xmlpath", None):
+            add_properties(self._config, self._report())
+
     def finish(self, exit_status: int) -> None:
         """Close the record, write reports and delete what workers shared.
 
@@ -117,19 +127,18 @@ class RunSession:
             self._write_reports()
 
     def _write_reports(self) -> None:
-        environments = (
-            result.measurement.environment
-            for result in self._ordered()
-            if result.measurement
-        )
-        content = json_report(
-            self._ordered(), next(environments, None), list(self._claims.values())
-        )
+        report = self._report()
         for file in self._settings.report:
             try:
-                write_json_report(file, content)
+                write_report(file, report)
             except ReproError as error:
                 raise pytest.UsageError(str(error)) from error
+
+    def _report(self) -> Report:
+        report = report_of_results(self._results.values(), self._claims.values())
+        if self._recorder:
+            report = msgspec.structs.replace(report, run=self._recorder.run)
+        return report
 
     def _add(self, result: CaseResult, report: pytest.TestReport) -> None:
         self._results[result.id] = result

@@ -188,9 +188,30 @@ class Protocol(NamedTable, frozen=True):
         return "supervised" if self.text is None else "clip"
 
     @property
+    def conditions(self) -> str:
+        """What it says besides the geometry, in one line for people."""
+        parts = [f"mean {_listed(self.mean)}", f"std {_listed(self.std)}"]
+        if self.text is not None:
+            parts += [
+                f"templates {_counted(self.text.templates)}",
+                f"class names {_counted(self.text.classnames)}",
+                f"logit scale {self.logit_scale}",
+            ]
+        return ", ".join(parts)
+
+    @property
     def pixels(self) -> Geometry:
         """The geometry, read."""
         return parse_geometry(self.geometry)
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    shown = values[:1] if len(set(values)) == 1 else values
+    return "/".join(f"{value:g}" for value in shown)
+
+
+def _counted(texts: tuple[str, ...] | str) -> str:
+    return texts if isinstance(texts, str) else f"{len(texts):,}"
 
 
 class ModelSpec(NamedTable, frozen=True):

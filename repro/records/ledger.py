@@ -17,6 +17,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
+from repro.claims.result import ClaimResult
 from repro.errors import LedgerError
 from repro.evaluation.predictions import Predictions
 from repro.records.compact import (
@@ -136,6 +137,13 @@ class Ledger:
         with self.transaction() as connection:
             store_result(connection, run, time.time(), result, identity, blob)
 
+    def record_claim(self, run: int, result: ClaimResult) -> None:
+        """Write down what is said of a claim."""
+        content = msgspec.json.encode(result).decode()
+        row = (run, f"{result.release}/{result.id}", result.verdict, content)
+        with self.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?)", row)
+
     def record_names(self, fingerprint: str, names: bytes) -> None:
         """Keep the names of a dataset's images and classes, once (`encode_names`)."""
         with self.transaction() as connection:
@@ -193,6 +201,14 @@ class Ledger:
         with self._explained():
             found = load_results(self._connection, "result.run = ?", (run,))
         return [result for _, result in found]
+
+    def claims(self, run: int) -> list[ClaimResult]:
+        """Give what a run said of claims, in the order of their ids."""
+        with self._explained():
+            rows = self._connection.execute(
+                "SELECT content FROM claim WHERE run = ? ORDER BY claim_id", (run,)
+            )
+            return [msgspec.json.decode(row[0], type=ClaimResult) for row in rows]
 
     def predictions(self, run: int, case: str) -> Predictions | None:
         """Give the predictions of a case in a run; None where none were kept.

@@ -42,6 +42,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     """One line of every report; it travels from the workers to the controller.
 
+    `conditions` is what else the protocol says, for people to read;
     `reason` says why there is no verdict, or why a verdict is what it is; `position` is
     the place of the case in tables.
     """
@@ -53,6 +54,7 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     training_images: int | None
     protocol: str
     geometry: str
+    conditions: str = ""
     dataset: str
     position: tuple[int, int]
     verdict: Verdict
@@ -98,6 +100,7 @@ def result_of(
         training_images=case.training_images,
         protocol=case.protocol.id,
         geometry=case.protocol.geometry,
+        conditions=case.protocol.conditions,
         dataset=case.dataset.id,
         position=(
             list(case.release.families).index(case.family.id),

@@ -84,8 +84,20 @@ CREATE TABLE dataset (
 ) WITHOUT ROWID
 """
 
+_CLAIMS = """
+ALTER TABLE comparison ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX result_verdict ON result (run, verdict);
+CREATE TABLE claim (
+    run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    claim_id TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (run, claim_id)
+) WITHOUT ROWID
+"""
+
 #: Step n brings a ledger of version n to version n + 1.
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _CLAIMS)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

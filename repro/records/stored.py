@@ -24,10 +24,20 @@ _SUBJECT = (
     "training_images",
     "protocol",
     "geometry",
+    "conditions",
     "dataset",
     "position",
 )
 _COMPARED = ("verdict", "measured", "difference", "difference_images", "reason")
+_REFERENCE = (
+    "metric",
+    "published",
+    "tolerance",
+    "tolerance_origin",
+    "source",
+    "source_title",
+    "source_url",
+)
 _METRICS = ("images", "top1", "top5", "loss_sum")
 _MEASURED = ("total", "seconds", "weights_sha256", "dataset_fingerprint")
 
@@ -41,7 +51,7 @@ LEFT JOIN environment ON environment.id = measurement.environment
 """
 _COMPARISONS = """
 SELECT result, content, comparison.verdict, measured, difference, difference_images,
-    comparison.reason
+    comparison.reason, comparison.details
 FROM comparison JOIN reference ON reference.id = comparison.reference
 JOIN result ON result.id = comparison.result
 """
@@ -57,26 +67,26 @@ def store_result(
 ) -> None:
     """Insert a result; an earlier one of the same case and run is replaced."""
     content: dict[str, Any] = msgspec.to_builtins(result)
-    subject = _take(content, _SUBJECT)
-    row = _once(connection, "subject", {"case_id": result.id}, subject)
-    connection.execute("DELETE FROM result WHERE run = ? AND subject = ?", (run, row))
+    described = _take(content, _SUBJECT)
+    subject = _once(connection, "subject", {"case_id": result.id}, described)
+    connection.execute(
+        "DELETE FROM result WHERE run = ? AND subject = ?", (run, subject)
+    )
     measurement = content.pop("measurement")
     comparisons = content.pop("comparisons")
     head = _take(content, ("verdict", "reason"))
-    head |= {"run": run, "subject": row, "recorded": recorded}
+    head |= {"run": run, "subject": subject, "recorded": recorded}
     number = _insert(connection, "result", {**head, "details": _json(content)})
     if measurement is not None:
         kept = None if predictions is None else _blob(connection, predictions)
         known = {"result": number, "identity": identity, "prediction": kept}
         _store_measurement(connection, known, measurement)
     for place, comparison in enumerate(comparisons):
-        compared = _take(comparison, _COMPARED)
-        reference = _once(connection, "reference", {}, comparison)
-        _insert(
-            connection,
-            "comparison",
-            {**compared, "result": number, "place": place, "reference": reference},
-        )
+        row = {"result": number, "place": place, **_take(comparison, _COMPARED)}
+        reference = _take(comparison, _REFERENCE)
+        row["reference"] = _once(connection, "reference", {}, reference)
+        row["details"] = _json(comparison)
+        _insert(connection, "comparison", row)
 
 
 def load_results(
@@ -86,10 +96,11 @@ def load_results(
     wanted = tuple(values)
     compared: dict[int, list[dict[str, Any]]] = {}
     order = f"WHERE {condition} ORDER BY comparison.result, place"
-    for number, content, *rest in connection.execute(_COMPARISONS + order, wanted):
-        comparison = msgspec.json.decode(content) | dict(
-            zip(_COMPARED, rest, strict=True)
-        )
+    for number, content, *columns, details in connection.execute(
+        _COMPARISONS + order, wanted
+    ):
+        comparison = dict(zip(_COMPARED, columns, strict=True))
+        comparison |= msgspec.json.decode(content) | msgspec.json.decode(details)
         compared.setdefault(number, []).append(comparison)
     found = connection.execute(f"{_RESULTS} WHERE {condition} ORDER BY 1", wanted)
     return [(row["run"], _result(row, compared.get(row["id"], []))) for row in found]

@@ -31,7 +31,7 @@ def claim_lines(
             continue
         for line in textwrap.wrap(result.text, max(width - 4, 40)):
             yield f"    {line}", "plain"
-        for line in _details(result):
+        for line in detail_lines(result):
             wrapped = textwrap.wrap(line, max(width - 4, 40), subsequent_indent="  ")
             for part in wrapped:
                 yield f"    {part}", "dim"
@@ -76,17 +76,18 @@ def claim_text(result: ClaimResult) -> str:
         f"claim {result.id}: {result.verdict}{expected}",
         f"  {result.text}",
         f"  source      {result.source_title}, {result.source_url}",
-        *(f"  {line}" for line in _details(result)),
+        *(f"  {line}" for line in detail_lines(result)),
     ]
     return "\n".join(lines)
 
 
 def short_text(result: ClaimResult) -> str:
     """Write in one line why a test of a claim is skipped."""
-    return f"claim {result.id}: {result.verdict}; {'; '.join(_details(result))}"
+    return f"claim {result.id}: {result.verdict}; {'; '.join(detail_lines(result))}"
 
 
-def _details(result: ClaimResult) -> Iterator[str]:
+def detail_lines(result: ClaimResult) -> Iterator[str]:
+    """Yield the numbers that a claim rests on, and what is missing."""
     yield from map(finding_text, result.findings)
     if result.missing:
         yield missing_text(result)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from repro.claims.result import ClaimResult
-from repro.errors import OptionError
 from repro.judgement.verdict import Comparison
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
 from repro.report.claims import claims_data
+from repro.report.report import Report
 
 SCHEMA_VERSION = 1
 
@@ -38,21 +37,28 @@ def json_report(
     }
 
 
-def write_json_report(file: Path, content: dict[str, Any]) -> None:
-    """Write the report beside its place and then into it.
+def json_text(report: Report) -> str:
+    """Write the JSON report."""
+    environment = next(iter(report.environments), None)
+    content = json_report(report.results, environment, report.claims)
+    content["run"] = report.run
+    content["baseline"] = _baseline(report)
+    return msgspec.json.format(msgspec.json.encode(content)).decode() + "\n"
 
-    Raises:
-        OptionError: the file cannot be written.
-    """
-    part = file.with_name(f"{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
-        part.replace(file)
-    except OSError as error:
-        raise OptionError(
-            f"--repro-report {file} cannot be written: {error}"
-        ) from error
+
+def _baseline(report: Report) -> dict[str, Any] | None:
+    if report.baseline is None:
+        return None
+    keys = ("image", "label", "before", "after")
+    return {
+        "run": report.baseline,
+        "flips": {
+            case.case: [
+                dict(zip(keys, case.named(flip), strict=True)) for flip in case.flips
+            ]
+            for case in report.flips
+        },
+    }
 
 
 def _case(result: CaseResult) -> dict[str, Any]:

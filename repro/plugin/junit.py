@@ -1,0 +1,35 @@
+"""Measured numbers in the JUnit report that pytest writes with `--junitxml`."""
+
+from __future__ import annotations
+
+import pytest
+
+from repro.report.report import Report
+from repro.report.rows import rows_of, totals_text
+
+
+def add_properties(config: pytest.Config, report: Report) -> None:
+    """Write the numbers of a run as properties of the test suite.
+
+    Not of each test case: there the schema of JUnit's XML has no place for properties.
+    Their names are `case metric field`, such as
+    `supervised/real/1M@plain top1 measured`.
+
+    Args:
+        config: of the run.
+        report: of the run.
+    """
+    from _pytest.junitxml import xml_key
+
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    xml.add_global_property("repro", totals_text(report.results))
+    for row in rows_of(report.results):
+        if not row.metric:
+            xml.add_global_property(f"{row.case} verdict", row.verdict)
+            continue
+        for field in ("published", "measured", "difference", "tolerance", "verdict"):
+            if text := getattr(row, field):
+                name = f"{row.case} {row.metric} {field}"
+                xml.add_global_property(name, str(text))

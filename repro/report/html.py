@@ -1,0 +1,282 @@
+"""The report as one HTML file that needs nothing else, no network either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from repro.claims.result import ClaimResult
+from repro.judgement.verdict import Comparison, Verdict
+from repro.records.environment import Environment
+from repro.records.result import CaseResult
+from repro.report import claims
+from repro.report.numbers import UNITS, difference_text, tolerance_text, value_text
+from repro.report.plots import scaling_svgs
+from repro.report.report import Report
+from repro.report.rows import (
+    counts,
+    rows_of,
+    shift_of,
+    shift_text,
+    shift_warning,
+    totals_text,
+)
+from repro.report.scaling import Panel, panels
+
+_PAGE = Path(__file__).parent / "page"
+_FLIPS_SHOWN = 200
+_COLUMNS = (
+    ("case", "case", ""),
+    ("metric", "metric", ""),
+    ("published", "published", "number"),
+    ("measured", "measured", "number"),
+    ("difference", "difference", "number"),
+    ("images", "images", "number"),
+    ("bar", "within tolerance", ""),
+    ("verdict", "verdict", ""),
+)
+#: Half the width of a bar, in tolerances.
+_REACH = 2.0
+_NO_MATPLOTLIB = (
+    "Scaling curves are missing, since matplotlib is not installed here: "
+    "pip install 'pytest-repro[report]', then make the report again with repro report."
+)
+
+
+def html(report: Report) -> str:
+    """Write the page: summary, table, scaling curves, cases and environment."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    template = environment.get_template("page.html.jinja")
+    drawn, missing = _figures(panels(report.results))
+    rows = list(_rows(report.results))
+    return template.render(
+        report=report,
+        totals=totals_text(report.results),
+        counts=counts(report.results),
+        notes=list(_notes(report)),
+        claims=[_claim(claim) for claim in report.claims],
+        columns=_COLUMNS,
+        rows=rows,
+        verdicts=[v for v in Verdict if any(row["verdict"] is v for row in rows)],
+        panels=drawn,
+        missing=missing,
+        cases=list(_cases(report)),
+        environments=[list(_facts(found)) for found in report.environments],
+        tone=_tone,
+        sign=_sign,
+        style=Markup((_PAGE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_PAGE / "page.js").read_text(encoding="utf-8")),
+    )
+
+
+def _notes(report: Report) -> Iterator[str]:
+    if shift := shift_of(report.results):
+        yield shift_text(shift)
+        if warning := shift_warning(shift):
+            yield warning
+    if report.claims:
+        yield claims.totals_text(report.claims)
+
+
+def _claim(result: ClaimResult) -> dict[str, Any]:
+    tone = "odd" if result.verdict == "missing" else "plain"
+    if result.is_surprise:
+        tone = "bad"
+    elif result.is_as_expected:
+        tone = "good"
+    link = result.source_url
+    return {
+        "result": result,
+        "tone": tone,
+        "sign": {"good": "✓", "bad": "✗"}.get(tone, "○"),
+        "lines": list(claims.detail_lines(result)),
+        "link": link if link.startswith(("https://", "http://")) else "",
+    }
+
+
+def _tone(verdict: Verdict) -> str:
+    if verdict is Verdict.REPRODUCED:
+        return "good"
+    if verdict is Verdict.UNREFERENCED:
+        return "plain"
+    return "bad" if verdict.is_failure else "odd"
+
+
+def _sign(verdict: Verdict) -> str:
+    """Give a sign beside the colour of a verdict, for those who cannot see it."""
+    signs = {Verdict.REPRODUCED: "✓", Verdict.BELOW: "▼", Verdict.ABOVE: "▲"}
+    return signs.get(verdict, "○")
+
+
+def _rows(results: Sequence[CaseResult]) -> Iterator[dict[str, Any]]:
+    numbers = {result.id: place for place, result in enumerate(results, start=1)}
+    by_key: dict[tuple[str, str], Comparison]
+    by_key = {
+        (result.id, comparison.metric): comparison
+        for result in results
+        for comparison in result.comparisons
+    }
+    for place, row in enumerate(rows_of(results)):
+        comparison = by_key.get((row.case, row.metric))
+        share = None if comparison is None else _share(comparison)
+        yield {
+            **{name: getattr(row, name) for name in row.__struct_fields__},
+            "place": place,
+            "number": numbers[row.case],
+            "share": "" if share is None else f"{share:.6g}",
+            "bar": "" if share is None else _bar(share),
+        }
+
+
+def _share(comparison: Comparison) -> float | None:
+    """Give the difference in tolerances."""
+    if comparison.difference is None:
+        return None
+    if not comparison.tolerance:
+        return 0.0 if not comparison.difference else _REACH
+    return comparison.difference / comparison.tolerance
+
+
+def _bar(share: float) -> Markup:
+    """Draw a difference beside its tolerance; what is beyond both ends points out."""
+    width, height = 128.0, 18.0
+    middle, unit = width / 2, width / 2 / _REACH * 0.9
+    x = middle + unit * max(-_REACH, min(_REACH, share))
+    y = height / 2
+    if abs(share) <= _REACH:
+        mark = f'<circle class="mark" cx="{x:.1f}" cy="{y}" r="4.5"/>'
+    else:
+        tip = x + (6 if share > 0 else -6)
+        mark = (
+            f'<path class="mark" d="M{x:.1f} {y - 6} L{tip:.1f} {y} '
+            f'L{x:.1f} {y + 6} Z"/>'
+        )
+    said = f"{share:+.2f} of the tolerance"
+    return Markup(
+        f'<svg class="bar" viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'aria-label="{said}"><title>{said}</title>'
+        f'<rect class="zone" x="{middle - unit:.1f}" y="5" '
+        f'width="{2 * unit:.1f}" height="8" rx="4"/>'
+        f'<line class="zero" x1="{middle}" x2="{middle}" y1="2" y2="16"/>{mark}</svg>'
+    )
+
+
+def _figures(found: Sequence[Panel]) -> tuple[list[dict[str, Any]], str]:
+    """Draw the panels, or say why there are none."""
+    drawn: list[dict[str, Any]] = []
+    for panel in found:
+        try:
+            figures = scaling_svgs(panel)
+        except ImportError:
+            return [], _NO_MATPLOTLIB
+        drawn.append(
+            {
+                "title": panel.title,
+                "figures": [
+                    (figure.title, Markup(figure.svg), _laws(panel, figure.metric))
+                    for figure in figures
+                ],
+            }
+        )
+    return drawn, ""
+
+
+def _laws(panel: Panel, metric: str) -> list[dict[str, str]]:
+    return [
+        {
+            "name": curve.name,
+            "exponent": f"{-curve.law.exponent:.3f}",
+            "interval": f"{-curve.law.interval[1]:.3f} to {-curve.law.interval[0]:.3f}",
+        }
+        for curve in panel.curves
+        if curve.metric == metric and curve.law and curve.law.interval
+    ]
+
+
+def _cases(report: Report) -> Iterator[dict[str, Any]]:
+    flipped = {case.case: case for case in report.flips}
+    for result in report.results:
+        found = flipped.get(result.id)
+        flips = found.flips if found else []
+        gained = sum(flip.is_gain for flip in flips)
+        yield {
+            "result": result,
+            "is_open": result.verdict.is_failure or bool(flips),
+            "facts": list(_case_facts(result)),
+            "comparisons": [_comparison(c) for c in result.comparisons],
+            "flips_title": f"Since run {report.baseline}: {gained:,} images became "
+            f"right, {len(flips) - gained:,} wrong"
+            + (f"; the first {_FLIPS_SHOWN}" if len(flips) > _FLIPS_SHOWN else ""),
+            "flips": [
+                (*found.named(flip), flip.is_gain) for flip in flips[:_FLIPS_SHOWN]
+            ]
+            if found
+            else [],
+        }
+
+
+def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
+    said = ", ".join(filter(None, (result.geometry, result.conditions)))
+    yield "protocol", f"{result.protocol}: {said}"
+    measurement = result.measurement
+    if measurement is None:
+        yield "dataset", result.dataset
+        return
+    images = measurement.metrics.images
+    part = "" if measurement.is_complete else f" of {measurement.total:,}"
+    yield (
+        "dataset",
+        f"{result.dataset}, {images:,}{part} images, "
+        f"fingerprint {measurement.dataset_fingerprint[:12]}",
+    )
+    yield (
+        "weights",
+        f"{Path(measurement.weights).name}, sha256 {measurement.weights_sha256[:12]}",
+    )
+    yield (
+        "environment",
+        f"{measurement.environment.summary()}, {measurement.precision}",
+    )
+    yield "took", f"{measurement.seconds:.1f} s"
+
+
+def _comparison(comparison: Comparison) -> dict[str, str]:
+    unit = UNITS[comparison.metric]
+    text = f"published {comparison.published} {unit}"
+    if comparison.measured is not None:
+        text += (
+            f", measured {value_text(comparison)} {unit}, "
+            f"difference {difference_text(comparison, long=True)}"
+        )
+    link = comparison.source_url
+    return {
+        "metric": comparison.metric,
+        "text": text,
+        "tolerance": f"tolerance {tolerance_text(comparison, long=True)} "
+        f"({comparison.tolerance_origin})",
+        "source": comparison.source_title,
+        "link": link if link.startswith(("https://", "http://")) else "",
+    }
+
+
+def _facts(environment: Environment) -> Iterator[tuple[str, str]]:
+    packages = environment.packages.items()
+    yield "packages", ", ".join(f"{name} {version}" for name, version in packages)
+    yield "Python", environment.python
+    yield "system", environment.system
+    yield "device", environment.device
+    yield "processor", f"{environment.cpu}, {environment.cores} cores"
+    yield "decoder", environment.decoder
+    if environment.cuda:
+        yield "CUDA", f"{environment.cuda}, driver {environment.driver or 'unknown'}"
+    if environment.commit:
+        changed = ", with local changes" if environment.dirty else ""
+        yield "commit", f"{environment.commit}{changed}"

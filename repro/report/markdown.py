@@ -1,0 +1,149 @@
+"""The report as Markdown that fits a job's summary page or a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from repro.judgement.verdict import Verdict
+from repro.records.result import CaseResult
+from repro.report import claims
+from repro.report.report import Report
+from repro.report.rows import (
+    Row,
+    counts,
+    rows_of,
+    shift_of,
+    shift_text,
+    shift_warning,
+    totals_text,
+)
+
+#: GitHub refuses a summary of more than 1 MiB; the table is what grows.
+ROWS_SHOWN = 2000
+FLIPS_SHOWN = 10
+
+_COLUMNS = {
+    "case": "case",
+    "metric": "metric",
+    "published": "published",
+    "measured": "measured",
+    "difference": "difference",
+    "images": "images",
+    "tolerance": "tolerance",
+    "verdict": "verdict",
+}
+_NUMBERS = {"published", "measured", "difference", "images", "tolerance"}
+_FINE = {Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE, Verdict.UNREFERENCED}
+
+
+def markdown(report: Report) -> str:
+    """Write counts first, then what somebody has to look at, then the whole table."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    results = report.results
+    yield "# Published and measured"
+    yield ""
+    yield totals_text(results)
+    yield ""
+    yield from _table(
+        ["verdict", "cases"],
+        [[str(verdict), f"{n:,}"] for verdict, n in counts(results).items()],
+        numbers={"cases"},
+    )
+    if shift := shift_of(results):
+        yield from ("", shift_text(shift))
+        if warning := shift_warning(shift):
+            yield from ("", f"**{_escaped(warning)}**")
+    rows = rows_of(results)
+    bad = [row for row in rows if row.verdict not in _FINE]
+    measured = [row for row in bad if row.measured]
+    if measured:
+        yield from ("", "## Not reproduced", "")
+        yield from _rows(measured)
+    yield from _reasons(results)
+    yield from _claims(report)
+    yield from _flips(report)
+    yield from ("", "<details>", f"<summary>All {len(rows):,} rows</summary>", "")
+    yield from _rows(rows[:ROWS_SHOWN])
+    if len(rows) > ROWS_SHOWN:
+        yield ""
+        yield f"{len(rows) - ROWS_SHOWN:,} more rows are in the other reports."
+    yield from ("", "</details>")
+    for environment in report.environments:
+        yield from ("", f"Measured with {_escaped(environment.summary())}.")
+    if report.run is not None:
+        yield from ("", f"Run {report.run} of the ledger.")
+
+
+def _rows(rows: Sequence[Row]) -> Iterator[str]:
+    cells = [
+        [_cell(column, str(getattr(row, column))) for column in _COLUMNS]
+        for row in rows
+    ]
+    yield from _table(list(_COLUMNS.values()), cells, _NUMBERS)
+
+
+def _cell(column: str, text: str) -> str:
+    return f"`{text}`" if column == "case" else _escaped(text)
+
+
+def _table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[str]
+) -> Iterator[str]:
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'|'.join('---:' if name in numbers else '---' for name in header)}|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
+    """Yield why cases are not reproduced, each reason once with its cases."""
+    grouped: dict[tuple[Verdict, str], list[str]] = {}
+    for result in results:
+        if result.reason and result.verdict not in _FINE:
+            key = result.verdict, result.reason.splitlines()[0]
+            grouped.setdefault(key, []).append(result.id)
+    if grouped:
+        yield from ("", "## Why", "")
+    for (verdict, reason), cases in grouped.items():
+        named = f"`{cases[0]}`"
+        more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
+        yield f"- {named}{more}: {verdict}. {_escaped(reason)}"
+
+
+def _claims(report: Report) -> Iterator[str]:
+    if not report.claims:
+        return
+    yield from ("", "## Claims", "", claims.totals_text(report.claims), "")
+    for result in report.claims:
+        mark = " (unexpected)" if result.is_surprise else ""
+        yield f"- {result.verdict}{mark}: {_escaped(result.text)}"
+        if result.is_surprise:
+            for line in claims.detail_lines(result):
+                yield f"    - {_escaped(line)}"
+
+
+def _flips(report: Report) -> Iterator[str]:
+    if report.baseline is None:
+        return
+    yield from ("", f"## Since run {report.baseline}", "")
+    if not report.flips:
+        yield "No image became right or wrong."
+    for case in report.flips:
+        gained = sum(flip.is_gain for flip in case.flips)
+        lost = len(case.flips) - gained
+        yield f"- `{case.case}`: {gained:,} images became right, {lost:,} wrong"
+        for flip in case.flips[:FLIPS_SHOWN]:
+            image, label, before, after = map(_escaped, case.named(flip))
+            yield f"    - {image} ({label}): {before} → {after}"
+        if len(case.flips) > FLIPS_SHOWN:
+            yield f"    - {len(case.flips) - FLIPS_SHOWN:,} more"
+
+
+def _escaped(text: str) -> str:
+    """Keep text from being taken for Markdown or HTML."""
+    for sign in "\\`*_|<>[]":
+        text = text.replace(sign, f"\\{sign}")
+    return text

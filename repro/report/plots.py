@@ -1,0 +1,184 @@
+"""Scaling curves as SVG for an HTML page that has light and dark colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from repro.report.scaling import Curve, CurveMetric, Panel, error_rate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Series differ by marker and line too: colours alone do not tell them apart.
+_MARKERS = "osD^vPX*"
+_LINES = ("-", "--", "-.", ":")
+#: Stand for CSS variables; matplotlib wants colours.
+_TEXT, _GRID = "#010203", "#010204"
+SERIES = 8
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": _TEXT,
+    "axes.labelcolor": _TEXT,
+    "axes.edgecolor": _TEXT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": _TEXT,
+    "ytick.color": _TEXT,
+}
+
+
+class ScalingPlot(NamedTuple):
+    """A plot of one metric."""
+
+    metric: CurveMetric
+    title: str
+    svg: str
+
+
+def scaling_svgs(panel: Panel) -> list[ScalingPlot]:
+    """Draw accuracy and loss of a panel.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    titles: dict[CurveMetric, str] = {"top1": "Top-1 accuracy", "loss": "Loss"}
+    return [
+        ScalingPlot(metric, title, _svg(panel, metric))
+        for metric, title in titles.items()
+        if any(curve.metric == metric for curve in panel.curves)
+    ]
+
+
+def _svg(panel: Panel, metric: CurveMetric) -> str:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    curves = [curve for curve in panel.curves if curve.metric == metric]
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"{panel.title} {metric}"}):
+        figure = Figure(figsize=(6.2, 4.1), layout="constrained")
+        axes = figure.subplots()
+        for number, curve in enumerate(curves):
+            _draw(axes, curve, number)
+        _scale(axes, metric, curves)
+        axes.set_xlabel("training images")
+        axes.set_ylabel("top-1 accuracy, %" if metric == "top1" else "loss, nats")
+        axes.legend(fontsize=8, frameon=False, handlelength=3.2)
+        return _inline(figure)
+
+
+def _draw(axes: Axes, curve: Curve, number: int) -> None:
+    colour = f"#0a0b{number % SERIES:02x}"
+    marker = _MARKERS[number % len(_MARKERS)]
+    line = _LINES[number // len(_MARKERS) % len(_LINES)]
+    if curve.published:
+        axes.plot(
+            *zip(*curve.published, strict=True),
+            color=colour,
+            ls="",
+            marker=marker,
+            markersize=9,
+            markerfacecolor="none",
+        )
+    if curve.measured:
+        axes.plot(
+            *zip(*curve.measured, strict=True),
+            color=colour,
+            ls="",
+            marker=marker,
+            markersize=4.5,
+        )
+    images = sorted(n for n, _ in curve.measured or curve.published)
+    label = curve.name
+    if curve.law:
+        label += f", exponent {-curve.law.exponent:.2f}"
+        fitted = [error_rate(curve.metric, curve.law.loss(n)) for n in images]
+        axes.plot(images, fitted, color=colour, ls=line, lw=1.4)
+    axes.plot([], [], color=colour, ls=line, marker=marker, markersize=5, label=label)
+
+
+def _scale(axes: Axes, metric: CurveMetric, curves: list[Curve]) -> None:
+    """Use log axes; that of accuracy is logarithmic in what is wrong."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: images_text(n)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    errors = [e for curve in curves for e in _errors(curve)]
+    low, high = min(errors, default=1) / 1.25, max(errors, default=1) * 1.25
+    ticks = _ticks(low, high)
+    if metric == "top1":
+        high = min(high, 100)
+        axes.set_yscale("function", functions=(_from_accuracy, _to_accuracy))
+        axes.set_ylim(100 - high, 100 - low)
+        ticks = [100 - tick for tick in ticks if tick <= high]
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(low, high)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
+
+
+def _errors(curve: Curve) -> Iterator[float]:
+    """Yield all that is drawn of a curve, as what falls with more images."""
+    for images, value in (*curve.published, *curve.measured):
+        if (error := error_rate(curve.metric, value)) > 0:
+            yield error
+        if curve.law:
+            yield curve.law.loss(images)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """List 1, 2, 5, 10 ... in a range, or all digits where it is small."""
+    for digits in ((1, 2, 5), range(1, 10)):
+        steps = [digit * 10.0**power for power in range(-6, 6) for digit in digits]
+        ticks = [round(step, 9) for step in steps if low <= step <= high]
+        if len(ticks) > 2:
+            break
+    return ticks
+
+
+def _from_accuracy(accuracy: Any) -> Any:
+    import numpy as np
+
+    return -np.log10(np.maximum(100 - np.asarray(accuracy, dtype=float), 1e-3))
+
+
+def _to_accuracy(value: Any) -> Any:
+    import numpy as np
+
+    return 100 - 10.0 ** -np.asarray(value, dtype=float)
+
+
+def images_text(number: float) -> str:
+    """Write a number of images as checkpoints are named: 1M, 371M."""
+    for unit, sign in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:g}{sign}"
+    return f"{number:g}"
+
+
+def _inline(figure: Figure) -> str:
+    """Write a figure as SVG that takes its colours from the page."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = svg.replace(_TEXT, "currentColor").replace(_GRID, "var(--grid)")
+    svg = re.sub(r"#0a0b(0[0-7])", lambda m: f"var(--series-{int(m[1], 16) + 1})", svg)
+    # Names that nothing refers to would be the same in every figure of the page.
+    used = set(re.findall(r"#([\w-]+)", svg))
+    return re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)

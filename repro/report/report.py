@@ -1,0 +1,109 @@
+"""All that a report is made from, whatever its face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from repro.claims.result import ClaimResult
+from repro.judgement.flips import Flip, find_flips
+from repro.records.compact import ImageNames
+from repro.records.environment import Environment
+from repro.records.ledger import Ledger
+from repro.records.result import CaseResult
+from repro.records.run import Run
+from repro.report.rows import in_order
+
+
+class CaseFlips(msgspec.Struct, frozen=True):
+    """The images of a case that flipped since the baseline run.
+
+    `names` are None where the ledger does not know them.
+    """
+
+    case: str
+    flips: list[Flip]
+    names: ImageNames | None
+
+    def named(self, flip: Flip) -> tuple[str, str, str, str]:
+        """Give the names of an image, its class, and its classes before and after."""
+        if self.names is None:
+            numbers = (flip.index, flip.label, flip.before, flip.after)
+            image, label, before, after = map(str, numbers)
+            return image, label, before, after
+        classes = self.names.classes
+        return (
+            self.names.files[flip.index],
+            classes[flip.label],
+            classes[flip.before],
+            classes[flip.after],
+        )
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of a run, and what has changed since another.
+
+    `results` are in the order of the tables; `run` and `started` are None for a run
+    that no ledger keeps; `baseline` is the number of the run that `flips` refer to.
+    """
+
+    results: tuple[CaseResult, ...]
+    claims: tuple[ClaimResult, ...] = ()
+    run: int | None = None
+    started: datetime | None = None
+    baseline: int | None = None
+    flips: tuple[CaseFlips, ...] = ()
+
+    @property
+    def environments(self) -> list[Environment]:
+        """List the environments that cases were measured in, each once."""
+        found = [r.measurement.environment for r in self.results if r.measurement]
+        return [env for place, env in enumerate(found) if env not in found[:place]]
+
+
+def report_of_results(
+    results: Iterable[CaseResult], claims: Iterable[ClaimResult] = ()
+) -> Report:
+    """Make a report of results that no ledger keeps."""
+    return Report(results=tuple(in_order(results)), claims=tuple(claims))
+
+
+def report_of_run(ledger: Ledger, run: Run, baseline: Run | None = None) -> Report:
+    """Make the report of a run in the ledger.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    results = tuple(in_order(ledger.results(run.id)))
+    flips = [] if baseline is None else _flips(ledger, run, baseline, results)
+    return Report(
+        results=results,
+        claims=tuple(ledger.claims(run.id)),
+        run=run.id,
+        started=run.started,
+        baseline=baseline.id if baseline else None,
+        flips=tuple(flips),
+    )
+
+
+def _flips(
+    ledger: Ledger, run: Run, baseline: Run, results: Iterable[CaseResult]
+) -> list[CaseFlips]:
+    earlier = {r.id: r.measurement for r in ledger.results(baseline.id)}
+    found: list[CaseFlips] = []
+    for result in results:
+        measured, before = result.measurement, earlier.get(result.id)
+        if measured is None or before is None:
+            continue
+        if measured.dataset_fingerprint != before.dataset_fingerprint:
+            continue
+        old = ledger.predictions(baseline.id, result.id)
+        new = ledger.predictions(run.id, result.id)
+        if old is None or new is None:
+            continue
+        if flips := find_flips(old, new):
+            names = ledger.names(measured.dataset_fingerprint)
+            found.append(CaseFlips(result.id, flips, names))
+    return found

@@ -1,0 +1,119 @@
+"""Scaling curves: how accuracy and loss follow the number of training images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from repro.claims import fits
+from repro.claims.fits import PowerLaw
+from repro.judgement.verdict import Comparison
+from repro.records.result import CaseResult
+
+CurveMetric = Literal["top1", "loss"]
+Point = tuple[int, float]
+
+#: A power law meets any two points.
+MINIMUM_POINTS = 3
+
+
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    """The checkpoints of a family, by training images.
+
+    Points are `(training images, value)` with accuracy in percent and loss in nats;
+    `law` is fitted to what was measured, or to what was published where nothing was.
+    """
+
+    name: str
+    metric: CurveMetric
+    published: tuple[Point, ...]
+    measured: tuple[Point, ...]
+    law: PowerLaw | None
+
+
+class Panel(msgspec.Struct, frozen=True, kw_only=True):
+    """Curves that can be compared: those of one release, protocol and dataset."""
+
+    title: str
+    curves: tuple[Curve, ...]
+
+
+def panels(results: Iterable[CaseResult]) -> list[Panel]:
+    """Group cases whose checkpoints say how many images they were trained on.
+
+    A family is a curve when it has at least two sizes.
+    """
+    grouped: dict[tuple[str, str, str], dict[str, list[CaseResult]]] = {}
+    for result in results:
+        if result.training_images:
+            key = result.release, result.protocol, result.dataset
+            families = grouped.setdefault(key, {})
+            families.setdefault(result.family, []).append(result)
+    found: list[Panel] = []
+    for (_, protocol, dataset), families in grouped.items():
+        curves = [
+            curve
+            for name, members in families.items()
+            for metric in ("top1", "loss")
+            if (curve := _curve(name, metric, members)) is not None
+        ]
+        if curves:
+            found.append(Panel(title=f"{protocol} on {dataset}", curves=tuple(curves)))
+    return found
+
+
+def error_rate(metric: CurveMetric, value: float) -> float:
+    """Give what falls with more training images: the loss, or what is wrong in %."""
+    return value if metric == "loss" else 100 - value
+
+
+def fit_power_law(metric: CurveMetric, points: Sequence[Point]) -> PowerLaw | None:
+    """Fit a power law to the loss or to the error rate; None for too few points.
+
+    What a `PowerLaw` calls loss is then what `error_rate` gives.
+    """
+    usable = [
+        fits.Point(images, error)
+        for images, value in points
+        if (error := error_rate(metric, value)) > 0
+    ]
+    if len({point.images for point in usable}) < MINIMUM_POINTS:
+        return None
+    return fits.fit_curve(usable)
+
+
+def _curve(
+    name: str, metric: CurveMetric, members: Sequence[CaseResult]
+) -> Curve | None:
+    published = sorted(
+        (result.training_images or 0, float(comparison.published))
+        for result in members
+        for comparison in _comparisons(result, metric)
+    )
+    measured = sorted(
+        (result.training_images or 0, _value(result, metric))
+        for result in members
+        if result.measurement and result.measurement.is_complete
+    )
+    points = measured or published
+    if len({images for images, _ in points}) < 2:
+        return None
+    return Curve(
+        name=name,
+        metric=metric,
+        published=tuple(published),
+        measured=tuple(measured),
+        law=fit_power_law(metric, points),
+    )
+
+
+def _comparisons(result: CaseResult, metric: CurveMetric) -> list[Comparison]:
+    return [c for c in result.comparisons if c.metric == metric]
+
+
+def _value(result: CaseResult, metric: CurveMetric) -> float:
+    assert result.measurement is not None
+    metrics = result.measurement.metrics
+    return metrics.loss if metric == "loss" else metrics.percent("top1")

@@ -1,0 +1,210 @@
+"""The page in a real browser: it works, it fits, and it is fit to be seen."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.report.faces import write_report
+from repro.report.report import Report
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="no chromium and chromedriver here (Debian: chromium, chromium-driver)",
+)
+
+OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium here")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(DRIVER)
+    driver = webdriver.Chrome(options=options, service=service)
+    # Nothing may be asked for that is not in the file.
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["http*://*"]})
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser: Any, report: Report, tmp_path: Path) -> Any:
+    write_report(tmp_path / "report.html", report)
+    show(browser, tmp_path / "report.html", 1600, "light")
+    return browser
+
+
+def show(browser: Any, file: Path, width: int, theme: str) -> None:
+    """Open a file at a width in CSS pixels, in light or dark."""
+    media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(file.as_uri())
+
+
+def column(page: Any, number: int) -> list[str]:
+    """Read the visible cells of a column of the table."""
+    texts: list[str] = page.execute_script(
+        "return [...document.querySelectorAll('#rows tbody tr')]"
+        f".filter(r => !r.hidden).map(r => r.cells[{number}].textContent.trim())"
+    )
+    return texts
+
+
+def press(page: Any, title: str) -> None:
+    for button in page.find_elements("css selector", "#rows th button"):
+        if button.text == title:
+            button.click()
+            return
+    raise LookupError(title)
+
+
+def test_a_click_on_a_header_sorts_by_number_and_another_turns_it_round(
+    page: Any,
+) -> None:
+    press(page, "difference")
+    rising = [float(text) for text in column(page, 4) if text]
+    assert rising == sorted(rising)
+    press(page, "difference")
+    falling = column(page, 4)
+    numbers = [float(text) for text in falling if text]
+    assert numbers == sorted(rising, reverse=True)
+    assert falling[len(numbers) :] == [""] * (len(falling) - len(numbers))
+    sorted_by = page.find_elements("css selector", "th[aria-sort=descending]")
+    assert [header.text for header in sorted_by] == ["difference"]
+
+
+def test_the_case_column_goes_back_to_the_order_of_the_report(page: Any) -> None:
+    before = column(page, 0)
+    press(page, "measured")
+    assert column(page, 0) != before
+    press(page, "case")
+    assert column(page, 0) == before
+
+
+def test_words_and_verdicts_filter_the_rows(page: Any) -> None:
+    everything = len(column(page, 0))
+    page.find_element("id", "find").send_keys("clip 64m LOSS")
+    assert column(page, 1) == ["loss"]
+    assert page.find_element("id", "shown").text == f"1 of {everything} rows"
+    page.find_element("id", "find").clear()
+    page.find_element("id", "find").send_keys(" ")
+    page.find_element("css selector", "#verdict option:nth-child(3)").click()
+    assert {text.split()[-1] for text in column(page, 7)} == {"below"}
+
+
+def test_a_link_in_the_table_opens_its_case(page: Any) -> None:
+    page.find_element("css selector", "#rows a[href='#case-3']").click()
+    page.execute_async_script("setTimeout(arguments[0], 50)")
+    assert page.find_element("id", "case-3").get_attribute("open") is not None
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+def test_nothing_overflows_and_nothing_goes_wrong(
+    page: Any, report: Report, tmp_path: Path, theme: str, width: int
+) -> None:
+    show(page, tmp_path / "report.html", width, theme)
+    page.execute_script("document.querySelectorAll('details').forEach(d => d.open = 1)")
+    beyond = page.execute_script(
+        "return [...document.querySelectorAll('body *')].filter(e => "
+        "e.getBoundingClientRect().right > innerWidth + 0.5)"
+        ".map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert beyond == []
+    assert page.execute_script("return document.documentElement.scrollWidth") == width
+    assert page.get_log("browser") == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_and_marks_can_be_told_from_what_they_stand_on(
+    page: Any, tmp_path: Path, theme: str
+) -> None:
+    show(page, tmp_path / "report.html", 1600, theme)
+    ratios = page.execute_script(_CONTRASTS)
+    assert len(ratios) > 10
+    weak = {name: ratio for name, ratio in ratios.items() if ratio < limit_of(name)}
+    assert weak == {}
+
+
+def limit_of(name: str) -> float:
+    """Give the contrast that WCAG 2.2 asks of text (AA) or of graphics."""
+    return 3.0 if name.startswith("--series") else 4.5
+
+
+_CONTRASTS = """
+const style = getComputedStyle(document.documentElement);
+const probe = document.body.appendChild(document.createElement("i"));
+const luminance = (name) => {
+  probe.style.color = `var(${name})`;
+  const parts = getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  const [r, g, b] = parts.map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const ratio = (a, b) => {
+  const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x);
+  return (high + 0.05) / (low + 0.05);
+};
+const found = {};
+for (const name of ["--ink", "--dim", "--accent"]) {
+  for (const ground of ["--paper", "--raised"]) {
+    found[`${name} on ${ground}`] = ratio(name, ground);
+  }
+}
+for (const tone of ["good", "bad", "odd"]) {
+  found[tone] = ratio(`--${tone}`, `--${tone}-tint`);
+}
+for (let n = 1; n <= 8; n++) {
+  found[`--series-${n}`] = ratio(`--series-${n}`, "--raised");
+}
+probe.remove();
+return found;
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+def test_the_report_of_the_embedded_release_can_be_photographed(
+    browser: Any, embedded_run: Path, theme: str, width: int
+) -> None:
+    """Make the screenshots that somebody looks at; they stay in pytest's folder."""
+    show(browser, embedded_run / "report.html", width, theme)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+    options = {"captureBeyondViewport": True, "clip": clip}
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", options)
+    file = embedded_run / f"report-{theme}-{width}.png"
+    file.write_bytes(base64.b64decode(shot["data"]))
+
+    from PIL import Image
+
+    with Image.open(file) as image:
+        assert image.size == (width, height)
+        grey = image.convert("L")
+    corner = grey.tobytes()[0]
+    assert grey.getextrema() != (corner, corner)
+    assert (corner > 128) == (theme == "light")

@@ -1,0 +1,288 @@
+"""One computation, many faces: every face of a report says the same numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from repro.errors import OptionError
+from repro.judgement.verdict import Verdict
+from repro.records.result import CaseResult
+from repro.report.faces import FACES, write_report
+from repro.report.report import Report, report_of_results
+from repro.report.rows import Row, rows_of
+from repro.report.terminal import table_lines
+
+from ..made_results import result
+from .conftest import HOSTILE
+
+#: Case, metric, published, measured and difference, as texts.
+Number = tuple[str, str, str, str, str]
+
+
+def expected(report: Report) -> list[Number]:
+    return [
+        (row.case, row.metric, row.published, row.measured, row.difference)
+        for row in rows_of(report.results)
+    ]
+
+
+def from_csv(file: Path) -> list[Number]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return [
+            (r["case"], r["metric"], r["published"], r["measured"], r["difference"])
+            for r in csv.DictReader(stream)
+        ]
+
+
+def from_markdown(file: Path) -> list[Number]:
+    text = file.read_text(encoding="utf-8").partition("<details>")[2]
+    rows = [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
+    return [(r[0], r[1], r[2], r[3], r[4]) for r in rows]
+
+
+class _Rows(HTMLParser):
+    """Reads the cells of the table of numbers, by their labels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, str]] = []
+        self._label = ""
+        self._is_inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self._is_inside |= values.get("id") == "rows"
+        if self._is_inside and "data-verdict" in values:
+            self.rows.append({})
+        if tag == "td" and self._is_inside:
+            self._label = values["data-label"] or ""
+            self.rows[-1][self._label] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._is_inside &= tag != "table"
+        if tag == "td":
+            self._label = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._label:
+            self.rows[-1][self._label] += data
+
+
+def from_html(file: Path) -> list[Number]:
+    reader = _Rows()
+    reader.feed(file.read_text(encoding="utf-8"))
+    return [
+        (
+            "@".join(row["case"].split()),
+            row["metric"],
+            row["published"],
+            row["measured"],
+            row["difference"],
+        )
+        for row in reader.rows
+    ]
+
+
+def from_terminal(report: Report) -> list[tuple[str, ...]]:
+    lines = [line for line, _ in table_lines(report.results, 200, "verbose")]
+    numbers = re.compile(r"\s(top1|top5|loss)\s")
+    return [tuple(line.split()) for line in lines if numbers.search(line)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "read"),
+    [(".csv", from_csv), (".md", from_markdown), (".html", from_html)],
+)
+def test_a_face_has_every_number_of_the_report(
+    report: Report, tmp_path: Path, suffix: str, read: object
+) -> None:
+    file = tmp_path / f"report{suffix}"
+    write_report(file, report)
+    assert callable(read)
+    assert read(file) == expected(report)
+
+
+def test_json_has_every_number_of_the_report(report: Report, tmp_path: Path) -> None:
+    write_report(tmp_path / "report.json", report)
+    content = json.loads((tmp_path / "report.json").read_text())
+    compared = {
+        (case["id"], number["metric"]): number
+        for case in content["cases"]
+        for number in case["references"]
+    }
+    rows = [row for row in rows_of(report.results) if row.published]
+    assert len(rows) == len(compared)
+    for row in rows:
+        number = compared[row.case, row.metric]
+        assert number["printed"] == row.published
+        assert number["verdict"] == row.verdict
+        for text, value in (
+            (row.measured, number["measured"]),
+            (row.difference, number["difference"]),
+        ):
+            sign = "+" if text.startswith("+") else ""
+            decimals = len(text.partition(".")[2])
+            assert text == ("" if value is None else f"{value:{sign}.{decimals}f}")
+
+
+def test_the_terminal_has_every_number_of_the_report(report: Report) -> None:
+    lines = from_terminal(report)
+    rows = rows_of(report.results)
+    assert len(lines) == len(rows)
+    for line, row in zip(lines, rows, strict=True):
+        shown = (row.metric, row.published, row.measured, row.difference)
+        assert [text for text in line if text in shown] == [t for t in shown if t]
+
+
+def test_junit_has_every_number_of_the_run_and_stays_valid(
+    embedded_run: Path,
+) -> None:
+    suite = ElementTree.parse(embedded_run / "junit.xml").getroot()[0]
+    # The schema has properties first in a suite, and none in a test case.
+    assert [child.tag for child in suite][:2] == ["properties", "testcase"]
+    assert not suite.findall("testcase/properties")
+    said = {p.attrib["name"]: p.attrib["value"] for p in suite.iterfind(".//property")}
+    assert len(said) == len(suite.findall(".//property"))
+    content = json.loads((embedded_run / "report.json").read_text())
+    assert said["repro"].endswith("reproduced")
+    for case in content["cases"]:
+        for number in case["references"]:
+            name = f"{case['id']} {number['metric']}"
+            assert said[f"{name} published"] == number["printed"]
+            assert said[f"{name} verdict"] == number["verdict"]
+            text = said[f"{name} measured"]
+            decimals = len(text.partition(".")[2])
+            assert text == f"{number['measured']:.{decimals}f}"
+
+
+@pytest.mark.parametrize("suffix", [s for s in FACES if s != ".html"])
+def test_a_report_of_nothing_can_be_written(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"report{suffix}"
+    write_report(file, report_of_results([]))
+    assert file.read_text()
+
+
+def test_the_badge_counts_the_cases_that_have_numbers(
+    report: Report, tmp_path: Path
+) -> None:
+    file = tmp_path / "repro.badge.json"
+    write_report(file, report)
+    badge = json.loads(file.read_text())
+    assert badge == {
+        "schemaVersion": 1,
+        "label": "reproduced",
+        "message": "4/8",
+        "color": "red",
+    }
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "colour"),
+    [
+        ((Verdict.REPRODUCED, Verdict.UNREFERENCED), "brightgreen"),
+        ((Verdict.REPRODUCED, Verdict.NOT_RUN), "yellow"),
+        ((), "yellow"),
+        ((Verdict.REPRODUCED, Verdict.ABOVE), "red"),
+    ],
+)
+def test_the_badge_is_green_only_when_all_is_reproduced(
+    tmp_path: Path, verdicts: tuple[Verdict, ...], colour: str
+) -> None:
+    made = [result(f"{n}M", verdict) for n, verdict in enumerate(verdicts, start=1)]
+    write_report(tmp_path / "a.badge.json", report_of_results(made))
+    assert json.loads((tmp_path / "a.badge.json").read_text())["color"] == colour
+
+
+def test_markdown_begins_with_counts_and_what_is_not_reproduced(
+    report: Report, tmp_path: Path
+) -> None:
+    write_report(tmp_path / "report.md", report)
+    text = (tmp_path / "report.md").read_text()
+    places = [
+        text.index(part)
+        for part in (
+            "9 cases: 4 reproduced, 1 below, 1 above",
+            "## Not reproduced",
+            "`clip/synthetic+real/1M@plain` | top1 | 76.500 | 76.190 | -0.310 | -155",
+            "## Why",
+            "## Since run 7",
+            "photograph\\_",
+            "<details>",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_markdown_of_a_thousand_cases_fits_a_job_summary(tmp_path: Path) -> None:
+    many = [result(f"{n}M") for n in range(1, 1500)]
+    write_report(tmp_path / "report.md", report_of_results(many))
+    assert (tmp_path / "report.md").stat().st_size < 1024 * 1024
+
+
+@pytest.mark.parametrize("suffix", [".md", ".html"])
+def test_text_from_elsewhere_is_shown_and_not_obeyed(
+    report: Report, tmp_path: Path, suffix: str
+) -> None:
+    file = tmp_path / f"report{suffix}"
+    write_report(file, report)
+    text = file.read_text()
+    assert HOSTILE not in text
+    assert "<script>alert" not in text
+    assert "alert" in text
+
+
+def test_a_link_that_runs_code_is_text(
+    results: list[CaseResult], tmp_path: Path
+) -> None:
+    first = results[0]
+    comparisons = tuple(
+        msgspec.structs.replace(c, source_url="javascript:alert(1)")
+        for c in first.comparisons
+    )
+    changed = msgspec.structs.replace(first, comparisons=comparisons)
+    write_report(tmp_path / "report.html", report_of_results([changed]))
+    assert "javascript:" not in (tmp_path / "report.html").read_text()
+
+
+def test_csv_has_all_fields_of_a_row(report: Report, tmp_path: Path) -> None:
+    write_report(tmp_path / "report.csv", report)
+    with (tmp_path / "report.csv").open(newline="") as stream:
+        assert tuple(next(csv.reader(stream))) == Row.__struct_fields__
+
+
+def test_an_unknown_suffix_is_an_error_that_names_the_known(
+    report: Report, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=r"must end with \.badge\.json, \.json, \.md"):
+        write_report(tmp_path / "report.pdf", report)
+
+
+def test_a_place_that_cannot_be_written_is_an_error(
+    report: Report, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OptionError, match=r"report .*report.md cannot be written"):
+        write_report(tmp_path / "file/report.md", report)
+
+
+def test_without_matplotlib_the_page_says_what_is_missing(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    write_report(tmp_path / "report.html", report)
+    text = (tmp_path / "report.html").read_text()
+    assert "Scaling curves are missing, since matplotlib is not installed" in text
+    assert "supervised/real" in text
