@@ -70,6 +70,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         own = (reference.gflops for reference in self.references if reference.gflops)
         return self.dataset.images * next(own, self.model.gflops)
 
+    @property
+    def pixels(self) -> tuple[str, str]:
+        """Which pixels it needs: geometry and dataset; cases share those of a name."""
+        return self.protocol.geometry, self.dataset.id
+
     def weights_folder(self, checkpoints: Path | None) -> Path | None:
         """Where the family's weights lie, below the user's or the release's folder."""
         root = checkpoints or self.release.own_checkpoints
@@ -87,7 +92,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 def list_cases(
     releases: Iterable[Release], checkpoints: Path | None = None
 ) -> list[Case]:
-    """List all cases, longest first; ties by family, size and protocol.
+    """List all cases, those of the same pixels one after the other.
+
+    What begins with the longest case comes first, in each part the longest first; ties
+    are by family, size and protocol.
 
     A weights file in a family's folder that no reference speaks of is a case too,
     without references, for each protocol and dataset that its family names. Hidden
@@ -111,7 +119,7 @@ def list_cases(
                     f"and in {release.id!r}; rename the family in one of them"
                 )
             cases[case.id] = case
-    return sorted(cases.values(), key=_longest_first)
+    return _order_for_running(cases.values())
 
 
 def order_for_reading(cases: Iterable[Case]) -> list[Case]:
@@ -172,8 +180,20 @@ def _weights_names(folder: Path) -> list[str]:
     return sorted({path.stem for path in visible})
 
 
-def _longest_first(case: Case) -> tuple[object, ...]:
-    return -case.gflops, case.protocol.geometry, *_reading_key(case)
+def _order_for_running(cases: Iterable[Case]) -> list[Case]:
+    """Sort so that pixels are needed for a while and then no more."""
+    longest: dict[tuple[str, str], float] = {}
+    for case in cases:
+        longest[case.pixels] = max(longest.get(case.pixels, 0), case.gflops)
+    return sorted(
+        cases,
+        key=lambda case: (
+            -longest[case.pixels],
+            case.pixels,
+            -case.gflops,
+            *_reading_key(case),
+        ),
+    )
 
 
 def _reading_key(case: Case) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -279,7 +280,7 @@ def test_a_case_of_the_same_id_in_two_releases_is_an_error() -> None:
 # Order -----------------------------------------------------------------------------
 
 
-def test_the_longest_case_comes_first() -> None:
+def test_the_longest_case_comes_first_then_those_that_share_its_pixels() -> None:
     families = [family("quick"), family("slow", "large")]
     references = [
         reference("quick", dataset="extra"),
@@ -288,7 +289,7 @@ def test_the_longest_case_comes_first() -> None:
         reference("slow"),
     ]
     cases = list_cases([release(families, references)])
-    assert [case.gflops for case in cases] == [1000, 500, 100, 50]
+    assert [case.gflops for case in cases] == [1000, 100, 500, 50]
 
 
 def test_cases_as_long_stand_by_geometry_then_as_published() -> None:
@@ -305,6 +306,21 @@ def test_cases_as_long_stand_by_geometry_then_as_published() -> None:
         "a/16M@plain",
         "b/1M@other",
     ]
+
+
+def test_cases_of_the_same_pixels_follow_each_other() -> None:
+    families = [family("quick"), family("slow", "large")]
+    references = [
+        reference(name, protocol=protocol, dataset=dataset)
+        for name in ("quick", "slow")
+        for protocol in ("plain", "other")
+        for dataset in ("val", "extra")
+    ]
+    cases = list_cases([release(families, references)])
+    assert [case.pixels[1] for case in cases] == ["val"] * 4 + ["extra"] * 4
+    assert [case.family.id for case in cases] == ["slow", "quick"] * 4
+    changes = sum(a.pixels != b.pixels for a, b in pairwise(cases))
+    assert changes == len({case.pixels for case in cases}) - 1
 
 
 def test_tables_show_families_as_published_and_checkpoints_by_size() -> None:

@@ -43,6 +43,15 @@ if TYPE_CHECKING:
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
 _TORCH_THREADS = torch.get_num_threads()
 
+#: Bytes of pixels that one process decodes from one stratum at a time.
+DECODED_AT_ONCE = 2**30
+
+
+def stored_bytes(geometry: Geometry, images: int) -> int:
+    """Compute how large images of a geometry are."""
+    height, width = geometry.output_size
+    return 3 * height * width * images
+
 
 class LocalEngine:
     """Evaluates cases one after the other and keeps what they share.
@@ -62,7 +71,11 @@ class LocalEngine:
         self._threads = max(1, available_cores() // settings.workers)
         if self.device.type == "cpu":
             torch.set_num_threads(max(1, _TORCH_THREADS // settings.workers))
-        self._planned = list(planned)
+        self._wanted: dict[tuple[str, str, Path | None], list[Geometry]] = {}
+        for case in planned:
+            wanted = self._wanted.setdefault(self._images(case), [])
+            if case.protocol.pixels not in wanted:
+                wanted.append(case.protocol.pixels)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
         self._batch_sizes: dict[tuple[str, str], BatchSize] = {}
         self._downloads: Downloads | None = None
@@ -263,20 +276,32 @@ class LocalEngine:
         cache = self.settings.cache
         if cache is None:
             return stream(dataset, geometry, strata, self._threads)
-        others = self._geometries(case)
+        others = self._geometries(dataset, case)
         store = PixelStore(dataset, geometry, cache, self._threads, others)
         return store.iterate(strata)
 
-    def _geometries(self, case: Case) -> list[Geometry]:
-        """List what the planned cases on the same dataset make of its images."""
-        same = (
-            planned.protocol.geometry
-            for planned in self._planned
-            if planned.release.id == case.release.id
-            and planned.dataset.id == case.dataset.id
-        )
-        protocols = {p.geometry: p for p in case.release.protocols.values()}
-        return [protocols[text].pixels for text in dict.fromkeys(same)]
+    def _geometries(self, dataset: Dataset, case: Case) -> list[Geometry]:
+        """List what this and other planned cases make of the same images.
+
+        The next ones come first, and only as many as one stratum has memory for: all
+        at once, the hundred geometries of a big run would fill tens of gigabytes.
+        """
+        own = case.protocol.pixels
+        planned = self._wanted.get(self._images(case), [])
+        start = planned.index(own) if own in planned else 0
+        stratum = max(map(len, dataset.strata))
+        chosen, total = [own], stored_bytes(own, stratum)
+        for geometry in planned[start:] + planned[:start]:
+            total += stored_bytes(geometry, stratum) * (geometry != own)
+            if total > DECODED_AT_ONCE:
+                break
+            chosen.append(geometry)
+        return chosen
+
+    def _images(self, case: Case) -> tuple[str, str, Path | None]:
+        """Tell which images a case is about; releases may share them."""
+        data = self.settings.data or case.release.own_data
+        return case.dataset.id, case.dataset.folder, data
 
     def _batch_size(self, case: Case) -> BatchSize:
         """Remember what was found for an architecture."""
