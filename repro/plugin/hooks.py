@@ -91,7 +91,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Order cases, longest first, and give this process its GPU."""
+    """Order cases and give this process its GPU."""
     chosen = [item for item in items if case_of(item) or claim_of(item)]
     for item in chosen:
         remember_settings(config, item)

@@ -52,7 +52,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
-    """List the cases of the published numbers in force, longest first.
+    """List the cases of the published numbers in force, in the order to run them.
 
     Raises:
         OptionError: no published numbers are named.
@@ -75,7 +75,7 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
 
 
 def order_items(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the tests of cases, longest first, into the places that they have."""
+    """Sort the tests of cases as cases are sorted, into the places that they have."""
     order: dict[str, int] = {}
     for cases in config.stash.get(_CASES, {}).values():
         order |= {case.id: place for place, case in enumerate(cases)}
