@@ -77,6 +77,8 @@ class Settings:
     report: tuple[Path, ...] = ()
     ledger: Path | None = None
     resume: bool = False
+    baseline: str | None = None
+    diverged_exit: int = 1
 
 
 def _path(text: str, base: Path) -> Path:
@@ -99,6 +101,13 @@ def _positive(text: str, base: Path) -> int:
     number = int(text)
     if number < 1:
         raise ValueError("must be at least 1")
+    return number
+
+
+def _exit_status(text: str, base: Path) -> int:
+    number = int(text)
+    if not 1 <= number <= 255:
+        raise ValueError("must be between 1 and 255")
     return number
 
 
@@ -233,6 +242,23 @@ OPTIONS = (
         "the root folder)",
         _folder_or_none,
         metavar="DIR",
+        in_marker=False,
+    ),
+    Option(
+        "baseline",
+        "show in reports which images flipped since this run of the ledger: its "
+        "number, 'last', or 'green' for the last one in which every number was met",
+        _text,
+        metavar="RUN",
+        in_marker=False,
+    ),
+    Option(
+        "diverged_exit",
+        "exit status when a case fails since it diverges, to tell it from what breaks "
+        "(default: 1, as for every failed test)",
+        _exit_status,
+        default=1,
+        metavar="N",
         in_marker=False,
     ),
     Option(

@@ -7,12 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from repro.errors import LedgerError
 from repro.plugin.runner import Origin, run_folder
 from repro.plugin.workers import run_uid
 from repro.records.git import git_state
 from repro.records.ledger import Ledger
 from repro.records.pruning import prune
 from repro.records.result import CaseResult
+from repro.report.report import Report, since_run
 
 
 class Recorder:
@@ -22,16 +24,25 @@ class Recorder:
         config: of the run.
         folder: of the ledger.
         planned: how many cases were selected.
+        baseline: the run that reports are going to compare this one with.
 
     Raises:
-        LedgerError: the ledger cannot be written.
+        LedgerError: the ledger cannot be written, or has no such baseline.
     """
 
-    def __init__(self, config: pytest.Config, folder: Path, planned: int) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        folder: Path,
+        planned: int,
+        baseline: str | None = None,
+    ) -> None:
         self._shared = run_folder(config)
         self._names: set[str] = set()
         self._taken_over: dict[str, int] = {}
         self.ledger = Ledger(folder, create=True)
+        if baseline and baseline.isdecimal():
+            self.ledger.find_run(baseline)
         self.run = self.ledger.begin(
             run_uid(config),
             planned,
@@ -67,7 +78,17 @@ class Recorder:
         """Write down that the run has ended, and keep the ledger small."""
         self.ledger.finish(self.run, exit_status)
         prune(self.ledger)
-        self.ledger.close()
+
+    def since(self, report: Report, baseline: str) -> Report:
+        """Add to a report of this run what has changed since an earlier one.
+
+        Nothing is added where there has not been one yet.
+        """
+        try:
+            earlier = self.ledger.find_run(baseline, before=self.run)
+        except LedgerError:
+            return report
+        return since_run(report, self.ledger, self.run, earlier)
 
     def _record_names(self, fingerprint: str) -> None:
         if fingerprint in self._names:

@@ -65,13 +65,16 @@ class Reporting:
     # The innermost wrapper: before pytest writes its JUnit report, and after the others
     # but before the terminal prints its summary.
     @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, None, None]:
+    def pytest_sessionfinish(
+        self, session: pytest.Session
+    ) -> Generator[None, None, None]:
         """Write the reports."""
         if self._session:
             self._session.add_properties()
         yield
         if self._session:
-            self._session.finish(int(exitstatus))
+            session.exitstatus = self._session.exit_status(int(session.exitstatus))
+            self._session.finish(int(session.exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the table, after the failures."""

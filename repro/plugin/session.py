@@ -48,7 +48,7 @@ class RunSession:
         planned: how many cases were selected; a run of none leaves no record.
 
     Raises:
-        UsageError: the ledger cannot be written.
+        UsageError: the ledger cannot be written, or has no such baseline.
     """
 
     def __init__(self, config: pytest.Config, planned: int) -> None:
@@ -60,7 +60,9 @@ class RunSession:
         self._trouble = ""
         if self._settings.ledger and planned:
             try:
-                self._recorder = Recorder(config, self._settings.ledger, planned)
+                self._recorder = Recorder(
+                    config, self._settings.ledger, planned, self._settings.baseline
+                )
             except ReproError as error:
                 raise pytest.UsageError(str(error)) from error
 
@@ -119,20 +121,34 @@ class RunSession:
         Raises:
             UsageError: a report cannot be written.
         """
-        if self._recorder:
-            with self._forgiven():
-                self._recorder.finish(exit_status)
-        run_folder(self._config).remove()
-        if self._results or self._claims:
-            self._write_reports()
+        try:
+            if self._recorder:
+                with self._forgiven():
+                    self._recorder.finish(exit_status)
+            if self._results or self._claims:
+                self._write_reports()
+        finally:
+            run_folder(self._config).remove()
+            if self._recorder:
+                self._recorder.ledger.close()
+
+    def exit_status(self, status: int) -> int:
+        """Give the exit status of the run: another one, if asked, for a divergence."""
+        diverged = any(result.verdict.is_failure for result in self._results.values())
+        failed = status == pytest.ExitCode.TESTS_FAILED
+        return self._settings.diverged_exit if diverged and failed else status
 
     def _write_reports(self) -> None:
-        report = self._report()
-        for file in self._settings.report:
-            try:
+        if not self._settings.report:
+            return
+        try:
+            report = self._report()
+            if self._recorder and self._settings.baseline:
+                report = self._recorder.since(report, self._settings.baseline)
+            for file in self._settings.report:
                 write_report(file, report)
-            except ReproError as error:
-                raise pytest.UsageError(str(error)) from error
+        except ReproError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _report(self) -> Report:
         report = report_of_results(self._results.values(), self._claims.values())

@@ -76,20 +76,27 @@ def report_of_run(ledger: Ledger, run: Run, baseline: Run | None = None) -> Repo
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    results = tuple(in_order(ledger.results(run.id)))
-    flips = [] if baseline is None else _flips(ledger, run, baseline, results)
-    return Report(
-        results=results,
+    report = Report(
+        results=tuple(in_order(ledger.results(run.id))),
         claims=tuple(ledger.claims(run.id)),
         run=run.id,
         started=run.started,
-        baseline=baseline.id if baseline else None,
-        flips=tuple(flips),
     )
+    return report if baseline is None else since_run(report, ledger, run.id, baseline)
+
+
+def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report:
+    """Add to the report of a run the images that flipped since an earlier one.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    flips = tuple(_flips(ledger, run, baseline, report.results))
+    return msgspec.structs.replace(report, baseline=baseline.id, flips=flips)
 
 
 def _flips(
-    ledger: Ledger, run: Run, baseline: Run, results: Iterable[CaseResult]
+    ledger: Ledger, run: int, baseline: Run, results: Iterable[CaseResult]
 ) -> list[CaseFlips]:
     earlier = {r.id: r.measurement for r in ledger.results(baseline.id)}
     found: list[CaseFlips] = []
@@ -100,7 +107,7 @@ def _flips(
         if measured.dataset_fingerprint != before.dataset_fingerprint:
             continue
         old = ledger.predictions(baseline.id, result.id)
-        new = ledger.predictions(run.id, result.id)
+        new = ledger.predictions(run, result.id)
         if old is None or new is None:
             continue
         if flips := find_flips(old, new):
