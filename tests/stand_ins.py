@@ -112,12 +112,14 @@ CLIP_CONFIG = {
 }
 
 
-def small_clip(folder: Path, name: str = "small-clip", **text: Any) -> nn.Module:
+def small_clip(
+    folder: Path, options: dict[str, Any] | None = None, **text: Any
+) -> nn.Module:
     """Build an open_clip model with random weights, the same ones every time.
 
     Args:
         folder: gets its configuration.
-        name: of the architecture.
+        options: of `open_clip.create_model`.
         text: what else the configuration says of the text tower.
     """
     import torch
@@ -125,15 +127,19 @@ def small_clip(folder: Path, name: str = "small-clip", **text: Any) -> nn.Module
     from repro.models.loaders import find_loader
 
     config = CLIP_CONFIG | {"text_cfg": {**CLIP_CONFIG["text_cfg"], **text}}  # type: ignore[dict-item]
-    (folder / f"{name}.json").write_text(json.dumps(config))
+    (folder / "small-clip.json").write_text(json.dumps(config))
     spec = ModelSpec(
-        id=name, loader="open_clip", architecture=name, config=f"{name}.json"
+        id="small-clip",
+        loader="open_clip",
+        architecture="small-clip",
+        config="small-clip.json",
+        options=options or {},
     )
     torch.manual_seed(0)
     model = find_loader("open_clip").build(spec, folder)
     model.eval().requires_grad_(requires_grad=False)
-    for name_, parameter in model.named_parameters():
-        if "ln_" in name_ or "bias" in name_ or "embedding" in name_:
+    for name, parameter in model.named_parameters():
+        if "ln_" in name or "bias" in name or "embedding" in name:
             # As large as after training, so that all of them matter.
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model

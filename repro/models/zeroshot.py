@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from repro.errors import ExpectedError, WeightsError
 from repro.files import replacing
 from repro.models.clip import Tokenizer
+from repro.models.prefixes import encode_by_template, text_tower
 from repro.published import TextSpec
 
-TOKENS_PER_BATCH = 4096
+PROMPTS_PER_BATCH = 64
 
 
 def prompts_of(text: TextSpec) -> tuple[list[str], int]:
@@ -109,12 +110,17 @@ def _texts(named: Sequence[str] | str) -> Sequence[Any]:
 def _encode_classes(
     model: nn.Module, tokens: Tensor, per_class: int, device: torch.device
 ) -> Tensor:
+    tower = text_tower(model)
+    encoded = (
+        _encode_padded(model, tokens, device)
+        if tower is None
+        else encode_by_template(tower, tokens, per_class, device)
+    )
     embeddings: Tensor | None = None
-    for rows, batch in _by_length(model, tokens):
-        encoded = _encode(model, batch.to(device)).float()
+    for rows, batch in encoded:
         if embeddings is None:
-            embeddings = encoded.new_empty(len(tokens), encoded.shape[1])
-        embeddings[rows.to(device)] = encoded
+            embeddings = torch.empty(len(tokens), batch.shape[1], device=device)
+        embeddings[rows.to(device)] = batch.float()
     assert embeddings is not None
     means = embeddings.view(-1, per_class, embeddings.shape[1]).mean(dim=1)
     classifier: Tensor = means / means.norm(dim=-1, keepdim=True)
@@ -123,48 +129,14 @@ def _encode_classes(
     return classifier
 
 
-def _by_length(model: nn.Module, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield row numbers and tokens of prompts of similar length, cut to the longest.
-
-    Attention is causal and the embedding is read at the last token of the prompt, so
-    the padding behind it changes nothing; computing it is three quarters of the work.
-    """
-    lengths = tokens.argmax(dim=1) + 1
-    if not _ignores_padding(model):
-        lengths = torch.full_like(lengths, tokens.shape[1])
-    order = torch.argsort(lengths, stable=True)
-    start = 0
-    while start < len(order):
-        size = max(1, TOKENS_PER_BATCH // int(lengths[order[start]]))
-        rows = order[start : start + size]
-        yield rows, tokens[rows, : int(lengths[rows].max())]
-        start += size
-
-
-def _ignores_padding(model: nn.Module) -> bool:
-    return (
-        getattr(model, "attn_mask", None) is not None
-        and getattr(model, "positional_embedding", None) is not None
-        and getattr(model, "text_pool_type", None) == "argmax"
-    )
-
-
-def _encode(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Embed prompts: int64 `[P, L]` to `[P, D]`, normalised."""
-    length = tokens.shape[1]
-    shortened: Mapping[str, Tensor] = {}
-    if _ignores_padding(model):
-        position, mask = model.positional_embedding, model.attn_mask
-        assert isinstance(position, Tensor)
-        assert isinstance(mask, Tensor)
-        shortened = {
-            "positional_embedding": position[:length],
-            "attn_mask": mask[:length, :length],
-        }
-    output = torch.func.functional_call(model, dict(shortened), (None, tokens))
-    embeddings = output["text_features"] if isinstance(output, dict) else output[1]
-    assert isinstance(embeddings, Tensor)
-    return embeddings
+def _encode_padded(
+    model: nn.Module, tokens: Tensor, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Embed prompts as they are: rows and their normalised embeddings `[rows, D]`."""
+    for start in range(0, len(tokens), PROMPTS_PER_BATCH):
+        rows = torch.arange(start, min(start + PROMPTS_PER_BATCH, len(tokens)))
+        output = model(None, tokens[rows].to(device))
+        yield rows, output["text_features"] if isinstance(output, dict) else output[1]
 
 
 def _key(model: nn.Module, tokens: Tensor, per_class: int, note: str) -> str:

@@ -71,8 +71,9 @@ def plain_classifier(model: nn.Module, tokens: Tokenizer, text: TextSpec) -> Ten
         {"no_causal_mask": True},
         {"pool_type": "last"},
         {"layers": 1, "heads": 1},
+        {"ls_init_value": 0.3},
     ],
-    ids=["causal", "bidirectional", "last token", "one layer"],
+    ids=["causal", "bidirectional", "last token", "one layer", "scaled"],
 )
 def test_embeddings_are_those_of_padded_prompts(
     variant: dict[str, Any], tokenizer: Tokenizer, tmp_path: Path
@@ -81,6 +82,37 @@ def test_embeddings_are_those_of_padded_prompts(
     expected = plain_classifier(model, tokenizer, TEXT)
     found = zeroshot_classifier(model, tokenizer, TEXT, CPU)
     assert found.dtype == torch.float32
+    assert (found - expected).abs().max() <= 1e-6
+
+
+def test_a_model_whose_text_tower_is_a_part_of_its_own_is_encoded_too(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    model = small_clip(tmp_path, options={"force_custom_text": True})
+    expected = plain_classifier(model, tokenizer, TEXT)
+    found = zeroshot_classifier(model, tokenizer, TEXT, CPU)
+    assert (found - expected).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("classnames", "templates"),
+    [
+        (("cat",), ("a photo of a {}.", "{}")),
+        (("cat", "cat"), ("a photo of a {}.",)),
+        (("cat", "cat food", "cat food bowl"), ("{}", "a {}", "the {} is there")),
+        (("a", "b"), ("a very long prompt " * 30 + "{}", "{}" + " and more" * 60)),
+    ],
+    ids=["one class", "same class twice", "one begins as another", "cut at the end"],
+)
+def test_common_beginnings_of_prompts_change_nothing(
+    classnames: tuple[str, ...],
+    templates: tuple[str, ...],
+    clip: nn.Module,
+    tokenizer: Tokenizer,
+) -> None:
+    text = TextSpec(classnames=classnames, templates=templates)
+    expected = plain_classifier(clip, tokenizer, text)
+    found = zeroshot_classifier(clip, tokenizer, text, CPU)
     assert (found - expected).abs().max() <= 1e-6
 
 
