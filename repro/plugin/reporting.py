@@ -73,8 +73,9 @@ class Reporting:
             self._session.add_properties()
         yield
         if self._session:
-            session.exitstatus = self._session.exit_status(int(session.exitstatus))
-            self._session.finish(int(session.exitstatus))
+            status = int(session.exitstatus)
+            self._session.finish(self._session.exit_status(status))
+            session.exitstatus = self._session.exit_status(status)
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the table, after the failures."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -58,6 +59,8 @@ class RunSession:
         self._claims: dict[tuple[str, str], ClaimResult] = {}
         self._recorder: Recorder | None = None
         self._trouble = ""
+        self._written: list[Path] = []
+        self._unwritten: list[str] = []
         if self._settings.ledger and planned:
             try:
                 self._recorder = Recorder(
@@ -96,8 +99,10 @@ class RunSession:
             for line, style in claim_lines(list(self._claims.values()), width):
                 reporter.write_line(line, **_MARKUP[style])
         if self._results or self._claims:
-            for file in self._settings.report:
+            for file in self._written:
                 reporter.write_line(f"report: {file}")
+            for trouble in self._unwritten:
+                reporter.write_line(trouble, red=True)
 
     def _print_results(self, reporter: TerminalReporter) -> None:
         verbosity: Verbosity = "normal"
@@ -116,11 +121,7 @@ class RunSession:
             add_properties(self._config, self._report())
 
     def finish(self, exit_status: int) -> None:
-        """Close the record, write reports and delete what workers shared.
-
-        Raises:
-            UsageError: a report cannot be written.
-        """
+        """Close the record, write reports and delete what workers shared."""
         try:
             if self._recorder:
                 with self._forgiven():
@@ -136,19 +137,23 @@ class RunSession:
         """Give the exit status of the run: another one, if asked, for a divergence."""
         diverged = any(result.verdict.is_failure for result in self._results.values())
         failed = status == pytest.ExitCode.TESTS_FAILED
+        if self._unwritten and status == pytest.ExitCode.OK:
+            return pytest.ExitCode.USAGE_ERROR
         return self._settings.diverged_exit if diverged and failed else status
 
     def _write_reports(self) -> None:
         if not self._settings.report:
             return
-        try:
-            report = self._report()
-            if self._recorder and self._settings.baseline:
-                report = self._recorder.since(report, self._settings.baseline)
-            for file in self._settings.report:
+        report = self._report()
+        for file in self._settings.report:
+            # A run of hours is not lost for a report that cannot be written.
+            try:
+                if self._recorder and self._settings.baseline:
+                    report = self._recorder.since(report, self._settings.baseline)
                 write_report(file, report)
-        except ReproError as error:
-            raise pytest.UsageError(str(error)) from error
+                self._written.append(file)
+            except ReproError as error:
+                self._unwritten.append(str(error))
 
     def _report(self) -> Report:
         report = report_of_results(self._results.values(), self._claims.values())

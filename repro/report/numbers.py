@@ -54,4 +54,6 @@ def tolerance_text(comparison: Comparison, *, long: bool = False) -> str:
 
 def images_text(images: float | None) -> str:
     """Write a signed number of images, shortly."""
-    return "" if images is None else f"{images:+.4g}"
+    if images is None:
+        return ""
+    return f"{images:+.4g}" if images else "0"

@@ -79,6 +79,23 @@ def test_an_unknown_device_is_one_clear_error(
     result.stdout.fnmatch_lines(["*--repro-device is 'tpu'; it must be auto, cpu*"])
 
 
+def test_a_report_that_cannot_be_written_costs_no_result(
+    release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    good = tmp_path / "good.json"
+    result = run_cases(
+        release,
+        *ONE,
+        f"--repro-report={tmp_path / 'file' / 'run.json'}",
+        f"--repro-report={good}",
+    )
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["1 case: 1 reproduced", f"report: {good}"])
+    result.stdout.fnmatch_lines(["*run.json cannot be written: *"])
+
+
 def test_the_json_report_is_the_documented_contract(
     release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
 ) -> None:
