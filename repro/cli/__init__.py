@@ -22,6 +22,7 @@ COMMANDS = {
     "history": "repro.cli.history:history",
     "report": "repro.cli.report:report",
     "prune": "repro.cli.prune:prune",
+    "accept": "repro.cli.accept:accept",
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from repro.errors import OptionError
+from repro.files import replace_bytes
 from repro.report.report import Report
 
 #: Suffix -> function from a report to the file's content; the first that fits counts.
@@ -26,11 +27,9 @@ def write_report(file: Path, report: Report) -> None:
         OptionError: the suffix is unknown or the file cannot be written.
     """
     content = _face(file)(report)
-    part = file.with_name(f"{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(content, encoding="utf-8")
-        part.replace(file)
+        replace_bytes(file, content.encode("utf-8"))
     except OSError as error:
         raise OptionError(f"the report {file} cannot be written: {error}") from error
 
