@@ -70,8 +70,6 @@ class Settings:
     batch_size: int | None = None
     limit: int | None = None
     no_early_stop: bool = False
-    diagnose: bool = False
-    no_diagnose: bool = False
     strict: bool = False
     download: bool = False
     report: tuple[Path, ...] = ()
@@ -194,21 +192,6 @@ OPTIONS = (
     Option(
         "no_early_stop",
         "evaluate all images even when it is beyond doubt that a number is not met",
-        _switch,
-        default=False,
-        flag=True,
-    ),
-    Option(
-        "diagnose",
-        "look for what would explain the difference in every case, not only in those "
-        "that diverge",
-        _switch,
-        default=False,
-        flag=True,
-    ),
-    Option(
-        "no_diagnose",
-        "do not look for what would explain a divergence",
         _switch,
         default=False,
         flag=True,
@@ -357,8 +340,6 @@ def summary(settings: Settings) -> str:
         parts.append(f"limit {settings.limit:,} images")
     if settings.no_early_stop:
         parts.append("no early stop")
-    if settings.diagnose or settings.no_diagnose:
-        parts.append("no diagnosis" if settings.no_diagnose else "diagnose all")
     if settings.strict:
         parts.append("strict")
     if settings.download:

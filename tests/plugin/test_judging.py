@@ -57,7 +57,7 @@ def test_a_subset_far_off_is_a_divergence(
     release: ReleaseCopy, run_cases: RunCases
 ) -> None:
     _shift(release, "12.34")
-    result = run_cases(release, "--repro-limit=100", "--repro-no-diagnose")
+    result = run_cases(release, "--repro-limit=100")
     result.assert_outcomes(skipped=2, failed=1)
     result.stdout.fnmatch_lines(
         ["*interval *% on all images (99.9 %)", "*100 of 500 images*"]
@@ -68,7 +68,7 @@ def test_a_hopeless_run_stops_early_unless_told_not_to(
     release: ReleaseCopy, run_cases: RunCases
 ) -> None:
     _shift(release, "12.34")
-    chosen = ("-k", "supervised/real/80", "--repro-no-diagnose")
+    chosen = ("-k", "supervised/real/80")
     stopped = run_cases(release, *chosen)
     stopped.stdout.fnmatch_lines(
         ["*stopped after 100 of 500 images, since the outcome was beyond doubt*"]
