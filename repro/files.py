@@ -1,8 +1,9 @@
-"""Write a file beside its place and rename it into it, so that no half file is seen."""
+"""Files that are written as a whole or not at all, and their sizes."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,3 +39,23 @@ def replace_bytes(file: Path, content: bytes) -> None:
     """
     with replacing(file) as stream:
         stream.write(content)
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes: `500M`, `20G`, `1.5T`, each unit a thousand of the last.
+
+    Raises:
+        ValueError: it is none; the message says what is allowed.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise ValueError("must be a size such as 500M, 20G or 1.5T")
+    return round(float(match[1]) * 1000.0 ** " KMGT".index(match[2].upper() or " "))
+
+
+def shown_size(size: int) -> str:
+    """Write a number of bytes for people: `7.5 GB`."""
+    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size / 1000:.1f} kB"

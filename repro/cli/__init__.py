@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "repro.cli.report:report",
     "prune": "repro.cli.prune:prune",
     "accept": "repro.cli.accept:accept",
+    "cache": "repro.cli.cache:cache",
 }
 
 

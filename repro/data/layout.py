@@ -24,6 +24,9 @@ from repro.errors import DatasetError
 from repro.files import PART_SUFFIX, replace_bytes, replacing
 from repro.published import Geometry
 
+PIXELS = "pixels"
+DESCRIPTION = "store.json"
+
 
 class StratumRecord(msgspec.Struct, frozen=True):
     """What a finished stratum says of itself: images `shape`, SHA-256 of the bytes."""
@@ -59,27 +62,35 @@ class StoreFolder:
     """The files of one store.
 
     Args:
-        cache: folder of all stores.
+        path: `CACHE/pixels/KEY`.
         identity: what the pixels depend on.
-
-    Raises:
-        DatasetError: the cache cannot be written.
     """
 
-    def __init__(self, cache: Path, identity: StoreIdentity) -> None:
+    def __init__(self, path: Path, identity: StoreIdentity) -> None:
+        self.path = path
         self.identity = identity
-        self.path = cache / "pixels" / identity.key
-        self._locks = cache / "pixels" / "locks"
-        description = self.path / "store.json"
-        with _writing(self.path):
-            if not description.is_file():
+        self._locks = path.parent / "locks"
+
+    def describe(self) -> None:
+        """Write down what the store is, unless that is there.
+
+        Raises:
+            DatasetError: the cache cannot be written.
+        """
+        description = self.path / DESCRIPTION
+        if not description.is_file():
+            with _writing(self.path):
                 self._create()
-                content = msgspec.json.format(msgspec.json.encode(identity))
+                content = msgspec.json.format(msgspec.json.encode(self.identity))
                 replace_bytes(description, content)
-        # The time stamp says when a store was last used; a cache that may only be read
-        # does without.
+
+    def note_use(self) -> None:
+        """Set the time stamp that says when the store was last used.
+
+        A cache that may only be read does without.
+        """
         with contextlib.suppress(OSError):
-            os.utime(description)
+            os.utime(self.path / DESCRIPTION)
 
     def is_ready(self, stratum: int) -> bool:
         """Tell whether a stratum is decoded and complete."""
@@ -118,7 +129,7 @@ class StoreFolder:
             DatasetError: the disk is full or the cache cannot be written.
         """
         with _writing(self.path):
-            self._create()
+            self.describe()
             self._remove_parts(stratum)
             with replacing(self._pixel_file(stratum)) as stream:
                 header = np.lib.format.header_data_from_array_1_0(pixels)
@@ -179,14 +190,27 @@ def open_store(cache: Path, dataset: Dataset, geometry: Geometry) -> StoreFolder
     Raises:
         DatasetError: the cache cannot be written.
     """
-    identity = StoreIdentity(
+    identity = store_identity(dataset, geometry)
+    folder = StoreFolder(store_path(cache, identity), identity)
+    folder.describe()
+    folder.note_use()
+    return folder
+
+
+def store_identity(dataset: Dataset, geometry: Geometry) -> StoreIdentity:
+    """Tell what the pixels of a dataset in a geometry depend on, here and now."""
+    return StoreIdentity(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
         partition=dataset.partition,
         geometry=str(geometry),
         decoder=decoder_identity(),
     )
-    return StoreFolder(cache, identity)
+
+
+def store_path(cache: Path, identity: StoreIdentity) -> Path:
+    """Give the folder of a store, which need not exist."""
+    return cache / PIXELS / identity.key
 
 
 @contextlib.contextmanager

@@ -99,6 +99,7 @@ class PixelStore:
                     pixels = None if ready is None else self._folder.read(ready)
                     if ready is not None and pixels is not None:
                         waiting.remove(ready)
+                        self._folder.note_use()
                         yield ready, pixels
                     else:
                         time.sleep(POLL_SECONDS)

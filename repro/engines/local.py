@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
 from repro.data.geometry import Pixels
+from repro.data.housekeeping import make_room
+from repro.data.layout import store_identity, store_path
 from repro.data.pixels import PixelStore, stream
 from repro.engines.settings import EngineSettings
 from repro.errors import OptionError, ReproError
@@ -30,7 +33,7 @@ from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
 from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
-from repro.models.weights import find_weights, verify_weights
+from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
 from repro.published import METRICS, DatasetSpec, Geometry, Metric
 from repro.records.environment import describe_environment
@@ -72,7 +75,8 @@ class LocalEngine:
         if self.device.type == "cpu":
             torch.set_num_threads(max(1, _TORCH_THREADS // settings.workers))
         self._wanted: dict[tuple[str, str, Path | None], list[Geometry]] = {}
-        for case in planned:
+        self._order = list(planned)
+        for case in self._order:
             wanted = self._wanted.setdefault(self._images(case), [])
             if case.protocol.pixels not in wanted:
                 wanted.append(case.protocol.pixels)
@@ -218,6 +222,7 @@ class LocalEngine:
         dataset = dataset or self.dataset(case)
         verified = verify_weights(weights, self.settings.cache)
         classifier = self.classifier(case, weights)
+        self._read_next(case)
         predictions = self.evaluate(
             classifier, case, progress, dataset, self._stops(case, dataset)
         )
@@ -235,6 +240,17 @@ class LocalEngine:
             stopped_early=self.settings.limit is None and not predictions.is_complete,
         )
         return measurement, predictions
+
+    def _read_next(self, case: Case) -> None:
+        """Let the system read the weights of the case that probably comes next here.
+
+        Cases are dealt in order, one at a time, so the other workers take those before.
+        """
+        place = next((n for n, c in enumerate(self._order) if c.id == case.id), None)
+        if place is not None and place + self.settings.workers < len(self._order):
+            following = self._order[place + self.settings.workers]
+            with contextlib.suppress(ReproError):
+                read_ahead(find_weights(following, self.settings.checkpoints))
 
     def identity(self, case: Case, measurement: Measurement | None = None) -> str:
         """Digest all that a measurement of a case depends on, made or to be made.
@@ -277,8 +293,25 @@ class LocalEngine:
         if cache is None:
             return stream(dataset, geometry, strata, self._threads)
         others = self._geometries(dataset, case)
+        if self.settings.cache_limit is not None:
+            self._make_room(dataset, cache, self.settings.cache_limit, others)
         store = PixelStore(dataset, geometry, cache, self._threads, others)
         return store.iterate(strata)
+
+    def _make_room(
+        self, dataset: Dataset, cache: Path, limit: int, geometries: Sequence[Geometry]
+    ) -> None:
+        """Drop old stores where those that will be built would exceed the limit."""
+        folders = {
+            geometry: store_path(cache, store_identity(dataset, geometry))
+            for geometry in geometries
+        }
+        needed = sum(
+            stored_bytes(geometry, len(dataset))
+            for geometry, folder in folders.items()
+            if not folder.is_dir()
+        )
+        make_room(cache, limit, set(folders.values()), needed=needed)
 
     def _geometries(self, dataset: Dataset, case: Case) -> list[Geometry]:
         """List what this and other planned cases make of the same images.

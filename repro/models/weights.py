@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import pickle
 import struct
 import zipfile
@@ -113,6 +114,12 @@ def hash_file(path: Path, advance: Callable[[int], object] | None = None) -> str
             if advance is not None:
                 advance(len(block))
     return digest.hexdigest()
+
+
+def read_ahead(path: Path) -> None:
+    """Let the system read a file into memory while something else computes."""
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def read_state_dict(path: Path, weights_key: str = "") -> StateDict:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from repro.errors import OptionError
+from repro.files import parse_size
 
 if TYPE_CHECKING:
     from repro.published import Precision
@@ -64,6 +65,7 @@ class Settings:
     data: Path | None = None
     checkpoints: Path | None = None
     cache: Path | None = None
+    cache_limit: int | None = None
     expected: tuple[Path | str, ...] = ()
     device: str = "auto"
     precision: Precision = "fp32"
@@ -109,6 +111,10 @@ def _exit_status(text: str, base: Path) -> int:
     return number
 
 
+def _size(text: str, base: Path) -> int:
+    return parse_size(text)
+
+
 def _precision(text: str, base: Path) -> str:
     if text not in PRECISIONS:
         raise ValueError(f"must be one of {', '.join(PRECISIONS)}")
@@ -151,6 +157,14 @@ OPTIONS = (
         "(default: the user's cache folder)",
         _folder_or_none,
         metavar="DIR",
+        in_marker=False,
+    ),
+    Option(
+        "cache_limit",
+        "drop the decoded pixels that were not used for longest when all of them "
+        "exceed SIZE, such as 500M or 20G (default: no limit)",
+        _size,
+        metavar="SIZE",
         in_marker=False,
     ),
     Option(

@@ -87,6 +87,7 @@ class CaseRunner:
             data=self._settings.data,
             checkpoints=self._settings.checkpoints,
             cache=self._settings.cache,
+            cache_limit=self._settings.cache_limit,
             device=self._settings.device,
             precision=self._settings.precision,
             batch_size=self._settings.batch_size,

@@ -16,6 +16,7 @@ VALUES = {
     "data": ("a", "b", "c", "d"),
     "checkpoints": ("a", "b", "c", "d"),
     "cache": ("a", "b", "c", "d"),
+    "cache_limit": ("1G", "2G", "3G", "4G"),
     "expected": ("a", "b", "c", "d"),
     "device": ("cpu", "cuda", "cuda:1", "auto"),
     "precision": ("bf16", "fp16", "tf32", "fp32"),

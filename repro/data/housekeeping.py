@@ -1,0 +1,145 @@
+"""List, check and drop pixel stores."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from repro.data.layout import (
+    DESCRIPTION,
+    PIXELS,
+    StoreFolder,
+    StoreIdentity,
+    StratumRecord,
+)
+from repro.errors import DatasetError
+from repro.files import PART_SUFFIX
+
+#: A store that was used this recently may be read or built by another process.
+IN_USE_SECONDS = 600
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True):
+    """A pixel store on disk: what it holds, its bytes, when it was used (epoch)."""
+
+    path: Path
+    identity: StoreIdentity
+    strata: int
+    images: int
+    size: int
+    used: float
+
+
+def list_stores(cache: Path) -> list[Store]:
+    """List the stores of a cache, the last used first."""
+    stores = [
+        store
+        for description in (cache / PIXELS).glob(f"*/{DESCRIPTION}")
+        if (store := _describe(description)) is not None
+    ]
+    return sorted(stores, key=lambda store: store.used, reverse=True)
+
+
+def check_store(store: Store) -> list[str]:
+    """Compare the pixels with their checksums; a sentence for each damaged stratum."""
+    folder = StoreFolder(store.path, store.identity)
+    faults = []
+    for record in sorted(store.path.glob("[0-9]*.json")):
+        stratum = int(record.stem)
+        try:
+            pixels = folder.read(stratum)
+        except DatasetError as error:
+            faults.append(str(error))
+            continue
+        if pixels is None:
+            continue
+        wanted = msgspec.json.decode(record.read_bytes(), type=StratumRecord).sha256
+        if hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest() != wanted:
+            faults.append(
+                f"{record.with_suffix('.npy')} has another checksum than when it was "
+                "written"
+            )
+    return faults
+
+
+def drop_store(store: Store) -> None:
+    """Delete a store; whoever reads it now makes it again.
+
+    Raises:
+        DatasetError: a file cannot be deleted.
+    """
+    try:
+        # Records first: nothing without its record counts as there.
+        for file in sorted(store.path.iterdir(), key=lambda f: f.suffix != ".json"):
+            file.unlink(missing_ok=True)
+        store.path.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DatasetError(
+            f"{store.path} cannot be deleted: {error.strerror}. Delete it by hand"
+        ) from error
+
+
+def make_room(
+    cache: Path, limit: int, keep: Collection[Path] = (), *, needed: int = 0
+) -> list[Store]:
+    """Drop the stores that were not used for longest until the rest fits.
+
+    Args:
+        cache: folder of all stores.
+        limit: bytes that all of them together may have.
+        keep: folders of stores that stay, whatever the limit.
+        needed: bytes that will be written besides.
+
+    Returns:
+        What was dropped. A store that was used within the last ten minutes stays.
+    """
+    stores = list_stores(cache)
+    total = needed + sum(store.size for store in stores)
+    dropped = []
+    for store in reversed(stores):
+        is_idle = time.time() - store.used > IN_USE_SECONDS
+        if total > limit and is_idle and store.path not in keep:
+            drop_store(store)
+            total -= store.size
+            dropped.append(store)
+    return dropped
+
+
+def remove_parts(cache: Path) -> None:
+    """Delete what killed processes left, unless somebody may be writing it."""
+    for part in cache.glob(f"*/**/*{PART_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > IN_USE_SECONDS:
+                part.unlink()
+
+
+def _describe(description: Path) -> Store | None:
+    """Read what a store is; None where it has just been dropped or is none."""
+    try:
+        identity = msgspec.json.decode(description.read_bytes(), type=StoreIdentity)
+        used = description.stat().st_mtime
+        sizes = {f.name: f.stat().st_size for f in description.parent.iterdir()}
+        records = sorted(description.parent.glob("[0-9]*.json"))
+        images = [_images_of(record) for record in records]
+    except (OSError, msgspec.DecodeError):
+        return None
+    return Store(
+        path=description.parent,
+        identity=identity,
+        strata=len(records),
+        images=sum(images),
+        size=sum(sizes.values()),
+        used=used,
+    )
+
+
+def _images_of(record: Path) -> int:
+    return msgspec.json.decode(record.read_bytes(), type=StratumRecord).shape[0]
