@@ -17,6 +17,7 @@ COMMANDS = {
     "fetch": "repro.cli.fetch:fetch",
     "verify": "repro.cli.verify:verify",
     "new": "repro.cli.new:new",
+    "dataset": "repro.cli.dataset:dataset",
     "runs": "repro.cli.runs:runs",
     "show": "repro.cli.show:show",
     "history": "repro.cli.history:history",

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from repro.data.checks import class_fault, count_fault, quick_faults
+from repro.data.listing import (
+    Listing,
+    find_root,
+    has_class_folders,
+    list_images,
+    listed,
+    subfolders,
+)
+from repro.data.places import Place
 from repro.errors import DatasetError, NotAvailableError
 from repro.published import DatasetSpec
 
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-)
+if TYPE_CHECKING:
+    from repro.data.recorded import Record
+
 STRATUM_IMAGES = 1000
 MINIMUM_STRATA = 10
 
@@ -25,7 +35,8 @@ MINIMUM_STRATA = 10
 class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Images and labels in a fixed order: by label, then by file name.
 
-    `files` are paths relative to `root`, `sizes` their bytes, `labels` int64 `[N]`.
+    `files` are names `<class>/<image>`, `sizes` their bytes, `labels` int64 `[N]`. The
+    files lie below `root` under their names, unless `places` says where each is.
     """
 
     name: str
@@ -35,6 +46,12 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     sizes: tuple[int, ...]
     labels: npt.NDArray[np.int64]
     columns: tuple[int, ...] | None = None
+    places: tuple[Place, ...] = ()
+    layout: str = "in class folders"
+
+    def place(self, index: int) -> Place:
+        """Give where the bytes of an image are."""
+        return self.places[index] if self.places else self.root / self.files[index]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -92,39 +109,61 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return digest.hexdigest()
 
 
-def index_dataset(spec: DatasetSpec, data: Path | None) -> Dataset:
-    """Index the images of a dataset and refuse an incomplete copy.
+def index_dataset(
+    spec: DatasetSpec,
+    data: Path | None,
+    known: Sequence[DatasetSpec] = (),
+    recorded: Record | None = None,
+) -> Dataset:
+    """Index the images of a dataset and refuse a copy that names or sizes prove wrong.
 
     Args:
         spec: what the dataset has to be.
-        data: the folder that holds `spec.folder`.
+        data: the folder that holds `spec.folder`, or the dataset itself.
+        known: other datasets, to say which one it is when it is not this.
+        recorded: a copy that this one has to equal.
 
     Raises:
         NotAvailableError: there is no such folder.
-        DatasetError: classes or images are missing or too many.
+        DatasetError: something is missing, too much, or of another set.
     """
-    if data is None:
+    root = find_root(spec, data) if data is not None else None
+    if data is None or root is None:
+        found = f": {data / spec.folder} does not exist" if data else ""
         raise NotAvailableError(
-            f"no images of {spec.title}: say with --repro-data DIR where they lie "
-            f"(the folder that holds {spec.folder}/<class>/<image>); "
+            f"no images of {spec.title}{found or ': say where they lie'}. "
+            f"--repro-data names the folder that holds {spec.folder}/<class>/<image>; "
             f"get them from {spec.url or 'their publisher'}"
         )
-    root = data / spec.folder
-    if not root.is_dir():
-        raise NotAvailableError(
-            f"no images of {spec.title}: {root} does not exist. --repro-data names the "
-            f"folder that holds {spec.folder}/<class>/<image>; "
-            f"get them from {spec.url or 'their publisher'}"
-        )
-    _check_classes(spec, root)
-    dataset = _index(spec.id, root, spec.classes, spec.columns)
-    if len(dataset) != spec.images:
-        raise DatasetError(
-            f"{root} holds {len(dataset):,} images; {spec.title} has {spec.images:,}. "
-            f"{_uneven(dataset, spec)}Restore the missing files or remove those that "
-            "do not belong there"
-        )
+    dataset, faults = examine(spec, root, data, known)
+    if dataset is not None and recorded is not None:
+        faults += [f"it {fault}"] if (fault := recorded.difference(dataset)) else []
+    if faults or dataset is None:
+        raise DatasetError(f"{root}: {'. '.join(faults)}")
     return dataset
+
+
+def examine(
+    spec: DatasetSpec, root: Path, data: Path, known: Sequence[DatasetSpec] = ()
+) -> tuple[Dataset | None, list[str]]:
+    """Index a copy and say what its names and sizes prove wrong, a sentence each.
+
+    Args:
+        spec: what the dataset has to be.
+        root: where it lies.
+        data: folder beside which a devkit is looked for.
+        known: other datasets, to say which one it is when it is not this.
+
+    Raises:
+        DatasetError: it cannot be read, or has no labels.
+    """
+    if has_class_folders(spec, root):
+        fault = class_fault(spec, subfolders(root), known)
+        if fault:
+            return None, [fault]
+    listing = list_images(spec, root, data, spec.classes)
+    faults = [*quick_faults(spec, listing), count_fault(spec, listing)]
+    return _dataset(spec, listing), [fault for fault in faults if fault]
 
 
 def index_part(spec: DatasetSpec, data: Path) -> Dataset:
@@ -132,124 +171,52 @@ def index_part(spec: DatasetSpec, data: Path) -> Dataset:
 
     Args:
         spec: the whole dataset.
-        data: the folder that holds `spec.folder`.
+        data: the folder that holds `spec.folder`, or the dataset itself.
 
     Raises:
         NotAvailableError: there is no such folder.
         DatasetError: it has other class folders, or no image.
     """
-    root = data / spec.folder
-    if not root.is_dir():
+    root = find_root(spec, data)
+    if root is None:
         raise NotAvailableError(
-            f"{root} does not exist; it should hold <class>/<image> of {spec.title}"
+            f"{data / spec.folder} does not exist; it should hold <class>/<image> of "
+            f"{spec.title}"
         )
-    found = _subfolders(root)
-    if unknown := [name for name in found if name not in set(spec.classes)]:
-        raise DatasetError(
-            f"{root} is not {spec.title}: "
-            f"{_listed(unknown, 'is no class of it', 'are no classes of it')}"
-        )
-    dataset = _index(spec.id, root, spec.classes, spec.columns, present=set(found))
+    classes = list(spec.classes)
+    if has_class_folders(spec, root):
+        found = subfolders(root)
+        if unknown := [name for name in found if name not in set(spec.classes)]:
+            raise DatasetError(
+                f"{root} is not {spec.title}: "
+                f"{listed(unknown, 'is no class of it', 'are no classes of it')}"
+            )
+        classes = [name for name in spec.classes if name in set(found)]
+    dataset = _dataset(spec, list_images(spec, root, data, classes))
     if not len(dataset):
         raise DatasetError(f"{root} holds no <class>/<image> of {spec.title}")
     return dataset
 
 
-def _index(
-    name: str,
-    root: Path,
-    classes: Sequence[str],
-    columns: tuple[int, ...] | None,
-    present: Container[str] | None = None,
-) -> Dataset:
-    files: list[str] = []
-    sizes: list[int] = []
-    labels: list[int] = []
-    for label, class_ in enumerate(classes):
-        if present is not None and class_ not in present:
-            continue
-        found = sorted(_images(root / class_, class_))
-        files += (file for file, _ in found)
-        sizes += (size for _, size in found)
-        labels += [label] * len(found)
+def _dataset(spec: DatasetSpec, listing: Listing) -> Dataset:
+    """Put the images of a listing into the order of the labels."""
+    label = {name: number for number, name in enumerate(spec.classes)}
+    ordered = [
+        (image, label[class_])
+        for class_ in spec.classes
+        for image in listing.images.get(class_, ())
+    ]
+    places = tuple(image.place for image, _ in ordered if image.place is not None)
     return Dataset(
-        name=name,
-        root=root,
-        classes=tuple(classes),
-        files=tuple(files),
-        sizes=tuple(sizes),
-        labels=np.array(labels, dtype=np.int64),
-        columns=columns,
-    )
-
-
-def _images(folder: Path, prefix: str) -> list[tuple[str, int]]:
-    """List the images below a class folder with their sizes in bytes."""
-    found: list[tuple[str, int]] = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = f"{prefix}/{entry.name}"
-                if entry.is_dir():
-                    found += _images(folder / entry.name, name)
-                elif PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                    found.append((name, entry.stat().st_size))
-    except OSError as error:
-        raise _unreadable(error, folder) from error
-    return found
-
-
-def _subfolders(root: Path) -> list[str]:
-    try:
-        with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError as error:
-        raise _unreadable(error, root) from error
-
-
-def _unreadable(error: OSError, folder: Path) -> DatasetError:
-    return DatasetError(
-        f"{error.filename or folder} cannot be read: {error.strerror}. Make it "
-        "readable, or remove it if it does not belong there"
-    )
-
-
-def _check_classes(spec: DatasetSpec, root: Path) -> None:
-    found = set(_subfolders(root))
-    missing = [name for name in spec.classes if name not in found]
-    unknown = sorted(found - set(spec.classes))
-    if missing or unknown:
-        raise DatasetError(
-            f"{root} is not {spec.title}: of its {len(spec.classes):,} class folders "
-            f"{_listed(missing, 'is missing', 'are missing')}"
-            f"{' and ' if missing and unknown else ''}"
-            f"{_listed(unknown, 'does not belong there', 'do not belong there')}"
-            if missing
-            else f"{root} is not {spec.title}: "
-            f"{_listed(unknown, 'is no class of it', 'are no classes of it')}"
-        )
-
-
-def _listed(names: Sequence[str], one: str, many: str) -> str:
-    if not names:
-        return ""
-    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-    return f"{len(names):,} {one if len(names) == 1 else many} ({shown})"
-
-
-def _uneven(dataset: Dataset, spec: DatasetSpec) -> str:
-    """Name a class with an unusual number of images, where classes are balanced."""
-    if spec.images % len(spec.classes):
-        return ""
-    expected = spec.images // len(spec.classes)
-    counts = np.bincount(dataset.labels, minlength=len(spec.classes))
-    wrong = np.flatnonzero(counts != expected)
-    if not 0 < len(wrong) <= len(spec.classes) // 2:
-        return ""
-    first = int(wrong[0])
-    return (
-        f"Class {spec.classes[first]} has {counts[first]:,} instead of {expected:,}"
-        f"{f', and {len(wrong) - 1:,} more differ' if len(wrong) > 1 else ''}. "
+        name=spec.id,
+        root=listing.root,
+        classes=spec.classes,
+        files=tuple(image.name for image, _ in ordered),
+        sizes=tuple(image.size for image, _ in ordered),
+        labels=np.array([number for _, number in ordered], dtype=np.int64),
+        columns=spec.columns,
+        places=places,
+        layout=listing.layout,
     )
 
 

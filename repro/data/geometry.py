@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from repro.data.places import Place, openable, size_of
 from repro.errors import DatasetError
 from repro.published import CenterCrop, Contain, Cover, Filter, Geometry, Resize
 
@@ -24,14 +24,14 @@ _FILTERS = {
 }
 
 
-def decode(path: Path) -> Image.Image:
+def decode(path: Place) -> Image.Image:
     """Read a photograph as RGB.
 
     Raises:
         DatasetError: the file is missing, truncated or no image.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(openable(path)) as image:
             return image.convert("RGB")
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing. Restore the original file") from error
@@ -66,12 +66,12 @@ def transform(image: Image.Image, geometry: Geometry) -> Image.Image:
 
 
 def planar_pixels(
-    path: Path, geometries: Sequence[Geometry], outputs: Sequence[Pixels]
+    path: Place, geometries: Sequence[Geometry], outputs: Sequence[Pixels]
 ) -> None:
     """Decode a photograph once and write it in several geometries.
 
     Args:
-        path: an image file.
+        path: an image file, or a part of an archive.
         geometries: what to make of it.
         outputs: for each geometry an array uint8 `[3, H, W]` that gets the pixels.
 
@@ -83,9 +83,9 @@ def planar_pixels(
         output[:] = np.asarray(transform(image, geometry)).transpose(2, 0, 1)
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception, path: Place) -> str:
     if isinstance(error, UnidentifiedImageError):
-        size = path.stat().st_size
+        size = size_of(path)
         return f"its {size:,} bytes are no image" if size else "it is empty"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

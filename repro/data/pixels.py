@@ -176,19 +176,19 @@ def _decode(
     stop: threading.Event,
 ) -> list[Pixels]:
     """Decode a stratum once for several geometries; unfinished when told to stop."""
-    files = [dataset.files[index] for index in dataset.strata[stratum].tolist()]
+    places = [dataset.place(index) for index in dataset.strata[stratum].tolist()]
     arrays = [
-        np.empty((len(files), 3, *geometry.output_size), dtype=np.uint8)
+        np.empty((len(places), 3, *geometry.output_size), dtype=np.uint8)
         for geometry in geometries
     ]
 
     def decode_chunk(start: int) -> None:
-        for number in range(start, min(start + CHUNK, len(files))):
+        for number in range(start, min(start + CHUNK, len(places))):
             if stop.is_set():
                 return
             outputs = [array[number] for array in arrays]
-            planar_pixels(dataset.root / files[number], geometries, outputs)
+            planar_pixels(places[number], geometries, outputs)
 
-    for _ in pool.map(decode_chunk, range(0, len(files), CHUNK)):
+    for _ in pool.map(decode_chunk, range(0, len(places), CHUNK)):
         pass
     return arrays

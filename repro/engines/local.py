@@ -17,6 +17,7 @@ from repro.data.geometry import Pixels
 from repro.data.housekeeping import make_room
 from repro.data.layout import store_identity, store_path
 from repro.data.pixels import PixelStore, stream
+from repro.data.recorded import read_record
 from repro.engines.settings import EngineSettings
 from repro.errors import OptionError, ReproError
 from repro.evaluation.batching import BatchSize
@@ -35,7 +36,7 @@ from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
-from repro.published import METRICS, DatasetSpec, Geometry, Metric
+from repro.published import METRICS, Geometry, Metric
 from repro.records.environment import describe_environment
 from repro.records.identity import measurement_identity
 from repro.records.result import Measurement
@@ -98,7 +99,7 @@ class LocalEngine:
         data = self.settings.data or case.release.own_data
         key = case.dataset.id, data
         if key not in self._datasets:
-            self._datasets[key] = _index(case.dataset, data)
+            self._datasets[key] = _index(case, data)
         dataset = self._datasets[key]
         if isinstance(dataset, ReproError):
             raise dataset
@@ -354,10 +355,12 @@ def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Inter
     return {metric: bound for metric, bound in bounds.items() if bound is not None}
 
 
-def _index(spec: DatasetSpec, data: Path | None) -> Dataset | ReproError:
+def _index(case: Case, data: Path | None) -> Dataset | ReproError:
     """Index a dataset; what is wrong with it is remembered like the index itself."""
+    known = tuple(case.release.datasets.values())
     try:
-        return index_dataset(spec, data)
+        recorded = read_record(case.release, case.dataset)
+        return index_dataset(case.dataset, data, known, recorded)
     except ReproError as error:
         return error
 

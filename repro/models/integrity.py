@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
@@ -15,14 +14,14 @@ from repro.errors import ExpectedError, WeightsError
 from repro.models.weights import WeightsFile, check_complete, hash_file
 from repro.published import (
     CHECKSUMS_FILE,
-    RELEASE_FILE,
     Checksum,
     Release,
     checksums_text,
+    place_beside,
+    place_of_user,
+    place_to_record,
     read_checksums,
 )
-
-_INSTALLED = {"site-packages", "dist-packages"}
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -39,21 +38,6 @@ class Checked(msgspec.Struct, frozen=True):
         return self.outcome in {"changed", "damaged", "unreadable"}
 
 
-def checksums_file(release: Release) -> Path:
-    """Choose where sums that are seen for the first time are written.
-
-    That is `checksums.toml` beside `release.toml`, under version control with the
-    published numbers. Where the release is installed, cannot be written or is one file
-    among others, it is a file in the user's data folder, which no upgrade replaces.
-    """
-    folder = release.location
-    is_own_folder = (folder / RELEASE_FILE).is_file()
-    is_installed = bool(_INSTALLED & set(folder.resolve().parts))
-    if is_own_folder and not is_installed and os.access(folder, os.W_OK):
-        return folder / CHECKSUMS_FILE
-    return _user_file(release)
-
-
 def recorded_checksums(release: Release) -> dict[str, Checksum]:
     """Read what the weights files of a release must be: `{family/file: checksum}`.
 
@@ -62,10 +46,10 @@ def recorded_checksums(release: Release) -> dict[str, Checksum]:
     Raises:
         ExpectedError: a file of checksums cannot be read.
     """
-    beside = {}
-    if (release.location / RELEASE_FILE).is_file():
-        beside = read_checksums(release.location / CHECKSUMS_FILE)
-    return read_checksums(_user_file(release)) | beside | release.checksums
+    own = place_of_user(release, "checksums", CHECKSUMS_FILE)
+    beside = place_beside(release, CHECKSUMS_FILE)
+    recorded = read_checksums(beside) if beside else {}
+    return read_checksums(own) | recorded | release.checksums
 
 
 def record_checksums(release: Release, seen: Iterable[Checksum]) -> Path:
@@ -74,7 +58,7 @@ def record_checksums(release: Release, seen: Iterable[Checksum]) -> Path:
     Raises:
         ExpectedError: the file cannot be read or written.
     """
-    file = checksums_file(release)
+    file = place_to_record(release, "checksums", CHECKSUMS_FILE)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_name(f".{file.name}.lock")):
@@ -149,10 +133,3 @@ def check_file(
         origin=f"first seen {today} by repro verify",
     )
     return Checked(identity, "as recorded" if expected else "not recorded", "", new)
-
-
-def _user_file(release: Release) -> Path:
-    import platformdirs
-
-    folder = platformdirs.user_data_path("repro", appauthor=False)
-    return folder / "checksums" / f"{release.id}.toml"

@@ -28,6 +28,7 @@ from repro.published.geometry import (
 )
 from repro.published.loaders import find_entry_point, loader_names
 from repro.published.reading import read_releases
+from repro.published.recorded import place_beside, place_of_user, place_to_record
 from repro.published.release import (
     METRICS,
     DatasetSpec,
@@ -81,6 +82,9 @@ __all__ = [
     "check_weights_name",
     "checksums_text",
     "parse_geometry",
+    "place_beside",
+    "place_of_user",
+    "place_to_record",
     "read_checksums",
     "read_releases",
     "training_images",

@@ -20,7 +20,7 @@ def make_files(root: Path, counts: dict[str, int]) -> None:
     for name, count in counts.items():
         (root / name).mkdir(parents=True)
         for number in range(count):
-            (root / name / f"{number:05d}.JPEG").write_bytes(bytes(number % 7))
+            (root / name / f"{number:05d}.JPEG").write_bytes(bytes(1 + number % 7))
 
 
 def dataset_of(counts: Sequence[int]) -> Dataset:
@@ -58,7 +58,7 @@ def test_labels_follow_the_spec_and_files_their_names(tmp_path: Path) -> None:
         "n02/00000.JPEG",
     )
     assert dataset.labels.tolist() == [0, 0, 1, 1, 2]
-    assert dataset.sizes == (0, 1, 0, 1, 0)
+    assert dataset.sizes == (1, 2, 1, 2, 1)
 
 
 def test_numbered_folders_are_labelled_by_number_not_by_spelling(
@@ -76,7 +76,7 @@ def test_images_in_folders_of_a_class_folder_count_and_other_files_do_not(
 ) -> None:
     make_files(tmp_path / "val", {"n01": 1, "n02": 1, "n03": 1})
     (tmp_path / "val/n01/more").mkdir()
-    (tmp_path / "val/n01/more/a.png").touch()
+    (tmp_path / "val/n01/more/a.png").write_bytes(b"x")
     (tmp_path / "val/n01/README.txt").touch()
     (tmp_path / "val/labels.csv").touch()
     dataset = index_dataset(dataset_spec(CLASSES, 4), tmp_path)
@@ -131,7 +131,7 @@ def test_other_labels_have_another_fingerprint(tmp_path: Path) -> None:
         ),
         (
             {"n01": 1, "n02": 1, "n03": 1, "dog": 1},
-            "val is not generated photographs: 1 is no class of it (dog)",
+            "val: it is not generated photographs: 1 is no class of it (dog)",
         ),
         (
             {"n1": 1, "n2": 1, "n3": 1, "n4": 1},

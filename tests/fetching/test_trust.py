@@ -11,7 +11,6 @@ import pytest
 from repro.errors import FetchError, WeightsError
 from repro.models.integrity import (
     check_recorded,
-    checksums_file,
     record_checksums,
     recorded_checksums,
 )
@@ -107,8 +106,7 @@ def test_where_a_release_cannot_be_changed_the_user_keeps_the_sums(
     (release,) = read_releases([path])
     new = Checksum(id=f"{FAMILY}/1M.pt", size=1, sha256=sha256(b"1"))
     file = record_checksums(release, [new])
-    assert file == tmp_path / "data-home" / "repro" / "checksums" / "tiny.toml"
-    assert file == checksums_file(release)
+    assert file == tmp_path / "data-home/repro/checksums/tiny/checksums.toml"
     assert recorded_checksums(release) == {new.id: new}
 
 

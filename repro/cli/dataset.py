@@ -1,0 +1,155 @@
+"""`repro dataset check`: whether a copy of a dataset is what it should be."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from repro.cli.options import expected_option
+from repro.cli.progress import Bar
+from repro.data.bytewise import ReadImages, read_images
+from repro.data.checks import misplaced_faults
+from repro.data.dataset import Dataset, examine
+from repro.data.listing import devkit_beside
+from repro.data.recognition import Recognised, recognise
+from repro.data.recorded import read_record, write_record
+from repro.errors import OptionError
+from repro.published import DatasetSpec, Release, read_releases
+
+
+@click.group()
+def dataset() -> None:
+    """Know the images that numbers are measured on."""
+
+
+@dataset.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@expected_option
+@click.option(
+    "--dataset",
+    "name",
+    metavar="NAME",
+    help="Which dataset it should be. [default: recognised by its layout]",
+)
+@click.option(
+    "--bytes",
+    "bytewise",
+    is_flag=True,
+    help="Read and decode every image, not only names and sizes.",
+)
+@click.option(
+    "--record",
+    is_flag=True,
+    help="Read every image, and trust this copy from now on.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1, max=256),
+    default=os.cpu_count() or 1,
+    metavar="N",
+    help="Images at once. [default: one for each core]",
+)
+def check(
+    path: Path,
+    expected: tuple[str, ...],
+    name: str | None,
+    bytewise: bool,
+    record: bool,
+    jobs: int,
+) -> None:
+    """Check the images at PATH: a dataset, its tar, or a folder of datasets.
+
+    The exit code is 1 when something is wrong with them.
+    """
+    owners = _owners(read_releases(expected))
+    specs = [spec for spec, _ in owners.values()]
+    if name is not None:
+        if name not in owners:
+            raise OptionError(
+                f"--dataset {name!r} is not known; there are {', '.join(owners)}"
+            )
+        found = [Recognised(owners[name][0], _root(path, owners[name][0]), path)]
+    else:
+        found = recognise(path, specs)
+    jobs = jobs if bytewise or record else 0
+    results = [
+        _check(one, specs, owners[one.spec.id][1], jobs, record=record) for one in found
+    ]
+    if not all(results):
+        sys.exit(1)
+
+
+def _owners(
+    releases: Sequence[Release],
+) -> dict[str, tuple[DatasetSpec, Release]]:
+    """List the datasets of all releases by name; the first of a name counts."""
+    owners: dict[str, tuple[DatasetSpec, Release]] = {}
+    for release in releases:
+        for spec in release.datasets.values():
+            owners.setdefault(spec.id, (spec, release))
+    return owners
+
+
+def _root(path: Path, spec: DatasetSpec) -> Path:
+    below = path / spec.folder
+    return below if below.exists() else path
+
+
+def _check(
+    found: Recognised,
+    known: Sequence[DatasetSpec],
+    release: Release,
+    jobs: int,
+    *,
+    record: bool,
+) -> bool:
+    """Check one dataset, say what was found, and tell whether nothing is wrong."""
+    images, faults = examine(found.spec, found.root, found.data, known)
+    remarks: list[str] = []
+    if images is None:
+        click.echo(f"{found.root}:")
+    else:
+        click.echo(f"{found.root}: {found.spec.title}, {images.layout}")
+        click.echo(
+            f"  {len(images):,} images of {len(images.classes):,} classes, "
+            f"fingerprint {images.fingerprint}"
+        )
+        if devkit := devkit_beside(found.root, found.data):
+            faults += misplaced_faults(images.files, devkit)
+        read = _read(images, jobs) if jobs else None
+        if read:
+            faults += read.faults()
+            remarks += read.remarks()
+        sums = read.sums if read else None
+        recorded = read_record(release, found.spec)
+        if recorded and (fault := recorded.difference(images, sums)):
+            faults.append(f"it {fault}")
+        elif recorded:
+            remarks.append(f"it is the copy recorded in {recorded.source}")
+        elif record and sums and not faults:
+            file = write_record(release, found.spec, images, sums)
+            remarks.append(f"this copy is trusted from now on: {file}")
+    _say(faults, remarks, "every image was decoded" if jobs else "names and sizes")
+    return not faults
+
+
+def _say(faults: Sequence[str], remarks: Sequence[str], how: str) -> None:
+    for fault in faults:
+        click.echo(f"  fault: {fault}", err=True)
+    for remark in remarks:
+        click.echo(f"  {remark}")
+    if not faults:
+        click.echo(f"  nothing wrong ({how})")
+
+
+def _read(images: Dataset, jobs: int) -> ReadImages:
+    bar = Bar(images.name)
+    bar.begin("decoding", 0, sum(images.sizes))
+    try:
+        return read_images(images, jobs, bar.advance)
+    finally:
+        bar.close()

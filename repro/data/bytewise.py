@@ -1,0 +1,83 @@
+"""Read every byte of a dataset: sums, damaged images, identical images."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+from PIL import Image
+
+from repro.data.dataset import Dataset
+from repro.data.listing import listed
+from repro.data.places import read_bytes
+
+
+class ReadImages(msgspec.Struct, frozen=True):
+    """What reading showed: `{name: SHA-256}`, and `{name: why it is no image}`."""
+
+    sums: dict[str, str]
+    damaged: dict[str, str]
+
+    @property
+    def identical(self) -> list[tuple[str, ...]]:
+        """Images with the same bytes, those with the same bytes together."""
+        groups: dict[str, list[str]] = {}
+        for name, sum_ in self.sums.items():
+            groups.setdefault(sum_, []).append(name)
+        return [tuple(names) for names in groups.values() if len(names) > 1]
+
+    def faults(self) -> list[str]:
+        """Say which images are damaged."""
+        if not self.damaged:
+            return []
+        found = [f"{name}: {reason}" for name, reason in self.damaged.items()]
+        return [listed(found, "image cannot be decoded", "images cannot be decoded")]
+
+    def remarks(self) -> list[str]:
+        """Say which images are the same; published sets have such images too."""
+        pairs = [" = ".join(names) for names in self.identical]
+        if not pairs:
+            return []
+        return [listed(pairs, "image occurs twice", "images occur more than once")]
+
+
+def read_images(
+    dataset: Dataset, threads: int, advance: Callable[[int], object]
+) -> ReadImages:
+    """Read and decode all images of a dataset.
+
+    Args:
+        dataset: the images.
+        threads: how many to decode at once.
+        advance: told how many bytes were read.
+    """
+
+    def read(index: int) -> tuple[str, str]:
+        try:
+            content = read_bytes(dataset.place(index))
+        except OSError as error:
+            return "", error.strerror or str(error)
+        advance(len(content))
+        return hashlib.sha256(content).hexdigest(), _damage(content)
+
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(read, range(len(dataset)), chunksize=16))
+    named = list(zip(dataset.files, results, strict=True))
+    return ReadImages(
+        sums={name: sum_ for name, (sum_, _) in named if sum_},
+        damaged={name: reason for name, (_, reason) in named if reason},
+    )
+
+
+def _damage(content: bytes) -> str:
+    """Say why some bytes are no whole image; empty if they are one."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    # Damaged files make Pillow raise what it likes: struct.error, IndexError, ...
+    except Exception as error:
+        return str(error).partition(" <_io")[0] or type(error).__name__
+    return ""

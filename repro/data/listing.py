@@ -1,0 +1,245 @@
+"""List the images of a dataset as they lie on disk, with their labels.
+
+| layout | labels |
+|---|---|
+| `<class>/<image>` | the place of the folder's name in the list of classes |
+| `ILSVRC2012_val_*.JPEG` in one folder | the devkit's ground truth |
+| `ILSVRC2012_img_val.tar`, as it is downloaded | the devkit's ground truth |
+
+Whatever the layout, an image is named `<class>/<image>`, so that the same images have
+the same fingerprint, and share decoded pixels, in all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePath
+
+import msgspec
+
+from repro.data.devkit import DEVKIT, Devkit, find_devkit
+from repro.data.places import Member, Place
+from repro.errors import DatasetError
+from repro.published import DatasetSpec
+
+IMAGE_SUFFIXES = tuple(
+    ".jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp".split(" ")  # as torchvision has
+)
+VALIDATION_TAR = "ILSVRC2012_img_val.tar"
+VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
+
+_WORDNET = re.compile(r"n\d{8}")
+
+
+class Image(msgspec.Struct, frozen=True):
+    """An image: its name `<class>/<image>`, size in bytes, and where it is."""
+
+    name: str
+    size: int
+    place: Place | None = None
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """The images of each class of a dataset that is there, sorted by name.
+
+    `layout` says in words how they lie at `root`.
+    """
+
+    root: Path
+    layout: str
+    images: dict[str, list[Image]]
+
+
+def find_root(spec: DatasetSpec, data: Path) -> Path | None:
+    """Find where a dataset lies: below a data folder, or that folder or tar itself."""
+    root = data / spec.folder
+    if root.is_dir():
+        inside = root / VALIDATION_TAR
+        return inside if _takes_validation(spec) and inside.is_file() else root
+    if _takes_validation(spec):
+        for tar in (data, data / VALIDATION_TAR, root.parent / VALIDATION_TAR):
+            if tar.name.endswith(".tar") and tar.is_file():
+                return tar
+    if data.is_dir() and (_flat_images(spec, data) or _is_root(spec, data)):
+        return data
+    return None
+
+
+def list_images(
+    spec: DatasetSpec, root: Path, data: Path, classes: Iterable[str]
+) -> Listing:
+    """List the images of some classes.
+
+    Args:
+        spec: the dataset.
+        root: where it lies.
+        data: folder beside which a devkit is looked for.
+        classes: whose folders to read, where there are folders.
+
+    Raises:
+        DatasetError: something cannot be read, or labels are needed and not there.
+    """
+    if root.is_file():
+        return _listing(spec, root, "in the tar", _tar_members(root), data)
+    if flat := _flat_images(spec, root):
+        found = ((root / name, name, size) for name, size in flat)
+        files = (Image(name, size, path) for path, name, size in found)
+        return _listing(spec, root, "in one folder", files, data)
+    images = {
+        class_: sorted(_images(root / class_, class_), key=lambda image: image.name)
+        for class_ in classes
+    }
+    return Listing(root, "in class folders", images)
+
+
+def image_names(root: Path, classes: Iterable[str]) -> list[str]:
+    """List the names of the images in some class folders."""
+    return [image.name for name in classes for image in _images(root / name, name)]
+
+
+def subfolders(root: Path) -> list[str]:
+    """List the names of the folders in a folder, sorted; none in a tar or flat folder.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    try:
+        with os.scandir(root) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError as error:
+        raise _unreadable(error, root) from error
+
+
+def has_class_folders(spec: DatasetSpec, root: Path) -> bool:
+    """Whether a dataset lies in folders, one for each class."""
+    return root.is_dir() and not _flat_images(spec, root)
+
+
+def _takes_validation(spec: DatasetSpec) -> bool:
+    """Whether a dataset can be ImageNet's validation set by its classes and folder."""
+    is_named_so = PurePath(spec.folder).name == "val"
+    return is_named_so and all(_WORDNET.fullmatch(name) for name in spec.classes)
+
+
+def _is_root(spec: DatasetSpec, folder: Path) -> bool:
+    return set(spec.classes) <= set(subfolders(folder))
+
+
+def _flat_images(spec: DatasetSpec, folder: Path) -> list[tuple[str, int]]:
+    """List ImageNet's validation images that lie in one folder, with their sizes."""
+    if not _takes_validation(spec):
+        return []
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                (entry.name, entry.stat().st_size)
+                for entry in entries
+                if VALIDATION_IMAGE.fullmatch(entry.name) and entry.is_file()
+            ]
+    except OSError as error:
+        raise _unreadable(error, folder) from error
+
+
+def _tar_members(tar: Path) -> Iterator[Image]:
+    """Find the images of a tar and where their bytes begin."""
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            for entry in archive:
+                name = PurePath(entry.name).name
+                if entry.isreg() and VALIDATION_IMAGE.fullmatch(name):
+                    place = Member(tar, name, entry.offset_data, entry.size)
+                    yield Image(name, entry.size, place)
+            _check_end(tar, archive.offset)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DatasetError(
+            f"{tar} ({tar.stat().st_size:,} bytes) is cut off or no plain tar: "
+            f"{error}. Download it again; it must not be compressed"
+        ) from error
+
+
+def _check_end(tar: Path, offset: int) -> None:
+    """Refuse a tar whose last member is not all there."""
+    size = tar.stat().st_size
+    if offset > size:
+        raise tarfile.ReadError(f"its last file ends at byte {offset:,}")
+
+
+def _listing(
+    spec: DatasetSpec, root: Path, layout: str, files: Iterable[Image], data: Path
+) -> Listing:
+    """Sort images without class folders into the classes that the devkit tells."""
+    devkit = _devkit(spec, root, data)
+    images: dict[str, list[Image]] = {name: [] for name in spec.classes}
+    for file in files:
+        class_ = devkit.class_of(file.name)
+        images[class_].append(Image(f"{class_}/{file.name}", file.size, file.place))
+    for found in images.values():
+        found.sort(key=lambda image: image.name)
+    return Listing(root, f"{layout}, labelled by {devkit.source}", images)
+
+
+def _devkit(spec: DatasetSpec, root: Path, data: Path) -> Devkit:
+    folders = _around(root, data)
+    devkit = find_devkit(folders)
+    if devkit is None:
+        raise DatasetError(
+            f"{root} holds validation images without class folders, so their labels "
+            f"are not known. Put {DEVKIT} (from {spec.url or 'image-net.org'}) into "
+            f"{folders[0]}: the labels are read from it, and no file is moved"
+        )
+    if unknown := set(devkit.classes) - set(spec.classes):
+        raise DatasetError(
+            f"{devkit.source} has {len(unknown):,} classes that {spec.title} does not "
+            f"have ({', '.join(sorted(unknown)[:3])}); it belongs to other images"
+        )
+    return devkit
+
+
+def _around(root: Path, data: Path) -> list[Path]:
+    """List the folders in which a devkit is looked for."""
+    folder = data if data.is_dir() else data.parent
+    inside = [root] if root.is_dir() else []
+    return list(dict.fromkeys((folder, *inside, root.parent)))
+
+
+def devkit_beside(root: Path, data: Path) -> Devkit | None:
+    """Find the devkit beside a dataset, if there is one.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    return find_devkit(_around(root, data))
+
+
+def _images(folder: Path, prefix: str) -> list[Image]:
+    """List the images below a class folder with their sizes in bytes."""
+    found: list[Image] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = f"{prefix}/{entry.name}"
+                if entry.is_dir():
+                    found += _images(folder / entry.name, name)
+                elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                    found.append(Image(name, entry.stat().st_size))
+    except OSError as error:
+        raise _unreadable(error, folder) from error
+    return found
+
+
+def listed(names: Sequence[str], one: str, many: str) -> str:
+    """Count names and show the first of them; empty for none."""
+    if not names:
+        return ""
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return f"{len(names):,} {one if len(names) == 1 else many} ({shown})"
+
+
+def _unreadable(error: OSError, folder: Path) -> DatasetError:
+    return DatasetError(
+        f"{error.filename or folder} cannot be read: {error.strerror}. Make it "
+        "readable, or remove it if it does not belong there"
+    )

@@ -1,0 +1,82 @@
+"""Tell which dataset a folder or tar holds, by its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from repro.data.checks import content_faults
+from repro.data.listing import (
+    find_root,
+    has_class_folders,
+    image_names,
+    subfolders,
+)
+from repro.errors import DatasetError, NotAvailableError
+from repro.published import DatasetSpec
+
+#: Below this part of common class names two sets have nothing to do with each other.
+LEAST_COMMON = 0.5
+
+
+class Recognised(msgspec.Struct, frozen=True):
+    """A dataset, where it lies, and the folder that its devkit would lie in."""
+
+    spec: DatasetSpec
+    root: Path
+    data: Path
+
+
+def recognise(path: Path, specs: Sequence[DatasetSpec]) -> list[Recognised]:
+    """List the datasets that a path holds: itself, or all those in a data folder.
+
+    Raises:
+        NotAvailableError: there is nothing at that path.
+        DatasetError: it is none of them.
+    """
+    if not path.exists():
+        raise NotAvailableError(f"{path} does not exist; name a folder of images")
+    inside = [
+        Recognised(spec, root, path)
+        for spec in specs
+        if (root := find_root(spec, path)) is not None and root != path
+    ]
+    if inside:
+        return inside
+    if best := _most_alike(path, specs):
+        return [Recognised(best, path, path.parent)]
+    known = ", ".join(spec.id for spec in specs)
+    raise DatasetError(
+        f"{path} is laid out like none of {known}: they are class folders, a folder of "
+        "ILSVRC2012_val_*.JPEG, or ILSVRC2012_img_val.tar. --dataset says which one it "
+        "should be"
+    )
+
+
+def _most_alike(path: Path, specs: Sequence[DatasetSpec]) -> DatasetSpec | None:
+    if path.is_file():
+        return next((spec for spec in specs if find_root(spec, path)), None)
+    flat = [spec for spec in specs if not has_class_folders(spec, path)]
+    if flat:
+        return flat[0]
+    found = set(subfolders(path))
+    shares = {spec.id: _common(found, set(spec.classes)) for spec in specs}
+    highest = max(shares.values(), default=0.0)
+    if highest < LEAST_COMMON:
+        return None
+    alike = [spec for spec in specs if shares[spec.id] == highest]
+    if len(alike) == 1:
+        return alike[0]
+    names = image_names(path, found)
+
+    def unlikeness(spec: DatasetSpec) -> tuple[int, int]:
+        foreign = len(list(content_faults(spec, names)))
+        return foreign, abs(spec.images - len(names))
+
+    return min(alike, key=unlikeness)
+
+
+def _common(one: set[str], other: set[str]) -> float:
+    return len(one & other) / max(1, len(one | other))

@@ -1,0 +1,117 @@
+"""What a copy of a dataset was when it was recorded: names, sizes and SHA-256.
+
+The file has a line for each image, as `sha256sum` writes it with the size between:
+`<sha256>  <bytes>  <class>/<image>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from repro.data.dataset import Dataset
+from repro.data.listing import listed
+from repro.errors import DatasetError
+from repro.published import (
+    DatasetSpec,
+    Release,
+    place_beside,
+    place_of_user,
+    place_to_record,
+)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A recorded copy: `files` is `{<class>/<image>: (bytes, sha256)}`."""
+
+    source: Path
+    files: dict[str, tuple[int, str]]
+
+    def difference(
+        self, dataset: Dataset, sums: Mapping[str, str] | None = None
+    ) -> str:
+        """Say how many files of a copy differ; empty if none do.
+
+        Args:
+            dataset: the copy.
+            sums: SHA-256 of its files, if they were read; else sizes are compared.
+        """
+        here = dict(zip(dataset.files, dataset.sizes, strict=True))
+        changed = [
+            name
+            for name, size in here.items()
+            if (known := self.files.get(name))
+            and (size != known[0] or (sums is not None and sums.get(name) != known[1]))
+        ]
+        missing = [name for name in self.files if name not in here]
+        new = [name for name in here if name not in self.files]
+        faults = (
+            listed(changed, "file has other bytes", "files have other bytes"),
+            listed(missing, "file is missing", "files are missing"),
+            listed(new, "file is new", "files are new"),
+        )
+        if not any(faults):
+            return ""
+        return (
+            f"is not the copy recorded in {self.source}: "
+            f"{', '.join(filter(None, faults))}; restore the files, or remove that "
+            "record if this copy is right"
+        )
+
+
+def read_record(release: Release, spec: DatasetSpec) -> Record | None:
+    """Read what was recorded of a dataset, the release's own record first.
+
+    Raises:
+        DatasetError: it cannot be understood.
+    """
+    name = _name(spec)
+    own = place_of_user(release, "records", name)
+    for file in (place_beside(release, name), own):
+        if file is not None and file.is_file():
+            return Record(file, _read(file))
+    return None
+
+
+def write_record(
+    release: Release, spec: DatasetSpec, dataset: Dataset, sums: Mapping[str, str]
+) -> Path:
+    """Write down what the files of a copy are, and tell where.
+
+    Raises:
+        DatasetError: it cannot be written.
+    """
+    file = place_to_record(release, "records", _name(spec))
+    sizes = zip(dataset.files, dataset.sizes, strict=True)
+    lines = sorted(f"{sums[name]}  {size}  {name}\n" for name, size in sizes)
+    part = file.with_name(f"{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text("".join(lines), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise DatasetError(
+            f"{file}: the record cannot be written ({error.strerror}); make it writable"
+        ) from error
+    return file
+
+
+def _name(spec: DatasetSpec) -> str:
+    return f"records/{spec.id}.txt"
+
+
+def _read(file: Path) -> dict[str, tuple[int, str]]:
+    try:
+        rows = [
+            line.split("  ", 2)
+            for line in file.read_text(encoding="utf-8").split("\n")
+            if line
+        ]
+        return {name: (int(size), sha256) for sha256, size, name in rows}
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"{file} is no record of a dataset ({error}); its lines are "
+            "<sha256>  <bytes>  <class>/<image>. Remove it to record the copy anew"
+        ) from error
