@@ -26,7 +26,17 @@ from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
 IMAGE_SUFFIXES = tuple(
-    ".jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp".split(" ")  # as torchvision has
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".ppm",
+        ".bmp",
+        ".pgm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]  # as torchvision has
 )
 VALIDATION_TAR = "ILSVRC2012_img_val.tar"
 VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
