@@ -25,18 +25,10 @@ from repro.data.places import Member, Place
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
+# Those of torchvision's ImageFolder.
 IMAGE_SUFFIXES = tuple(
-    [
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".ppm",
-        ".bmp",
-        ".pgm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]  # as torchvision has
+    f".{suffix}"
+    for suffix in ("jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp")
 )
 VALIDATION_TAR = "ILSVRC2012_img_val.tar"
 VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
