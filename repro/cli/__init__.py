@@ -17,6 +17,8 @@ COMMANDS = {
     "fetch": "repro.cli.fetch:fetch",
     "verify": "repro.cli.verify:verify",
     "new": "repro.cli.new:new",
+    "inspect": "repro.cli.inspect:inspect",
+    "link": "repro.cli.link:link",
     "dataset": "repro.cli.dataset:dataset",
     "runs": "repro.cli.runs:runs",
     "show": "repro.cli.show:show",

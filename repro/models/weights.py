@@ -133,7 +133,7 @@ def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
         WeightsError: the file is damaged, holds other things than tensors, or does not
             have the entry.
     """
-    content = _read_file(path)
+    content = read_entries(path)
     if weights_key:
         if weights_key not in content:
             raise WeightsError(
@@ -155,7 +155,12 @@ def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
     return content
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def read_entries(path: Path) -> dict[str, Any]:
+    """Read whatever entries a weights file has, without running code from it.
+
+    Raises:
+        WeightsError: it is damaged or needs more than tensors and plain values.
+    """
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     import torch

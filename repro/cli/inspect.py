@@ -1,0 +1,97 @@
+"""`repro inspect`: what is in a weights file, without running anything from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from repro.cli.options import expected_option
+from repro.errors import ReproError
+from repro.fetching.space import size_text
+from repro.models.inspection import Inspection, inspect_weights
+from repro.published import ModelSpec, Release, read_releases
+
+_ASSUMED = {"heads", "text heads"}
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@expected_option
+def inspect(file: Path, expected: tuple[str, ...]) -> None:
+    """Say what FILE holds, which architecture it is, and what it would load as.
+
+    Nothing in it is executed; a file that would need that is refused with the reason.
+    """
+    found = inspect_weights(file)
+    for label, text in _rows(found):
+        click.echo(f"  {label:<14}{text}" if label else text)
+    for line in _fits(found, read_releases(expected)):
+        click.echo(line)
+
+
+def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
+    yield "", f"{found.path}: {size_text(found.size)}, {found.format}"
+    if found.entry:
+        beside = f"; beside it {', '.join(found.others)}" if found.others else ""
+        yield "state dict", f"in the entry {found.entry!r}{beside}"
+    else:
+        yield "state dict", "the file itself"
+    if found.prefix:
+        yield "prefix", f"all names begin with {found.prefix!r}"
+    types = ", ".join(
+        dtype if len(found.dtypes) == 1 else f"{count:,} of {dtype}"
+        for dtype, count in found.dtypes.items()
+    )
+    yield "tensors", f"{found.tensors:,} with {found.parameters:,} parameters, {types}"
+    architecture = found.architecture
+    if architecture is None:
+        yield "architecture", f"not known; names such as {', '.join(found.names[:3])}"
+        return
+    kind = "CLIP" if architecture.kind == "clip" else "supervised"
+    facts = ", ".join(
+        f"{name} {count:,}" + " (of 64 channels, as usual)" * (name in _ASSUMED)
+        for name, count in architecture.facts.items()
+    )
+    yield "architecture", f"{kind}, {architecture.family}: {facts}"
+    if architecture.name:
+        yield "name", f"{architecture.name} in {architecture.library}"
+    if found.logit_scale is not None:
+        yield "logit scale", f"{found.logit_scale:.6g}"
+
+
+def _fits(found: Inspection, releases: Sequence[Release]) -> Iterator[str]:
+    """Try every model of the releases, and say which of them it loads as."""
+    misfits: list[str] = []
+    fitting = 0
+    for release in releases:
+        for spec in release.models.values():
+            if "{" in spec.architecture:
+                continue  # An architecture for each checkpoint, known by its name.
+            label = f"{spec.id} of {release.id} ({spec.loader} {spec.architecture})"
+            wrapped = spec
+            if found.entry and not spec.weights_key:
+                wrapped = msgspec.structs.replace(spec, weights_key=found.entry)
+            if fault := _fault(found.path, wrapped, release):
+                misfits.append(f"  not as        {label}: it {fault}")
+                continue
+            fitting += 1
+            needed = f", with weights_key = {found.entry!r}" * (wrapped is not spec)
+            yield f"  loads as      {label}{needed}"
+    yield from misfits
+    if not fitting:
+        yield "  loads as      no model of the releases"
+
+
+def _fault(path: Path, spec: ModelSpec, release: Release) -> str:
+    import torch
+
+    from repro.models.loading import load_model
+
+    try:
+        load_model(spec, release.location, path, torch.device("cpu"))
+    except ReproError as error:
+        return str(error).removeprefix(f"{path} ").partition(". ")[0]
+    return ""

@@ -1,0 +1,218 @@
+"""`repro inspect` says what a file holds, and runs nothing that is in it."""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import timm
+import torch
+import torchvision
+from click.testing import CliRunner, Result
+from safetensors.torch import save_file
+from torch import nn
+
+from repro.cli import cli
+from repro.errors import WeightsError
+from repro.models.architecture import Architecture, infer_architecture
+from repro.models.inspection import inspect_weights
+from repro.models.weights import read_state_dict
+from repro.published import EMBEDDED
+
+SUPERVISED = EMBEDDED / "checkpoints/supervised/real/80.pt"
+CLIP = EMBEDDED / "checkpoints/clip/real/80.pt"
+
+
+def inspect(file: Path) -> Result:
+    return CliRunner().invoke(cli, ["inspect", str(file), "--expected", "embedded"])
+
+
+def state_of(file: Path) -> dict[str, torch.Tensor]:
+    return dict(read_state_dict(file))
+
+
+def saved(file: Path, content: Any) -> Path:
+    torch.save(content, file)
+    return file
+
+
+def on_meta(build: Any, *arguments: Any, **options: Any) -> Any:
+    """Build a model whose parameters have shapes and no memory."""
+    with torch.device("meta"):
+        return build(*arguments, **options)
+
+
+def inferred(model: nn.Module) -> Architecture:
+    state = model.state_dict()
+    found = infer_architecture({name: tuple(t.shape) for name, t in state.items()})
+    assert found is not None
+    return found
+
+
+def test_a_supervised_checkpoint_is_described_and_loads() -> None:
+    output = inspect(SUPERVISED).output
+    parameters = sum(tensor.numel() for tensor in state_of(SUPERVISED).values())
+    assert f"with {parameters:,} parameters, float16" in output
+    assert "supervised, vision transformer: patch size 7, width 48, depth 3" in output
+    assert "image size 28, classes 10" in output
+    assert "loads as      vit-digits of embedded (timm vit_tiny_patch16_224)" in output
+    assert "not as        clip-digits of embedded" in output
+
+
+def test_a_clip_checkpoint_is_described_with_its_logit_scale() -> None:
+    found = inspect_weights(CLIP)
+    assert found.architecture is not None
+    assert found.architecture.kind == "clip"
+    assert found.architecture.facts["text width"] == 24
+    stored = state_of(CLIP)["logit_scale"]
+    assert found.logit_scale == pytest.approx(math.exp(float(stored)))
+    assert "loads as      clip-digits of embedded" in inspect(CLIP).output
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "vit_base_patch16_224", "vit_large_patch14_224"]
+)
+def test_a_transformer_of_timm_is_named_by_its_shapes(name: str) -> None:
+    model = on_meta(timm.create_model, name)
+    found = inferred(model)
+    assert found.name == name
+    assert found.facts["classes"] == 1000
+    assert found.facts["heads"] == model.blocks[0].attn.num_heads
+    assert found.facts["depth"] == len(model.blocks)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vit_b_16"])
+def test_a_model_of_torchvision_is_named_by_its_shapes(name: str) -> None:
+    found = inferred(on_meta(getattr(torchvision.models, name)))
+    assert found.name == name
+    assert found.facts["classes"] == 1000
+
+
+def test_the_architecture_of_the_release_is_named_by_its_shapes() -> None:
+    model = on_meta(open_clip.create_model, "ViT-B-16", load_weights=False, device=None)
+    found = inferred(model)
+    assert (found.kind, found.name) == ("clip", "ViT-B-16")
+    assert found.facts == {
+        "patch size": 16,
+        "width": 768,
+        "depth": 12,
+        "heads": 12,
+        "image size": 224,
+        "text width": 512,
+        "text depth": 12,
+        "text heads": 8,
+        "context": 77,
+        "vocabulary": 49408,
+        "embedding": 512,
+    }
+
+
+@pytest.mark.parametrize("entry", ["state_dict", "model", "ema"])
+def test_a_wrapped_state_dict_is_found_with_what_is_beside_it(
+    tmp_path: Path, entry: str
+) -> None:
+    content = {"epoch": 3, entry: state_of(SUPERVISED), "best": 0.5}
+    file = saved(tmp_path / "a.pt", content)
+    found = inspect_weights(file)
+    assert (found.entry, found.others) == (entry, ("epoch", "best"))
+    assert (
+        "loads as      vit-digits of embedded (timm vit_tiny_patch16_224), with "
+        in (output := inspect(file).output)
+    )
+    assert f"with weights_key = '{entry}'" in output
+
+
+def test_a_prefix_that_all_names_have_is_named(tmp_path: Path) -> None:
+    state = {f"module.{name}": t for name, t in state_of(SUPERVISED).items()}
+    file = saved(tmp_path / "a.pt", state)
+    found = inspect_weights(file)
+    assert found.prefix == "module."
+    assert found.architecture is not None
+    assert "loads as      no model of the releases" in inspect(file).output
+
+
+def test_safetensors_are_described_too(tmp_path: Path) -> None:
+    state = {name: t.contiguous() for name, t in state_of(SUPERVISED).items()}
+    save_file(state, tmp_path / "a.safetensors")
+    found = inspect_weights(tmp_path / "a.safetensors")
+    assert found.format == "safetensors"
+    assert found.tensors == len(state)
+
+
+def test_types_are_counted(tmp_path: Path) -> None:
+    content = {"a": torch.zeros(2), "b": torch.zeros(3).half(), "c": torch.zeros(4)}
+    found = inspect_weights(saved(tmp_path / "a.pt", content))
+    assert found.dtypes == {"float32": 2, "float16": 1}
+    assert found.parameters == 9
+    assert found.architecture is None
+
+
+class Harm:
+    """What runs a command when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.file}",)
+
+
+def test_code_in_a_pickle_is_named_and_not_run(tmp_path: Path) -> None:
+    harm = tmp_path / "harm"
+    file = saved(tmp_path / "a.pt", {"weight": torch.zeros(2), "x": Harm(harm)})
+    with pytest.raises(WeightsError, match=r"could run code: (posix|nt)\.system"):
+        inspect_weights(file)
+    assert not harm.exists()
+
+
+def test_a_pickle_without_an_archive_is_refused_too(tmp_path: Path) -> None:
+    harm = tmp_path / "harm"
+    (tmp_path / "a.pt").write_bytes(pickle.dumps({"x": Harm(harm)}, protocol=2))
+    with pytest.raises(WeightsError):
+        inspect_weights(tmp_path / "a.pt")
+    assert not harm.exists()
+
+
+def test_objects_beside_tensors_are_refused_by_their_class(tmp_path: Path) -> None:
+    content = {"model": state_of(SUPERVISED), "args": Namespace(lr=1)}
+    file = saved(tmp_path / "a.pt", content)
+    with pytest.raises(WeightsError, match=r"could run code: argparse\.Namespace"):
+        inspect_weights(file)
+
+
+def test_a_whole_module_is_refused(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.pt", nn.Linear(2, 2))
+    with pytest.raises(WeightsError, match=r"torch\.nn\.modules\.linear\.Linear"):
+        inspect_weights(file)
+
+
+def test_a_program_is_refused(tmp_path: Path) -> None:
+    import zipfile
+
+    file = tmp_path / "a.pt"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps({}))
+        archive.writestr("a/code/__torch__.py", "")
+    with pytest.raises(WeightsError, match="it is a TorchScript program"):
+        inspect_weights(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04cut"])
+def test_what_is_no_weights_file_is_one_clear_error(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(WeightsError, match="is damaged: it is"):
+        inspect_weights(tmp_path / "a.pt")
+
+
+def test_a_file_without_tensors_is_one_clear_error(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.pt", {"epoch": 3})
+    with pytest.raises(WeightsError, match="holds no tensors; it has epoch"):
+        inspect_weights(file)
