@@ -87,9 +87,11 @@ def release(tmp_path: Path) -> ReleaseCopy:
 def _imported_once() -> None:
     """Import what is heavy before pytester takes note of what is imported.
 
-    It unloads the rest after each test, which numpy and torch do not survive.
+    It unloads the rest after each test, which numpy and torch do not survive; and
+    hypothesis, whose plugin imports it to print a summary, takes a second each time.
     """
-    for heavy in ("repro.engines.local", "timm", "open_clip", "scipy.optimize"):
+    heavy_modules = "repro.engines.local timm open_clip scipy.optimize hypothesis"
+    for heavy in heavy_modules.split():
         importlib.import_module(heavy)
 
 
