@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import pickle
+import shlex
 import struct
 import zipfile
 from collections.abc import Callable
@@ -44,7 +45,7 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
 
     Raises:
         NotAvailableError: there is none; the message says where it was looked for and
-            where it can be had.
+            the command that gets it.
         WeightsError: there are several files of that name.
     """
     folder = case.weights_folder(checkpoints)
@@ -59,18 +60,27 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         return found[0]
     if cached := find_loader(case.model.loader).cached(case.model):
         return cached
-    link = case.family.folder or next(iter(case.family.files.values()), "")
-    origin = link or "their publisher"
-    if folder is None:
-        raise NotAvailableError(
-            f"no weights: get those of {case.family.id} from {origin}, put them into "
-            f"DIR/{case.family.id}/ and name DIR with --repro-checkpoints"
+    raise NotAvailableError(_where_to_get(case, folder, names[0]))
+
+
+def _where_to_get(case: Case, folder: Path | None, name: str) -> str:
+    """Say what is missing, and the command that brings it where there is one."""
+    family = case.family.id
+    missing = f"{folder} has no {name}" if folder else "no folder of weights is named"
+    files = {Path(file).stem: link for file, link in case.family.files.items()}
+    link = files.get(case.checkpoint, case.family.folder)
+    if not link:
+        place = folder or f"DIR/{family}"
+        return (
+            f"no weights: {missing}; get {name} from its publisher, put it into {place}"
+            f"{'' if folder else ', and name DIR with --repro-checkpoints'}"
         )
-    raise NotAvailableError(
-        f"no weights: {folder} has no {names[0]}; get it from {origin}"
-        f"{' with --repro-download' if link else ''}, or name another folder with "
-        "--repro-checkpoints"
+    root = (
+        shlex.quote(str(folder).removesuffix(family).rstrip("/")) if folder else "DIR"
     )
+    command = f"repro fetch {shlex.quote(family)} --checkpoints {root}"
+    then = "" if folder else ", then name DIR with --repro-checkpoints"
+    return f"no weights: {missing}; get them with: {command}{then} (from {link})"
 
 
 def verify_weights(path: Path, cache: Path | None) -> WeightsFile:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import shlex
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from repro.errors import ExpectedError, WeightsError
+from repro.cases import list_cases
+from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.models.loaders.timm import TimmLoader
 from repro.models.loading import load_model
-from repro.models.weights import read_state_dict, verify_weights
-from repro.published import ModelSpec
+from repro.models.weights import find_weights, read_state_dict, verify_weights
+from repro.published import ModelSpec, read_releases
 
 CPU = torch.device("cpu")
 HERE = Path()
@@ -376,3 +378,25 @@ def test_an_architecture_that_does_not_exist_is_an_error_of_the_spec(
     spec = ModelSpec(id="vit", **(fields | changes))
     with pytest.raises(ExpectedError, match=told):
         load_model(spec, HERE, tmp_path / "a.pt", CPU)
+
+
+@pytest.mark.parametrize("folder", [None, "my weights"])
+def test_missing_weights_come_with_the_command_that_gets_them(
+    folder: str | None, tmp_path: Path
+) -> None:
+    [release] = read_releases([Path("expected")])
+    case = next(case for case in list_cases([release]) if case.kind == "clip")
+    root = tmp_path / folder if folder else None
+
+    with pytest.raises(NotAvailableError) as caught:
+        find_weights(case, root)
+
+    message = str(caught.value)
+    link = release.families[case.family.id].folder
+    assert message.endswith(f"(from {link})")
+    command = message.partition("get them with: ")[2].partition(", then name DIR")[0]
+    words = shlex.split(command.removesuffix(f" (from {link})"))
+    assert words == [
+        *("repro", "fetch", case.family.id),
+        *("--checkpoints", str(root) if root else "DIR"),
+    ]

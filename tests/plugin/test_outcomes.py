@@ -45,7 +45,9 @@ def test_six_faults_have_six_outcomes_and_harm_nobody_else(
     result.assert_outcomes(passed=2, failed=5, skipped=1)
     text = str(result.stdout)
     assert re.search(r"real/80\.pt .*is damaged", text)
-    assert re.search(r"no weights: .*real has no 160\.pt", text)
+    assert re.search(
+        r"no weights: .*real has no 160\.pt; get 160\.pt from its pub", text
+    )
     assert re.search(r"real/320\.pt does not fit timm .*keys are missing", text)
     assert "supervised/real/640@digits-supervised diverges from what" in text
     assert f"published {off} %" in re.sub(" +", " ", text)
