@@ -23,7 +23,7 @@ from repro.files import parse_size, shown_size
 
 @click.group()
 def cache() -> None:
-    """List, check and shrink the decoded pixels that are kept on disk."""
+    """List, check and shrink the decoded pixels on disk."""
 
 
 @cache.command("list")
@@ -54,7 +54,7 @@ def list_(cache: Path | None) -> None:
 @cache_option
 @click.pass_context
 def check(context: click.Context, cache: Path | None) -> None:
-    """Compare all decoded pixels with the checksums that were written with them.
+    """Compare decoded pixels with their checksums.
 
     Stores with damage are deleted; they are made again when they are needed. The exit
     status is 1 when there were any.

@@ -21,7 +21,7 @@ from repro.published import read_releases
 def cases(
     expected: tuple[str, ...], checkpoints: Path | None, *, as_json: bool
 ) -> None:
-    """List all cases with their published numbers, without evaluating anything."""
+    """List all cases with their published numbers."""
     found = order_for_reading(list_cases(read_releases(expected), checkpoints))
     if as_json:
         content = [_as_data(case) for case in found]

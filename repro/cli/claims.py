@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def claims(
     expected: tuple[str, ...], ledger: Path, *, published: bool, as_json: bool
 ) -> None:
-    """Check the claims of a paper with the newest measurements in the ledger."""
+    """Check the claims of a paper with what the ledger measured last."""
     from repro.claims.evidence import Stated
     from repro.report.claims import claim_lines, claims_data
 

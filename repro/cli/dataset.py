@@ -61,7 +61,9 @@ def check(
     record: bool,
     jobs: int,
 ) -> None:
-    """Check the images at PATH: a dataset, its tar, or a folder of datasets.
+    """Check a dataset, its tar, or a folder of datasets.
+
+    PATH is where the images lie.
 
     The exit code is 1 when something is wrong with them.
     """

@@ -77,7 +77,7 @@ def evaluate(
     *,
     details: bool,
 ) -> None:
-    """Evaluate one weights file without pytest, and print what it scores."""
+    """Evaluate one weights file and print what it scores."""
     if not ckpt.is_file():
         raise click.BadParameter(f"{ckpt} does not exist", param_hint="--ckpt")
     case = _case(read_releases(expected), kind, protocol)

@@ -29,7 +29,7 @@ from repro.report.sparkline import sparkline
 )
 @ledger_option
 def history(case: str, number: int, ledger: Path) -> None:
-    """Show what a case scored in every run, and how that moved."""
+    """Show what a case scored in every run."""
     with Ledger(ledger) as opened:
         entries = opened.history(case, number)
         known = opened.cases() if not entries else []

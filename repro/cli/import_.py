@@ -45,13 +45,16 @@ def _writing_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(name="import")
 def import_() -> None:
-    """Write what a library publishes as a release, and show what changed."""
+    """Write what a library publishes as a release.
+
+    Importing again shows what an update changes.
+    """
 
 
 @import_.command()
 @_writing_options
 def torchvision(output: Path | None, *, check: bool) -> None:
-    """Import the accuracies that the installed torchvision says of its weights."""
+    """Import the accuracies of the installed torchvision."""
     from repro.importing.torchvision import torchvision_table
 
     _import(torchvision_table(), output, check=check)
@@ -73,7 +76,7 @@ def timm(table: Path, url: str, output: Path | None, *, check: bool) -> None:
 @_url_option
 @_writing_options
 def open_clip(table: Path, url: str, output: Path | None, *, check: bool) -> None:
-    """Import the column ImageNet 1k of open_clip's openclip_results.csv."""
+    """Import ImageNet 1k of open_clip's openclip_results.csv."""
     from repro.importing.open_clip import open_clip_table
 
     _import(open_clip_table(table, url), output, check=check)

@@ -38,7 +38,9 @@ def link(
     *,
     dry_run: bool,
 ) -> None:
-    """Link the weights below DIR into the checkpoints folder, under the names of cases.
+    """Link weights below DIR into the checkpoints folder.
+
+    The links have the names of cases.
 
     It says for every family which folder it takes and why, and for every case which
     file. Nothing in DIR is changed, and nothing in the checkpoints folder is replaced.

@@ -21,7 +21,10 @@ from repro.published import check_name
     help="Fill in what this weights file tells: architecture, classes, image size.",
 )
 def new(name: str, checkpoint: Path | None) -> None:
-    """Write expected/NAME/release.toml, a list of classes and tests/test_NAME.py."""
+    """Begin the files for a paper of your own.
+
+    They are expected/NAME/release.toml, a list of classes and tests/test_NAME.py.
+    """
     try:
         check_name(name)
     except ValueError as error:

@@ -28,7 +28,9 @@ from repro.records.ledger import Ledger
 )
 @ledger_option
 def prune(keep_runs: int | None, predictions_mb: int, ledger: Path) -> None:
-    """Remove old runs and predictions; metrics of the runs that stay are kept.
+    """Remove old runs and predictions.
+
+    Metrics of the runs that stay are kept.
 
     Every run of pytest does this by itself with the default size.
     """

@@ -34,7 +34,7 @@ from repro.report.report import report_of_run
 def report(
     run: str, outputs: tuple[Path, ...], baseline: str | None, ledger: Path
 ) -> None:
-    """Write a report of a run: what pytest writes with --repro-report.
+    """Write a report of a run, as --repro-report does.
 
     RUN is a number, `last` (the default), or `green` for the last one in which every
     case met its numbers. With --baseline, `last` and `green` mean the last before RUN.
