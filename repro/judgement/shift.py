@@ -34,12 +34,12 @@ class CommonShift(msgspec.Struct, frozen=True):
 
 
 def common_shift(differences: Sequence[float]) -> CommonShift | None:
-    """Sum up measured minus published, in points; None where there is nothing."""
-    if not differences:
-        return None
+    """Sum up measured minus published, in points; None where nothing is shared."""
     numbers = len(differences)
+    if numbers < 2:
+        return None
     mean = statistics.fmean(differences)
-    spread = statistics.stdev(differences) if numbers > 1 else 0.0
+    spread = statistics.stdev(differences)
     return CommonShift(
         numbers=numbers,
         mean=mean,

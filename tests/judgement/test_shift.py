@@ -7,8 +7,9 @@ import pytest
 from repro.judgement.shift import HONEST, common_shift
 
 
-def test_no_number_has_no_shift() -> None:
-    assert common_shift([]) is None
+@pytest.mark.parametrize("differences", [[], [-0.6]])
+def test_fewer_than_two_numbers_share_nothing(differences: list[float]) -> None:
+    assert common_shift(differences) is None
 
 
 def test_mean_spread_and_largest_are_those_of_the_numbers() -> None:
