@@ -75,12 +75,13 @@ def _where_to_get(case: Case, folder: Path | None, name: str) -> str:
             f"no weights: {missing}; get {name} from its publisher, put it into {place}"
             f"{'' if folder else ', and name DIR with --repro-checkpoints'}"
         )
-    root = (
-        shlex.quote(str(folder).removesuffix(family).rstrip("/")) if folder else "DIR"
-    )
-    command = f"repro fetch {shlex.quote(family)} --checkpoints {root}"
-    then = "" if folder else ", then name DIR with --repro-checkpoints"
-    return f"no weights: {missing}; get them with: {command}{then} (from {link})"
+    if folder is None:
+        root, then = "DIR", "then name DIR with --repro-checkpoints"
+    else:
+        root = str(folder).removesuffix(family).rstrip("/")
+        then = "or add --repro-download"
+    command = shlex.join(["repro", "fetch", family, "--checkpoints", root])
+    return f"no weights: {missing}; run {command!r}, {then} (from {link})"
 
 
 def verify_weights(path: Path, cache: Path | None) -> WeightsFile:

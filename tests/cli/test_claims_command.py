@@ -17,7 +17,7 @@ COMMAND = ["claims", "--published", "--expected", str(EXPECTED)]
 
 
 def test_the_published_numbers_are_shown_with_verdict_and_interval() -> None:
-    result = CliRunner().invoke(cli, COMMAND)
+    result = CliRunner().invoke(cli, COMMAND, env={"COLUMNS": "88"})
     assert result.exit_code == 0
     assert "holds     slope-captions\n" in result.output
     assert "0.210 [0.210, 0.210] (rounding" in result.output

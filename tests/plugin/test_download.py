@@ -66,7 +66,10 @@ def test_missing_weights_are_fetched_and_evaluated(
     options = ("-k", SUPERVISED, f"--repro-checkpoints={checkpoints}")
     missing = run_cases(release, "-rs", *options)
     missing.assert_outcomes(skipped=2)
-    missing.stdout.fnmatch_lines(["*with --repro-download*"])
+    missing.stdout.fnmatch_lines(["*or add --repro-download*"])
+    missing.stdout.fnmatch_lines(
+        ["*repro fetch supervised/real --checkpoints */checkpoints*"]
+    )
     assert not host.requests
     result = run_cases(release, *options, "--repro-download")
     result.assert_outcomes(passed=2)
