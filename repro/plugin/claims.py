@@ -94,11 +94,12 @@ def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult
 
 
 def attach_claim(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Let the result of a claim travel with its report, as plain data."""
+    """Let the result of a claim travel with its next report, as plain data."""
     import msgspec
 
     result = item.stash.get(RESULT, None)
     if result is not None:
+        del item.stash[RESULT]
         report.repro_claim = msgspec.to_builtins(result)  # type: ignore[attr-defined]
 
 

@@ -195,14 +195,22 @@ class RunSession:
 
 
 def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Let the result of a test travel with its report, as plain data."""
+    """Let the result of a test travel with its next report, as plain data.
+
+    A test has a report of its setup, its call and its teardown, and a result may come
+    of any of them: a fixture that finds no weights ends the setup. Only the first
+    report after it takes it along, so that nothing is recorded twice.
+    """
     result = item.stash.get(RESULT, None)
-    if result is not None:
-        content: dict[str, Any] = msgspec.to_builtins(result)
-        report.repro = content  # type: ignore[attr-defined]
-        origin = item.stash.get(ORIGIN, None)
-        if origin is not None:
-            report.repro_origin = msgspec.to_builtins(origin)  # type: ignore[attr-defined]
+    if result is None:
+        return
+    del item.stash[RESULT]
+    content: dict[str, Any] = msgspec.to_builtins(result)
+    report.repro = content  # type: ignore[attr-defined]
+    origin = item.stash.get(ORIGIN, None)
+    if origin is not None:
+        del item.stash[ORIGIN]
+        report.repro_origin = msgspec.to_builtins(origin)  # type: ignore[attr-defined]
 
 
 def _last_line(text: str) -> str:

@@ -43,6 +43,62 @@ def test_a_run_is_in_the_ledger_with_all_that_its_report_says(
     assert by_id == {case["id"]: case for case in reported}
 
 
+@pytest.mark.parametrize("workers", ["-pno:xdist", "-n2"])
+def test_a_result_travels_with_one_report_whatever_step_it_comes_of(
+    release: ReleaseCopy, pytester: pytest.Pytester, tmp_path: Path, workers: str
+) -> None:
+    release.weights("clip/real/80").unlink()
+    pytester.makeconftest(
+        """
+        import os
+
+        def pytest_runtest_logreport(report):
+            if "PYTEST_XDIST_WORKER" not in os.environ and hasattr(report, "repro"):
+                with open("travelled.txt", "a") as stream:
+                    print(report.when, report.repro["id"], file=stream)
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def after(case, request):
+            reproduce = request.getfixturevalue("reproduce")
+            yield
+            reproduce(case)
+
+        @pytest.mark.repro(kind="supervised", family="*/real")
+        def test_call(case, reproduce):
+            reproduce(case)
+
+        @pytest.mark.repro(kind="clip")
+        def test_setup(case, model):
+            raise AssertionError("not reached")
+
+        @pytest.mark.repro(kind="supervised")
+        def test_teardown(case, after):
+            pass
+        """
+    )
+    pytester.runpytest(
+        workers,
+        "-pno:cacheprovider",
+        f"--repro-expected={release.folder}",
+        f"--repro-cache={tmp_path / 'cache'}",
+    ).assert_outcomes(passed=4, skipped=1)
+    travelled = (pytester.path / "travelled.txt").read_text().splitlines()
+    supervised = [f"supervised/real/{n}@digits-supervised" for n in (80, 160)]
+    assert sorted(travelled) == sorted(
+        [
+            "setup clip/real/80@digits-clip",
+            *(f"{when} {case}" for case in supervised for when in ("call", "teardown")),
+        ]
+    )
+    with Ledger(pytester.path / ".repro") as ledger:
+        assert ledger.find_run("last").cases == 3
+
+
 def test_predictions_and_names_of_images_are_kept(
     release: ReleaseCopy, run_cases: RunCases, folder: Path
 ) -> None:
