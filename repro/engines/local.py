@@ -105,6 +105,16 @@ class LocalEngine:
             raise dataset
         return dataset
 
+    def images(self, case: Case) -> int:
+        """Count the images of a case's dataset that are evaluated, with the limit.
+
+        Raises:
+            NotAvailableError, DatasetError: see `dataset`.
+        """
+        dataset = self.dataset(case)
+        strata = first_strata(dataset, self.settings.limit)
+        return sum(len(dataset.strata[stratum]) for stratum in strata)
+
     def weights(self, case: Case) -> Path:
         """Find the weights file of a case, and fetch it where that is asked for.
 

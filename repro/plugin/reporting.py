@@ -15,6 +15,8 @@ from repro.plugin.selection import SETTINGS, cases_named, planned_cases
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+    from repro.cases import Case
+    from repro.plugin.progress import Progress
     from repro.plugin.session import RunSession
 
 
@@ -28,39 +30,54 @@ class Reporting:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._session: RunSession | None = None
+        self._progress: Progress | None = None
+        self._named: set[str] = set()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Begin, once, since a controller collects nothing itself."""
-        if self._session or not any("@" in nodeid for nodeid in ids):
+        self._named |= {_parameters(nodeid) for nodeid in ids if "@" in nodeid}
+        if self._session or not self._named:
             return
         settings = read_settings(self._config, {}, self._config.rootpath)
-        planned = len(cases_named(self._config, settings, ids))
+        planned = cases_named(self._config, settings, ids)
         if not planned:
             return
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        reporter = self._reporter
         if reporter:
-            reporter.ensure_newline()
+            if reporter._tw.width_of_current_line:
+                reporter.write_line("")
             reporter.write_line(summary(settings))
             number = len(self._config.option.tx)
             gpus = workers.visible_gpus(os.environ)
             reporter.write_line(f"repro: {workers.describe(number, gpus)}")
-        self._begin(planned)
+        self._begin(len(planned))
+        self._named = {case.id for case in planned}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begin, when cases were selected and are going to run."""
         # They have none where pytest has just refused an option such as -k.
         chosen = [item for item in session.items if SETTINGS in item.stash]
         if chosen and not self._config.option.collectonly:
-            self._begin(planned=len(planned_cases(chosen)))
+            planned = planned_cases(chosen)
+            self._begin(len(planned))
+            self._show_bars(planned)
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, None, None]:
         """Receive the result of a case; a failed test may have left none behind."""
+        result = None
         if hasattr(report, "repro_claim"):
             self._begin(planned=0).receive_claim(report.repro_claim)
-            return
-        if hasattr(report, "repro") or (report.failed and "@" in report.nodeid):
-            self._begin(planned=1).receive(report)
+        elif hasattr(report, "repro") or (report.failed and "@" in report.nodeid):
+            result = self._begin(planned=1).receive(report)
+        yield
+        if result and self._named and self._progress is None:
+            self._progress = self._lines()
+        if result and self._progress:
+            self._progress.ended(result)
 
     # The innermost wrapper: before pytest writes its JUnit report, and after the others
     # but before the terminal prints its summary.
@@ -71,6 +88,8 @@ class Reporting:
         """Write the reports."""
         if self._session:
             self._session.add_properties()
+        if self._progress:
+            self._progress.close()
         yield
         if self._session:
             status = int(session.exitstatus)
@@ -82,8 +101,40 @@ class Reporting:
         if self._session:
             self._session.print_table(terminalreporter)
 
+    @property
+    def _reporter(self) -> TerminalReporter | None:
+        found: TerminalReporter | None = self._config.pluginmanager.get_plugin(
+            "terminalreporter"
+        )
+        return found
+
+    def _lines(self) -> Progress | None:
+        """Show a line as each case ends: workers run them, who have no terminal."""
+        from repro.plugin.progress import Lines, is_shown
+
+        reporter = self._reporter
+        return Lines(reporter, len(self._named)) if is_shown(reporter) else None
+
+    def _show_bars(self, planned: Sequence[Case]) -> None:
+        from repro.plugin.progress import BARS, Bars, is_shown
+
+        reporter = self._reporter
+        if not is_shown(reporter) or os.environ.get("TERM") == "dumb":
+            return
+        limit = read_settings(self._config, {}, self._config.rootpath).limit
+        images = {
+            case.id: min(case.dataset.images, limit or case.dataset.images)
+            for case in planned
+        }
+        self._progress = self._config.stash[BARS] = Bars(reporter, images)
+
     def _begin(self, planned: int) -> RunSession:
         from repro.plugin.session import RunSession
 
         self._session = self._session or RunSession(self._config, planned)
         return self._session
+
+
+def _parameters(nodeid: str) -> str:
+    """Give what is in the brackets of a test's name: the id of its case."""
+    return nodeid.partition("[")[2].removesuffix("]")

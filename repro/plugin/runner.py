@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -18,6 +19,7 @@ from repro.judgement.verdict import Comparison, Verdict, verdict_of
 from repro.models.weights import find_weights
 from repro.plugin import workers
 from repro.plugin.options import Settings
+from repro.plugin.progress import BARS
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
 from repro.records.ledger import Ledger
@@ -155,7 +157,7 @@ class CaseRunner:
         measured = folder.measure_once(
             case.id,
             settings,
-            lambda: self._take_over(case) or self.engine.measure(case),
+            lambda: self._take_over(case) or self._measure_now(case),
         )
         if self._settings.ledger and case is case_of(self._item):
             folder.share_names(self.engine.dataset(case))
@@ -165,6 +167,15 @@ class CaseRunner:
                 taken_from=self._taken_from,
             )
         return measured
+
+    def _measure_now(self, case: Case) -> Measured:
+        """Measure a case, watched where somebody sits in front of a terminal."""
+        bars = self._item.config.stash.get(BARS, None)
+        if bars is None:
+            return self.engine.measure(case)
+        count = partial(self.engine.images, case)
+        with bars.measuring(case.id, case.dataset.images, count) as advance:
+            return self.engine.measure(case, advance)
 
     def _take_over(self, case: Case) -> Measured | None:
         """Look for the measurement in the ledger, where that was asked for."""

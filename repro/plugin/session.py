@@ -69,16 +69,19 @@ class RunSession:
             except ReproError as error:
                 raise pytest.UsageError(str(error)) from error
 
-    def receive(self, report: pytest.TestReport) -> None:
-        """Take the result that travels with a report, or note that a case has none."""
+    def receive(self, report: pytest.TestReport) -> CaseResult | None:
+        """Take the result that travels with a report, or note that a case has none.
+
+        It is given back; None where the report adds nothing to what is known.
+        """
         content = getattr(report, "repro", None)
         if content is not None:
-            self._add(msgspec.convert(content, CaseResult), report)
-            return
+            return self._add(msgspec.convert(content, CaseResult), report)
         case = self._case_of(report.nodeid) if report.failed else None
-        if case and case.id not in self._results:
-            reason = _last_line(report.longreprtext) or "the test failed"
-            self._add(not_run(case, reason), report)
+        if case is None or case.id in self._results:
+            return None
+        reason = _last_line(report.longreprtext) or "the test failed"
+        return self._add(not_run(case, reason), report)
 
     def receive_claim(self, content: object) -> None:
         """Take the result of a claim, as plain data."""
@@ -161,11 +164,12 @@ class RunSession:
             report = msgspec.structs.replace(report, run=self._recorder.run)
         return report
 
-    def _add(self, result: CaseResult, report: pytest.TestReport) -> None:
+    def _add(self, result: CaseResult, report: pytest.TestReport) -> CaseResult:
         self._results[result.id] = result
         if self._recorder and not self._trouble:
             with self._forgiven():
                 self._recorder.record(result, getattr(report, "repro_origin", None))
+        return result
 
     @contextlib.contextmanager
     def _forgiven(self) -> Iterator[None]:

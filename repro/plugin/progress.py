@@ -1,0 +1,203 @@
+"""What a run shows of itself on a terminal; nothing of it goes into a log file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeGuard
+
+import pytest
+from tqdm import tqdm
+
+from repro.records.result import CaseResult
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+#: Seconds between two drawings of the bars.
+_INTERVAL = 0.1
+#: Characters that a bar has at least, and that what stands behind its name takes.
+_BAR = 10
+_NUMBERS = len(" 100%|| 10,000 images/s, 10:00:00 left")
+
+
+class Progress(Protocol):
+    """Follows the cases of a run."""
+
+    def ended(self, result: CaseResult) -> None:
+        """Take note that a case has a result, once pytest has said so."""
+
+    def close(self) -> None:
+        """Leave the terminal as it would be without."""
+
+
+def is_shown(reporter: TerminalReporter | None) -> TypeGuard[TerminalReporter]:
+    """Whether somebody sits in front of what pytest writes."""
+    return reporter is not None and reporter.isatty()
+
+
+class Lines:
+    """A line as each case ends, with how many remain: for runs with workers.
+
+    Args:
+        reporter: that writes to the terminal.
+        planned: how many cases were selected.
+    """
+
+    def __init__(self, reporter: TerminalReporter, planned: int) -> None:
+        self._reporter = reporter
+        self._planned = planned
+        self._ended: set[str] = set()
+
+    def ended(self, result: CaseResult) -> None:
+        """Write the line, behind pytest's letter or below its line about the test."""
+        if result.id in self._ended:
+            return
+        self._ended.add(result.id)
+        left = max(0, self._planned - len(self._ended))
+        said = f"{result.verdict}; {left:,} of {self._planned:,} cases remain"
+        writer = self._reporter._tw
+        name = _shortened(result.id, writer.fullwidth - len(said) - len(". : ") - 1)
+        if self._reporter.verbosity > 0:
+            # pytest stands behind the name of the test, and ends that line itself.
+            writer.line()
+            writer.write(f"  {name}: {said}", flush=True)
+        else:
+            writer.line(f" {name}: {said}")
+            writer.flush()
+
+    def close(self) -> None:
+        """Leave nothing: lines stay."""
+
+
+class Bars:
+    """Two bars below the line that pytest writes: of a case, and of all of them.
+
+    They are there while a case is measured; then the cursor is where pytest left it.
+
+    Args:
+        reporter: that writes to the terminal.
+        planned: images of each case by its id.
+    """
+
+    def __init__(self, reporter: TerminalReporter, planned: Mapping[str, int]) -> None:
+        self._writer = reporter._tw
+        file: TextIO = self._writer._file
+        # Not the file itself: while a test runs, pytest captures what it gets.
+        self._terminal = os.fdopen(
+            os.dup(file.fileno()), "w", encoding=file.encoding, errors="replace"
+        )
+        self._left = dict(planned)
+        self._planned = len(planned)
+        self._ended: set[str] = set()
+        self._done = 0
+        self._start: float | None = None
+
+    @contextlib.contextmanager
+    def measuring(
+        self, case: str, declared: int, images: Callable[[], int]
+    ) -> Iterator[Callable[[int], None]]:
+        """Draw bars for a while, and give what to call with each number of images.
+
+        Args:
+            case: that is measured, by its id.
+            declared: how many images it has by what was published.
+            images: counts those that are going to be evaluated; asked once the first
+                of them are.
+        """
+        start = last = time.monotonic()
+        self._start = self._start or start
+        self._left[case] = total = declared
+        done = 0
+
+        def advance(number: int) -> None:
+            nonlocal done, last, total
+            total = total if done else images()
+            done += number
+            self._done += number
+            self._left[case] = max(0, total - done)
+            now = time.monotonic()
+            if now - last >= _INTERVAL or done >= total:
+                last = now
+                self._draw(*self._lines(case, done, total, start))
+
+        self._draw(*self._lines(case, 0, total, start))
+        try:
+            yield advance
+        finally:
+            del self._left[case]
+            self._draw()
+
+    def ended(self, result: CaseResult) -> None:
+        """Count a case; it may have needed none of its images."""
+        self._ended.add(result.id)
+        self._left.pop(result.id, None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._terminal.close()
+
+    def _lines(self, case: str, done: int, total: int, start: float) -> list[str]:
+        """Write both bars, one below the other."""
+        assert self._start is not None
+        room = self._width - 1 - _NUMBERS - _BAR
+        names = [
+            _shortened(case, room),
+            f"{len(self._ended):,} of {self._planned:,} cases",
+        ]
+        length = max(map(len, names))
+        everything = self._done + sum(self._left.values())
+        return [
+            self._line(names[0].ljust(length), done, total, start),
+            self._line(names[1].ljust(length), self._done, everything, self._start),
+        ]
+
+    def _line(self, name: str, done: int, total: int, start: float) -> str:
+        """Write one bar with images per second and the time left."""
+        elapsed = time.monotonic() - start
+        rate = done / elapsed if elapsed else 0.0
+        said = f"{rate:,.0f} images/s, " if rate >= 10 else f"{rate:.1f} images/s, "
+        end = f"{said:>17}{{remaining}} left" if done else f"{'starting':>27}"
+        width = self._width - 1
+        line = tqdm.format_meter(
+            done,
+            max(total, done, 1),
+            elapsed,
+            ncols=width,
+            prefix=name,
+            rate=rate or None,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| " + end,
+            ascii=not self._terminal.encoding.lower().startswith("utf"),
+        )
+        return line[:width]
+
+    def _draw(self, *lines: str) -> None:
+        """Draw lines below the current one, or nothing there, and come back."""
+        column, width = self._writer.width_of_current_line, self._width
+        if column:
+            # A long line went on in the next one; a full one waits at its end.
+            column = column % width or width
+        below = "".join(f"\n\r{line}\x1b[K" for line in lines) or "\n\r\x1b[J"
+        back = f"\x1b[{max(1, len(lines))}A\r" + (f"\x1b[{column}C" if column else "")
+        # A terminal that has gone away is no reason to stop measuring.
+        with contextlib.suppress(OSError):
+            self._terminal.write(below + back)
+            self._terminal.flush()
+
+    @property
+    def _width(self) -> int:
+        with contextlib.suppress(OSError):
+            # Some terminals say 0 when they do not know.
+            return os.get_terminal_size(self._terminal.fileno()).columns or 80
+        return 80
+
+
+BARS = pytest.StashKey[Bars]()
+
+
+def _shortened(name: str, room: int) -> str:
+    """Keep the end of a name that is too long: it tells checkpoints apart."""
+    room = max(room, 2)
+    return name if len(name) <= room else "…" + name[len(name) - room + 1 :]
