@@ -63,7 +63,14 @@ def unpack(archive: Path, into: Path, origin: str, progress: Progress) -> Unpack
                 progress.begin("unpacking", 0, total)
                 for name, entry in chosen.items():
                     _extract(opened, entry, into / name, progress)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        # The last two are zipfile's answers to damaged versions, flags and names.
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            UnicodeDecodeError,
+        ) as error:
             raise DamagedError(
                 f"{origin} brought a zip of {archive.stat().st_size:,} bytes that is "
                 f"damaged: {error}"
@@ -76,16 +83,18 @@ def _checked_entries(
 ) -> list[zipfile.ZipInfo]:
     """List the files of an archive, all of which could be written safely."""
     # Dropbox's zips begin with an entry for the folder itself, named "/".
-    entries = [entry for entry in opened.infolist() if entry.filename != "/"]
+    itself = {"/", "./"}
+    entries = [entry for entry in opened.infolist() if entry.filename not in itself]
     if len(entries) > MAXIMUM_ENTRIES:
         raise _refused(origin, f"it has {len(entries):,} entries")
-    names: set[str] = set()
+    names: set[PurePosixPath] = set()
     for entry in entries:
         if fault := _fault(entry):
             raise _refused(origin, f"its entry {entry.filename!r} {fault}")
-        if entry.filename in names:
-            raise _refused(origin, f"it has two entries {entry.filename!r}")
-        names.add(entry.filename)
+        name = PurePosixPath(entry.filename)  # `./real.pt` is `real.pt`.
+        if name in names:
+            raise _refused(origin, f"it has two entries {str(name)!r}")
+        names.add(name)
     _check_growth(entries, archive.stat().st_size, origin)
     return [entry for entry in entries if not entry.is_dir()]
 
@@ -99,7 +108,7 @@ def _fault(entry: zipfile.ZipInfo) -> str:
     faults = {
         "is an absolute path": path.is_absolute() or name[1:2] == ":",
         "leads out of the folder": ".." in path.parts,
-        "is no plain name": "\\" in name or not name.isprintable() or not name,
+        "is no plain name": "\\" in name or not name.isprintable() or not path.parts,
         "is a link": kind == stat.S_IFLNK,
         "is no regular file": kind not in {0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK},
         "is encrypted": bool(entry.flag_bits & 0x1),
@@ -127,10 +136,9 @@ def _choose(
     visible = [
         e for e in entries if PurePosixPath(e.filename).parts[0] != _FOLDER_NOISE
     ]
-    tops = {PurePosixPath(entry.filename).parts[0] for entry in visible}
-    depth = 1
-    if len(tops) == 1 and all("/" in entry.filename for entry in visible):
-        depth = 2
+    parts = [PurePosixPath(entry.filename).parts for entry in visible]
+    tops = {names[0] for names in parts}
+    depth = 2 if len(tops) == 1 and all(len(names) > 1 for names in parts) else 1
     chosen: dict[str, zipfile.ZipInfo] = {}
     left_out: list[str] = []
     for entry in visible:

@@ -45,6 +45,7 @@ def try_to_unpack(folder: Path, content: bytes) -> str:
         ("C:/1M.pt", "is an absolute path"),
         ("..\\1M.pt", "is no plain name"),
         ("a\nb.pt", "is no plain name"),
+        (".", "is no plain name"),
         ("../notes.txt", "leads out of the folder"),
     ],
 )
@@ -90,6 +91,8 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
 def test_two_entries_of_one_name_are_refused(tmp_path: Path) -> None:
     content = zipped({"1M.pt": b"one", "4M.pt": b"two"}).replace(b"4M.pt", b"1M.pt")
     assert "two entries '1M.pt'" in try_to_unpack(tmp_path, content)
+    content = zipped({"1M.pt": b"one", "./1M.pt": b"two"})
+    assert "two entries '1M.pt'" in try_to_unpack(tmp_path, content)
 
 
 def test_too_many_entries_are_refused(
@@ -124,6 +127,37 @@ def test_declared_sizes_that_lie_end_in_damage_not_in_more_bytes(
     with pytest.raises(DamagedError):
         unpack(source, tmp_path / "into", "https://host/zip", Lines())
     assert sum(file.stat().st_size for file in (tmp_path / "into").iterdir()) <= 10
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "reason"),
+    [
+        (6, 99, "zip file version 9.9"),
+        (47, 0xFF, "can't decode byte 0xff"),
+    ],
+    ids=["version", "name"],
+)
+def test_a_directory_that_nobody_can_read_is_damage(
+    tmp_path: Path, offset: int, value: int, reason: str
+) -> None:
+    content = bytearray(zipped({"1é.pt": b"weights"}))
+    content[content.index(b"PK\x01\x02") + offset] = value
+    source = tmp_path / "source.zip"
+    source.write_bytes(content)
+    with pytest.raises(DamagedError, match=reason):
+        unpack(source, tmp_path / "into", "https://host/zip", Lines())
+
+
+@pytest.mark.parametrize("top", ["", "./", "/"])
+def test_an_entry_for_the_folder_itself_changes_nothing(
+    tmp_path: Path, top: str
+) -> None:
+    source = tmp_path / "source.zip"
+    inside = "" if top == "/" else top
+    entries = {top: b""} if top else {}
+    source.write_bytes(zipped({**entries, f"{inside}1M.pt": b"w"}))
+    found = unpack(source, tmp_path / "into", "https://host/zip", Lines())
+    assert found.files == (tmp_path / "into" / "1M.pt",)
 
 
 def test_the_only_folder_of_a_zip_is_the_family(tmp_path: Path) -> None:
