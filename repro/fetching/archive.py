@@ -82,6 +82,11 @@ def _checked_entries(
     opened: zipfile.ZipFile, archive: Path, origin: str
 ) -> list[zipfile.ZipInfo]:
     """List the files of an archive, all of which could be written safely."""
+    begin = min((entry.header_offset for entry in opened.infolist()), default=0)
+    if begin:
+        # Weights are zips too: of an archive that is cut off, the directory of the
+        # last file in it is taken for its own.
+        raise zipfile.BadZipFile(f"its directory knows no file before byte {begin:,}")
     # Dropbox's zips begin with an entry for the folder itself, named "/".
     itself = {"/", "./"}
     entries = [entry for entry in opened.infolist() if entry.filename not in itself]

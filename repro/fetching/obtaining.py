@@ -18,7 +18,7 @@ from repro.fetching.transfer import Patience, download
 from repro.models.weights import check_complete
 from repro.published import WEIGHTS_SUFFIXES, check_weights_name
 
-#: What came complete but wrong is fetched so many times in all.
+#: What came complete but wrong over a network is fetched so many times in all.
 ATTEMPTS = 2
 
 _ZIP_TYPES = {"application/zip", "application/x-zip-compressed"}
@@ -47,18 +47,22 @@ def obtain(
         FetchError: it cannot be had, is damaged, or holds no weights.
     """
     link = read_link(text)
-    for attempt in range(1, ATTEMPTS + 1):
+    attempts = 1 if link.scheme == "file" else ATTEMPTS
+    for attempt in range(1, attempts + 1):
         try:
             found = _bring(link, name, work, progress, patience)
             for file, path in found.files.items():
                 _check(link, file, path)
         except DamagedError as error:
             shutil.rmtree(work, ignore_errors=True)
-            if attempt == ATTEMPTS:
-                raise FetchError(
-                    f"{error}. It was fetched {ATTEMPTS} times and thrown away; tell "
-                    "its publisher"
-                ) from error
+            if attempt == attempts:
+                advice = (
+                    "Mend the file, or the link"
+                    if link.scheme == "file"
+                    else f"It was fetched {attempts} times and thrown away; tell its "
+                    "publisher"
+                )
+                raise FetchError(f"{error}. {advice}") from error
             progress.say(f"{error}; fetching it again")
         else:
             return found
@@ -96,13 +100,14 @@ def _from_disk(link: Link, name: str, work: Path, progress: Progress) -> Obtaine
     source = Path(link.target)
     if source.is_dir():
         entries = sorted(path for path in source.iterdir() if path.is_file())
-        chosen = {p.name: p for p in entries if p.suffix in WEIGHTS_SUFFIXES}
+        chosen = {path.name: path for path in entries if _is_weights_name(path.name)}
         if not chosen:
             raise FetchError(f"{link.text} holds no weights file")
         left_out = tuple(path.name for path in entries if path.name not in chosen)
         return Obtained(_copy(link, chosen, work, progress), left_out)
     if not source.is_file():
-        raise FetchError(f"{link.text}: {source} does not exist; correct the link")
+        found = "is no file or folder" if source.exists() else "does not exist"
+        raise FetchError(f"{link.text}: {source} {found}; correct the link")
     if not name and source.suffix == ".zip":
         return _from_archive(link, source, work, progress)
     chosen = {_weights_name(link, name or source.name): source}
@@ -120,7 +125,7 @@ def _copy(
     progress.begin("copying", 0, total)
     copied: dict[str, Path] = {}
     for name, path in chosen.items():
-        copied[_weights_name(link, name)] = folder / name
+        copied[name] = folder / name
         with path.open("rb") as source, (folder / name).open("wb") as target:
             while block := source.read(2**20):
                 target.write(block)
@@ -147,6 +152,14 @@ def _from_hub(link: Link, name: str, work: Path) -> Obtained:
     return Obtained({name: Path(path)})
 
 
+def _is_weights_name(name: str) -> bool:
+    try:
+        check_weights_name("the folder", name)
+    except ValueError:
+        return False
+    return True
+
+
 def _weights_name(link: Link, name: str) -> str:
     try:
         check_weights_name(link.text, name)
@@ -161,4 +174,9 @@ def _check(link: Link, name: str, path: Path) -> None:
     try:
         check_complete(path, Path(name).suffix)
     except WeightsError as error:
-        raise DamagedError(f"{link.text} brought a damaged {name}: {error}") from error
+        # Where the file lies for now says nothing to anybody.
+        reason = str(error).partition(" is damaged: ")[2].partition(". Get it")[0]
+        raise DamagedError(
+            f"{link.text} brought a damaged {name} of {path.stat().st_size:,} bytes: "
+            f"{reason}"
+        ) from error

@@ -13,6 +13,8 @@ from repro.errors import FetchError
 #: Left free for everybody else.
 RESERVE = 256 * 2**20
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
 
 def free_bytes(folder: Path) -> int:
     """Count the bytes that are free where a folder lies."""
@@ -36,20 +38,22 @@ def check_space(folder: Path, needed: int, what: str) -> None:
 
 @contextmanager
 def full_disk_is_an_error(folder: Path) -> Iterator[None]:
-    """Turn a disk that cannot be written into one clear error.
+    """Turn a disk that cannot be written, or read, into one clear error.
 
     Raises:
-        FetchError: something could not be written.
+        FetchError: it names the file, or the folder where the system does not say more.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
-            raise FetchError(
-                f"{folder} cannot be written ({error.strerror}); free some space or "
-                "name another folder for the checkpoints"
-            ) from error
-        raise
+        if error.errno in _FULL:
+            reason = f"{folder} cannot be written ({error.strerror}); free some space"
+        else:
+            place = error.filename or folder
+            reason = f"{place} cannot be used ({error.strerror or error}); mend that"
+        raise FetchError(
+            f"{reason} or name another folder for the checkpoints"
+        ) from error
 
 
 def size_text(count: int) -> str:

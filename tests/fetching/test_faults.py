@@ -200,6 +200,17 @@ def test_a_zip_that_ends_early_without_anybody_noticing_is_damaged(
     assert "is damaged: File is not a zip file" in fault(released)
 
 
+def test_a_zip_that_ends_after_a_whole_weights_file_is_damaged(
+    host: Host, released: Released
+) -> None:
+    """Weights are zips too, so the end of the last of them looks like that of a zip."""
+    whole = zipped(FOLDER)
+    # The end of a zip's directory has 22 bytes.
+    end = whole.rindex(b"PK\5\6", 0, whole.rindex(b"PK\5\6")) + 22
+    released.link(host.share_folder(SHARE, whole[:end]))
+    assert "is damaged: its directory knows no file before byte" in fault(released)
+
+
 @pytest.mark.parametrize("name", ["1M.pt", "1M.safetensors", "1M.pth"])
 def test_a_single_file_that_is_cut_off_is_damaged(
     host: Host, released: Released, name: str
@@ -208,7 +219,9 @@ def test_a_single_file_that_is_cut_off_is_damaged(
     if name.endswith("safetensors"):
         cut = (20).to_bytes(8, "little") + b'{"a":{"data_offsets":[0,9]}}'
     released.files({name: host.share("/file", cut, length=False)})
-    assert f"brought a damaged {name}" in fault(released)
+    message = fault(released)
+    assert f"brought a damaged {name} of {len(cut):,} bytes" in message
+    assert str(released.checkpoints) not in message
 
 
 def test_a_folder_without_weights_is_one_clear_error(
@@ -224,6 +237,42 @@ def test_a_link_to_something_else_is_one_clear_error(
 ) -> None:
     released.link(host.share("/notes.txt", b"notes"))
     assert "a weights file ends with one of .pt" in fault(released)
+
+
+# Places ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("in_the_way", "named"),
+    [
+        ("", ""),
+        ("supervised", "supervised/real"),
+        (".repro-fetch", ".repro-fetch/supervised%2Freal"),
+    ],
+)
+def test_a_file_in_place_of_a_folder_is_named(
+    host: Host, released: Released, in_the_way: str, named: str
+) -> None:
+    place = released.checkpoints / in_the_way
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("in the way")
+    released.link(host.share_folder(SHARE, zipped(FOLDER)))
+    with pytest.raises(FetchError) as caught:
+        released.fetch()
+    message = str(caught.value)
+    assert message.startswith(f"{released.checkpoints / named}")
+    assert message.endswith("; mend that or name another folder for the checkpoints")
+    assert place.read_text() == "in the way"
+
+
+def test_a_folder_in_place_of_a_weights_file_is_named(
+    host: Host, released: Released
+) -> None:
+    place = released.checkpoints / "supervised/real/1M.pt"
+    place.mkdir(parents=True)
+    released.link(host.share_folder(SHARE, zipped(FOLDER)))
+    with pytest.raises(FetchError, match=r"1M\.pt cannot be used \(Is a directory\)"):
+        released.fetch()
 
 
 # Space -----------------------------------------------------------------------------

@@ -142,11 +142,12 @@ def test_a_folder_on_disk_is_copied(tmp_path: Path, released: Released) -> None:
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     (mirror / "1M.pt").write_bytes(weights(1))
+    (mirror / "1M (copy).pt").write_bytes(weights(1))
     (mirror / "notes.txt").write_text("notes")
     released.link(mirror.as_uri())
     fetched = released.fetch()
     assert released.installed() == {"1M.pt": weights(1)}
-    assert fetched.left_out == ("notes.txt",)
+    assert fetched.left_out == ("1M (copy).pt", "notes.txt")
     assert (mirror / "1M.pt").read_bytes() == weights(1)
 
 
@@ -162,6 +163,17 @@ def test_a_file_on_disk_is_copied(tmp_path: Path, released: Released) -> None:
     released.link((tmp_path / "1M.pt").as_uri())
     released.fetch()
     assert released.installed() == {"1M.pt": weights(1)}
+
+
+def test_a_damaged_file_on_disk_is_copied_once(
+    tmp_path: Path, released: Released
+) -> None:
+    (tmp_path / "1M.pt").write_bytes(b"")
+    released.link((tmp_path / "1M.pt").as_uri())
+    with pytest.raises(FetchError, match=r"1M\.pt of 0 bytes: .*Mend the file, or"):
+        released.fetch()
+    assert not released.progress.said
+    assert not released.installed()
 
 
 def test_a_path_that_does_not_exist_is_one_clear_error(released: Released) -> None:
