@@ -38,10 +38,15 @@ class ReadImages(msgspec.Struct, frozen=True):
 
     def remarks(self) -> list[str]:
         """Say which images are the same; published sets have such images too."""
-        pairs = [" = ".join(names) for names in self.identical]
-        if not pairs:
+        same = [
+            " = ".join(names[:3]) + (" = ..." if len(names) > 3 else "")
+            for names in self.identical
+        ]
+        if not same:
             return []
-        return [listed(pairs, "image occurs twice", "images occur more than once")]
+        return [
+            listed(same, "image occurs more than once", "images occur more than once")
+        ]
 
 
 def read_images(

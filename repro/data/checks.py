@@ -34,14 +34,16 @@ def class_fault(
     hint = _which_set(spec, present, known)
     if not missing:
         other = listed(unknown, "is no class of it", "are no classes of it")
-        return f"it is not {spec.title}: {other}{hint}"
+        what = "that folder" if len(unknown) == 1 else "those folders"
+        return f"it is not {spec.title}: {other}{hint or f'. Move {what} away'}"
     parts = [
         listed(missing, "is missing", "are missing"),
         listed(unknown, "does not belong there", "do not belong there"),
     ]
     return (
         f"it is not {spec.title}: of its {len(spec.classes):,} class folders "
-        f"{' and '.join(filter(None, parts))}{hint}"
+        f"{' and '.join(filter(None, parts))}"
+        f"{hint or '. Restore what is missing and move the rest away'}"
     )
 
 
@@ -73,11 +75,22 @@ def count_fault(spec: DatasetSpec, listing: Listing) -> str:
     total = sum(counts.values())
     if total == spec.images and not (_is_validation(spec) and _uneven(spec, counts)):
         return ""
-    return (
-        f"it holds {total:,} images; {spec.title} has {spec.images:,}. "
-        f"{_uneven(spec, counts)}Restore the missing files or remove those that "
-        "do not belong there"
+    found = (
+        f"it holds {total:,} images; {spec.title} has {spec.images:,}"
+        if total != spec.images
+        else f"it holds as many images as {spec.title}, but not of every class"
     )
+    return (
+        f"{found}. {_uneven(spec, counts)}Restore the missing files or remove those "
+        "that do not belong there"
+    )
+
+
+def loose_faults(names: Sequence[str]) -> Iterator[str]:
+    """Yield that validation images lie beside the folders of the classes."""
+    beside = "beside the class folders"
+    if found := listed(names, f"image lies {beside}", f"images lie {beside}"):
+        yield f"{found}; sort them into their classes, or remove the copies"
 
 
 def misplaced_faults(names: Iterable[str], devkit: Devkit) -> Iterator[str]:
@@ -172,5 +185,11 @@ def _uneven(spec: DatasetSpec, counts: dict[str, int]) -> str:
     first = wrong[0]
     return (
         f"Class {first} has {counts[first]:,} instead of {expected:,}"
-        f"{f', and {len(wrong) - 1:,} more differ' if len(wrong) > 1 else ''}. "
+        f"{_others(len(wrong) - 1)}. "
     )
+
+
+def _others(count: int) -> str:
+    if not count:
+        return ""
+    return f", and {count:,} more {'class differs' if count == 1 else 'classes differ'}"

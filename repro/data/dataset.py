@@ -12,13 +12,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from repro.data.checks import class_fault, count_fault, quick_faults
+from repro.data.checks import class_fault, count_fault, loose_faults, quick_faults
 from repro.data.listing import (
     Listing,
     find_root,
     has_class_folders,
     list_images,
     listed,
+    loose_images,
     subfolders,
 )
 from repro.data.places import Place
@@ -157,12 +158,14 @@ def examine(
     Raises:
         DatasetError: it cannot be read, or has no labels.
     """
+    faults: list[str] = []
     if has_class_folders(spec, root):
         fault = class_fault(spec, subfolders(root), known)
         if fault:
             return None, [fault]
+        faults += loose_faults(loose_images(root))
     listing = list_images(spec, root, data, spec.classes)
-    faults = [*quick_faults(spec, listing), count_fault(spec, listing)]
+    faults += [*quick_faults(spec, listing), count_fault(spec, listing)]
     return _dataset(spec, listing), [fault for fault in faults if fault]
 
 

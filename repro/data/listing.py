@@ -20,7 +20,7 @@ from pathlib import Path, PurePath
 
 import msgspec
 
-from repro.data.devkit import DEVKIT, Devkit, find_devkit
+from repro.data.devkit import DEVKIT, GROUND_TRUTH, META, Devkit, find_devkit
 from repro.data.places import Member, Place
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
@@ -60,12 +60,15 @@ def find_root(spec: DatasetSpec, data: Path) -> Path | None:
     root = data / spec.folder
     if root.is_dir():
         inside = root / VALIDATION_TAR
-        return inside if _takes_validation(spec) and inside.is_file() else root
-    if _takes_validation(spec):
+        is_tar = _takes_validation(spec) and inside.is_file()
+        # The usual way to sort the images into folders leaves the tar beside them.
+        return inside if is_tar and not _class_folders(spec, root) else root
+    has_folders = data.is_dir() and bool(_class_folders(spec, data))
+    if _takes_validation(spec) and not has_folders:
         for tar in (data, data / VALIDATION_TAR, root.parent / VALIDATION_TAR):
             if tar.name.endswith(".tar") and tar.is_file():
                 return tar
-    if data.is_dir() and (_flat_images(spec, data) or _is_root(spec, data)):
+    if data.is_dir() and (_is_root(spec, data) or _flat_images(spec, data)):
         return data
     return None
 
@@ -126,21 +129,44 @@ def _takes_validation(spec: DatasetSpec) -> bool:
     return is_named_so and all(_WORDNET.fullmatch(name) for name in spec.classes)
 
 
+def _class_folders(spec: DatasetSpec, folder: Path) -> set[str]:
+    return set(spec.classes) & set(subfolders(folder))
+
+
 def _is_root(spec: DatasetSpec, folder: Path) -> bool:
-    return set(spec.classes) <= set(subfolders(folder))
+    """Whether most classes have a folder here; which do not is said later."""
+    return 2 * len(_class_folders(spec, folder)) > len(spec.classes)
 
 
 def _flat_images(spec: DatasetSpec, folder: Path) -> list[tuple[str, int]]:
-    """List ImageNet's validation images that lie in one folder, with their sizes."""
+    """List ImageNet's validation images that lie in one folder, with their sizes.
+
+    Where there is a folder of a class too, the images are in such folders.
+    """
     if not _takes_validation(spec):
         return []
+    loose = loose_images(folder)
+    if not loose or _class_folders(spec, folder):
+        return []
+    try:
+        return [(name, (folder / name).stat().st_size) for name in loose]
+    except OSError as error:
+        raise _unreadable(error, folder) from error
+
+
+def loose_images(folder: Path) -> list[str]:
+    """List the names of ImageNet's validation images right in a folder.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
     try:
         with os.scandir(folder) as entries:
-            return [
-                (entry.name, entry.stat().st_size)
+            return sorted(
+                entry.name
                 for entry in entries
                 if VALIDATION_IMAGE.fullmatch(entry.name) and entry.is_file()
-            ]
+            )
     except OSError as error:
         raise _unreadable(error, folder) from error
 
@@ -187,10 +213,16 @@ def _devkit(spec: DatasetSpec, root: Path, data: Path) -> Devkit:
     folders = _around(root, data)
     devkit = find_devkit(folders)
     if devkit is None:
+        alone = [folder / GROUND_TRUTH for folder in folders]
+        more = "".join(
+            f". {file} alone does not say which class a number is; {META} does"
+            for file in alone
+            if file.is_file()
+        )
         raise DatasetError(
             f"{root} holds validation images without class folders, so their labels "
             f"are not known. Put {DEVKIT} (from {spec.url or 'image-net.org'}) into "
-            f"{folders[0]}: the labels are read from it, and no file is moved"
+            f"{folders[0]}: the labels are read from it, and no file is moved{more}"
         )
     if unknown := set(devkit.classes) - set(spec.classes):
         raise DatasetError(

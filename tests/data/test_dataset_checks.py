@@ -201,6 +201,33 @@ def test_the_official_tar_is_read_in_place(
     assert list(folder.rglob("*.JPEG")) == []
 
 
+@pytest.mark.parametrize("place", ["", "val"])
+def test_a_tar_that_was_left_beside_its_sorted_images_is_not_read(
+    data: Path, place: str
+) -> None:
+    """The usual way to sort them unpacks and sorts in the folder of the tar."""
+    healthy = index_dataset(spec(), data)
+    (data / "val/ILSVRC2012_img_val.tar").write_bytes(b"no devkit is here, nor needed")
+    assert index_dataset(spec(), data / place).fingerprint == healthy.fingerprint
+
+
+def test_a_folder_with_most_classes_can_be_named_itself(data: Path) -> None:
+    shutil.rmtree(data / "val/n01440764")
+    assert "of its 4 class folders 1 is missing (n01440764). Restore" in fault(
+        data / "val"
+    )
+
+
+def test_a_ground_truth_without_the_ids_of_the_classes_is_not_enough(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "val", {"ILSVRC2012_val_00000001.JPEG": photograph(1)})
+    truth = tmp_path / "ILSVRC2012_validation_ground_truth.txt"
+    truth.write_text("1\n")
+    message = fault(tmp_path)
+    assert f"{truth} alone does not say which class a number is" in message
+
+
 @pytest.mark.parametrize("layout", ["flat", "tar"])
 def test_without_a_devkit_it_says_which_file_to_put_where(
     tmp_path: Path, layout: str
@@ -320,6 +347,14 @@ def leave_hidden(data: Path) -> None:
     (first(data).parent / f"._{first(data).name}").write_bytes(b"x")
 
 
+def leave_beside(data: Path) -> None:
+    shutil.copy(first(data), data / "val")
+
+
+def add_folder(data: Path) -> None:
+    (data / "val" / ".cache").mkdir()
+
+
 def remove_class(data: Path) -> None:
     shutil.rmtree(data / "val/n01440764")
 
@@ -358,6 +393,11 @@ def keep_two_classes(data: Path) -> None:
         ),
         (take_sketch, "12 images are of ImageNet-Sketch (n01440764/sketch_0.JPEG, "),
         (leave_hidden, "1 hidden file (n01440764/._ILSVRC2012_val_00000002.JPEG)"),
+        (
+            leave_beside,
+            "1 image lies beside the class folders (ILSVRC2012_val_00000002.JPEG)",
+        ),
+        (add_folder, "1 is no class of it (.cache). Move that folder away"),
         (remove_class, "of its 4 class folders 1 is missing (n01440764)"),
         (number_classes, "as text, 10 would come before 2"),
         (name_classes, "not named by WordNet ids such as n01440764"),
@@ -384,7 +424,7 @@ def test_fifty_images_of_each_class_are_expected_of_imagenets_validation_set(
     moved = tmp_path / "val" / names[0]
     moved.rename(tmp_path / "val" / CLASSES[1] / "moved.JPEG")
     message = fault(tmp_path, images=200)
-    assert "Class n01440764 has 49 instead of 50, and 1 more differ" in message
+    assert "Class n01440764 has 49 instead of 50, and 1 more class differs" in message
 
 
 def test_classes_of_equal_size_are_not_expected_of_every_set(data: Path) -> None:
@@ -438,7 +478,7 @@ def test_an_image_in_place_of_another_is_remarked_by_reading_bytes(
     shutil.copy(first(data), others)
     result = check(release, data, "--bytes")
     assert (
-        "1 image occurs twice (n01440764/ILSVRC2012_val_00000002.JPEG = n02119789"
+        "1 image occurs more than once (n01440764/ILSVRC2012_val_00000002.JPEG = n0211"
         in (result.stdout)
     )
 
