@@ -17,7 +17,7 @@ from repro.data.dataset import Dataset, examine
 from repro.data.listing import devkit_beside
 from repro.data.recognition import Recognised, recognise
 from repro.data.recorded import read_record, write_record
-from repro.errors import OptionError
+from repro.errors import NotAvailableError, OptionError
 from repro.published import DatasetSpec, Release, read_releases
 
 
@@ -67,6 +67,8 @@ def check(
 
     The exit code is 1 when something is wrong with them.
     """
+    if not path.exists():
+        raise NotAvailableError(f"{path} does not exist; name a folder of images")
     owners = _owners(read_releases(expected))
     specs = [spec for spec, _ in owners.values()]
     if name is not None:

@@ -68,7 +68,7 @@ def find_root(spec: DatasetSpec, data: Path) -> Path | None:
         for tar in (data, data / VALIDATION_TAR, root.parent / VALIDATION_TAR):
             if tar.name.endswith(".tar") and tar.is_file():
                 return tar
-    if data.is_dir() and (_is_root(spec, data) or _flat_images(spec, data)):
+    if data.is_dir() and (_is_root(spec, data) or _is_flat(spec, data)):
         return data
     return None
 
@@ -88,11 +88,10 @@ def list_images(
         DatasetError: something cannot be read, or labels are needed and not there.
     """
     if root.is_file():
-        return _listing(spec, root, "in the tar", _tar_members(root), data)
-    if flat := _flat_images(spec, root):
-        found = ((root / name, name, size) for name, size in flat)
-        files = (Image(name, size, path) for path, name, size in found)
-        return _listing(spec, root, "in one folder", files, data)
+        # Whether it is a tar is said before it is asked for labels.
+        return _listing(spec, root, "in the tar", list(_tar_members(root)), data)
+    if _is_flat(spec, root):
+        return _listing(spec, root, "in one folder", _flat_images(root), data)
     images = {
         class_: sorted(_images(root / class_, class_), key=lambda image: image.name)
         for class_ in classes
@@ -120,7 +119,7 @@ def subfolders(root: Path) -> list[str]:
 
 def has_class_folders(spec: DatasetSpec, root: Path) -> bool:
     """Whether a dataset lies in folders, one for each class."""
-    return root.is_dir() and not _flat_images(spec, root)
+    return root.is_dir() and not _is_flat(spec, root)
 
 
 def _takes_validation(spec: DatasetSpec) -> bool:
@@ -138,20 +137,25 @@ def _is_root(spec: DatasetSpec, folder: Path) -> bool:
     return 2 * len(_class_folders(spec, folder)) > len(spec.classes)
 
 
-def _flat_images(spec: DatasetSpec, folder: Path) -> list[tuple[str, int]]:
-    """List ImageNet's validation images that lie in one folder, with their sizes.
+def _is_flat(spec: DatasetSpec, folder: Path) -> bool:
+    """Whether ImageNet's validation images lie in one folder.
 
     Where there is a folder of a class too, the images are in such folders.
     """
-    if not _takes_validation(spec):
-        return []
-    loose = loose_images(folder)
-    if not loose or _class_folders(spec, folder):
-        return []
-    try:
-        return [(name, (folder / name).stat().st_size) for name in loose]
-    except OSError as error:
-        raise _unreadable(error, folder) from error
+    return (
+        _takes_validation(spec)
+        and not _class_folders(spec, folder)
+        and bool(loose_images(folder))
+    )
+
+
+def _flat_images(folder: Path) -> Iterator[Image]:
+    for name in loose_images(folder):
+        path = folder / name
+        try:
+            yield Image(name, path.stat().st_size, path)
+        except OSError as error:
+            raise _unreadable(error, folder) from error
 
 
 def loose_images(folder: Path) -> list[str]:
@@ -189,9 +193,9 @@ def _tar_members(tar: Path) -> Iterator[Image]:
 
 
 def _check_end(tar: Path, offset: int) -> None:
-    """Refuse a tar whose last member is not all there."""
+    """Refuse a tar whose last member, or the mark of the end, is not all there."""
     size = tar.stat().st_size
-    if offset > size:
+    if offset >= size:
         raise tarfile.ReadError(f"its last file ends at byte {offset:,}")
 
 

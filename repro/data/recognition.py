@@ -14,7 +14,7 @@ from repro.data.listing import (
     image_names,
     subfolders,
 )
-from repro.errors import DatasetError, NotAvailableError
+from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
 #: Below this part of common class names two sets have nothing to do with each other.
@@ -33,11 +33,8 @@ def recognise(path: Path, specs: Sequence[DatasetSpec]) -> list[Recognised]:
     """List the datasets that a path holds: itself, or all those in a data folder.
 
     Raises:
-        NotAvailableError: there is nothing at that path.
         DatasetError: it is none of them.
     """
-    if not path.exists():
-        raise NotAvailableError(f"{path} does not exist; name a folder of images")
     inside = [
         Recognised(spec, root, path)
         for spec in specs

@@ -252,6 +252,32 @@ def test_a_tar_that_is_cut_off_is_named(tmp_path: Path) -> None:
     assert f"{tar} ({last - 100:,} bytes) is cut off or no plain tar" in fault(tmp_path)
 
 
+def test_a_tar_that_is_cut_off_between_two_images_is_named(tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "ILSVRC2012_img_val.tar", validation())
+    with tarfile.open(tar) as archive:
+        last = archive.getmembers()[-1].offset
+    tar.write_bytes(tar.read_bytes()[:last])
+    write_devkit(tmp_path)
+    assert f"{tar} ({last:,} bytes) is cut off or no plain tar" in fault(tmp_path)
+
+
+def test_a_file_that_is_no_tar_is_not_asked_for_labels(
+    tmp_path: Path, release: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("notes")
+    result = check(release, tmp_path / "notes.txt", "--dataset", "val")
+    assert "notes.txt (5 bytes) is cut off or no plain tar" in str(result.exception)
+
+
+@pytest.mark.parametrize("options", [(), ("--dataset", "val")])
+def test_a_path_that_does_not_exist_is_said_so(
+    tmp_path: Path, release: Path, options: tuple[str, ...]
+) -> None:
+    result = check(release, tmp_path / "nowhere", *options)
+    assert isinstance(result.exception, ReproError)
+    assert str(result.exception).startswith(f"{tmp_path}/nowhere does not exist")
+
+
 def test_a_compressed_tar_is_no_plain_tar(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "ILSVRC2012_img_val.tar", "w:gz"):
         pass
@@ -602,7 +628,10 @@ def test_what_is_no_known_set_is_said_so(tmp_path: Path, release: Path) -> None:
 
 
 @pytest.mark.slow
-def test_50000_files_are_checked_in_less_than_5_seconds(tmp_path: Path) -> None:
+def test_50000_files_are_checked_in_less_than_5_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
     classes = tuple(f"n{number:08d}" for number in range(1000))
     number = 0
     for name in classes:
@@ -611,8 +640,13 @@ def test_50000_files_are_checked_in_less_than_5_seconds(tmp_path: Path) -> None:
             number += 1
             file = tmp_path / "val" / name / f"ILSVRC2012_val_{number:08d}.JPEG"
             file.write_bytes(b"x")
-    full = spec(classes=classes, images=50_000)
-    index_dataset(full, tmp_path)
+    (tmp_path / "release.toml").write_text(
+        f'{RELEASE}[dataset.val]\ntitle = "Validation"\nfolder = "val"\n'
+        f"classes = {list(classes)}\nimages = 50000\n"
+    )
+    check(tmp_path, tmp_path)  # From here on the listing is in memory.
     started = time.perf_counter()
-    assert len(index_dataset(full, tmp_path).fingerprint) == 64
+    result = check(tmp_path, tmp_path)
     assert time.perf_counter() - started < 5
+    assert "50,000 images of 1,000 classes" in result.stdout
+    assert result.exit_code == 0, result.stderr
