@@ -23,6 +23,7 @@ COMMANDS = {
     "runs": "repro.cli.runs:runs",
     "show": "repro.cli.show:show",
     "history": "repro.cli.history:history",
+    "compare": "repro.cli.compare:compare",
     "report": "repro.cli.report:report",
     "prune": "repro.cli.prune:prune",
     "accept": "repro.cli.accept:accept",

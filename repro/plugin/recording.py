@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from repro.errors import LedgerError
 from repro.plugin.runner import Origin, run_folder
 from repro.plugin.workers import run_uid
+from repro.records.comparison import RunComparison, compare_runs
 from repro.records.git import git_state
 from repro.records.ledger import Ledger
 from repro.records.pruning import prune
@@ -89,6 +91,16 @@ class Recorder:
         except LedgerError:
             return report
         return since_run(report, self.ledger, self.run, earlier)
+
+    def compared(
+        self, baseline: str, results: Iterable[CaseResult]
+    ) -> RunComparison | None:
+        """Compare this run with an earlier one; None where there has not been one."""
+        try:
+            earlier = self.ledger.find_run(baseline, before=self.run)
+        except LedgerError:
+            return None
+        return compare_runs(self.ledger, earlier.id, self.run, results)
 
     def _record_names(self, fingerprint: str) -> None:
         if fingerprint in self._names:

@@ -22,6 +22,7 @@ from repro.plugin.runner import ORIGIN, RESULT, run_folder
 from repro.plugin.selection import cases_named
 from repro.records.result import CaseResult, not_run
 from repro.report.claims import claim_lines
+from repro.report.comparison import comparison_lines
 from repro.report.faces import write_report
 from repro.report.report import Report, report_of_results
 from repro.report.rows import in_order
@@ -61,6 +62,7 @@ class RunSession:
         self._trouble = ""
         self._written: list[Path] = []
         self._unwritten: list[str] = []
+        self._changes: list[str] = []
         if self._settings.ledger and planned:
             try:
                 self._recorder = Recorder(
@@ -129,12 +131,21 @@ class RunSession:
             if self._recorder:
                 with self._forgiven():
                     self._recorder.finish(exit_status)
+                    self._changes = self._since_baseline(self._recorder)
             if self._results or self._claims:
                 self._write_reports()
         finally:
             run_folder(self._config).remove()
             if self._recorder:
                 self._recorder.ledger.close()
+
+    def _since_baseline(self, recorder: Recorder) -> list[str]:
+        """Say what has changed since the baseline, where there is one."""
+        baseline = self._settings.baseline
+        if not baseline or not self._results:
+            return []
+        found = recorder.compared(baseline, self._results.values())
+        return list(comparison_lines(found)) if found else []
 
     def exit_status(self, status: int) -> int:
         """Give the exit status of the run: another one, if asked, for a divergence."""
@@ -188,6 +199,8 @@ class RunSession:
                     f"taken over from run {run}: {', '.join(sorted(cases))}"
                 )
             reporter.write_line(f"run {self._recorder.run} of the ledger")
+        for line in self._changes:
+            reporter.write_line(line)
 
     def _ordered(self) -> list[CaseResult]:
         return in_order(self._results.values())
