@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -18,10 +17,11 @@ from repro.data.layout import (
     StoreIdentity,
     StratumRecord,
 )
+from repro.data.leases import unheld
 from repro.errors import DatasetError
 from repro.files import PART_SUFFIX
 
-#: A store that was used this recently may be read or built by another process.
+#: What was used this recently may be in use, where no lock can tell.
 IN_USE_SECONDS = 600
 
 
@@ -87,27 +87,40 @@ def drop_store(store: Store) -> None:
         ) from error
 
 
-def make_room(
-    cache: Path, limit: int, keep: Collection[Path] = (), *, needed: int = 0
-) -> list[Store]:
+def drop_unneeded(store: Store) -> bool:
+    """Delete a store unless a process holds it; tell whether it was deleted.
+
+    On a disk without locks a store that was used within ten minutes stays.
+
+    Raises:
+        DatasetError: a file cannot be deleted.
+    """
+    with unheld(store.path) as alone:
+        is_idle = time.time() - store.used > IN_USE_SECONDS
+        is_unneeded = is_idle if alone is None else alone
+        if is_unneeded:
+            drop_store(store)
+        return is_unneeded
+
+
+def make_room(cache: Path, limit: int) -> list[Store]:
     """Drop the stores that were not used for longest until the rest fits.
 
     Args:
         cache: folder of all stores.
         limit: bytes that all of them together may have.
-        keep: folders of stores that stay, whatever the limit.
-        needed: bytes that will be written besides.
 
     Returns:
-        What was dropped. A store that was used within the last ten minutes stays.
+        What was dropped. A store that a process holds stays.
+
+    Raises:
+        DatasetError: a file cannot be deleted.
     """
     stores = list_stores(cache)
-    total = needed + sum(store.size for store in stores)
+    total = sum(store.size for store in stores)
     dropped = []
     for store in reversed(stores):
-        is_idle = time.time() - store.used > IN_USE_SECONDS
-        if total > limit and is_idle and store.path not in keep:
-            drop_store(store)
+        if total > limit and drop_unneeded(store):
             total -= store.size
             dropped.append(store)
     return dropped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
 from repro.data.geometry import Pixels
-from repro.data.housekeeping import make_room
-from repro.data.layout import store_identity, store_path
+from repro.data.layout import StoreFolder, store_identity, store_path
+from repro.data.leases import is_held
 from repro.data.pixels import PixelStore, stream
 from repro.data.recorded import read_record
+from repro.data.room import HeldStores, WantedStore, make_room_for
 from repro.engines.settings import EngineSettings
 from repro.errors import OptionError, ReproError
 from repro.evaluation.batching import BatchSize
@@ -83,6 +85,9 @@ class LocalEngine:
                 wanted.append(case.protocol.pixels)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
         self._batch_sizes: dict[tuple[str, str], BatchSize] = {}
+        self._held = HeldStores()
+        #: For which pixels room was made last, and the geometries that have it.
+        self._room: tuple[tuple[str, Geometry, int], list[Geometry]] | None = None
         self._downloads: Downloads | None = None
         if settings.download:
             from repro.fetching.missing import Downloads
@@ -303,44 +308,55 @@ class LocalEngine:
         cache = self.settings.cache
         if cache is None:
             return stream(dataset, geometry, strata, self._threads)
-        others = self._geometries(dataset, case)
-        if self.settings.cache_limit is not None:
-            self._make_room(dataset, cache, self.settings.cache_limit, others)
-        store = PixelStore(dataset, geometry, cache, self._threads, others)
+        key = dataset.fingerprint, geometry, len(strata)
+        if self._room is None or self._room[0] != key:
+            self._room = key, self._make_room(cache, dataset, case, strata)
+        store = PixelStore(dataset, geometry, cache, self._threads, self._room[1])
         return store.iterate(strata)
 
     def _make_room(
-        self, dataset: Dataset, cache: Path, limit: int, geometries: Sequence[Geometry]
-    ) -> None:
-        """Drop old stores where those that will be built would exceed the limit."""
-        folders = {
-            geometry: store_path(cache, store_identity(dataset, geometry))
-            for geometry in geometries
-        }
-        needed = sum(
-            stored_bytes(geometry, len(dataset))
-            for geometry, folder in folders.items()
-            if not folder.is_dir()
-        )
-        make_room(cache, limit, set(folders.values()), needed=needed)
+        self, cache: Path, dataset: Dataset, case: Case, strata: Sequence[int]
+    ) -> list[Geometry]:
+        """Choose the geometries to make of each photograph now, and hold their stores.
 
-    def _geometries(self, dataset: Dataset, case: Case) -> list[Geometry]:
+        With a limit they are as many as fit, and stores that no case needs any more, or
+        not for long, are dropped for them.
+        """
+
+        def path(geometry: Geometry) -> Path:
+            return store_path(cache, store_identity(dataset, geometry))
+
+        own = case.protocol.pixels
+        # What was needed until now can be dropped, by this process or another.
+        self._held.hold([path(own)])
+        needed = self._needed(case, path)
+        folder = StoreFolder(path(own), store_identity(dataset, own))
+        # Where nothing is decoded for this case, nothing else is made room for.
+        is_there = all(map(folder.is_ready, strata))
+        wanted = [own] if is_there else _in_memory(dataset, needed)
+        limit = self.settings.cache_limit
+        if limit is not None:
+            images = sum(len(dataset.strata[stratum]) for stratum in strata)
+            stores = [WantedStore(path(g), stored_bytes(g, images)) for g in wanted]
+            later = [path(geometry) for geometry in needed[len(wanted) :]]
+            wanted = wanted[: make_room_for(cache, limit, stores, later)]
+        self._held.hold(map(path, wanted))
+        return wanted
+
+    def _needed(self, case: Case, path: Callable[[Geometry], Path]) -> list[Geometry]:
         """List what this and other planned cases make of the same images.
 
-        The next ones come first, and only as many as one stratum has memory for: all
-        at once, the hundred geometries of a big run would fill tens of gigabytes.
+        Cases are dealt in order, so the next ones come first. What stands before them
+        may be needed by another worker still; where stores are dropped, only what that
+        worker holds is made for it again.
         """
         own = case.protocol.pixels
         planned = self._wanted.get(self._images(case), [])
         start = planned.index(own) if own in planned else 0
-        stratum = max(map(len, dataset.strata))
-        chosen, total = [own], stored_bytes(own, stratum)
-        for geometry in planned[start:] + planned[:start]:
-            total += stored_bytes(geometry, stratum) * (geometry != own)
-            if total > DECODED_AT_ONCE:
-                break
-            chosen.append(geometry)
-        return chosen
+        earlier = planned[:start]
+        if self.settings.cache_limit is not None:
+            earlier = [geometry for geometry in earlier if is_held(path(geometry))]
+        return [own, *(g for g in (*planned[start:], *earlier) if g != own)]
 
     def _images(self, case: Case) -> tuple[str, str, Path | None]:
         """Tell which images a case is about; releases may share them."""
@@ -354,6 +370,17 @@ class LocalEngine:
             (case.model.id, case.model.architecture),
             BatchSize(self.device.type, fixed),
         )
+
+
+def _in_memory(dataset: Dataset, geometries: Sequence[Geometry]) -> list[Geometry]:
+    """Keep as many as one stratum has memory for, the first one always.
+
+    All at once, the hundred geometries of a big run would fill tens of gigabytes.
+    """
+    stratum = max(map(len, dataset.strata))
+    totals = accumulate(stored_bytes(geometry, stratum) for geometry in geometries)
+    fitting = sum(total <= DECODED_AT_ONCE for total in totals)
+    return list(geometries[: max(1, fitting)])
 
 
 def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Interval]:

@@ -13,8 +13,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of an engine.
 
     `data` and `checkpoints` are None where a release ships its own; `cache` is None to
-    keep nothing on disk, and pixel stores that were not used for longest are dropped
-    when all of them would have more than `cache_limit` bytes; `batch_size` is None to
+    keep nothing on disk, and the pixel stores that are needed least are dropped when
+    all of them would have more than `cache_limit` bytes; `batch_size` is None to
     find it; `limit` is how many images of each dataset to evaluate at least, in whole
     strata; `workers` is how many processes share this machine; with `early_stop` a full
     evaluation ends once it is beyond doubt that the published numbers are not met; with

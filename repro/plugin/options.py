@@ -161,8 +161,8 @@ OPTIONS = (
     ),
     Option(
         "cache_limit",
-        "drop the decoded pixels that were not used for longest when all of them "
-        "exceed SIZE, such as 500M or 20G (default: no limit)",
+        "drop decoded pixels that no case needs any more when all of them exceed "
+        "SIZE, such as 500M or 20G (default: no limit)",
         _size,
         metavar="SIZE",
         in_marker=False,

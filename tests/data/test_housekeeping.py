@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ from repro.data.housekeeping import (
     make_room,
     remove_parts,
 )
+from repro.data.leases import Lease
 from repro.data.pixels import PixelStore
 from repro.published import parse_geometry
 from tests.stand_ins import photograph_dataset
@@ -67,17 +70,28 @@ def test_what_was_not_used_for_longest_is_dropped_until_the_rest_fits(
     newest, middle, oldest = list_stores(cache)
     assert make_room(cache, newest.size + middle.size + oldest.size) == []
     assert make_room(cache, newest.size + middle.size) == [oldest]
-    assert make_room(cache, newest.size, needed=1) == [middle, newest]
+    assert make_room(cache, newest.size - 1) == [middle, newest]
     assert list_stores(cache) == []
 
 
-def test_stores_that_are_wanted_or_in_use_stay(
-    photographs: Dataset, cache: Path
-) -> None:
+def test_a_store_that_is_held_stays_whatever_the_limit(cache: Path) -> None:
     newest, middle, oldest = list_stores(cache)
-    assert make_room(cache, 0, keep={oldest.path, newest.path}) == [middle]
+    lease = Lease(middle.path)
+    assert make_room(cache, 0) == [oldest, newest]
+    lease.release()
+    assert make_room(cache, 0) == [middle]
+
+
+def test_without_locks_a_store_that_was_used_just_now_stays(
+    photographs: Dataset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    newest, middle, _ = list_stores(cache)
     PixelStore(photographs, GEOMETRIES[0], cache)
-    assert make_room(cache, 0) == [newest]
+    assert make_room(cache, 0) == [middle, newest]
     assert geometries_in(cache) == [str(GEOMETRIES[0])]
 
 

@@ -28,6 +28,8 @@ def geometries_after(cache: Path, limit: int | None, *planned: str) -> set[str]:
 
 SUPERVISED = embedded_case("supervised").protocol.geometry
 CLIP = embedded_case("clip").protocol.geometry
+#: Bytes of both stores of 50 images, with room for their records.
+BOTH = 2 * 50 * 3 * 28 * 28 + 5000
 
 
 def test_without_a_limit_every_store_stays(tmp_path: Path) -> None:
@@ -38,8 +40,14 @@ def test_a_limit_drops_what_no_case_of_the_run_wants(tmp_path: Path) -> None:
     assert geometries_after(tmp_path, 1000) == {CLIP}
 
 
-def test_a_limit_keeps_what_a_later_case_wants(tmp_path: Path) -> None:
-    assert geometries_after(tmp_path, 1000, "clip", "supervised") == {SUPERVISED, CLIP}
+def test_a_limit_that_both_fit_into_keeps_what_a_later_case_wants(
+    tmp_path: Path,
+) -> None:
+    assert geometries_after(tmp_path, BOTH, "clip", "supervised") == {SUPERVISED, CLIP}
+
+
+def test_a_limit_drops_even_what_a_later_case_wants(tmp_path: Path) -> None:
+    assert geometries_after(tmp_path, 1000, "clip", "supervised") == {CLIP}
 
 
 def test_a_limit_that_is_not_reached_keeps_every_store(tmp_path: Path) -> None:

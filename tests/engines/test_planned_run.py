@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +13,10 @@ import timm
 import torch
 from PIL import Image
 
+from benchmarks.catalogue import make_catalogue, run_planned
 from repro.cases import Case, list_cases
 from repro.data import geometry
+from repro.data.housekeeping import list_stores
 from repro.engines import local
 from repro.engines.local import LocalEngine
 from repro.engines.settings import EngineSettings
@@ -19,6 +24,8 @@ from repro.published import CenterCrop, Geometry, read_releases
 
 GEOMETRIES = 12
 IMAGES = 30
+#: Bytes on disk of a store of all images; its records take some.
+ONE_STORE = IMAGES * 3 * 32 * 32 + 8000
 HEAD = """
 [release]
 id = "ID"
@@ -93,11 +100,21 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return seen
 
 
-def losses(cases: list[Case], folder: Path, cache: Path | None) -> list[float]:
-    settings = EngineSettings(
-        data=folder, checkpoints=folder, cache=cache, device="cpu", batch_size=16
+def settings_of(folder: Path, cache: Path | None, **more: Any) -> EngineSettings:
+    return EngineSettings(
+        data=folder,
+        checkpoints=folder,
+        cache=cache,
+        device="cpu",
+        batch_size=16,
+        **more,
     )
-    engine = LocalEngine(settings, cases)
+
+
+def losses(
+    cases: list[Case], folder: Path, cache: Path | None, **more: Any
+) -> list[float]:
+    engine = LocalEngine(settings_of(folder, cache, **more), cases)
     return [engine.measure(case)[0].metrics.loss for case in cases]
 
 
@@ -122,6 +139,65 @@ def test_what_has_no_memory_is_decoded_again_and_gives_the_same(
     monkeypatch.setattr(local, "DECODED_AT_ONCE", 0)
     assert losses(cases, tmp_path, tmp_path / "narrow") == found
     assert len(decoded) == IMAGES * GEOMETRIES
+
+
+def test_within_a_limit_stores_take_turns_and_go_when_their_last_case_is_done(
+    tmp_path: Path, cases: list[Case], decoded: list[Path]
+) -> None:
+    cache, limit = tmp_path / "narrow", 4 * ONE_STORE
+    engine = LocalEngine(settings_of(tmp_path, cache, cache_limit=limit), cases)
+    found, there = [], []
+    for case in cases:
+        found.append(engine.measure(case)[0].metrics.loss)
+        stores = list_stores(cache)
+        assert sum(store.size for store in stores) <= limit
+        there.append({store.identity.geometry for store in stores})
+    order = [case.protocol.geometry for case in cases]
+    assert there == [set(order[n : n + 4]) for n in (0, 4, 8) for _ in range(4)]
+    assert len(decoded) == 3 * IMAGES
+    assert found == losses(cases, tmp_path, None)
+
+
+def run_within(limit: int, folder: Path, cases: list[Case]) -> list[float]:
+    return losses(cases, folder, folder / "cache", cache_limit=limit)
+
+
+@pytest.mark.slow
+def test_two_processes_within_a_limit_do_not_take_stores_from_each_other(
+    tmp_path: Path, cases: list[Case]
+) -> None:
+    """Each gets every second case; together their stores are larger than the limit."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, context) as pool:
+        jobs = [
+            pool.submit(run_within, 2 * ONE_STORE, tmp_path, cases[n::2])
+            for n in range(2)
+        ]
+        found = [job.result() for job in jobs]
+    wanted = losses(cases, tmp_path, None)
+    assert found == [wanted[0::2], wanted[1::2]]
+
+
+@pytest.mark.slow
+def test_two_hundred_models_decode_each_of_five_hundred_photographs_once(
+    tmp_path: Path,
+) -> None:
+    sizes = [f"rgb|resize({32 + n},bilinear)|center_crop(32)" for n in range(12)]
+    cases = make_catalogue(
+        tmp_path,
+        models=200,
+        images=500,
+        architectures=["test_resnet", "test_efficientnet"],
+        geometries=sizes,
+        photograph=(64, 48),
+    )
+    assert len(cases) == 200
+    assert {case.protocol.geometry for case in cases} == set(sizes)
+    # As one of two workers, so with half of the threads: the models are small.
+    settings = settings_of(tmp_path, tmp_path / "cache", workers=2)
+    decodes = run_planned(settings, cases)
+    assert len(decodes) == 500
+    assert set(decodes.values()) == {1}
 
 
 def test_the_size_of_pixels_is_what_the_array_takes() -> None:
