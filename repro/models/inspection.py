@@ -12,7 +12,7 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
-from repro.models.weights import check_complete, read_entries
+from repro.models.weights import check_complete, check_names, read_entries
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +64,7 @@ def inspect_weights(path: Path) -> Inspection:
     content = read_entries(path)
     entry = _find_entry(path, content)
     state = content[entry] if entry else content
+    check_names(path, state)
     tensors = {name: value for name, value in state.items() if _is_tensor(value)}
     prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), "")
     plain = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
@@ -136,7 +137,7 @@ def _format(path: Path) -> str:
 
 def _logit_scale(state: dict[str, Tensor]) -> float | None:
     stored = state.get("logit_scale")
-    if stored is None or stored.numel() != 1:
+    if stored is None or stored.numel() != 1 or stored.is_meta or stored.is_complex():
         return None
     try:
         return math.exp(float(stored))

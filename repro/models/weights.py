@@ -8,8 +8,9 @@ import os
 import pickle
 import shlex
 import struct
+import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from repro.cases import WEIGHTS_SUFFIXES, Case
 from repro.errors import NotAvailableError, WeightsError
 from repro.files import replace_bytes
 from repro.models.loaders.registry import find_loader
+from repro.models.refusal import refusal_reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,6 +153,7 @@ def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
                 f"{path} has no entry {weights_key!r}; it has {_names(content)}"
             )
         content = content[weights_key]
+    check_names(path, content)
     other = [key for key, value in content.items() if not _is_tensor(value)]
     if other:
         inside = [k for k in other if isinstance(content[k], dict)]
@@ -177,25 +180,27 @@ def read_entries(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        content = torch.load(
-            path,
-            map_location="cpu",
-            weights_only=True,
-            mmap=zipfile.is_zipfile(path),
-        )
+        with warnings.catch_warnings():
+            # What torch may not read for it is an error that says so.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            content = torch.load(
+                path,
+                map_location="cpu",
+                weights_only=True,
+                mmap=zipfile.is_zipfile(path),
+            )
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error) or "Unsupported" in str(error):
             raise WeightsError(
                 f"{path} was refused: it holds Python objects besides tensors, and "
-                f"reading them could run code ({_first_reason(error)})"
+                f"reading them could run code ({refusal_reason(str(error))})"
             ) from error
         raise WeightsError(f"{path} is damaged or no weights file: {error}") from error
     # Damaged files make torch raise what it likes: AssertionError, struct.error, ...
     except Exception as error:
         raise WeightsError(
             f"{path} ({path.stat().st_size:,} bytes) is damaged or no weights file: "
-            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. "
-            "Get it again from its source"
+            f"{_short(error)}. Get it again from its source"
         ) from error
     if not isinstance(content, dict):
         raise WeightsError(
@@ -287,11 +292,24 @@ def _check_archive(path: Path) -> None:
         )
 
 
-def _first_reason(error: Exception) -> str:
-    for line in str(error).splitlines():
-        if "WeightsUnpickler error" in line or "Unsupported" in line:
-            return line.partition("WeightsUnpickler error: ")[2] or line.strip()
-    return str(error).splitlines()[0]
+def _short(error: Exception) -> str:
+    """Take from a message of torch what is about the file."""
+    first = str(error).partition("\n")[0].partition("  (Could this")[0]
+    return first.rstrip(". ") or type(error).__name__
+
+
+def check_names(path: Path, state: Mapping[Any, object]) -> None:
+    """Refuse tensors that have a number, say, in place of a name.
+
+    Raises:
+        WeightsError: one has.
+    """
+    for key in state:
+        if not isinstance(key, str):
+            raise WeightsError(
+                f"{path} is no state dict: it has an entry {key!r} where names of "
+                "tensors are expected. Ask its publisher for the state dict"
+            )
 
 
 def _is_tensor(value: object) -> bool:

@@ -174,9 +174,36 @@ def test_code_in_a_pickle_is_named_and_not_run(tmp_path: Path) -> None:
 def test_a_pickle_without_an_archive_is_refused_too(tmp_path: Path) -> None:
     harm = tmp_path / "harm"
     (tmp_path / "a.pt").write_bytes(pickle.dumps({"x": Harm(harm)}, protocol=2))
-    with pytest.raises(WeightsError):
+    with pytest.raises(WeightsError, match=r"\(it needs (posix|nt)\.system\)"):
         inspect_weights(tmp_path / "a.pt")
     assert not harm.exists()
+
+
+def test_a_plain_pickle_is_refused_without_advice_to_run_it(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(pickle.dumps({"x": 1}, protocol=4))
+    with pytest.raises(WeightsError, match="it has the instruction FRAME") as caught:
+        inspect_weights(tmp_path / "a.pt")
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_tensors_without_names_are_one_clear_error(
+    tmp_path: Path, wrapped: bool
+) -> None:
+    state = {1: torch.zeros(2)}
+    file = saved(tmp_path / "a.pt", {"model": state} if wrapped else state)
+    with pytest.raises(WeightsError, match="is no state dict: it has an entry 1"):
+        inspect_weights(file)
+
+
+@pytest.mark.parametrize(
+    "value", [torch.tensor(1 + 2j), torch.zeros((), device="meta")]
+)
+def test_a_logit_scale_that_is_no_number_is_left_out(
+    tmp_path: Path, value: torch.Tensor
+) -> None:
+    file = saved(tmp_path / "a.pt", {"logit_scale": value, "weight": torch.zeros(1)})
+    assert inspect_weights(file).logit_scale is None
 
 
 def test_objects_beside_tensors_are_refused_by_their_class(tmp_path: Path) -> None:
