@@ -166,7 +166,7 @@ def test_a_fetch_killed_before_it_was_remembered_brings_nothing_twice(
 
 
 def test_eight_processes_download_once(host: Host, released: Released) -> None:
-    released.link(share(host, pause=0.2, pieces=10))
+    released.link(share(host, pause=0.1, pieces=10))
     arguments = [*COMMAND, "--expected", str(released.folder)]
     arguments += ["--checkpoints", str(released.checkpoints)]
     processes = [
