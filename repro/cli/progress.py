@@ -32,7 +32,7 @@ class Bar:
         if not self._bar.disable:
             self._bar.reset(total)
             self._bar.initial = self._bar.n = done
-            self._bar.set_description(f"{self._name}: {what}")
+            self._bar.set_description_str(f"{self._name}: {what}")
 
     def advance(self, count: int) -> None:
         """Add bytes to those done."""
