@@ -45,6 +45,7 @@ from repro.records.result import Measurement
 
 if TYPE_CHECKING:
     from repro.fetching.missing import Downloads
+    from repro.fetching.progress import Progress as TransferProgress
 
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
 _TORCH_THREADS = torch.get_num_threads()
@@ -66,12 +67,18 @@ class LocalEngine:
         settings: where things lie and how to compute.
         planned: all cases that this process may get, so that one decode of a photograph
             serves every geometry that they want.
+        downloading: is told of downloads, where missing weights are fetched.
 
     Raises:
         OptionError: the device does not exist.
     """
 
-    def __init__(self, settings: EngineSettings, planned: Iterable[Case] = ()) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        planned: Iterable[Case] = (),
+        downloading: TransferProgress | None = None,
+    ) -> None:
         self.settings = settings
         self.device = _device(settings.device)
         self._threads = max(1, available_cores() // settings.workers)
@@ -92,7 +99,7 @@ class LocalEngine:
         if settings.download:
             from repro.fetching.missing import Downloads
 
-            self._downloads = Downloads(settings.checkpoints)
+            self._downloads = Downloads(settings.checkpoints, downloading)
 
     def dataset(self, case: Case) -> Dataset:
         """Index the dataset of a case; it is done once.

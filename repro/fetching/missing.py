@@ -7,7 +7,7 @@ from pathlib import Path
 from repro.cases import Case
 from repro.errors import FetchError, NotAvailableError, OptionError
 from repro.fetching.family import fetch_family
-from repro.fetching.progress import Silent
+from repro.fetching.progress import Progress, Silent
 from repro.models.weights import find_weights
 
 
@@ -18,10 +18,14 @@ class Downloads:
 
     Args:
         checkpoints: folder with one folder of weights a family.
+        progress: is told what happens.
     """
 
-    def __init__(self, checkpoints: Path | None) -> None:
+    def __init__(
+        self, checkpoints: Path | None, progress: Progress | None = None
+    ) -> None:
         self._checkpoints = checkpoints
+        self._progress = progress or Silent()
         self._failed: dict[tuple[str, str], FetchError] = {}
 
     def weights(self, case: Case) -> Path:
@@ -48,7 +52,7 @@ class Downloads:
                 case.release,
                 case.family,
                 self._checkpoints,
-                Silent(),
+                self._progress,
                 only=case.checkpoint,
             )
         except FetchError as error:

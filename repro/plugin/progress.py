@@ -130,6 +130,36 @@ class Bars:
             del self._left[case]
             self._draw()
 
+    def show_bytes(
+        self, what: str, done: int, total: int | None, first: int, elapsed: float
+    ) -> None:
+        """Draw a bar of bytes in place of the case's, until that is drawn again.
+
+        Args:
+            what: at the start of the line.
+            done: bytes that are here, of which the `first` were from the beginning.
+            total: all bytes, where that is known.
+            first: see `done`.
+            elapsed: seconds for the others.
+        """
+        width = self._width - 1
+        line = tqdm.format_meter(
+            done,
+            total or 0,
+            elapsed,
+            ncols=width,
+            prefix=what,
+            unit="B",
+            unit_scale=True,
+            initial=first,
+            ascii=not self._terminal.encoding.lower().startswith("utf"),
+        )
+        self._draw(line[:width], "")
+
+    def show_text(self, text: str) -> None:
+        """Write a line in place of the case's bar, until that is drawn again."""
+        self._draw(text[: self._width - 1], "")
+
     def ended(self, result: CaseResult) -> None:
         """Count a case; it may have needed none of its images."""
         self._ended.add(result.id)
@@ -192,6 +222,45 @@ class Bars:
             # Some terminals say 0 when they do not know.
             return os.get_terminal_size(self._terminal.fileno()).columns or 80
         return 80
+
+
+class Transfer:
+    """Shows the download of missing weights where the bar of their case will be.
+
+    Args:
+        bars: of the run.
+    """
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._what = ""
+        self._total: int | None = None
+        self._first = self._done = 0
+        self._start = self._last = 0.0
+
+    def begin(self, what: str, done: int, total: int | None) -> None:
+        """Start a part of the work: bytes done already, and all, where it is known."""
+        self._what, self._total = f"{what} weights", total
+        self._first = self._done = done
+        self._start = self._last = time.monotonic()
+        self._show(self._start)
+
+    def advance(self, count: int) -> None:
+        """Add bytes to those done."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._last >= _INTERVAL:
+            self._last = now
+            self._show(now)
+
+    def say(self, message: str) -> None:
+        """Show why it does not go on for now."""
+        self._bars.show_text(message)
+
+    def _show(self, now: float) -> None:
+        self._bars.show_bytes(
+            self._what, self._done, self._total, self._first, now - self._start
+        )
 
 
 BARS = pytest.StashKey[Bars]()

@@ -19,7 +19,7 @@ from repro.judgement.verdict import Comparison, Verdict, verdict_of
 from repro.models.weights import find_weights
 from repro.plugin import workers
 from repro.plugin.options import Settings
-from repro.plugin.progress import BARS
+from repro.plugin.progress import BARS, Transfer
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
 from repro.records.ledger import Ledger
@@ -100,7 +100,10 @@ class CaseRunner:
         )
         if settings not in engines:
             planned = planned_cases(self._item.session.items)
-            engines[settings] = LocalEngine(settings, planned)
+            bars = self._item.config.stash.get(BARS, None)
+            engines[settings] = LocalEngine(
+                settings, planned, Transfer(bars) if bars else None
+            )
         return engines[settings]
 
     def settle(self, step: Callable[[], T], case: Case | None = None) -> T:

@@ -11,7 +11,8 @@ import pytest
 
 from ..fetching.host import Host, running_host, status
 from ..fetching.released import zipped
-from .conftest import ReleaseCopy, RunCases
+from .conftest import SUITE, ReleaseCopy, RunCases
+from .terminal import watch_pytest
 
 SUPERVISED = "supervised/real"
 WATCH = """
@@ -76,6 +77,26 @@ def test_missing_weights_are_fetched_and_evaluated(
     result.stdout.fnmatch_lines(["repro: *downloading what is missing*"])
     assert len(host.asked("/cd/fo/real/h")) == 1
     assert len(release.read().checksums) == 2
+
+
+@pytest.mark.slow
+def test_a_download_is_seen_on_a_terminal_while_it_lasts(
+    pytester: pytest.Pytester, release: ReleaseCopy, host: Host, tmp_path: Path
+) -> None:
+    checkpoints = publish(release, host, length=True, pause=0.1, pieces=8)
+    pytester.makepyfile(test_release=SUITE)
+    screens = watch_pytest(
+        pytester.path,
+        f"--repro-expected={release.folder}",
+        f"--repro-cache={tmp_path / 'cache'}",
+        f"--repro-checkpoints={checkpoints}",
+        f"-k{SUPERVISED}/80",
+        "--repro-download",
+    )
+    bar = re.compile(r"downloading weights: +\d+%\|.*\[\d\d:\d\d<\d\d:\d\d, .*B/s\]")
+    assert any(bar.match(text) for screen in screens for text in screen), screens
+    assert any("1 case: 1 reproduced" in text for text in screens[-1])
+    assert not any("downloading weights" in text for text in screens[-1])
 
 
 def test_a_family_that_cannot_be_fetched_is_asked_for_once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from repro.judgement.verdict import Verdict
-from repro.plugin.progress import Bars, Lines
+from repro.plugin.progress import Bars, Lines, Transfer
 
 from ..made_results import result
 from .conftest import SUITE, ReleaseCopy, RunCases
@@ -79,6 +80,24 @@ def test_a_part_of_the_images_is_the_whole_of_what_is_to_be_done(
     with bars.measuring(case, 100, lambda: 20) as advance:
         advance(20)
         assert seen(terminal) == [(case, 100), ("0 of 4 cases", 6)]
+
+
+def test_a_download_is_seen_with_rate_and_time_left(
+    terminal: Terminal, bars: Bars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    transfer = Transfer(bars)
+    with bars.measuring(result("1M").id, 100, lambda: 100):
+        transfer.begin("downloading", 10_000_000, 30_000_000)
+        now += 5
+        transfer.advance(10_000_000)
+        _, line = terminal.look()
+        assert line.startswith("downloading weights:  67%|")
+        assert line.endswith("| 20.0M/30.0M [00:05<00:05, 2.00MB/s]")
+        transfer.say("the host is silent; trying again in 2 s")
+        assert terminal.look()[1:] == ["the host is silent; trying again in 2 s"]
+    assert terminal.look() == [""]
 
 
 def test_what_pytest_writes_goes_on_where_it_was(
