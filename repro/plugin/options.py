@@ -313,12 +313,13 @@ def read_settings(
                 f"it takes {', '.join((*SELECTORS, *allowed))}"
             )
     values = {option.name: _value(option, config, marker, folder) for option in OPTIONS}
-    if not values["expected"] and (config.rootpath / "expected").is_dir():
-        values["expected"] = (config.rootpath / "expected",)
+    own = _project(config) / "expected"
+    if not values["expected"] and own.is_dir():
+        values["expected"] = (own,)
     if values["cache"] is _UNSET:
         values["cache"] = default_cache()
     if values["ledger"] is _UNSET:
-        values["ledger"] = config.rootpath / ".repro"
+        values["ledger"] = _project(config) / ".repro"
     return Settings(**values)
 
 
@@ -359,6 +360,16 @@ def summary(settings: Settings) -> str:
     if settings.download:
         parts.append("downloading what is missing")
     return "repro: " + ", ".join(parts)
+
+
+def _project(config: pytest.Config) -> Path:
+    """Give the folder of the project whose tests run: that of pytest's ini file.
+
+    Without one pytest guesses it from all arguments that are paths, also from the value
+    of an option: with images elsewhere it may be the root of the file system.
+    """
+    is_known = config.inipath is not None or config.getoption("rootdir") is not None
+    return config.rootpath if is_known else _invoked_in(config)
 
 
 class _Unset:

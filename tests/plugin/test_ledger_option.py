@@ -20,6 +20,17 @@ def folder(pytester: pytest.Pytester) -> Path:
     return pytester.path / ".repro"
 
 
+def test_without_an_ini_file_the_ledger_is_where_the_command_was_given(
+    release: ReleaseCopy, run_cases: RunCases, folder: Path
+) -> None:
+    # The folder of an option's value moves the root folder that pytest guesses.
+    checkpoints = release.folder / "checkpoints"
+    assert not checkpoints.is_relative_to(folder.parent)
+    run_cases(release, "--repro-checkpoints", str(checkpoints), "-k", "clip")
+    with Ledger(folder) as ledger:
+        assert ledger.find_run("last").id == 1
+
+
 @pytest.mark.parametrize("workers", ["-pno:xdist", "-n2"])
 def test_a_run_is_in_the_ledger_with_all_that_its_report_says(
     release: ReleaseCopy,
