@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,24 @@ from repro.published.loaders import _installed
 CPU = torch.device("cpu")
 INCEPTION = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
-#: Published names of timm's smallest models, and what its own transform is made with.
-OF_TIMM: list[tuple[str, dict[str, Any]]] = [
-    ("test_resnet.r160_in1k", {}),
-    ("test_vit.r160_in1k", INCEPTION),
-    ("test_vit3.r160_in1k", {"crop_mode": "squash"}),
-    ("test_convnext.r160_in1k", {"crop_pct": 0.875}),
-    ("test_efficientnet.r160_in1k", {"crop_mode": "border", "crop_pct": 0.9}),
-    ("vit_small_patch32_224.augreg_in21k_ft_in1k", {"interpolation": "bilinear"}),
-    ("swin_tiny_patch4_window7_224.ms_in1k", {}),
-    ("test_nfnet.r160_in1k", {"input_size": (3, 96, 128), "crop_pct": 0.9}),
-    ("mobilenetv3_small_050.lamb_in1k", {"input_size": (3, 96, 96)}),
+VIT = {"depth": 2, "embed_dim": 48, "num_heads": 3}
+SWIN = {"depths": (1, 2, 1, 1), "embed_dim": 24, "num_heads": (1, 2, 2, 4)}
+VIT_OF_98 = VIT | {"img_size": 98, "num_classes": 10}
+
+#: Published names of timm's small models, or of larger ones that options make small;
+#: what its own transform is made with; the options.
+OF_TIMM: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("test_resnet.r160_in1k", {}, {}),
+    ("test_vit.r160_in1k", INCEPTION, {}),
+    ("test_vit3.r160_in1k", {"crop_mode": "squash"}, {}),
+    ("test_convnext.r160_in1k", {"crop_pct": 0.875}, {}),
+    ("test_efficientnet.r160_in1k", {"crop_mode": "border", "crop_pct": 0.9}, {}),
+    ("test_efficientnet_gn.r160_in1k", {"crop_mode": "squash"}, {}),
+    ("vit_small_patch32_224.augreg_in21k_ft_in1k", {"interpolation": "bilinear"}, VIT),
+    ("vit_small_patch14_dinov2.lvd142m", {"input_size": (3, 98, 98)}, VIT_OF_98),
+    ("swin_tiny_patch4_window7_224.ms_in1k", {}, SWIN),
+    ("test_nfnet.r160_in1k", {"input_size": (3, 96, 128), "crop_pct": 0.9}, {}),
+    ("mobilenetv3_small_050.lamb_in1k", {"input_size": (3, 96, 96)}, {}),
 ]
 OF_TORCHVISION = [
     "squeezenet1_1.IMAGENET1K_V1",
@@ -79,7 +86,12 @@ def scrambled(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def measured(photographs: list[Path], ours: Preprocessing, model: nn.Module) -> Tensor:
+def measured(
+    photographs: list[Path],
+    ours: Preprocessing,
+    model: nn.Module,
+    columns: Sequence[int] | None = None,
+) -> Tensor:
     protocol = Protocol(
         id="p", geometry=ours.geometry, mean=ours.mean, std=ours.std, source="s"
     )
@@ -87,7 +99,8 @@ def measured(photographs: list[Path], ours: Preprocessing, model: nn.Module) -> 
     pixels = np.empty((len(photographs), 3, *size), np.uint8)
     for path, output in zip(photographs, pixels, strict=True):
         planar_pixels(path, [protocol.pixels], [output])
-    return supervised_classifier(model, protocol, CPU)(torch.from_numpy(pixels))
+    classifier = supervised_classifier(model, protocol, CPU, columns=columns)
+    return classifier(torch.from_numpy(pixels))
 
 
 @torch.inference_mode()
@@ -97,14 +110,19 @@ def plain_loop(photographs: list[Path], transform: Any, model: nn.Module) -> Ten
     return logits
 
 
-@pytest.mark.parametrize(("name", "changed"), OF_TIMM, ids=lambda v: str(v)[:12])
+@pytest.mark.parametrize(("name", "changed", "options"), OF_TIMM)
 def test_a_checkpoint_of_timm_gives_the_logits_of_a_plain_loop(
-    tmp_path: Path, photographs: list[Path], name: str, changed: dict[str, Any]
+    tmp_path: Path,
+    photographs: list[Path],
+    name: str,
+    changed: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
-    plain = scrambled(timm.create_model(name, pretrained=False))
+    plain = scrambled(timm.create_model(name, pretrained=False, **options))
     torch.save(plain.state_dict(), tmp_path / f"{name}.pt")
     config = resolve_data_config(changed, pretrained_cfg=plain.pretrained_cfg)
-    model = load_model(spec_of("timm", name), tmp_path, tmp_path / f"{name}.pt", CPU)
+    spec = spec_of("timm", name, **options)
+    model = load_model(spec, tmp_path, tmp_path / f"{name}.pt", CPU)
     wanted = plain_loop(photographs, create_transform(**config), plain)
     assert torch.equal(measured(photographs, timm_preprocessing(config), model), wanted)
     assert wanted.std() > 0
@@ -130,17 +148,33 @@ def test_a_checkpoint_of_torchvision_gives_the_logits_of_a_plain_loop(
     assert wanted.std() > 0
 
 
-def test_a_head_with_a_background_class_is_built_as_the_options_say(
-    tmp_path: Path,
+def test_a_head_with_a_background_class_gives_the_logits_of_the_classes(
+    tmp_path: Path, photographs: list[Path]
 ) -> None:
     plain = scrambled(timm.create_model("test_resnet", num_classes=1001))
     torch.save(plain.state_dict(), tmp_path / "w.pt")
     spec = spec_of("timm", "test_resnet", num_classes=1001)
     model = load_model(spec, tmp_path, tmp_path / "w.pt", CPU)
-    images = torch.rand(2, 3, 64, 64)
-    with torch.inference_mode():
-        assert torch.equal(model(images), plain(images))
-        assert model(images).shape == (2, 1001)
+    config = resolve_data_config({"input_size": (3, 96, 96)})
+    wanted = plain_loop(photographs, create_transform(**config), plain)
+    # The dataset's `outputs` name the background first, and no class is called so.
+    found = measured(photographs, timm_preprocessing(config), model, range(1, 1001))
+    assert torch.equal(found, wanted[:, 1:])
+    assert wanted.std() > 0
+
+
+def test_a_head_of_another_size_than_the_published_one_is_not_left_random(
+    tmp_path: Path,
+) -> None:
+    name = "test_resnet.r160_in1k"
+    plain = scrambled(timm.create_model(name, pretrained=False, num_classes=7))
+    torch.save(plain.state_dict(), tmp_path / "w.pt")
+    file, spec = tmp_path / "w.pt", spec_of("timm", name, num_classes=7)
+    model = load_model(spec, tmp_path, file, CPU)
+    head = plain.state_dict()["fc.weight"]
+    assert torch.equal(model.state_dict()["fc.weight"], head)
+    with pytest.raises(WeightsError, match=r"w\.pt cannot be read by timm"):
+        load_model(spec_of("timm", name, num_classes=8), tmp_path, file, CPU)
 
 
 def test_timm_finds_the_weights_inside_a_training_checkpoint(tmp_path: Path) -> None:

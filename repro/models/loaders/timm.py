@@ -32,6 +32,9 @@ class TimmLoader(Loader):
         if not split_tag(spec)[1]:
             return None
         overlay = {"file": str(weights), "custom_load": weights.suffix == ".npz"}
+        if "num_classes" in spec.options:
+            # Else timm leaves a head random that is not the published one's size.
+            overlay["num_classes"] = spec.options["num_classes"]
         try:
             return _create(spec, {"pretrained_cfg_overlay": overlay})
         except (ExpectedError, KeyError) as error:
