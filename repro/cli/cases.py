@@ -35,11 +35,12 @@ def cases(
         )
         for case in found
     ]
-    click.echo(
-        tabulate(rows, headers=["case", "published", "source"], disable_numparse=True)
-    )
+    if rows:
+        headers = ["case", "published", "source"]
+        click.echo(tabulate(rows, headers=headers, disable_numparse=True))
     referenced = sum(bool(case.references) for case in found)
-    click.echo(f"{len(found):,} cases, {referenced:,} with published numbers")
+    number = f"{len(found):,} case{'s' * (len(found) != 1)}"
+    click.echo(f"{number}, {referenced:,} with published numbers")
 
 
 def _as_data(case: Case) -> dict[str, Any]:

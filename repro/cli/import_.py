@@ -29,7 +29,7 @@ def _writing_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--check",
             is_flag=True,
-            help="Write nothing; exit with 1 where the release would change.",
+            help="Write nothing; exit with 1 where a number would change.",
         ),
         click.option(
             "-o",
@@ -88,7 +88,9 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
 
     folder = output or Path("expected", table.library)
     found = changes(folder, table)
-    for line in found.lines():
+    lines = list(found.lines())
+    # All of a new release is new; its numbers are in the file.
+    for line in lines if found.is_update else lines[-1:]:
         click.echo(line)
     owner = f"{table.library} {table.version}"
     gone = [row for row in table.rows if row.note]

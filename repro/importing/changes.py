@@ -15,11 +15,15 @@ Place = tuple[str, str, Metric]
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """Numbers that an import adds, changes (old and new) and removes."""
+    """Numbers that an import adds, changes (old and new) and removes.
+
+    `is_update` says that there was a release to compare with.
+    """
 
     added: dict[Place, str]
     changed: dict[Place, tuple[str, str]]
     removed: dict[Place, str]
+    is_update: bool
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.removed)
@@ -45,7 +49,8 @@ def changes(folder: Path, table: Table) -> Changes:
         ExpectedError: what is in the folder cannot be read.
     """
     known: dict[Place, str] = {}
-    if (folder / RELEASE_FILE).exists():
+    is_update = (folder / RELEASE_FILE).exists()
+    if is_update:
         known = _published(read_releases([folder])[0])
     new = {
         (row.checkpoint, row.protocol, metric): text
@@ -60,6 +65,7 @@ def changes(folder: Path, table: Table) -> Changes:
             if place in known and known[place] != text
         },
         {place: text for place, text in known.items() if place not in new},
+        is_update,
     )
 
 

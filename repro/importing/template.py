@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repro.importing.inspection import Inspection, model_options
 
+_IMAGENET_CLASSES = 1000
 _SUPERVISED_PROTOCOL = """\
 mean = [0.485, 0.456, 0.406]
 std = [0.229, 0.224, 0.225]
@@ -28,7 +29,7 @@ schema = 1
 
 [release]
 id = "{name}"
-title = "{name}"                # of the paper or project
+title = "{name}"  # of the paper or project
 # paper = "https://..."
 # code = "https://..."
 
@@ -37,7 +38,8 @@ title = "{name}"                # of the paper or project
 title = "{name}, Table 1"
 url = "https://..."
 
-# A data set: DATA/FOLDER/CLASS/IMAGE, where DATA is --repro-data.
+# A data set: DATA/FOLDER/CLASS/IMAGE, where DATA is --repro-data. For another one than
+# ImageNet change all of it; `classes` may also be a list here.{head}
 [dataset.imagenet-val]
 title = "ImageNet-1k validation (ILSVRC 2012)"
 folder = "val"
@@ -108,6 +110,7 @@ def release_template(
         geometry=f"rgb|{resize}|center_crop({size})",
         protocol=_CLIP_PROTOCOL if zero_shot else _SUPERVISED_PROTOCOL,
         inspected=_said(found),
+        head=_head(found),
         loader=(found.loader if found else "") or "timm",
         architecture=(found.architecture if found else "") or "resnet50",
         options="".join(lines),
@@ -118,6 +121,16 @@ def module_template(name: str, expected: str) -> str:
     """Write a test module that runs the cases of a release."""
     identifier = "".join(c if c.isalnum() else "_" for c in name)
     return _TEST.format(name=name, expected=expected, identifier=identifier)
+
+
+def _head(found: Inspection | None) -> str:
+    """Say where the weights were not trained for the classes that the file has."""
+    if found is None or found.classes in (None, _IMAGENET_CLASSES):
+        return ""
+    return (
+        f"\n# The weights have {found.classes:,} outputs: name their classes here, or "
+        "what each\n# output is as `outputs`."
+    )
 
 
 def _said(found: Inspection | None) -> str:

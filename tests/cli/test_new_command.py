@@ -139,6 +139,8 @@ def test_a_checkpoint_fills_in_its_architecture(
     )
     text = (project / "expected/two-moons/release.toml").read_text()
     assert "every name and shape fits this architecture" in text
+    outputs = options.get("num_classes")
+    assert (f"# The weights have {outputs} outputs" in text) == (outputs is not None)
 
 
 def test_a_state_dict_inside_a_training_checkpoint_is_found(project: Path) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
+
 from repro.cases import Case, list_cases
 from repro.data.housekeeping import list_stores
 from repro.engines.local import LocalEngine
@@ -17,11 +19,11 @@ def embedded_case(kind: str) -> Case:
 def geometries_after(cache: Path, limit: int | None, *planned: str) -> set[str]:
     """Measure a supervised and later a CLIP case; tell which stores there are then."""
     supervised, clip = embedded_case("supervised"), embedded_case("clip")
-    settings = EngineSettings(cache=cache, device="cpu", limit=50)
+    settings = EngineSettings(cache=cache, device="cpu", limit=50, workers=2)
     LocalEngine(settings).measure(supervised)
     for store in list_stores(cache):
         os.utime(store.path / "store.json", (10**9, 10**9))
-    settings = EngineSettings(cache=cache, device="cpu", limit=50, cache_limit=limit)
+    settings = msgspec.structs.replace(settings, cache_limit=limit)
     LocalEngine(settings, map(embedded_case, planned)).measure(clip)
     return {store.identity.geometry for store in list_stores(cache)}
 

@@ -107,6 +107,7 @@ def settings_of(folder: Path, cache: Path | None, **more: Any) -> EngineSettings
         cache=cache,
         device="cpu",
         batch_size=16,
+        workers=2,  # With half of the threads: the models are small.
         **more,
     )
 
@@ -193,9 +194,7 @@ def test_two_hundred_models_decode_each_of_five_hundred_photographs_once(
     )
     assert len(cases) == 200
     assert {case.protocol.geometry for case in cases} == set(sizes)
-    # As one of two workers, so with half of the threads: the models are small.
-    settings = settings_of(tmp_path, tmp_path / "cache", workers=2)
-    decodes = run_planned(settings, cases)
+    decodes = run_planned(settings_of(tmp_path, tmp_path / "cache"), cases)
     assert len(decodes) == 500
     assert set(decodes.values()) == {1}
 

@@ -188,15 +188,15 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["import", *map(str, arguments)])
 
 
-def test_the_first_import_adds_every_number(tmp_path: Path, timm_csv: Path) -> None:
+def test_the_first_import_counts_the_numbers_and_lists_none(
+    tmp_path: Path, timm_csv: Path
+) -> None:
     result = run("timm", timm_csv, "-o", tmp_path / "out")
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[0].startswith("+ eva_giant_patch14_560.m30m_ft_in22k_in1k@560x560-b")
-    assert lines[-3] == "10 numbers added, 0 changed, 0 removed"
-    assert lines[-2].startswith("1 kept and marked, since timm ")
-    assert lines[-2].endswith("does not have them: nonet.from_2019")
-    assert lines[-1] == f"5 rows of timm in {tmp_path / 'out'}"
+    assert lines[0] == "10 numbers added, 0 changed, 0 removed"
+    assert "kept and marked" in lines[1]
+    assert lines[2:] == [f"5 rows of timm in {tmp_path / 'out'}"]
 
 
 def test_importing_again_changes_nothing(tmp_path: Path, timm_csv: Path) -> None:
