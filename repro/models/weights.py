@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 StateDict = dict[str, "Tensor"]
 
+_DOWNLOAD_TO = "--repro-download and --repro-checkpoints DIR"
+
 
 class WeightsFile(msgspec.Struct, frozen=True):
     """A weights file: where it lies, its bytes, and its SHA-256."""
@@ -77,6 +79,10 @@ def _where_to_get(case: Case, folder: Path | None, name: str) -> str:
             f"no weights: {missing}; get {name} from its publisher, put it into {place}"
             f"{'' if folder else ', and name DIR with --repro-checkpoints'}"
         )
+    if case.checkpoint in files:
+        # `repro fetch` would bring all of the family, which may be a thousand.
+        options = "--repro-download" if folder else _DOWNLOAD_TO
+        return f"no weights: {missing}; add {options} to fetch it (from {link})"
     if folder is None:
         root, then = "DIR", "then name DIR with --repro-checkpoints"
     else:

@@ -19,8 +19,9 @@ from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 from torchvision.datasets.folder import default_loader
 
+from repro.cases import Case
 from repro.data.geometry import planar_pixels
-from repro.errors import ExpectedError, WeightsError
+from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.evaluation.classifier import supervised_classifier
 from repro.importing.preprocessing import (
     Preprocessing,
@@ -29,6 +30,7 @@ from repro.importing.preprocessing import (
 )
 from repro.models.loaders import find_loader
 from repro.models.loading import load_model
+from repro.models.weights import find_weights
 from repro.published import ModelSpec, Protocol, loader_names, read_releases
 from repro.published.loaders import _installed
 
@@ -304,6 +306,37 @@ def test_what_a_library_does_not_publish_is_in_no_cache(
     loader: str, architecture: str
 ) -> None:
     assert find_loader(loader).cached(spec_of(loader, architecture)) is None
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "advice"),
+    [
+        ("ck", "ck/f has no nonet.tag.pt; add --repro-download to fetch it"),
+        (
+            None,
+            "no folder of weights is named; add --repro-download and "
+            "--repro-checkpoints DIR to fetch it",
+        ),
+    ],
+)
+def test_weights_that_are_nowhere_name_the_option_that_fetches_them_alone(
+    tmp_path: Path, checkpoints: str | None, advice: str
+) -> None:
+    files = '[family.f.files]\n"nonet.tag.pt" = "https://example.org/nonet.pt"\n'
+    text = RELEASE.replace("LOADER", "timm") + files
+    (tmp_path / "r.toml").write_text(text)
+    (release,) = read_releases([tmp_path / "r.toml"])
+    case = Case(
+        release=release,
+        family=release.families["f"],
+        checkpoint="nonet.tag",
+        protocol=release.protocols["p"],
+        dataset=release.datasets["d"],
+    )
+    with pytest.raises(NotAvailableError) as caught:
+        find_weights(case, Path(checkpoints) if checkpoints else None)
+    link = "(from https://example.org/nonet.pt)"
+    assert str(caught.value) == f"no weights: {advice} {link}"
 
 
 # Loaders of other packages -----------------------------------------------------------
