@@ -87,11 +87,12 @@ def release(tmp_path: Path) -> ReleaseCopy:
 def _imported_once() -> None:
     """Import what is heavy before pytester takes note of what is imported.
 
-    It unloads the rest after each test, which numpy and torch do not survive; and
-    hypothesis, whose plugin imports it to print a summary, takes a second each time.
+    It unloads the rest after each test, which numpy and torch do not survive, nor do
+    the exceptions that httpx knows; and hypothesis, whose plugin imports it to
+    print a summary, takes a second each time.
     """
-    heavy_modules = "repro.engines.local timm open_clip scipy.optimize hypothesis"
-    for heavy in heavy_modules.split():
+    kept = "repro.engines.local timm open_clip scipy.optimize httpcore hypothesis"
+    for heavy in kept.split():
         importlib.import_module(heavy)
 
 
