@@ -202,8 +202,15 @@ class _Check:
                 self._missing[any_two + self._suffix] = ""
             return None
         fit = fitted(list(found.items()))
+        estimate = exponent(fit)
         self._curves.append(
-            Curve(family=self._name(place), fit=fit.law, published=published)
+            Curve(
+                family=self._name(place),
+                fit=fit.law,
+                published=published,
+                interval=estimate.interval,
+                origin=estimate.origin,
+            )
         )
         return fit
 

@@ -40,11 +40,15 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     """A power law that a claim rests on, with the published exponent if there is one.
 
     `family` names several, joined by `|`, where the source does not say which it is.
+    `interval` is a confidence interval of the exponent and `origin` says what it is of;
+    ledgers of earlier versions do not have them.
     """
 
     family: str
     fit: PowerLaw
     published: str = ""
+    interval: Interval | None = None
+    origin: str = ""
 
 
 class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.scaling import Panel, panels
+from repro.report.scaling import Panel, claim_panel, panels
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
@@ -62,7 +62,7 @@ def html(report: Report) -> str:
         totals=totals_text(report.results),
         counts=counts(report.results),
         notes=list(_notes(report)),
-        claims=[_claim(claim) for claim in report.claims],
+        claims=[_claim(claim, report) for claim in report.claims],
         columns=_COLUMNS,
         rows=rows,
         verdicts=[v for v in Verdict if any(row["verdict"] is v for row in rows)],
@@ -86,7 +86,8 @@ def _notes(report: Report) -> Iterator[str]:
         yield claims.totals_text(report.claims)
 
 
-def _claim(result: ClaimResult) -> dict[str, Any]:
+def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
+    panel = claim_panel(result, report.results)
     tone = "odd" if result.verdict == "missing" else "plain"
     if result.is_surprise:
         tone = "bad"
@@ -98,6 +99,7 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
         "tone": tone,
         "sign": {"good": "✓", "bad": "✗"}.get(tone, "○"),
         "lines": list(claims.detail_lines(result)),
+        "panels": _figures([panel] if panel else [])[0],
         "link": link if link.startswith(("https://", "http://")) else "",
     }
 
@@ -194,10 +196,12 @@ def _laws(panel: Panel, metric: str) -> list[dict[str, str]]:
         {
             "name": curve.name,
             "exponent": f"{-curve.law.exponent:.3f}",
-            "interval": f"{-curve.law.interval[1]:.3f} to {-curve.law.interval[0]:.3f}",
+            "interval": f"{-curve.interval[1]:.3f} to {-curve.interval[0]:.3f}",
+            "origin": curve.origin,
+            "stated": f"-{curve.stated}" if curve.stated else "",
         }
         for curve in panel.curves
-        if curve.metric == metric and curve.law and curve.law.interval
+        if curve.metric == metric and curve.law and curve.interval
     ]
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from repro.report.scaling import Curve, CurveMetric, Panel, error_rate
+from repro.report.scaling import Curve, CurveMetric, Panel, error_rate, images_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,11 +19,13 @@ _LINES = ("-", "--", "-.", ":")
 #: Stand for CSS variables; matplotlib wants colours.
 _TEXT, _GRID = "#010203", "#010204"
 SERIES = 8
+#: Inches; narrow, so that letters are large enough when a phone shows all of it.
+_WIDTH, _HEIGHT, _LEGEND_LINE = 5.0, 3.2, 0.19
 
 _STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 9,
     "text.color": _TEXT,
     "axes.labelcolor": _TEXT,
     "axes.edgecolor": _TEXT,
@@ -65,19 +67,25 @@ def _svg(panel: Panel, metric: CurveMetric) -> str:
 
     curves = [curve for curve in panel.curves if curve.metric == metric]
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"{panel.title} {metric}"}):
-        figure = Figure(figsize=(6.2, 4.1), layout="constrained")
+        height = _HEIGHT + _LEGEND_LINE * (len(curves) + panel.has_bands)
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         axes = figure.subplots()
         for number, curve in enumerate(curves):
             _draw(axes, curve, number)
-        _scale(axes, metric, curves)
+            if panel.has_bands:
+                _draw_band(axes, curve, _colour(number))
+        _scale(axes, metric, curves, has_bands=panel.has_bands)
         axes.set_xlabel("training images")
         axes.set_ylabel("top-1 accuracy, %" if metric == "top1" else "loss, nats")
-        axes.legend(fontsize=8, frameon=False, handlelength=3.2)
+        # Beside the curves and not among them, since they leave no corner free.
+        figure.legend(
+            loc="outside upper left", fontsize=9, frameon=False, handlelength=3.2
+        )
         return _inline(figure)
 
 
 def _draw(axes: Axes, curve: Curve, number: int) -> None:
-    colour = f"#0a0b{number % SERIES:02x}"
+    colour = _colour(number)
     marker = _MARKERS[number % len(_MARKERS)]
     line = _LINES[number // len(_MARKERS) % len(_LINES)]
     if curve.published:
@@ -106,7 +114,39 @@ def _draw(axes: Axes, curve: Curve, number: int) -> None:
     axes.plot([], [], color=colour, ls=line, marker=marker, markersize=5, label=label)
 
 
-def _scale(axes: Axes, metric: CurveMetric, curves: list[Curve]) -> None:
+def _draw_band(axes: Axes, curve: Curve, colour: str) -> None:
+    """Draw where the power law may run, and how steep it was published to be."""
+    import numpy as np
+
+    law = curve.law
+    if law is None:
+        return
+    ends = [point.images for point in law.points]
+    images = np.geomspace(ends[0], ends[-1], 33)
+    bands = [band for n in images if (band := law.band(n)) is not None]
+    if bands:
+        low, high = zip(*bands, strict=True)
+        axes.fill_between(images, low, high, color=colour, alpha=0.16, lw=0)
+    if curve.stated:
+        # Through the middle of the points, as every line that was fitted to them.
+        middle = np.exp(law.log_images.mean())
+        stated = law.loss(middle) * (images / middle) ** -float(curve.stated)
+        label = f"published exponent {-float(curve.stated):.{_decimals(curve.stated)}f}"
+        axes.plot(images, stated, color=_TEXT, ls=(0, (1, 1.5)), lw=1.6, label=label)
+
+
+def _decimals(printed: str) -> int:
+    return len(printed.partition(".")[2])
+
+
+def _colour(number: int) -> str:
+    """Give what stands for the colour of a series until the page has its own."""
+    return f"#0a0b{number % SERIES:02x}"
+
+
+def _scale(
+    axes: Axes, metric: CurveMetric, curves: list[Curve], *, has_bands: bool
+) -> None:
     """Use log axes; that of accuracy is logarithmic in what is wrong."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -114,6 +154,8 @@ def _scale(axes: Axes, metric: CurveMetric, curves: list[Curve]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: images_text(n)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     errors = [e for curve in curves for e in _errors(curve)]
+    if has_bands:
+        errors += [end for curve in curves for end in _band_ends(curve)]
     low, high = min(errors, default=1) / 1.25, max(errors, default=1) * 1.25
     ticks = _ticks(low, high)
     if metric == "top1":
@@ -138,6 +180,13 @@ def _errors(curve: Curve) -> Iterator[float]:
             yield curve.law.loss(images)
 
 
+def _band_ends(curve: Curve) -> Iterator[float]:
+    """Yield how far a band reaches where it is widest."""
+    if curve.law:
+        for point in (curve.law.points[0], curve.law.points[-1]):
+            yield from curve.law.band(point.images) or ()
+
+
 def _ticks(low: float, high: float) -> list[float]:
     """List 1, 2, 5, 10 ... in a range, or all digits where it is small."""
     for digits in ((1, 2, 5), range(1, 10)):
@@ -158,14 +207,6 @@ def _to_accuracy(value: Any) -> Any:
     import numpy as np
 
     return 100 - 10.0 ** -np.asarray(value, dtype=float)
-
-
-def images_text(number: float) -> str:
-    """Write a number of images as checkpoints are named: 1M, 371M."""
-    for unit, sign in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= unit:
-            return f"{number / unit:g}{sign}"
-    return f"{number:g}"
 
 
 def _inline(figure: Figure) -> str:

@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 from repro.claims import fits
-from repro.claims.fits import PowerLaw
+from repro.claims.fits import Interval, PowerLaw
+from repro.claims.result import ClaimResult
 from repro.judgement.verdict import Comparison
 from repro.records.result import CaseResult
 
@@ -24,6 +25,8 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
 
     Points are `(training images, value)` with accuracy in percent and loss in nats;
     `law` is fitted to what was measured, or to what was published where nothing was.
+    `interval` is a confidence interval of its exponent and `origin` says what it is of;
+    `stated` is the published exponent, as printed.
     """
 
     name: str
@@ -31,13 +34,20 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     published: tuple[Point, ...]
     measured: tuple[Point, ...]
     law: PowerLaw | None
+    interval: Interval | None = None
+    origin: str = ""
+    stated: str = ""
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
-    """Curves that can be compared: those of one release, protocol and dataset."""
+    """Curves that can be compared: those of one release, protocol and dataset.
+
+    `has_bands` asks for the confidence bands of the power laws.
+    """
 
     title: str
     curves: tuple[Curve, ...]
+    has_bands: bool = False
 
 
 def panels(results: Iterable[CaseResult]) -> list[Panel]:
@@ -62,6 +72,53 @@ def panels(results: Iterable[CaseResult]) -> list[Panel]:
         if curves:
             found.append(Panel(title=f"{protocol} on {dataset}", curves=tuple(curves)))
     return found
+
+
+def claim_panel(claim: ClaimResult, results: Iterable[CaseResult]) -> Panel | None:
+    """Give the power laws that a claim rests on, with published numbers beside them.
+
+    None for a claim without any, such as an ordering.
+    """
+    published: dict[tuple[str, int], float] = {}
+    for result in results:
+        place = result.release, result.protocol, result.dataset
+        if place == (claim.release, claim.protocol, claim.dataset):
+            for comparison in _comparisons(result, "loss"):
+                key = result.family, result.training_images or 0
+                published[key] = float(comparison.published)
+    curves = []
+    for curve in claim.curves:
+        points = curve.fit.points
+        families = curve.family.split("|")
+        over = f"{images_text(points[0].images)} to {images_text(points[-1].images)}"
+        curves.append(
+            Curve(
+                name=f"{' or '.join(families)}, {over}",
+                metric="loss",
+                published=tuple(
+                    (point.images, published[family, point.images])
+                    for point in points
+                    for family in families
+                    if (family, point.images) in published
+                ),
+                measured=tuple((point.images, point.loss) for point in points),
+                law=curve.fit,
+                interval=curve.interval or curve.fit.interval,
+                origin=curve.origin,
+                stated=curve.published,
+            )
+        )
+    return (
+        Panel(title=claim.id, curves=tuple(curves), has_bands=True) if curves else None
+    )
+
+
+def images_text(number: float) -> str:
+    """Write a number of images as checkpoints are named: 1M, 371M."""
+    for unit, sign in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:g}{sign}"
+    return f"{number:g}"
 
 
 def error_rate(metric: CurveMetric, value: float) -> float:
@@ -100,12 +157,15 @@ def _curve(
     points = measured or published
     if len({images for images, _ in points}) < 2:
         return None
+    law = fit_power_law(metric, points)
     return Curve(
         name=name,
         metric=metric,
         published=tuple(published),
         measured=tuple(measured),
-        law=fit_power_law(metric, points),
+        law=law,
+        interval=None if law is None else law.interval,
+        origin="fit",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Literal
@@ -24,6 +25,9 @@ Verbosity = Literal["quiet", "normal", "verbose"]
 
 #: Without -v a longer table shows only the rows that somebody has to look at.
 ROWS_SHOWN = 100
+
+#: Characters of a line that words are not broken for.
+_NARROWEST = 40
 
 _HEADERS = {
     "checkpoint": "checkpoint",
@@ -58,12 +62,17 @@ def table_lines(
         yield f"{hidden:,} reproduced rows are not shown; -v shows them", "dim"
     yield from _reasons(results)
     if shift := shift_of(results):
-        yield shift_text(shift), "plain"
-        if warning := shift_warning(shift):
-            yield warning, "bad"
+        for line in _wrapped(shift_text(shift), width):
+            yield line, "plain"
+        for line in _wrapped(shift_warning(shift), width):
+            yield line, "bad"
     bad = any(result.verdict.is_failure for result in results)
     done = all(result.verdict is Verdict.REPRODUCED for result in results)
     yield totals_text(results), "bad" if bad else "good" if done else "plain"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(width, _NARROWEST), subsequent_indent="  ")
 
 
 def _chosen(rows: Sequence[Row], verbosity: Verbosity) -> list[Row]:

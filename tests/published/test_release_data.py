@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.cases import list_cases
 from repro.published import Release, read_releases, training_images
 
 EXPECTED = Path(__file__).parents[2] / "expected"
@@ -98,6 +99,22 @@ def test_there_are_66_references_on_five_datasets(scaling: Release) -> None:
         "imagenet-r": 6,
         "imagenet-v2": 2,
         "imagenet-sketch": 2,
+    }
+
+
+def test_every_reference_is_met_by_a_case_of_each_family_that_it_names(
+    scaling: Release,
+) -> None:
+    """Whatever the dataset; nobody has to have the weights."""
+    met = {
+        (case.family.id, case.checkpoint, case.protocol.id, case.dataset.id, r.metric)
+        for case in list_cases([scaling], None)
+        for r in case.references
+    }
+    assert met == {
+        (family, r.checkpoint, r.protocol, r.dataset, r.metric)
+        for r in scaling.references
+        for family in r.families
     }
 
 

@@ -2,14 +2,24 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repro.claims.fits import Point, fit_curve
+from repro.claims.result import ClaimResult, ClaimVerdict, Curve
 from repro.judgement.verdict import Verdict
-from repro.report.plots import images_text, scaling_svgs
+from repro.report.html import html
+from repro.report.plots import scaling_svgs
 from repro.report.report import Report
-from repro.report.scaling import CurveMetric, fit_power_law, panels
+from repro.report.scaling import (
+    CurveMetric,
+    claim_panel,
+    fit_power_law,
+    images_text,
+    panels,
+)
 
 from ..made_results import result
 
@@ -85,6 +95,86 @@ def test_series_differ_by_marker_and_by_line_not_only_by_colour() -> None:
     dashes = set(re.findall(r"stroke-dasharray: ([\d., ]+)", loss.svg))
     assert len(shapes) >= 8
     assert len(dashes) >= 1
+
+
+@pytest.fixture
+def claim(report: Report) -> ClaimResult:
+    """An exponent of the four sizes of supervised/real, and of the first two."""
+    losses = (1.71, 1.48, 1.31, 1.1)
+    points = [Point(n, loss) for n, loss in zip(SIZES, losses, strict=True)]
+    case = report.results[0]
+    return ClaimResult(
+        id="exponent-real",
+        release=case.release,
+        kind="exponent",
+        text="The loss falls as N^-0.110.",
+        metric="loss",
+        dataset=case.dataset,
+        protocol=case.protocol,
+        source="paper",
+        source_title="a paper",
+        source_url="https://example.org/paper",
+        expected="holds",
+        verdict=ClaimVerdict.HOLDS,
+        curves=(
+            Curve(
+                family="supervised/real",
+                fit=fit_curve(points),
+                published="0.110",
+                interval=(0.05, 0.15),
+                origin="fit and images resampled",
+            ),
+            Curve(family="supervised/real|other", fit=fit_curve(points[:2])),
+        ),
+    )
+
+
+def test_a_claim_is_drawn_with_what_was_published_and_what_was_measured(
+    report: Report, claim: ClaimResult
+) -> None:
+    panel = claim_panel(claim, report.results)
+    assert panel is not None
+    first, second = panel.curves
+    assert first.measured == tuple(
+        (p.images, p.loss) for p in claim.curves[0].fit.points
+    )
+    assert first.published == tuple(zip(SIZES, (1.7, 1.5, 1.3, 1.1), strict=True))
+    assert (first.name, second.name) == (
+        "supervised/real, 1M to 64M",
+        "supervised/real or other, 1M to 4M",
+    )
+    (plot,) = scaling_svgs(panel)
+    assert plot.svg.count("fill-opacity: 0.16") == 1
+    assert "published exponent -0.110" in plot.svg
+
+
+def test_a_claim_about_another_dataset_takes_no_numbers_of_this_one(
+    report: Report, claim: ClaimResult
+) -> None:
+    other = msgspec.structs.replace(claim, dataset="imagenet-r")
+    panel = claim_panel(other, report.results)
+    assert panel is not None
+    assert [curve.published for curve in panel.curves] == [(), ()]
+
+
+def test_a_claim_without_power_laws_is_not_drawn(
+    report: Report, claim: ClaimResult
+) -> None:
+    ordering = msgspec.structs.replace(claim, kind="ordering", curves=())
+    assert claim_panel(ordering, report.results) is None
+    page = html(msgspec.structs.replace(report, claims=(ordering,)))
+    assert 'aria-label="Loss, exponent-real"' not in page
+
+
+def test_the_page_has_the_exponents_of_a_claim_with_their_intervals(
+    report: Report, claim: ClaimResult
+) -> None:
+    page = html(msgspec.structs.replace(report, claims=(claim,)))
+    figure = page.partition('aria-label="Loss, exponent-real"')[2]
+    table = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", figure.partition("<table>")[2]))
+    law = claim.curves[0].fit
+    expected = f"{-law.exponent:.3f} -0.150 to -0.050 fit and images resampled -0.110"
+    assert expected in table
 
 
 @pytest.mark.parametrize(

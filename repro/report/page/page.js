@@ -58,4 +58,13 @@ find.addEventListener("input", filter);
 verdict.addEventListener("change", filter);
 find.form.addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", openTarget);
+// On paper nothing can be opened.
+let closed = [];
+addEventListener("beforeprint", () => {
+  closed = Array.from(document.querySelectorAll("details:not([open])"));
+  for (const part of closed) part.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const part of closed) part.open = false;
+});
 openTarget();
