@@ -31,6 +31,7 @@ from repro.plugin.fixtures import (
     zeroshot_classifier,
 )
 from repro.plugin.options import add_options, names_expected, summary
+from repro.plugin.recovery import Recovery
 from repro.plugin.reporting import Reporting
 from repro.plugin.selection import (
     SETTINGS,
@@ -72,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if names_expected(config):
             workers.deal_one_by_one(config)
         config.pluginmanager.register(Reporting(config), "repro-reporting")
+        config.pluginmanager.register(Recovery(config), "repro-recovery")
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

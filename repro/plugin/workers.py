@@ -14,6 +14,9 @@ from repro.machine import available_cores, available_memory
 #: Memory of a worker with torch, a CLIP ViT-B/16 and a stratum of pixels, rounded up.
 WORKER_BYTES = 3 * 2**30
 
+#: What the controller tells a worker: its place among those that are alive.
+SEAT = "repro_seat"
+
 _UID = pytest.StashKey[str]()
 
 
@@ -40,8 +43,8 @@ def assign_gpu(config: pytest.Config) -> None:
     project's workers keep what they have.
     """
     if is_worker(config):
-        number = int(config.workerinput["workerid"].removeprefix("gw"))  # type: ignore[attr-defined]
-        show_one_gpu(os.environ, number, visible_gpus(os.environ))
+        seat: int = config.workerinput[SEAT]  # type: ignore[attr-defined]
+        show_one_gpu(os.environ, seat, visible_gpus(os.environ))
 
 
 def auto_number() -> int:
