@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,13 @@ from repro.published import (
     training_images,
 )
 
-__all__ = ["WEIGHTS_SUFFIXES", "Case", "list_cases", "order_for_reading"]
+__all__ = [
+    "WEIGHTS_SUFFIXES",
+    "Case",
+    "list_cases",
+    "order_for_reading",
+    "order_for_running",
+]
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -119,7 +125,7 @@ def list_cases(
                     f"and in {release.id!r}; rename the family in one of them"
                 )
             cases[case.id] = case
-    return _order_for_running(cases.values())
+    return order_for_running(cases.values(), lambda case: case.gflops)
 
 
 def order_for_reading(cases: Iterable[Case]) -> list[Case]:
@@ -180,17 +186,20 @@ def _weights_names(folder: Path) -> list[str]:
     return sorted({path.stem for path in visible})
 
 
-def _order_for_running(cases: Iterable[Case]) -> list[Case]:
-    """Sort so that pixels are needed for a while and then no more."""
+def order_for_running(
+    cases: Collection[Case], cost: Callable[[Case], float]
+) -> list[Case]:
+    """Sort so that pixels are needed for a while and then no more, longest first."""
+    costs = {case.id: cost(case) for case in cases}
     longest: dict[tuple[str, str], float] = {}
     for case in cases:
-        longest[case.pixels] = max(longest.get(case.pixels, 0), case.gflops)
+        longest[case.pixels] = max(longest.get(case.pixels, 0), costs[case.id])
     return sorted(
         cases,
         key=lambda case: (
             -longest[case.pixels],
             case.pixels,
-            -case.gflops,
+            -costs[case.id],
             *_reading_key(case),
         ),
     )

@@ -1,8 +1,9 @@
-"""Cores and memory of this machine; needs nothing but the standard library."""
+"""Cores, memory and GPUs of this machine; needs nothing but the standard library."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -21,3 +22,23 @@ def available_memory() -> int | None:
         return None
     found = dict(line.split(":", 1) for line in lines)
     return int(found["MemAvailable"].split()[0]) * 1024
+
+
+def visible_gpus(
+    environment: Mapping[str, str],
+    installed: Path = Path("/proc/driver/nvidia/gpus"),
+) -> list[str]:
+    """List the GPUs that CUDA may use, without starting CUDA.
+
+    A list in `CUDA_VISIBLE_DEVICES` (numbers, UUIDs or MIG instances) is the caller's
+    choice; CUDA ignores what follows an invalid entry.
+    """
+    chosen = environment.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        found = sum(1 for _ in installed.iterdir()) if installed.is_dir() else 0
+        return [str(number) for number in range(found)]
+    entries = [entry.strip() for entry in chosen.split(",")]
+    for place, entry in enumerate(entries):
+        if not entry or entry.startswith("-"):
+            return entries[:place]
+    return entries

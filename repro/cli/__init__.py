@@ -12,6 +12,7 @@ from repro.errors import ReproError
 COMMANDS = {
     "cases": "repro.cli.cases:cases",
     "claims": "repro.cli.claims:claims",
+    "plan": "repro.cli.plan:plan",
     "eval": "repro.cli.evaluate:evaluate",
     "import": "repro.cli.import_:import_",
     "fetch": "repro.cli.fetch:fetch",

@@ -27,6 +27,15 @@ from repro.published import Geometry
 PIXELS = "pixels"
 DESCRIPTION = "store.json"
 
+#: Bytes of pixels that one process decodes from one stratum at a time.
+DECODED_AT_ONCE = 2**30
+
+
+def stored_bytes(geometry: Geometry, images: int) -> int:
+    """Compute how large images of a geometry are."""
+    height, width = geometry.output_size
+    return 3 * height * width * images
+
 
 class StratumRecord(msgspec.Struct, frozen=True):
     """What a finished stratum says of itself: images `shape`, SHA-256 of the bytes."""

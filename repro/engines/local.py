@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
 from repro.data.geometry import Pixels
-from repro.data.layout import StoreFolder, store_identity, store_path
+from repro.data.layout import (
+    DECODED_AT_ONCE,
+    StoreFolder,
+    store_identity,
+    store_path,
+    stored_bytes,
+)
 from repro.data.leases import is_held
 from repro.data.pixels import PixelStore, stream
 from repro.data.recorded import read_record
@@ -49,15 +55,6 @@ if TYPE_CHECKING:
 
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
 _TORCH_THREADS = torch.get_num_threads()
-
-#: Bytes of pixels that one process decodes from one stratum at a time.
-DECODED_AT_ONCE = 2**30
-
-
-def stored_bytes(geometry: Geometry, images: int) -> int:
-    """Compute how large images of a geometry are."""
-    height, width = geometry.output_size
-    return 3 * height * width * images
 
 
 class LocalEngine:
@@ -261,6 +258,7 @@ class LocalEngine:
             environment=describe_environment(str(self.device)),
             intervals=_intervals(predictions, dataset),
             stopped_early=self.settings.limit is None and not predictions.is_complete,
+            workers=self.settings.workers,
         )
         return measurement, predictions
 

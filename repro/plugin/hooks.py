@@ -31,6 +31,7 @@ from repro.plugin.fixtures import (
     zeroshot_classifier,
 )
 from repro.plugin.options import add_options, names_expected, summary
+from repro.plugin.planning import keep_shard, plan_line
 from repro.plugin.recovery import Recovery
 from repro.plugin.reporting import Reporting
 from repro.plugin.selection import (
@@ -38,6 +39,7 @@ from repro.plugin.selection import (
     case_of,
     order_items,
     parametrize,
+    planned_cases,
     remember_settings,
 )
 
@@ -98,6 +100,7 @@ def pytest_collection_modifyitems(
     for item in chosen:
         remember_settings(config, item)
     if chosen:
+        keep_shard(config, chosen[0].stash[SETTINGS], items)
         order_items(config, items)
         put_claims_last(items)
         workers.assign_gpu(config)
@@ -107,8 +110,12 @@ def pytest_report_collectionfinish(
     config: pytest.Config, items: list[pytest.Item]
 ) -> list[str]:
     """Say what is in force, if a case was selected."""
-    chosen = (item.stash[SETTINGS] for item in items if SETTINGS in item.stash)
-    return list(dict.fromkeys(map(summary, chosen)))
+    chosen = [item for item in items if SETTINGS in item.stash]
+    lines = list(dict.fromkeys(summary(item.stash[SETTINGS]) for item in chosen))
+    if chosen and not config.option.collectonly:
+        cases = planned_cases(chosen)
+        lines.append(plan_line(config, chosen[0].stash[SETTINGS], cases))
+    return lines
 
 
 @pytest.hookimpl(wrapper=True)

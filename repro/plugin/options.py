@@ -79,6 +79,8 @@ class Settings:
     resume: bool = False
     baseline: str | None = None
     diverged_exit: int = 1
+    shard: str | None = None
+    costs: Path | None = None
 
 
 def _path(text: str, base: Path) -> Path:
@@ -127,6 +129,12 @@ def _switch(text: str, base: Path) -> bool:
     if text.lower() not in known:
         raise ValueError("must be true or false")
     return known[text.lower()]
+
+
+def _shard(text: str, base: Path) -> str:
+    from repro.planning.shards import parse_shard
+
+    return str(parse_shard(text))
 
 
 def _report(text: str, base: Path) -> Path:
@@ -259,6 +267,23 @@ OPTIONS = (
         in_marker=False,
     ),
     Option(
+        "shard",
+        "run part I of N of the selected cases, for machines that know nothing of each "
+        "other; 'repro merge' joins what they measured",
+        _shard,
+        metavar="I/N",
+        in_marker=False,
+    ),
+    Option(
+        "costs",
+        "seconds of each case, as 'repro plan --costs FILE' wrote them, to order cases "
+        "and to balance shards (default: the ledger's for the order, estimates for "
+        "shards)",
+        _path,
+        metavar="FILE",
+        in_marker=False,
+    ),
+    Option(
         "resume",
         "take over the cases that an earlier run finished with the same code, weights, "
         "images, protocol and environment",
@@ -357,6 +382,8 @@ def summary(settings: Settings) -> str:
         parts.append("no early stop")
     if settings.strict:
         parts.append("strict")
+    if settings.shard:
+        parts.append(f"shard {settings.shard}")
     if settings.download:
         parts.append("downloading what is missing")
     return "repro: " + ", ".join(parts)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.plugin.options import read_settings
+from repro.plugin.planning import TIMINGS, timings_for_worker
 from repro.plugin.selection import cases_named
 from repro.plugin.workers import SEAT
 
@@ -42,6 +43,7 @@ class Recovery:
         seat = next(n for n in range(len(taken) + 1) if n not in taken)
         self._seats[node.gateway.id] = seat
         node.workerinput[SEAT] = seat
+        node.workerinput[TIMINGS] = timings_for_worker(self._config)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from repro.machine import visible_gpus
 from repro.plugin import workers
 from repro.plugin.options import read_settings, summary
+from repro.plugin.planning import plan_line
 from repro.plugin.selection import SETTINGS, cases_named, planned_cases
 
 if TYPE_CHECKING:
@@ -49,8 +51,9 @@ class Reporting:
                 reporter.write_line("")
             reporter.write_line(summary(settings))
             number = len(self._config.option.tx)
-            gpus = workers.visible_gpus(os.environ)
+            gpus = visible_gpus(os.environ)
             reporter.write_line(f"repro: {workers.describe(number, gpus)}")
+            reporter.write_line(plan_line(self._config, settings, planned))
         self._begin(len(planned))
         self._named = {case.id for case in planned}
 

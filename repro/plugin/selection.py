@@ -58,7 +58,8 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
         OptionError: no published numbers are named.
         ExpectedError: they cannot be read.
     """
-    from repro.cases import list_cases
+    from repro.cases import list_cases, order_for_running
+    from repro.plugin.planning import costs_of
     from repro.published import read_releases
 
     if not settings.expected:
@@ -70,7 +71,9 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
     key = settings.expected, settings.checkpoints
     if key not in known:
         releases = read_releases(settings.expected)
-        known[key] = list_cases(releases, settings.checkpoints)
+        cases = list_cases(releases, settings.checkpoints)
+        costs = costs_of(config, settings, cases)
+        known[key] = order_for_running(cases, lambda case: costs.of(case).seconds)
     return known[key]
 
 

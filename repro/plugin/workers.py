@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import MutableMapping, Sequence
-from pathlib import Path
 
 import pytest
 
-from repro.machine import available_cores, available_memory
+from repro.machine import available_cores, available_memory, visible_gpus
 
 #: Memory of a worker with torch, a CLIP ViT-B/16 and a stratum of pixels, rounded up.
 WORKER_BYTES = 3 * 2**30
@@ -88,26 +87,6 @@ def show_one_gpu(
     """Set `CUDA_VISIBLE_DEVICES` for a worker; nothing changes without a GPU."""
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
-
-
-def visible_gpus(
-    environment: MutableMapping[str, str],
-    installed: Path = Path("/proc/driver/nvidia/gpus"),
-) -> list[str]:
-    """List the GPUs that CUDA may use, without starting CUDA.
-
-    A list in `CUDA_VISIBLE_DEVICES` (numbers, UUIDs or MIG instances) is the caller's
-    choice; CUDA ignores what follows an invalid entry.
-    """
-    chosen = environment.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None:
-        found = sum(1 for _ in installed.iterdir()) if installed.is_dir() else 0
-        return [str(number) for number in range(found)]
-    entries = [entry.strip() for entry in chosen.split(",")]
-    for place, entry in enumerate(entries):
-        if not entry or entry.startswith("-"):
-            return entries[:place]
-    return entries
 
 
 def _controller_uid(config: pytest.Config) -> str:

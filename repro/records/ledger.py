@@ -275,6 +275,11 @@ class Ledger:
         assert result.measurement is not None
         return Found(run, result.measurement, decode_predictions(row["content"]))
 
+    def read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Give the rows of a query that only reads."""
+        with self._explained():
+            return self._connection.execute(query, values).fetchall()
+
     def shrink(self) -> None:
         """Give the space of what was removed back to the file system."""
         with self._explained():

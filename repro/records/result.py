@@ -16,7 +16,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """The metrics of a case with all that they depend on.
 
     `total` is the number of images of the whole dataset; `seconds` is the time of
-    loading and evaluating; hashes are SHA-256 in hexadecimal. Where a part of the
+    loading and evaluating, on a machine that `workers` processes share; hashes are
+    SHA-256 in hexadecimal. Where a part of the
     images was evaluated, `intervals` say where the metrics on all images lie, as far as
     that can be said; `stopped_early` tells that all were asked for.
     """
@@ -32,6 +33,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     intervals: dict[Metric, Interval] = {}
     stopped_early: bool = False
+    workers: int = 1
 
     @property
     def is_complete(self) -> bool:

@@ -17,6 +17,7 @@ from benchmarks.catalogue import make_catalogue, run_planned
 from repro.cases import Case, list_cases
 from repro.data import geometry
 from repro.data.housekeeping import list_stores
+from repro.data.layout import stored_bytes
 from repro.engines import local
 from repro.engines.local import LocalEngine
 from repro.engines.settings import EngineSettings
@@ -201,4 +202,4 @@ def test_two_hundred_models_decode_each_of_five_hundred_photographs_once(
 
 def test_the_size_of_pixels_is_what_the_array_takes() -> None:
     parsed = Geometry((CenterCrop(20, 30),))
-    assert local.stored_bytes(parsed, 7) == np.empty((7, 3, 20, 30), np.uint8).nbytes
+    assert stored_bytes(parsed, 7) == np.empty((7, 3, 20, 30), np.uint8).nbytes

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.machine import visible_gpus
 from repro.plugin.hooks import pytest_xdist_auto_num_workers
-from repro.plugin.workers import auto_number, describe, show_one_gpu, visible_gpus
+from repro.plugin.workers import auto_number, describe, show_one_gpu
 
 
 def _installed(folder: Path, number: int) -> Path:

@@ -1,0 +1,107 @@
+"""`repro plan`: what a run will take, without running it."""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import click
+import msgspec
+
+from repro.cases import list_cases
+from repro.cli.options import (
+    cache_option,
+    checkpoints_option,
+    expected_option,
+    ledger_option,
+)
+from repro.machine import available_cores, visible_gpus
+from repro.planning.costs import Costs, costs_from_ledger
+from repro.planning.plan import Machine, make_plan
+from repro.published import read_releases
+
+
+@click.command()
+@click.argument("patterns", nargs=-1, metavar="[CASE]...")
+@expected_option
+@checkpoints_option
+@cache_option
+@ledger_option
+@click.option(
+    "--gpus",
+    type=click.IntRange(min=0),
+    help="Plan for N GPUs; 0 plans for the processor. [default: those of this machine]",
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(min=1),
+    help="Plan for N processor cores, over all machines that share the pixels. "
+    "[default: those of this machine]",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="TFLOPS",
+    help="Assume this speed of a GPU (or of the whole processor) where no earlier run "
+    "says better, in 10^12 operations a second.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Images of each dataset, at least."
+)
+@click.option(
+    "--costs",
+    "costs_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the seconds of each case there, for --repro-costs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def plan(
+    patterns: tuple[str, ...],
+    expected: tuple[str, ...],
+    checkpoints: Path | None,
+    cache: Path | None,
+    ledger: Path,
+    gpus: int | None,
+    cores: int | None,
+    speed: float | None,
+    limit: int | None,
+    costs_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Say what a run will take: images, operations, bytes and hours.
+
+    CASE is a case id or a pattern of them, such as 'supervised/*'. Nothing is
+    downloaded, decoded or computed. Hours come from earlier runs in the ledger; where
+    there are none for this kind of device, they are an estimate, and named so.
+    """
+    here = len(visible_gpus(os.environ)) if gpus is None else gpus
+    machine = Machine(here, cores or available_cores())
+    known = list_cases(read_releases(expected), checkpoints)
+    chosen = [case for case in known if _matches(case.id, patterns)]
+    costs = costs_from_ledger(known, ledger, machine.device, machine.cores)
+    if speed:
+        costs = msgspec.structs.replace(costs, assumed=speed * 1e12 / 2)
+    made = make_plan(
+        chosen, costs, machine, checkpoints=checkpoints, cache=cache, limit=limit
+    )
+    if costs_file:
+        _write(costs, costs_file)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(made)))
+        return
+    for line in made.lines():
+        click.echo(line)
+
+
+def _matches(case: str, patterns: tuple[str, ...]) -> bool:
+    return not patterns or any(fnmatchcase(case, pattern) for pattern in patterns)
+
+
+def _write(costs: Costs, file: Path) -> None:
+    try:
+        costs.write(file)
+    except OSError as error:
+        raise click.FileError(str(file), error.strerror) from error

@@ -1,0 +1,133 @@
+"""How long a case takes: as earlier runs took, or an estimate that is named as one."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+import msgspec
+
+from repro.cases import Case
+from repro.errors import LedgerError, OptionError
+from repro.files import replace_bytes
+from repro.records.ledger import Ledger
+from repro.records.timings import Timing, load_timings
+
+#: Multiply-adds a second of a GPU in float32: half of what NVIDIA's datasheet gives
+#: for an A100 without TF32, 19.5 TFLOP/s, each multiply-add being two operations.
+GPU_SPEED = 19.5e12 / 2 / 2
+#: Multiply-adds a second of a processor core in float32: ViT-B/16 (17.6 billion an
+#: image) at 7 images a second on two cores, as measured for docs/clusters.md.
+CORE_SPEED = 7 * 17.6e9 / 2
+
+Basis = Literal["recorded", "recorded speed", "assumed speed"]
+Device = Literal["cpu", "cuda"]
+
+
+class CaseCost(msgspec.Struct, frozen=True):
+    """The seconds that a device is busy with a case, and what they are based on.
+
+    A processor is one device, whatever the number of workers that share it.
+    """
+
+    seconds: float
+    basis: Basis
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the time that cases take.
+
+    `seconds` are those of the cases by id, for all images; `speed` is the median of
+    multiply-adds a second over earlier cases, None where there are none, and `assumed`
+    stands for it then.
+    """
+
+    seconds: dict[str, float] = {}
+    speed: float | None = None
+    assumed: float = GPU_SPEED
+
+    def of(self, case: Case, images: int | None = None) -> CaseCost:
+        """Give the cost of a case, or of some images of it."""
+        share = (images or case.dataset.images) / case.dataset.images
+        if case.id in self.seconds:
+            return CaseCost(self.seconds[case.id] * share, "recorded")
+        operations = case.gflops * 1e9 * share
+        if self.speed is not None:
+            return CaseCost(operations / self.speed, "recorded speed")
+        return CaseCost(operations / self.assumed, "assumed speed")
+
+    def write(self, file: Path) -> None:
+        """Write them where `--repro-costs` reads them."""
+        replace_bytes(file, msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            OptionError: it is no such file.
+        """
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=cls)
+        except (OSError, msgspec.DecodeError) as error:
+            raise OptionError(
+                f"{file} holds no costs of cases ({error}); write it with "
+                "'repro plan --costs FILE' and name it with --repro-costs"
+            ) from error
+
+
+def recorded_costs(
+    cases: Iterable[Case], timings: Iterable[Timing], device: Device, cores: int
+) -> Costs:
+    """Learn from earlier measurements on the same kind of device.
+
+    Args:
+        cases: whose multiply-adds are known.
+        timings: earlier measurements, the newest of a case last.
+        device: what is going to compute.
+        cores: of the processor, where that is going to compute.
+    """
+    known = {case.id: case for case in cases}
+    assumed = GPU_SPEED if device == "cuda" else CORE_SPEED * cores
+    seconds: dict[str, float] = {}
+    speeds: dict[str, float] = {}
+    for timing in timings:
+        if timing.device.partition(":")[0] != device or not timing.images:
+            continue
+        busy = timing.seconds
+        if device == "cpu":
+            # Workers share the processor, and that of the run may have been another.
+            busy *= timing.cores / timing.workers / cores
+        seconds[timing.case] = busy * timing.total / timing.images
+        if case := known.get(timing.case):
+            speeds[timing.case] = case.gflops * 1e9 / seconds[timing.case]
+    return Costs(
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        speed=statistics.median(speeds.values()) if speeds else None,
+        assumed=assumed,
+    )
+
+
+def costs_from_ledger(
+    cases: Iterable[Case], folder: Path | None, device: Device, cores: int
+) -> Costs:
+    """Learn from the ledger in a folder; there may be none."""
+    timings: list[Timing] = []
+    if folder is not None:
+        try:
+            with Ledger(folder) as ledger:
+                timings = load_timings(ledger)
+        except LedgerError:
+            # Whoever has to write it says what is wrong with it.
+            timings = []
+    return recorded_costs(cases, timings, device, cores)
+
+
+def by_basis(costs: Iterable[CaseCost]) -> Mapping[Basis, int]:
+    """Count costs by what they are based on."""
+    counts: dict[Basis, int] = {}
+    for cost in costs:
+        counts[cost.basis] = counts.get(cost.basis, 0) + 1
+    return counts

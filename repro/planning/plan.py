@@ -1,0 +1,172 @@
+"""A plan: what a run will take, in numbers and in lines for people."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from repro.cases import Case
+from repro.data.housekeeping import list_stores
+from repro.files import shown_size
+from repro.planning.costs import Basis, Costs, Device, by_basis
+from repro.planning.workload import Stored, Workload, images_of, workload
+
+_BASES: dict[Basis, str] = {
+    "recorded": "as they took before",
+    "recorded speed": "by the speed of earlier cases",
+    "assumed speed": "estimated from an assumed speed",
+}
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What computes: GPUs, or else the processor, whose cores also decode."""
+
+    gpus: int
+    cores: int
+
+    @property
+    def device(self) -> Device:
+        """`cuda` where there are GPUs."""
+        return "cuda" if self.gpus else "cpu"
+
+    def __str__(self) -> str:
+        if not self.gpus:
+            return counted(self.cores, "core")
+        return f"{counted(self.gpus, 'GPU')} and {counted(self.cores, 'core')}"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The work of some cases and the seconds that it takes on some machine.
+
+    `device_seconds` are those of all devices together.
+    """
+
+    machine: Machine
+    work: Workload
+    seconds: float
+    device_seconds: float
+    bases: dict[Basis, int]
+    assumed: float
+
+    def lines(self) -> Iterable[str]:
+        """Write it down, a line for each resource."""
+        work = self.work
+        yield (
+            f"cases    {work.cases:,} on {counted(work.datasets, 'dataset')}, "
+            f"{work.evaluated:,} images to evaluate"
+        )
+        yield f"decode   {self._decoding()}"
+        yield f"compute  {flops(work.operations)}"
+        if work.prompts:
+            yield f"text     {work.prompts:,} prompts, once for each text tower"
+        unsized = f" and {work.unsized:,} of unknown size" if work.unsized else ""
+        yield (
+            f"read     {shown_size(work.photograph_bytes)} of photographs (as large as "
+            f"ImageNet's), {shown_size(work.weights_bytes)} of weights{unsized}, "
+            f"{shown_size(work.pixels_read)} of stored pixels"
+        )
+        yield f"store    {shown_size(work.stored)} of pixels"
+        yield f"take     {self.time()}"
+
+    def summary(self) -> str:
+        """Say it in one line, for the header of a run."""
+        work = self.work
+        return (
+            f"repro: {counted(work.cases, 'case')}, {self._decoding()}, "
+            f"{flops(work.operations)}, {shown_size(work.stored)} to store; "
+            f"{self.time()}"
+        )
+
+    def time(self) -> str:
+        """Write how long it takes, and what that is based on."""
+        based = (f"{n:,} {_BASES[basis]}" for basis, n in self.bases.items())
+        return (
+            f"about {shown_time(self.seconds)} on {self.machine} ({', '.join(based)})"
+        )
+
+    def _decoding(self) -> str:
+        work = self.work
+        if not work.decodes:
+            return "no photograph to decode"
+        again = work.decodes / work.photographs
+        times = "" if again == 1 else f", {again:.1f} times each"
+        return (
+            f"{counted(work.photographs, 'photograph')} to decode{times} for "
+            f"{counted(work.stores, 'store')}"
+        )
+
+
+def make_plan(
+    cases: Collection[Case],
+    costs: Costs,
+    machine: Machine,
+    *,
+    checkpoints: Path | None = None,
+    cache: Path | None = None,
+    limit: int | None = None,
+) -> Plan:
+    """Find out what cases take on a machine.
+
+    On a processor decoding and computing take turns on the same cores; beside GPUs the
+    slower of both counts.
+
+    Args:
+        cases: that are going to run, in any order.
+        costs: what is known of their time.
+        machine: what they run on.
+        checkpoints: folder of the user's weights.
+        cache: folder of the pixel stores.
+        limit: how many images of each dataset at least.
+    """
+    work = workload(cases, checkpoints, limit, stores_there(cases, cache))
+    each = [costs.of(case, images_of(case.dataset, limit)) for case in cases]
+    computing = makespan([cost.seconds for cost in each], machine.gpus or 1)
+    decoding = work.decode_seconds / machine.cores
+    return Plan(
+        machine=machine,
+        work=work,
+        seconds=max(computing, decoding) if machine.gpus else computing + decoding,
+        device_seconds=sum(cost.seconds for cost in each),
+        bases=dict(by_basis(each)),
+        assumed=costs.assumed,
+    )
+
+
+def makespan(seconds: Iterable[float], devices: int) -> float:
+    """Give the seconds until all is done when each device takes the longest left."""
+    free = [0.0] * devices
+    for duration in sorted(seconds, reverse=True):
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)
+
+
+def stores_there(cases: Iterable[Case], cache: Path | None) -> set[Stored]:
+    """List the pixel stores that are complete already, by dataset and geometry."""
+    images = {case.dataset.id: case.dataset.images for case in cases}
+    return {
+        (store.identity.dataset, store.identity.geometry)
+        for store in (list_stores(cache) if cache else ())
+        if store.images == images.get(store.identity.dataset)
+    }
+
+
+def flops(multiply_adds: float) -> str:
+    """Write operations for people, each multiply-add being two."""
+    for size, unit in ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP")):
+        if 2 * multiply_adds >= size:
+            return f"{2 * multiply_adds / size:,.1f} {unit}"
+    return f"{2 * multiply_adds / 1e9:,.1f} GFLOP"
+
+
+def shown_time(seconds: float) -> str:
+    """Write a duration: `0:04:10`."""
+    return str(timedelta(seconds=max(1, round(seconds))))
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

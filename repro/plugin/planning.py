@@ -1,0 +1,134 @@
+"""What is known of the time that cases take, in every process of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from repro.machine import available_cores, visible_gpus
+from repro.plugin import workers
+from repro.plugin.options import Settings, names_expected, read_settings
+
+if TYPE_CHECKING:
+    from repro.cases import Case
+    from repro.planning.costs import Costs
+    from repro.planning.plan import Machine
+    from repro.records.timings import Timing
+
+#: What the controller tells a worker: the ledger's timings, as plain data. A worker
+#: that read the ledger itself, later, would put the cases into another order.
+TIMINGS = "repro_timings"
+
+_KNOWN = pytest.StashKey["list[Timing]"]()
+
+
+def timings_for_worker(config: pytest.Config) -> list[Any]:
+    """Give what the ledger of this run knows, for `workerinput`.
+
+    It is empty, and nothing heavy is imported, in a project without published numbers.
+    """
+    if not names_expected(config):
+        return []
+    import msgspec
+
+    settings = read_settings(config, {}, config.rootpath)
+    found: list[Any] = msgspec.to_builtins(_timings(config, settings))
+    return found
+
+
+def costs_of(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> Costs:
+    """Find out what is known of the time that cases take.
+
+    Raises:
+        OptionError: the file of `--repro-costs` holds none.
+    """
+    from repro.planning.costs import Costs, recorded_costs
+
+    if settings.costs:
+        return Costs.read(settings.costs)
+    machine = machine_of(config, settings)
+    timings = _timings(config, settings)
+    return recorded_costs(cases, timings, machine.device, machine.cores)
+
+
+def keep_shard(
+    config: pytest.Config, settings: Settings, items: list[pytest.Item]
+) -> None:
+    """Deselect the cases of other shards, and claims, which need all of them.
+
+    Only what all shards have in common counts: the file of `--repro-costs`, or else
+    estimates; never a ledger, which the other shards may be writing.
+    """
+    from repro.planning.costs import Costs
+    from repro.planning.shards import cases_of_shard, parse_shard
+    from repro.plugin.claims import claim_of
+    from repro.plugin.selection import case_of, planned_cases
+
+    if settings.shard is None:
+        return
+    costs = Costs.read(settings.costs) if settings.costs else Costs()
+    unique = {case.id: case for case in planned_cases(items)}
+    chosen = cases_of_shard(list(unique.values()), costs, parse_shard(settings.shard))
+
+    def stays(item: pytest.Item) -> bool:
+        case = case_of(item)
+        return case.id in chosen if case else claim_of(item) is None
+
+    others = [item for item in items if not stays(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if stays(item)]
+
+
+def plan_line(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> str:
+    """Say in one line what the selected cases will take."""
+    from repro.planning.plan import make_plan
+
+    machine = machine_of(config, settings)
+    return make_plan(
+        cases,
+        costs_of(config, settings, cases),
+        machine,
+        checkpoints=settings.checkpoints,
+        cache=settings.cache,
+        limit=settings.limit,
+    ).summary()
+
+
+def machine_of(config: pytest.Config, settings: Settings) -> Machine:
+    """Tell what this run computes on, without asking torch."""
+    from repro.planning.plan import Machine
+
+    if settings.device == "cpu":
+        return Machine(0, available_cores())
+    processes = workers.count(config)
+    if not workers.is_worker(config):
+        processes = max(1, len(getattr(config.option, "tx", None) or ()))
+    gpus = min(processes, len(visible_gpus(os.environ)))
+    return Machine(gpus, available_cores())
+
+
+def _timings(config: pytest.Config, settings: Settings) -> list[Timing]:
+    from repro.errors import LedgerError
+    from repro.records.ledger import FILE, Ledger
+    from repro.records.timings import Timing, load_timings
+
+    if _KNOWN in config.stash:
+        return config.stash[_KNOWN]
+    found: list[Timing] = []
+    if workers.is_worker(config):
+        import msgspec
+
+        told = config.workerinput.get(TIMINGS, [])  # type: ignore[attr-defined]
+        found = msgspec.convert(told, list[Timing])
+    elif settings.ledger and (settings.ledger / FILE).is_file():
+        try:
+            with Ledger(settings.ledger) as ledger:
+                found = load_timings(ledger)
+        except LedgerError:
+            # The run says so when it begins to write there.
+            found = []
+    return config.stash.setdefault(_KNOWN, found)
