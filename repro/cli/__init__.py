@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "repro.cli.show:show",
     "history": "repro.cli.history:history",
     "compare": "repro.cli.compare:compare",
+    "merge": "repro.cli.merge:merge",
     "report": "repro.cli.report:report",
     "prune": "repro.cli.prune:prune",
     "accept": "repro.cli.accept:accept",

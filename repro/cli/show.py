@@ -10,8 +10,9 @@ import click
 from repro.cli.options import ledger_option
 from repro.cli.runs import duration_text
 from repro.records.ledger import Ledger
+from repro.records.run import Run
 from repro.report.rows import in_order
-from repro.report.terminal import Style, table_lines
+from repro.report.terminal import Style, Verbosity, table_lines
 
 _COLOURS: dict[Style, str | None] = {
     "good": "green",
@@ -29,8 +30,12 @@ def show(run: str, ledger: Path) -> None:
     case met its numbers.
     """
     with Ledger(ledger) as opened:
-        found = opened.find_run(run)
-        results = in_order(opened.results(found.id))
+        print_run(opened, opened.find_run(run), "verbose")
+
+
+def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
+    """Print the head of a run and its table."""
+    results = in_order(ledger.results(found.id))
     click.echo(f"run {found.id}, {found.started.astimezone():%Y-%m-%d %H:%M:%S}")
     click.echo(f"took {duration_text(found)}, {found.cases} of {found.planned} cases")
     if found.commit:
@@ -45,5 +50,5 @@ def show(run: str, ledger: Path) -> None:
         click.echo(environment)
     click.echo()
     width = shutil.get_terminal_size((120, 24)).columns
-    for line, style in table_lines(results, width, "verbose"):
+    for line, style in table_lines(results, width, verbosity):
         click.secho(line, fg=_COLOURS.get(style), dim=style == "dim")

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: that read the ledger itself, later, would put the cases into another order.
 TIMINGS = "repro_timings"
 
+#: Whether cases of other shards were left out.
+SHARDED = pytest.StashKey[bool]()
+
 _KNOWN = pytest.StashKey["list[Timing]"]()
 
 
@@ -77,6 +80,7 @@ def keep_shard(
         case = case_of(item)
         return case.id in chosen if case else claim_of(item) is None
 
+    config.stash[SHARDED] = True
     others = [item for item in items if not stays(item)]
     if others:
         config.hook.pytest_deselected(items=others)

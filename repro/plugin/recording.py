@@ -14,6 +14,7 @@ from repro.plugin.workers import run_uid
 from repro.records.comparison import RunComparison, compare_runs
 from repro.records.git import git_state
 from repro.records.ledger import Ledger
+from repro.records.merging import shard_argument
 from repro.records.pruning import prune
 from repro.records.result import CaseResult
 from repro.report.report import Report, since_run
@@ -27,6 +28,7 @@ class Recorder:
         folder: of the ledger.
         planned: how many cases were selected.
         baseline: the run that reports are going to compare this one with.
+        shard: which part of a run it is, if it is one.
 
     Raises:
         LedgerError: the ledger cannot be written, or has no such baseline.
@@ -38,6 +40,7 @@ class Recorder:
         folder: Path,
         planned: int,
         baseline: str | None = None,
+        shard: str | None = None,
     ) -> None:
         self._shared = run_folder(config)
         self._names: set[str] = set()
@@ -48,7 +51,7 @@ class Recorder:
         self.run = self.ledger.begin(
             run_uid(config),
             planned,
-            list(config.invocation_params.args),
+            [*config.invocation_params.args, *shard_argument(shard)],
             git_state(Path.cwd()),
         )
 

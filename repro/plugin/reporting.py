@@ -10,8 +10,8 @@ import pytest
 
 from repro.machine import visible_gpus
 from repro.plugin import workers
-from repro.plugin.options import read_settings, summary
-from repro.plugin.planning import plan_line
+from repro.plugin.options import names_expected, read_settings, summary
+from repro.plugin.planning import SHARDED, plan_line
 from repro.plugin.selection import SETTINGS, cases_named, planned_cases
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class Reporting:
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Begin, once, since a controller collects nothing itself."""
         self._named |= {_parameters(nodeid) for nodeid in ids if "@" in nodeid}
-        if self._session or not self._named:
+        if self._session or not (self._named or names_expected(self._config)):
             return
         settings = read_settings(self._config, {}, self._config.rootpath)
-        planned = cases_named(self._config, settings, ids)
-        if not planned:
+        planned = cases_named(self._config, settings, ids) if self._named else []
+        if not planned and not settings.shard:
             return
         reporter = self._reporter
         if reporter:
@@ -53,7 +53,8 @@ class Reporting:
             number = len(self._config.option.tx)
             gpus = visible_gpus(os.environ)
             reporter.write_line(f"repro: {workers.describe(number, gpus)}")
-            reporter.write_line(plan_line(self._config, settings, planned))
+            if planned:
+                reporter.write_line(plan_line(self._config, settings, planned))
         self._begin(len(planned))
         self._named = {case.id for case in planned}
 
@@ -61,7 +62,8 @@ class Reporting:
         """Begin, when cases were selected and are going to run."""
         # They have none where pytest has just refused an option such as -k.
         chosen = [item for item in session.items if SETTINGS in item.stash]
-        if chosen and not self._config.option.collectonly:
+        is_mine = chosen or SHARDED in self._config.stash
+        if is_mine and not self._config.option.collectonly:
             planned = planned_cases(chosen)
             self._begin(len(planned))
             self._show_bars(planned)

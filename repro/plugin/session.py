@@ -47,7 +47,8 @@ class RunSession:
 
     Args:
         config: of the run.
-        planned: how many cases were selected; a run of none leaves no record.
+        planned: how many cases were selected; a run of none leaves no record, unless
+            it is a shard, of which there may be more than cases.
 
     Raises:
         UsageError: the ledger cannot be written, or has no such baseline.
@@ -63,10 +64,14 @@ class RunSession:
         self._written: list[Path] = []
         self._unwritten: list[str] = []
         self._changes: list[str] = []
-        if self._settings.ledger and planned:
+        if self._settings.ledger and (planned or self._settings.shard):
             try:
                 self._recorder = Recorder(
-                    config, self._settings.ledger, planned, self._settings.baseline
+                    config,
+                    self._settings.ledger,
+                    planned,
+                    self._settings.baseline,
+                    self._settings.shard,
                 )
             except ReproError as error:
                 raise pytest.UsageError(str(error)) from error
@@ -151,6 +156,8 @@ class RunSession:
         """Give the exit status of the run: another one, if asked, for a divergence."""
         diverged = any(result.verdict.is_failure for result in self._results.values())
         failed = status == pytest.ExitCode.TESTS_FAILED
+        if self._settings.shard and status == pytest.ExitCode.NO_TESTS_COLLECTED:
+            return pytest.ExitCode.OK
         if self._unwritten and status == pytest.ExitCode.OK:
             return pytest.ExitCode.USAGE_ERROR
         return self._settings.diverged_exit if diverged and failed else status

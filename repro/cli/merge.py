@@ -1,0 +1,85 @@
+"""`repro merge`: the shards of several machines become one run."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from repro.claims.result import ClaimResult
+from repro.cli.options import expected_option, ledger_option
+from repro.cli.show import print_run
+from repro.published import read_releases
+from repro.records.ledger import Ledger
+from repro.records.merging import fail_run, merge_runs, parse_part
+from repro.report.claims import claim_lines
+from repro.report.faces import write_report
+from repro.report.report import report_of_run
+
+
+@click.command()
+@click.argument("parts", nargs=-1, required=True, metavar="PART...")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a report, as `repro report` does. Repeatable.",
+)
+@click.option(
+    "--incomplete",
+    is_flag=True,
+    help="Take what there is where a shard is missing or was not finished.",
+)
+@expected_option
+@ledger_option
+def merge(
+    parts: tuple[str, ...],
+    outputs: tuple[Path, ...],
+    expected: tuple[str, ...],
+    ledger: Path,
+    *,
+    incomplete: bool,
+) -> None:
+    """Join runs that were started with --repro-shard into one run of the ledger.
+
+    PART is the folder of a ledger, whose last run counts, or FOLDER:RUN. Claims of the
+    releases that were measured are checked with all parts. The exit status is that of
+    one run with all cases.
+    """
+    chosen = [parse_part(part) for part in parts]
+    with Ledger(ledger, create=True) as opened:
+        number = merge_runs(chosen, opened, incomplete=incomplete)
+        if _is_surprised(opened, number, expected):
+            fail_run(opened, number)
+        run = opened.find_run(str(number))
+        print_run(opened, run, "normal")
+        width = shutil.get_terminal_size((88, 24)).columns
+        for line, style in claim_lines(opened.claims(number), width):
+            click.secho(line, dim=style == "dim")
+        report = report_of_run(opened, run) if outputs else None
+    for file in outputs:
+        assert report is not None
+        write_report(file, report)
+        click.echo(f"report: {file}")
+    sys.exit(run.exit_status)
+
+
+def _is_surprised(ledger: Ledger, run: int, expected: tuple[str, ...]) -> bool:
+    """Check the claims that no shard could; tell whether one came out otherwise."""
+    from repro.claims.evidence import Stated
+    from repro.records.claims import judge_from_ledger
+
+    judged: list[ClaimResult] = []
+    measured = {result.release for result in ledger.results(run)}
+    for release in read_releases(expected):
+        if release.id in measured:
+            for claim in release.claims:
+                found = judge_from_ledger(Stated(release, claim), ledger)
+                ledger.record_claim(run, found)
+                judged.append(found)
+    return any(claim.is_surprise for claim in judged)

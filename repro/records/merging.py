@@ -1,0 +1,198 @@
+"""Join the runs that were parts of one: the shards of several machines."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from repro.errors import LedgerError
+from repro.records.compact import encode_names
+from repro.records.git import GitState
+from repro.records.ledger import Ledger
+from repro.records.result import CaseResult
+from repro.records.run import Run
+
+_SHARD = "--repro-shard="
+#: pytest's statuses of a run that was interrupted, broke or was called wrongly.
+_BROKEN = (2, 3, 4)
+_NOTHING_COLLECTED = 5
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A run in a ledger that is a part of another: `FOLDER` or `FOLDER:RUN`."""
+
+    folder: Path
+    run: str = "last"
+
+    def __str__(self) -> str:
+        return f"{self.folder}:{self.run}"
+
+
+def parse_part(text: str) -> Part:
+    """Read `FOLDER` or `FOLDER:RUN`."""
+    folder, colon, run = text.rpartition(":")
+    if colon and (run.isdecimal() or run in ("last", "green")):
+        return Part(Path(folder).expanduser(), run)
+    return Part(Path(text).expanduser())
+
+
+def shard_argument(shard: str | None) -> list[str]:
+    """Write down the shard of a run as an argument, wherever it was given."""
+    return [f"{_SHARD}{shard}"] if shard else []
+
+
+def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> int:
+    """Write the results of several runs into a ledger as one run; give its number.
+
+    Args:
+        parts: the runs; shards must be all there are.
+        target: gets the new run; it may be the ledger that holds the parts.
+        incomplete: take what there is of shards and of unfinished runs.
+
+    Raises:
+        LedgerError: parts do not belong together, or something is missing, or they were
+            merged before.
+    """
+    opened = [(part, Ledger(part.folder)) for part in parts]
+    try:
+        found = [(p, ledger, ledger.find_run(p.run)) for p, ledger in opened]
+        _check([(part, run) for part, _, run in found], incomplete=incomplete)
+        results = [(p, ledger.results(run.id)) for p, ledger, run in found]
+        _check_disjoint(results)
+        runs = [run for _, _, run in found]
+        number = target.begin(
+            _uid(runs, target),
+            sum(run.planned for run in runs),
+            ["merge", *(f"{part.folder}:{run.id}" for part, _, run in found)],
+            GitState(runs[0].commit, "changed" if runs[0].dirty else ""),
+        )
+        for (_, ledger, run), (_, content) in zip(found, results, strict=True):
+            _copy(ledger, run, content, target, number)
+        _close(target, number, runs)
+    finally:
+        for _, ledger in opened:
+            ledger.close()
+    return number
+
+
+def fail_run(ledger: Ledger, run: int) -> None:
+    """Let a run that ended well have failed, since a claim did not come out."""
+    with ledger.transaction() as connection:
+        connection.execute(
+            "UPDATE run SET exit_status = 1 WHERE id = ? AND exit_status = 0", (run,)
+        )
+
+
+def merged_status(statuses: Iterable[int | None]) -> int:
+    """Give the exit status that one run would have had; None is an unfinished one."""
+    known = [2 if status is None else status for status in statuses]
+    for broken in _BROKEN:
+        if broken in known:
+            return broken
+    failed = [status for status in known if status not in (0, _NOTHING_COLLECTED)]
+    return max(failed, default=0)
+
+
+def _check(found: Sequence[tuple[Part, Run]], *, incomplete: bool) -> None:
+    commits = {(run.commit, run.dirty) for _, run in found}
+    if len(commits) > 1:
+        raise LedgerError(
+            "the parts were measured with different code: "
+            + ", ".join(f"{part} at {run.commit[:10] or 'none'}" for part, run in found)
+            + "; run them again from one commit"
+        )
+    if incomplete:
+        return
+    for part, run in found:
+        if run.finished is None or run.cases < run.planned:
+            raise LedgerError(
+                f"{part} has results of {run.cases} of {run.planned} cases; run it "
+                "again with --repro-resume, or merge what there is with --incomplete"
+            )
+    _check_shards([(part, _shard_of(run)) for part, run in found])
+
+
+def _check_shards(shards: Sequence[tuple[Part, str | None]]) -> None:
+    """Refuse shards of different runs, one twice, or one too few."""
+    names = [shard for _, shard in shards if shard]
+    if not names:
+        return
+    number = names[0].partition("/")[2]
+    wanted = [f"{place}/{number}" for place in range(1, int(number) + 1)]
+    missing = [shard for shard in wanted if shard not in names]
+    if missing:
+        raise LedgerError(
+            f"the parts are shards {', '.join(sorted(names))}; {', '.join(missing)} "
+            "is missing: add it, or merge what there is with --incomplete"
+        )
+    if len(names) != len(shards) or sorted(names) != sorted(wanted):
+        listed = ", ".join(f"{part} is {shard or 'whole'}" for part, shard in shards)
+        raise LedgerError(f"the parts are not shards of one run: {listed}")
+
+
+def _check_disjoint(results: Iterable[tuple[Part, Sequence[CaseResult]]]) -> None:
+    seen: dict[str, Part] = {}
+    for part, content in results:
+        for result in content:
+            if result.id in seen:
+                raise LedgerError(
+                    f"{result.id} is in {seen[result.id]} and in {part}; name runs "
+                    "that have no case in common"
+                )
+            seen[result.id] = part
+
+
+def _shard_of(run: Run) -> str | None:
+    given = [text for text in run.arguments if text.startswith(_SHARD)]
+    return given[-1].removeprefix(_SHARD) if given else None
+
+
+def _uid(runs: Iterable[Run], target: Ledger) -> str:
+    """Name the merged run after its parts, and refuse to merge them twice."""
+    joined = "\n".join(sorted(run.uid for run in runs))
+    uid = hashlib.sha256(joined.encode()).hexdigest()[:32]
+    if known := target.read("SELECT id FROM run WHERE uid = ?", (uid,)):
+        raise LedgerError(
+            f"these parts are run {known[0]['id']} of {target.file} already; "
+            "show it with 'repro show'"
+        )
+    return uid
+
+
+def _copy(
+    source: Ledger, run: Run, results: Iterable[CaseResult], target: Ledger, number: int
+) -> None:
+    identities = {
+        row["case_id"]: row["identity"]
+        for row in source.read(
+            "SELECT case_id, identity FROM measurement "
+            "JOIN result ON result.id = measurement.result "
+            "JOIN subject ON subject.id = result.subject WHERE run = ?",
+            (run.id,),
+        )
+    }
+    for result in results:
+        if result.measurement:
+            fingerprint = result.measurement.dataset_fingerprint
+            if (names := source.names(fingerprint)) and not target.names(fingerprint):
+                target.record_names(fingerprint, encode_names(names))
+        predictions = source.predictions(run.id, result.id)
+        target.record(number, result, identities.get(result.id, ""), predictions)
+    for claim in source.claims(run.id):
+        target.record_claim(number, claim)
+
+
+def _close(target: Ledger, number: int, runs: Sequence[Run]) -> None:
+    """Give the merged run the times of its parts."""
+    started = min(run.started for run in runs)
+    ends = [run.finished for run in runs if run.finished]
+    finished = max(ends).timestamp() if len(ends) == len(runs) else None
+    status = merged_status(run.exit_status for run in runs)
+    with target.transaction() as connection:
+        connection.execute(
+            "UPDATE run SET started = ?, finished = ?, exit_status = ? WHERE id = ?",
+            (started.timestamp(), finished, status, number),
+        )

@@ -1,0 +1,102 @@
+"""Seconds come from earlier runs on such a device, or are named an estimate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from repro.cases import list_cases
+from repro.errors import OptionError
+from repro.planning.costs import CORE_SPEED, Costs, costs_from_ledger, recorded_costs
+from repro.published import EMBEDDED, read_releases
+from repro.records.git import GitState
+from repro.records.ledger import Ledger
+from repro.records.timings import Timing, load_timings
+
+from ..made_results import measurement, metrics, result
+
+CASES = list_cases(read_releases([EMBEDDED]))
+FIRST, OTHER = CASES[0], CASES[-1]
+
+
+def timing(**fields: object) -> Timing:
+    known: dict[str, object] = {
+        **{"case": FIRST.id, "seconds": 10.0, "images": 500, "total": 500},
+        **{"device": "cuda:0", "cores": 8, "workers": 1},
+    }
+    return Timing(**(known | fields))  # type: ignore[arg-type]
+
+
+def test_what_took_long_before_is_expected_to_take_as_long() -> None:
+    costs = recorded_costs(CASES, [timing()], "cuda", 8)
+    assert (costs.of(FIRST).seconds, costs.of(FIRST).basis) == (10, "recorded")
+
+
+def test_another_case_takes_time_in_proportion_to_its_operations() -> None:
+    costs = recorded_costs(CASES, [timing()], "cuda", 8)
+    found = costs.of(OTHER)
+    assert found.basis == "recorded speed"
+    assert found.seconds == pytest.approx(10 * OTHER.gflops / FIRST.gflops)
+
+
+def test_without_a_record_the_speed_is_assumed_and_named_so() -> None:
+    found = recorded_costs(CASES, [], "cpu", 2).of(FIRST)
+    assert found.basis == "assumed speed"
+    assert found.seconds == pytest.approx(FIRST.gflops * 1e9 / (2 * CORE_SPEED))
+
+
+def test_another_kind_of_device_tells_nothing() -> None:
+    assert recorded_costs(CASES, [timing()], "cpu", 8).seconds == {}
+
+
+def test_a_processor_that_two_workers_shared_was_busy_half_the_time() -> None:
+    shared = timing(device="cpu", workers=2)
+    assert recorded_costs(CASES, [shared], "cpu", 8).of(FIRST).seconds == 5
+    assert recorded_costs(CASES, [shared], "cpu", 4).of(FIRST).seconds == 10
+
+
+def test_a_part_of_the_images_is_extrapolated() -> None:
+    costs = recorded_costs(CASES, [timing(images=50)], "cuda", 8)
+    assert costs.of(FIRST).seconds == 100
+    assert costs.of(FIRST, images=250).seconds == 50
+
+
+def test_the_newest_measurement_counts() -> None:
+    costs = recorded_costs(CASES, [timing(), timing(seconds=3)], "cuda", 8)
+    assert costs.of(FIRST).seconds == 3
+
+
+def test_costs_come_back_from_their_file(tmp_path: Path) -> None:
+    costs = recorded_costs(CASES, [timing()], "cuda", 8)
+    costs.write(tmp_path / "costs.json")
+    assert Costs.read(tmp_path / "costs.json") == costs
+
+
+def test_another_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "costs.json").write_text("[]")
+    with pytest.raises(OptionError, match=r"holds no costs of cases.*repro plan --co"):
+        Costs.read(tmp_path / "costs.json")
+
+
+def test_the_ledger_gives_the_newest_timing_of_each_case_in_fp32(
+    tmp_path: Path,
+) -> None:
+    slow = measurement(metrics(), seconds=9.0)
+    with Ledger(tmp_path, create=True) as ledger:
+        for number, (name, measured) in enumerate(
+            [
+                ("1M", slow),
+                ("1M", measurement(metrics(), seconds=4.0, workers=2)),
+                ("2M", measurement(metrics(), precision="bf16")),
+            ]
+        ):
+            run = ledger.begin(str(number), 1, [], GitState())
+            ledger.record(run, result(name, measurement=measured))
+        (found,) = load_timings(ledger)
+    assert (found.seconds, found.workers, found.cores) == (4, 2, 8)
+    assert found.case == result("1M").id
+
+
+def test_a_folder_without_a_ledger_tells_nothing(tmp_path: Path) -> None:
+    assert costs_from_ledger(CASES, tmp_path, "cpu", 2).seconds == {}

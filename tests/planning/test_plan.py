@@ -1,0 +1,102 @@
+"""What a run takes is counted as the run itself counts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro.cases import list_cases
+from repro.engines.local import LocalEngine, first_strata
+from repro.engines.settings import EngineSettings
+from repro.planning import workload as counting
+from repro.planning.costs import Costs
+from repro.planning.plan import Machine, flops, make_plan, makespan, shown_time
+from repro.planning.workload import images_of, workload
+from repro.published import EMBEDDED, read_releases
+
+CASES = list_cases(read_releases([EMBEDDED]))
+KINDS = {case.kind: case for case in CASES}
+
+
+def test_cases_share_photographs_and_stores() -> None:
+    work = workload(CASES)
+    assert (work.cases, work.evaluated) == (30, 30 * 500)
+    assert (work.photographs, work.decodes, work.stores) == (500, 500, 2)
+    sizes = [case.protocol.pixels.output_size for case in KINDS.values()]
+    assert work.stored == sum(3 * 500 * height * width for height, width in sizes)
+
+
+def test_operations_and_weights_are_added_up() -> None:
+    work = workload(CASES)
+    assert work.operations == pytest.approx(sum(c.gflops for c in CASES) * 1e9)
+    files = list((EMBEDDED / "checkpoints").rglob("*.pt"))
+    assert work.weights_bytes == sum(file.stat().st_size for file in files)
+    assert work.unsized == 0
+
+
+def test_weights_that_are_not_here_are_counted_apart(tmp_path: Path) -> None:
+    work = workload(CASES, checkpoints=tmp_path)
+    assert (work.weights_bytes, work.unsized) == (0, 30)
+
+
+@pytest.mark.parametrize("limit", [1, 50, 51, 499, 500, 5000])
+def test_a_limit_counts_the_images_that_would_be_evaluated(limit: int) -> None:
+    dataset = LocalEngine(EngineSettings(device="cpu")).dataset(CASES[0])
+    strata = first_strata(dataset, limit)
+    images = sum(len(dataset.strata[number]) for number in strata)
+    assert images_of(CASES[0].dataset, limit) == images
+
+
+def test_geometries_beyond_memory_need_the_photographs_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counting, "DECODED_AT_ONCE", 50 * 3 * 28 * 28)
+    assert workload(CASES).decodes == 1000
+
+
+def test_pixels_that_are_there_are_not_decoded_again(tmp_path: Path) -> None:
+    LocalEngine(EngineSettings(cache=tmp_path, device="cpu"), CASES).measure(CASES[0])
+    plan = make_plan(CASES, Costs(), Machine(0, 2), cache=tmp_path)
+    assert (plan.work.decodes, plan.work.stored) == (0, 0)
+
+
+def test_a_processor_decodes_and_computes_in_turn_a_gpu_meanwhile() -> None:
+    costs = Costs(seconds={case.id: 1.0 for case in CASES})
+    decoding = workload(CASES).decode_seconds
+    alone = make_plan(CASES, costs, Machine(0, 2))
+    assert alone.seconds == pytest.approx(30 + decoding / 2)
+    beside = make_plan(CASES, costs, Machine(8, 2))
+    assert beside.seconds == pytest.approx(4)
+    assert beside.device_seconds == pytest.approx(30)
+
+
+def test_the_line_of_a_run_names_every_resource_and_the_basis() -> None:
+    costs = Costs(seconds={CASES[0].id: 60.0})
+    plan = make_plan(CASES[:2], costs, Machine(4, 8))
+    assert plan.summary() == (
+        "repro: 2 cases, 500 photographs to decode for 1 store, 2.2 GFLOP, 1.2 MB to "
+        "store; about 0:01:00 on 4 GPUs and 8 cores (1 as they took before, "
+        "1 estimated from an assumed speed)"
+    )
+
+
+@given(
+    st.lists(st.floats(0, 1e5), max_size=40),
+    st.integers(1, 70),
+)
+def test_no_schedule_beats_the_longest_case_or_the_even_share(
+    seconds: list[float], devices: int
+) -> None:
+    found = makespan(seconds, devices)
+    longest = max(seconds, default=0)
+    least = max(longest, sum(seconds) / devices)
+    # Graham's bound for the longest first.
+    assert least * (1 - 1e-9) <= found <= least * 4 / 3 + 1e-6
+
+
+def test_numbers_are_written_for_people() -> None:
+    assert flops(17.56e9 * 50_000) == "1.8 PFLOP"
+    assert shown_time(3 * 3600 + 61) == "3:01:01"
