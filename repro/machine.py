@@ -6,6 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+#: Memory of a process with torch, a CLIP ViT-B/16 and a stratum of pixels, rounded up.
+WORKER_BYTES = 3 * 2**30
+
 
 def available_cores() -> int:
     """Count the processor cores that this process may use."""

@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -45,7 +46,8 @@ from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
 from repro.published import METRICS, Geometry, Metric
-from repro.records.environment import describe_environment
+from repro.records.compact import ImageNames
+from repro.records.environment import Environment, describe_environment
 from repro.records.identity import measurement_identity
 from repro.records.result import Measurement
 
@@ -255,12 +257,21 @@ class LocalEngine:
             weights=str(weights),
             weights_sha256=verified.sha256,
             dataset_fingerprint=dataset.fingerprint,
-            environment=describe_environment(str(self.device)),
+            environment=self._environment(),
             intervals=_intervals(predictions, dataset),
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
         )
         return measurement, predictions
+
+    def _environment(self) -> Environment:
+        found = describe_environment(str(self.device))
+        code = self.settings.code
+        if code is None:
+            return found
+        return msgspec.structs.replace(
+            found, commit=code.commit or None, dirty=bool(code.changes)
+        )
 
     def _read_next(self, case: Case) -> None:
         """Let the system read the weights of the case that probably comes next here.
@@ -283,7 +294,7 @@ class LocalEngine:
         if measurement is None:
             verified = verify_weights(self.weights(case), self.settings.cache)
             weights, dataset = verified.sha256, self.dataset(case).fingerprint
-            environment = describe_environment(str(self.device))
+            environment = self._environment()
         else:
             weights = measurement.weights_sha256
             dataset = measurement.dataset_fingerprint
@@ -295,7 +306,13 @@ class LocalEngine:
             environment=environment,
             precision=self.settings.precision,
             limit=self.settings.limit,
+            code=self.settings.code,
         )
+
+    def image_names(self, case: Case) -> ImageNames:
+        """Name the images and classes of the case's dataset; errors as of `dataset`."""
+        dataset = self.dataset(case)
+        return ImageNames(dataset.files, dataset.classes)
 
     def _stops(self, case: Case, dataset: Dataset) -> Settled:
         """Make what ends a full evaluation that is hopeless; numbers are of fp32."""

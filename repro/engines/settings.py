@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from repro.published import Precision
+from repro.records.git import GitState
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +19,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     find it; `limit` is how many images of each dataset to evaluate at least, in whole
     strata; `workers` is how many processes share this machine; with `early_stop` a full
     evaluation ends once it is beyond doubt that the published numbers are not met; with
-    `download` missing weights are fetched.
+    `download` missing weights are fetched. `code` is that which the run was started
+    with, where it is started on another machine.
     """
 
     data: Path | None = None
@@ -32,3 +34,4 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     early_stop: bool = True
     download: bool = False
+    code: GitState | None = None

@@ -18,6 +18,7 @@ from repro.plugin.claims import (
     parametrize_claims,
     put_claims_last,
 )
+from repro.plugin.cluster import refuse_workers
 from repro.plugin.fixtures import (
     _runner,
     case,
@@ -72,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", line)
     if not workers.is_worker(config):
+        refuse_workers(config)
         if names_expected(config):
             workers.deal_one_by_one(config)
         config.pluginmanager.register(Reporting(config), "repro-reporting")
@@ -112,7 +114,8 @@ def pytest_report_collectionfinish(
     """Say what is in force, if a case was selected."""
     chosen = [item for item in items if SETTINGS in item.stash]
     lines = list(dict.fromkeys(summary(item.stash[SETTINGS]) for item in chosen))
-    if chosen and not config.option.collectonly:
+    is_local = chosen and chosen[0].stash[SETTINGS].engine == "local"
+    if is_local and not config.option.collectonly:
         cases = planned_cases(chosen)
         lines.append(plan_line(config, chosen[0].stash[SETTINGS], cases))
     return lines

@@ -18,10 +18,13 @@ from repro.errors import OptionError
 from repro.files import parse_size
 
 if TYPE_CHECKING:
+    from repro.engines.settings import EngineSettings
     from repro.published import Precision
 
 # Written out: importing the type would cost every project that has the plugin.
 PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16")
+
+ENGINES = ("local", "ray")
 
 REPORTS = (".json", ".md", ".csv", ".html")
 
@@ -81,6 +84,30 @@ class Settings:
     diverged_exit: int = 1
     shard: str | None = None
     costs: Path | None = None
+    engine: str = "local"
+    ray_address: str | None = None
+
+    def for_engine(self, workers: int = 1) -> EngineSettings:
+        """Give what an engine has to know.
+
+        Args:
+            workers: how many processes share this machine.
+        """
+        from repro.engines.settings import EngineSettings
+
+        return EngineSettings(
+            data=self.data,
+            checkpoints=self.checkpoints,
+            cache=self.cache,
+            cache_limit=self.cache_limit,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            limit=self.limit,
+            workers=workers,
+            early_stop=not self.no_early_stop,
+            download=self.download,
+        )
 
 
 def _path(text: str, base: Path) -> Path:
@@ -129,6 +156,12 @@ def _switch(text: str, base: Path) -> bool:
     if text.lower() not in known:
         raise ValueError("must be true or false")
     return known[text.lower()]
+
+
+def _engine(text: str, base: Path) -> str:
+    if text not in ENGINES:
+        raise ValueError(f"must be one of {', '.join(ENGINES)}")
+    return text
 
 
 def _shard(text: str, base: Path) -> str:
@@ -267,6 +300,23 @@ OPTIONS = (
         in_marker=False,
     ),
     Option(
+        "engine",
+        "where cases are measured: local, in these processes, or ray, on the nodes of "
+        "a Ray cluster (default: local)",
+        _engine,
+        default="local",
+        metavar="NAME",
+        in_marker=False,
+    ),
+    Option(
+        "ray_address",
+        "the Ray cluster of --repro-engine ray: HOST:PORT, or 'auto' for one on this "
+        "machine (default: RAY_ADDRESS)",
+        _text,
+        metavar="ADDRESS",
+        in_marker=False,
+    ),
+    Option(
         "shard",
         "run part I of N of the selected cases, for machines that know nothing of each "
         "other; 'repro merge' joins what they measured",
@@ -382,6 +432,8 @@ def summary(settings: Settings) -> str:
         parts.append("no early stop")
     if settings.strict:
         parts.append("strict")
+    if settings.engine != "local":
+        parts.append(f"engine {settings.engine}")
     if settings.shard:
         parts.append(f"shard {settings.shard}")
     if settings.download:

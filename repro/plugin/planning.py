@@ -108,6 +108,8 @@ def machine_of(config: pytest.Config, settings: Settings) -> Machine:
 
     if settings.device == "cpu":
         return Machine(0, available_cores())
+    if settings.engine == "ray":
+        return Machine(1, available_cores())  # the cluster is not asked yet
     processes = workers.count(config)
     if not workers.is_worker(config):
         processes = max(1, len(getattr(config.option, "tx", None) or ()))

@@ -10,9 +10,10 @@ import pytest
 
 from repro.machine import visible_gpus
 from repro.plugin import workers
+from repro.plugin.cluster import start
 from repro.plugin.options import names_expected, read_settings, summary
 from repro.plugin.planning import SHARDED, plan_line
-from repro.plugin.selection import SETTINGS, cases_named, planned_cases
+from repro.plugin.selection import SETTINGS, case_of, cases_named, planned_cases
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -66,7 +67,10 @@ class Reporting:
         if is_mine and not self._config.option.collectonly:
             planned = planned_cases(chosen)
             self._begin(len(planned))
-            self._show_bars(planned)
+            if self._start_cluster(chosen):
+                self._named = {case.id for case in planned}
+            else:
+                self._show_bars(planned)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(
@@ -132,6 +136,16 @@ class Reporting:
             for case in planned
         }
         self._progress = self._config.stash[BARS] = Bars(reporter, images)
+
+    def _start_cluster(self, chosen: Sequence[pytest.Item]) -> bool:
+        """Submit what is to be measured on a cluster; tell whether anything is."""
+        pairs = [(item.stash[SETTINGS], case_of(item)) for item in chosen]
+        found = [(settings, case) for settings, case in pairs if case is not None]
+        lines = start(self._config, found)
+        if reporter := self._reporter:
+            for line in lines:
+                reporter.write_line(line)
+        return bool(lines)
 
     def _begin(self, planned: int) -> RunSession:
         from repro.plugin.session import RunSession

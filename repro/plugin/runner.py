@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from repro.cases import Case
-from repro.engines.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.hints import likely_causes
 from repro.judgement.verdict import Comparison, Verdict, verdict_of
 from repro.models.weights import find_weights
 from repro.plugin import workers
+from repro.plugin.cluster import engine_of
 from repro.plugin.options import Settings
 from repro.plugin.progress import BARS, Transfer
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
@@ -35,6 +35,7 @@ from repro.report.failure import failure_text
 
 if TYPE_CHECKING:
     from repro.engines.local import LocalEngine
+    from repro.engines.protocol import Engine
 
 RESULT = pytest.StashKey[CaseResult]()
 ORIGIN = pytest.StashKey["Origin"]()
@@ -81,23 +82,11 @@ class CaseRunner:
 
     @property
     def engine(self) -> LocalEngine:
-        """The engine for these settings; tests with the same ones share it."""
+        """The engine of this process; tests with the same settings share it."""
         from repro.engines.local import LocalEngine
 
         engines = self._item.config.stash.setdefault(_ENGINES, {})
-        settings = EngineSettings(
-            data=self._settings.data,
-            checkpoints=self._settings.checkpoints,
-            cache=self._settings.cache,
-            cache_limit=self._settings.cache_limit,
-            device=self._settings.device,
-            precision=self._settings.precision,
-            batch_size=self._settings.batch_size,
-            limit=self._settings.limit,
-            workers=workers.count(self._item.config),
-            early_stop=not self._settings.no_early_stop,
-            download=self._settings.download,
-        )
+        settings = self._settings.for_engine(workers.count(self._item.config))
         if settings not in engines:
             planned = planned_cases(self._item.session.items)
             bars = self._item.config.stash.get(BARS, None)
@@ -105,6 +94,11 @@ class CaseRunner:
                 settings, planned, Transfer(bars) if bars else None
             )
         return engines[settings]
+
+    @property
+    def measuring(self) -> Engine:
+        """What measures cases: a cluster where one was asked for, or this process."""
+        return engine_of(self._item.config, self._settings) or self.engine
 
     def settle(self, step: Callable[[], T], case: Case | None = None) -> T:
         """Take a step; what is missing or wrong becomes an outcome of the test."""
@@ -147,7 +141,7 @@ class CaseRunner:
             ReproError: something about them is wrong.
         """
         # Before the engine: missing weights need no torch to be noticed.
-        if not self._settings.download:
+        if not self._settings.download and self._settings.engine == "local":
             find_weights(case, self._settings.checkpoints)
         return self._measure(case)
 
@@ -163,9 +157,12 @@ class CaseRunner:
             lambda: self._take_over(case) or self._measure_now(case),
         )
         if self._settings.ledger and case is case_of(self._item):
-            folder.share_names(self.engine.dataset(case))
+            folder.share_names(
+                measured[0].dataset_fingerprint,
+                lambda: self.measuring.image_names(case),
+            )
             self._item.stash[ORIGIN] = Origin(
-                identity=self.engine.identity(case, measured[0]),
+                identity=self.measuring.identity(case, measured[0]),
                 key=folder.key(case.id, settings),
                 taken_from=self._taken_from,
             )
@@ -174,8 +171,8 @@ class CaseRunner:
     def _measure_now(self, case: Case) -> Measured:
         """Measure a case, watched where somebody sits in front of a terminal."""
         bars = self._item.config.stash.get(BARS, None)
-        if bars is None:
-            return self.engine.measure(case)
+        if bars is None or self._settings.engine != "local":
+            return self.measuring.measure(case)
         count = partial(self.engine.images, case)
         with bars.measuring(case.id, case.dataset.images, count) as advance:
             return self.engine.measure(case, advance)
@@ -186,7 +183,7 @@ class CaseRunner:
         if not self._settings.resume or folder is None:
             return None
         with Ledger(folder) as ledger:
-            found = ledger.measured(self.engine.identity(case))
+            found = ledger.measured(self.measuring.identity(case))
         # What was stopped early was hopeless for the numbers of then.
         if found is None or found.measurement.stopped_early:
             return None

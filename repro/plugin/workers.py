@@ -8,10 +8,12 @@ from collections.abc import MutableMapping, Sequence
 
 import pytest
 
-from repro.machine import available_cores, available_memory, visible_gpus
-
-#: Memory of a worker with torch, a CLIP ViT-B/16 and a stratum of pixels, rounded up.
-WORKER_BYTES = 3 * 2**30
+from repro.machine import (
+    WORKER_BYTES,
+    available_cores,
+    available_memory,
+    visible_gpus,
+)
 
 #: What the controller tells a worker: its place among those that are alive.
 SEAT = "repro_seat"

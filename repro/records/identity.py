@@ -11,7 +11,7 @@ import msgspec
 import repro
 from repro.cases import Case
 from repro.records.environment import Environment
-from repro.records.git import git_state
+from repro.records.git import GitState, git_state
 
 
 def measurement_identity(
@@ -22,6 +22,7 @@ def measurement_identity(
     environment: Environment,
     precision: str,
     limit: int | None,
+    code: GitState | None = None,
 ) -> str:
     """Digest what the predictions of a case depend on: 64 hexadecimal digits.
 
@@ -33,7 +34,7 @@ def measurement_identity(
     location = case.release.location
     content = {
         "code": code_digest(),
-        "changes": git_state(Path.cwd()).changes,
+        "changes": (code or git_state(Path.cwd())).changes,
         "weights": weights_sha256,
         "dataset": dataset_fingerprint,
         "columns": case.dataset.columns,

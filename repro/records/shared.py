@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from repro.data.dataset import Dataset
 from repro.evaluation.predictions import (
     Predictions,
     load_predictions,
@@ -48,13 +47,18 @@ class RunFolder:
         file = self._folder / f"{key}.npz"
         return load_predictions(file) if file.is_file() else None
 
-    def share_names(self, dataset: Dataset) -> None:
-        """Leave the names of a dataset's images for the process that records them."""
-        file = self._folder / f"{dataset.fingerprint}.names"
+    def share_names(self, fingerprint: str, name: Callable[[], ImageNames]) -> None:
+        """Leave the names of a dataset's images for the process that records them.
+
+        Args:
+            fingerprint: of the dataset.
+            name: names them; it is called only when nobody has done so.
+        """
+        file = self._folder / f"{fingerprint}.names"
         if not file.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             part = file.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(encode_names(ImageNames(dataset.files, dataset.classes)))
+            part.write_bytes(encode_names(name()))
             part.replace(file)
 
     def names(self, fingerprint: str) -> bytes | None:
