@@ -45,9 +45,10 @@ def merge(
     *,
     incomplete: bool,
 ) -> None:
-    """Join runs that were started with --repro-shard into one run of the ledger.
+    """Join runs that were parts of one (--repro-shard).
 
-    PART is the folder of a ledger, whose last run counts, or FOLDER:RUN. Claims of the
+    They become one run of the ledger. PART is the folder of a ledger, whose last run
+    counts, or FOLDER:RUN. Claims of the
     releases that were measured are checked with all parts. The exit status is that of
     one run with all cases.
     """

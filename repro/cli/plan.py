@@ -71,7 +71,7 @@ def plan(
     *,
     as_json: bool,
 ) -> None:
-    """Say what a run will take: images, operations, bytes and hours.
+    """Say what a run will take: images, bytes, hours.
 
     CASE is a case id or a pattern of them, such as 'supervised/*'. Nothing is
     downloaded, decoded or computed. Hours come from earlier runs in the ledger; where

@@ -36,10 +36,11 @@ from repro.report.failure import failure_text
 if TYPE_CHECKING:
     from repro.engines.local import LocalEngine
     from repro.engines.protocol import Engine
+    from repro.engines.settings import EngineSettings
 
 RESULT = pytest.StashKey[CaseResult]()
 ORIGIN = pytest.StashKey["Origin"]()
-_ENGINES = pytest.StashKey["dict[EngineSettings, LocalEngine]"]()
+_ENGINES: pytest.StashKey[dict[EngineSettings, LocalEngine]] = pytest.StashKey()
 
 T = TypeVar("T")
 
