@@ -17,6 +17,8 @@ host=$(hostname -s)
 
 finish() {
     kill "${daemons[@]}" 2> /dev/null || true
+    sleep 3
+    kill -KILL "${daemons[@]}" 2> /dev/null || true # slurmd waits for steps
     wait 2> /dev/null || true
     echo "logs: $trial"
 }
@@ -96,7 +98,7 @@ done
 
 # --- and on Ray in a job of both nodes, if it is installed
 if [ -x "$bin/ray" ]; then
-    ray=$(RAY=$bin/ray sbatch --parsable --nodes=2 --time=5 \
+    ray=$(RAY=$bin/ray LOGS=$trial sbatch --parsable --nodes=2 --time=5 \
         --output="$trial/ray.log" tools/slurm/ray.sbatch "${options[@]}" \
         --repro-ledger "$trial/ray")
     while squeue -h -j "$ray" 2> /dev/null | grep -q .; do sleep 1; done
@@ -106,6 +108,7 @@ fi
 # --- what all of it is for
 show() { "$REPRO" show --ledger "$trial/$1" | grep -v -e '^run ' -e '^took '; }
 diff <(show local) <(show merged)
+[ ! -d "$trial/ray" ] || diff <(show local) <(show ray)
 tail -1 "$trial/local.log"
 scontrol show job "$merge" | grep -o 'ExitCode=.*'
-echo "the table of the merged run is that of the local run"
+echo "the tables are those of the local run"

@@ -25,6 +25,10 @@ VALUES = {
     "strict": ("", "false", "true", "false"),
     "download": ("", "false", "true", "false"),
     "report": ("a.json", "b.json", "c.json", "d.json"),
+    "engine": ("ray", "", "local", "ray"),
+    "ray_address": ("a:1", "", "b:2", "auto"),
+    "shard": ("1/4", "", "2/4", "3/4"),
+    "costs": ("a", "", "b", "c"),
 }
 TESTED = [option for option in OPTIONS if option.name in VALUES]
 
@@ -82,6 +86,8 @@ def test_relative_paths_start_where_they_were_written(
         ("--repro-batch-size", "many", "is 'many'; it must be a whole number"),
         ("--repro-limit", "-5", "--repro-limit is '-5'; it must be at least 1"),
         ("--repro-report", "table.docx", "it must end with"),
+        ("--repro-engine", "slurm", "'slurm'; it must be one of local, ray"),
+        ("--repro-shard", "0/4", "it must be I/N with I from 1 to N"),
     ],
 )
 def test_a_value_that_is_not_allowed_says_what_is(
