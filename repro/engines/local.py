@@ -214,7 +214,7 @@ class LocalEngine:
             classifier,
             dataset,
             self._pixels(dataset, case, strata),
-            batch_size=self._batch_size(case),
+            batch_size=self.batch_size(case),
             device=self.device,
             progress=progress,
             is_settled=is_settled,
@@ -385,8 +385,8 @@ class LocalEngine:
         data = self.settings.data or case.release.own_data
         return case.dataset.id, case.dataset.folder, data
 
-    def _batch_size(self, case: Case) -> BatchSize:
-        """Remember what was found for an architecture."""
+    def batch_size(self, case: Case) -> BatchSize:
+        """Give the batch size of an architecture; what was found is remembered."""
         fixed = self.settings.batch_size
         return self._batch_sizes.setdefault(
             (case.model.id, case.model.architecture),

@@ -1,0 +1,103 @@
+"""`python -m benchmarks [--quick] [-o FILE]`: measure everything in one run."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import msgspec
+import torch
+
+from benchmarks import (
+    decoding,
+    evaluating,
+    gpu,
+    loading,
+    memory,
+    precision,
+    suite,
+    text,
+)
+from benchmarks.chart import draw
+from benchmarks.row import Results, Row
+from benchmarks.setting import Setting
+from benchmarks.stand_ins import StandIns
+from benchmarks.table import table
+from repro.records.environment import describe_environment
+
+MEASUREMENTS = [
+    measurement
+    for module in (
+        evaluating,
+        decoding,
+        text,
+        suite,
+        loading,
+        memory,
+        precision,
+        gpu,
+    )
+    for measurement in module.MEASUREMENTS
+]
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Fewer repetitions on fewer images.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the numbers as JSON, and a table and a chart beside them.",
+)
+@click.option("--only", multiple=True, help="Measure what has this in its name.")
+def main(output: Path | None, only: tuple[str, ...], *, quick: bool) -> None:
+    """Measure what is fast, side by side, on stand-ins that are made for it."""
+    start = time.perf_counter()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        setting = Setting(
+            stand_ins=StandIns(Path(folder)),
+            repetitions=2 if quick else 5,
+            is_quick=quick,
+            device=device,
+        )
+        for measurement in MEASUREMENTS:
+            name = measurement.__name__
+            if only and not any(part in name for part in only):
+                continue
+            begun = time.perf_counter()
+            rows += measurement(setting)
+            click.echo(f"{name}: {time.perf_counter() - begun:.0f} s", err=True)
+    results = Results(
+        machine=_machine(device),
+        quick=quick,
+        seconds=time.perf_counter() - start,
+        rows=rows,
+    )
+    click.echo(table(results))
+    if output is not None:
+        content = msgspec.json.format(msgspec.json.encode(results))
+        output.write_bytes(content + b"\n")
+        output.with_suffix(".md").write_text(f"{table(results)}\n", encoding="utf-8")
+        draw(results, output.with_suffix(".svg"))
+
+
+def _machine(device: torch.device) -> dict[str, str]:
+    """Say what it ran on, without the machine's name."""
+    environment = describe_environment(str(device))
+    versions = ("torch", "torchvision", "timm", "open_clip_torch", "pillow")
+    return {
+        "processor": environment.cpu,
+        "cores": str(environment.cores),
+        "device": environment.device,
+        "decoder": environment.decoder,
+        "python": environment.python,
+        **{name: environment.packages[name] for name in versions},
+    }
+
+
+if __name__ == "__main__":
+    main()
