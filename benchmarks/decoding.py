@@ -42,7 +42,7 @@ def decode_limits(setting: Setting) -> list[Row]:
 def cold_build(setting: Setting) -> list[Row]:
     """Build a store from nothing, against decode and resize alone."""
     dataset, geometry = setting.stand_ins.dataset("most"), _geometries(setting)[0]
-    strata = range(1 if setting.is_quick else 3)
+    strata = range(1 if setting.is_quick else 2)
     paths = _paths(dataset, strata)
     found = compare(
         lambda: _build(setting, dataset, [geometry], strata),

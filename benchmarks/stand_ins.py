@@ -26,7 +26,7 @@ from tests.stand_ins import photograph
 SIZE = (500, 375)
 DIFFERENT = 200
 #: Classes and images a class; there are ten strata of each up to 10,000 images.
-DATASETS = {"few": (20, 10), "some": (64, 10), "many": (64, 40), "most": (64, 160)}
+DATASETS = {"few": (20, 10), "some": (48, 10), "many": (48, 50), "most": (48, 210)}
 CHECKPOINTS = {"supervised/vit-b16": 1, "supervised/vit-ti16": 1, "clip/small": 8}
 
 #: A CLIP whose image tower is a ViT-Ti/16, with a text tower of a like size.
@@ -73,11 +73,11 @@ templates = "open_clip:OPENAI_IMAGENET_TEMPLATES"
 [model.vit-b16]
 loader = "timm"
 architecture = "vit_base_patch16_224"
-options = {{ num_classes = 64 }}
+options = {{ num_classes = 48 }}
 [model.vit-ti16]
 loader = "timm"
 architecture = "vit_tiny_patch16_224"
-options = {{ num_classes = 64 }}
+options = {{ num_classes = 48 }}
 [model.clip]
 loader = "open_clip"
 architecture = "clip"
@@ -160,7 +160,7 @@ class StandIns:
             width, height = (np.array(SIZE) * random.uniform(0.8, 1.2, 2)).astype(int)
             image = photograph(seed, int(width), int(height))
             path = folder / f"{seed:03d}.jpg"
-            image.save(path, quality=92)
+            image.save(path, quality=94)
             return path
 
         with ThreadPoolExecutor(available_cores()) as pool:
