@@ -32,6 +32,10 @@ def decode(path: Place) -> Image.Image:
     """
     try:
         with Image.open(openable(path)) as image:
+            if image.mode == "RGB":
+                # Loaded in place: converting would only copy.
+                image.load()
+                return image
             return image.convert("RGB")
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing. Restore the original file") from error

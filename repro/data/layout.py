@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -37,10 +37,15 @@ def stored_bytes(geometry: Geometry, images: int) -> int:
     return 3 * height * width * images
 
 
+#: Images, channels, height, width.
+Shape = tuple[int, int, int, int]
+Append = Callable[[Pixels], None]
+
+
 class StratumRecord(msgspec.Struct, frozen=True):
     """What a finished stratum says of itself: images `shape`, SHA-256 of the bytes."""
 
-    shape: tuple[int, int, int, int]
+    shape: Shape
     sha256: str
 
 
@@ -131,25 +136,31 @@ class StoreFolder:
             )
         return pixels
 
-    def write(self, stratum: int, pixels: Pixels) -> None:
-        """Write a stratum; whoever does so holds its lock.
+    @contextlib.contextmanager
+    def writing(self, stratum: int, shape: Shape) -> Iterator[Append]:
+        """Write a stratum of that shape; whoever does so holds its lock.
+
+        What this yields appends a few images. The stratum is there once the block ends
+        without an exception.
 
         Raises:
             DatasetError: the disk is full or the cache cannot be written.
         """
+        digest = hashlib.sha256()
         with _writing(self.path):
             self.describe()
             self._remove_parts(stratum)
             with replacing(self._pixel_file(stratum)) as stream:
-                header = np.lib.format.header_data_from_array_1_0(pixels)
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
-                # Not np.save, whose error does not say that the disk is full.
-                stream.write(pixels.data)
-            count, channels, height, width = pixels.shape
-            record = StratumRecord(
-                (count, channels, height, width),
-                hashlib.sha256(pixels.data).hexdigest(),
-            )
+
+                def append(pixels: Pixels) -> None:
+                    # Not np.save, whose error does not say that the disk is full.
+                    stream.write(pixels.data)
+                    digest.update(pixels.data)
+
+                yield append
+            record = StratumRecord(shape, digest.hexdigest())
             # Last, since it says that the rest is there.
             replace_bytes(self._record_file(stratum), msgspec.json.encode(record))
 

@@ -9,23 +9,41 @@ leaves either all of it or nothing.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels, planar_pixels
-from repro.data.layout import open_store
+from repro.data.layout import StoreFolder, open_store
 from repro.errors import DatasetError
 from repro.published import Geometry
 
 POLL_SECONDS = 0.02
-CHUNK = 16
+#: Images that one thread decodes before it gives them away.
+CHUNK = 8
+#: Chunks that wait for each thread, lest one that writes has to wait.
+CHUNKS_AHEAD = 3
+
+
+class _StoppedError(Exception):
+    """Nobody wants what is being decoded any longer."""
+
+
+class _Decoders(NamedTuple):
+    """Threads that decode, how many, and what tells them to stop."""
+
+    pool: ThreadPoolExecutor
+    threads: int
+    stop: threading.Event
 
 
 class PixelStore:
@@ -112,16 +130,15 @@ class PixelStore:
     def _build(self, strata: list[int], stop: threading.Event) -> None:
         """Decode what is missing until all of it is there, whoever made it."""
         with ThreadPoolExecutor(self.threads, "repro-decode") as pool:
+            decoders = _Decoders(pool, self.threads, stop)
             while missing := [s for s in strata if not self.is_ready(s)]:
-                built = any(self._build_one(s, pool, stop) for s in missing)
+                built = any(self._build_one(s, decoders) for s in missing)
                 if stop.wait(0 if built else POLL_SECONDS):
                     return
 
-    def _build_one(
-        self, stratum: int, pool: ThreadPoolExecutor, stop: threading.Event
-    ) -> bool:
+    def _build_one(self, stratum: int, decoders: _Decoders) -> bool:
         """Decode a stratum, unless somebody else does; tell whether it was done."""
-        if stop.is_set() or self.is_ready(stratum):
+        if decoders.stop.is_set() or self.is_ready(stratum):
             return False
         with self._folder.try_lock(stratum) as is_mine:
             if not is_mine:
@@ -133,12 +150,28 @@ class PixelStore:
             }
             if not wanted:
                 return True
-            arrays = _decode(self.dataset, stratum, list(wanted), pool, stop)
-            if stop.is_set():
-                return False
-            for folder, pixels in zip(wanted.values(), arrays, strict=True):
-                folder.write(stratum, pixels)
-        return True
+            with contextlib.suppress(_StoppedError):
+                self._write(stratum, wanted, decoders)
+        return not decoders.stop.is_set()
+
+    def _write(
+        self,
+        stratum: int,
+        folders: dict[Geometry, StoreFolder],
+        decoders: _Decoders,
+    ) -> None:
+        """Write what is decoded while more is decoded, and never hold much of it."""
+        images = len(self.dataset.strata[stratum])
+        with contextlib.ExitStack() as files:
+            writers = [
+                files.enter_context(
+                    folder.writing(stratum, (images, 3, *geometry.output_size))
+                )
+                for geometry, folder in folders.items()
+            ]
+            for chunks in _decode(self.dataset, stratum, list(folders), decoders):
+                for append, pixels in zip(writers, chunks, strict=True):
+                    append(pixels)
 
 
 def stream(
@@ -150,20 +183,30 @@ def stream(
         DatasetError: an image cannot be decoded.
     """
     stop = threading.Event()
-    pending: deque[tuple[int, Future[list[Pixels]]]] = deque()
+    pending: deque[tuple[int, Future[Pixels]]] = deque()
+
+    def decode(stratum: int) -> Pixels:
+        decoders = _Decoders(pool, threads, stop)
+        images = len(dataset.strata[stratum])
+        pixels = np.empty((images, 3, *geometry.output_size), dtype=np.uint8)
+        start = 0
+        for (chunk,) in _decode(dataset, stratum, [geometry], decoders):
+            pixels[start : start + len(chunk)] = chunk
+            start += len(chunk)
+        return pixels
+
     with (
         ThreadPoolExecutor(threads, "repro-decode") as pool,
         ThreadPoolExecutor(1, "repro-ahead") as ahead,
     ):
         try:
             for stratum in strata:
-                job = ahead.submit(_decode, dataset, stratum, [geometry], pool, stop)
-                pending.append((stratum, job))
+                pending.append((stratum, ahead.submit(decode, stratum)))
                 if len(pending) > 1:
                     number, future = pending.popleft()
-                    yield number, future.result()[0]
+                    yield number, future.result()
             for number, future in pending:
-                yield number, future.result()[0]
+                yield number, future.result()
         finally:
             stop.set()
 
@@ -172,23 +215,38 @@ def _decode(
     dataset: Dataset,
     stratum: int,
     geometries: Sequence[Geometry],
-    pool: ThreadPoolExecutor,
-    stop: threading.Event,
-) -> list[Pixels]:
-    """Decode a stratum once for several geometries; unfinished when told to stop."""
+    decoders: _Decoders,
+) -> Iterator[list[Pixels]]:
+    """Decode a stratum once for several geometries, a few images after the other.
+
+    Raises:
+        DatasetError: an image cannot be decoded.
+        _StoppedError: it was told to stop.
+    """
     places = [dataset.place(index) for index in dataset.strata[stratum].tolist()]
-    arrays = [
-        np.empty((len(places), 3, *geometry.output_size), dtype=np.uint8)
-        for geometry in geometries
-    ]
 
-    def decode_chunk(start: int) -> None:
-        for number in range(start, min(start + CHUNK, len(places))):
-            if stop.is_set():
-                return
-            outputs = [array[number] for array in arrays]
-            planar_pixels(places[number], geometries, outputs)
+    def decode_chunk(start: int) -> list[Pixels]:
+        chunk = places[start : start + CHUNK]
+        arrays = [
+            np.empty((len(chunk), 3, *geometry.output_size), dtype=np.uint8)
+            for geometry in geometries
+        ]
+        for number, place in enumerate(chunk):
+            if decoders.stop.is_set():
+                raise _StoppedError
+            planar_pixels(place, geometries, [array[number] for array in arrays])
+        return arrays
 
-    for _ in pool.map(decode_chunk, range(0, len(places), CHUNK)):
-        pass
-    return arrays
+    starts = iter(range(0, len(places), CHUNK))
+    running: deque[Future[list[Pixels]]] = deque()
+    try:
+        for start in itertools.islice(starts, CHUNKS_AHEAD * decoders.threads):
+            running.append(decoders.pool.submit(decode_chunk, start))
+        while running:
+            yield running.popleft().result()
+            for start in itertools.islice(starts, 1):
+                running.append(decoders.pool.submit(decode_chunk, start))
+    finally:
+        # After an error nobody wants the rest.
+        for future in running:
+            future.cancel()
