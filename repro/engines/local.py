@@ -54,6 +54,7 @@ from repro.records.result import Measurement
 if TYPE_CHECKING:
     from repro.fetching.missing import Downloads
     from repro.fetching.progress import Progress as TransferProgress
+    from repro.models.clip import RememberingTokenizer
 
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
 _TORCH_THREADS = torch.get_num_threads()
@@ -90,7 +91,8 @@ class LocalEngine:
             if case.protocol.pixels not in wanted:
                 wanted.append(case.protocol.pixels)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
-        self._batch_sizes: dict[tuple[str, str], BatchSize] = {}
+        self._batch_sizes: dict[tuple[str, str, str], BatchSize] = {}
+        self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
         self._held = HeldStores()
         #: For which pixels room was made last, and the geometries that have it.
         self._room: tuple[tuple[str, Geometry, int], list[Geometry]] | None = None
@@ -154,11 +156,9 @@ class LocalEngine:
 
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
-        from repro.models.clip import build_tokenizer
-
         if case.protocol.text is None:
             raise OptionError(f"{case.id} is supervised; it has no text classifier")
-        tokenizer = build_tokenizer(case.model, case.release.location)
+        tokenizer = self._tokenizer(case)
         precision = self.settings.precision
         with arithmetic(precision, self.device):
             return zeroshot_classifier(
@@ -169,6 +169,17 @@ class LocalEngine:
                 self.settings.cache,
                 f"{precision} {self.device.type}",
             )
+
+    def _tokenizer(self, case: Case) -> RememberingTokenizer:
+        """Build the tokenizer of a model once."""
+        from repro.models.clip import RememberingTokenizer, build_tokenizer
+
+        location = case.release.location
+        key = location, msgspec.json.encode(case.model)
+        if key not in self._tokenizers:
+            built = build_tokenizer(case.model, location)
+            self._tokenizers[key] = RememberingTokenizer(built)
+        return self._tokenizers[key]
 
     def classifier(self, case: Case, weights: Path | None = None) -> Classifier:
         """Load all that turns pixels into logits for the classes of the dataset.
@@ -386,10 +397,10 @@ class LocalEngine:
         return case.dataset.id, case.dataset.folder, data
 
     def batch_size(self, case: Case) -> BatchSize:
-        """Give the batch size of an architecture; what was found is remembered."""
+        """Give the batch size for a case; what was found for one counts for others."""
         fixed = self.settings.batch_size
         return self._batch_sizes.setdefault(
-            (case.model.id, case.model.architecture),
+            (case.model.id, case.model.architecture, case.dataset.id),
             BatchSize(self.device.type, fixed),
         )
 

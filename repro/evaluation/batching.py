@@ -35,6 +35,10 @@ class BatchSize:
         """Whether the next batch is timed."""
         return bool(self._untried)
 
+    def try_no_more_than(self, images: int) -> None:
+        """Leave out sizes that no batch will have: strata have that many images."""
+        self._untried = [size for size in self._untried if size <= images]
+
     @contextmanager
     def timed(self, images: int) -> Iterator[None]:
         """Time one batch of that many images."""

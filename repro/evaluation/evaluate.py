@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,29 +49,44 @@ def evaluate(
         EvaluationError: the logits have another number of classes, are not finite, or
             one image alone does not fit into memory.
     """
+    # A GPU goes on with the next stratum while what it found in the last one is read.
+    ahead = 1 if device.type == "cuda" else 0
+    computed: deque[_Computed] = deque()
     parts: list[Predictions] = []
     for stratum, pixels in strata:
         members = dataset.strata[stratum]
-        parts.append(
-            predict(classifier, dataset, members, pixels, batch_size, device, progress)
+        computed.append(
+            _compute(classifier, dataset, members, pixels, batch_size, device, progress)
         )
-        if is_settled(join(parts)):
-            break
+        if len(computed) > ahead:
+            parts.append(_read(computed.popleft(), dataset))
+            if is_settled(join(parts)):
+                break
+    parts += [_read(rest, dataset) for rest in computed]
     if not parts:
         raise EvaluationError(f"no image of {dataset.name} was evaluated")
     return join(parts)
 
 
-def predict(
+class _Computed(NamedTuple):
+    """What was found for a stratum, on the device: see `Predictions`."""
+
+    members: npt.NDArray[np.int64]
+    classes: Tensor
+    losses: Tensor
+    confidences: Tensor
+
+
+def _compute(
     classifier: Callable[[Tensor], Tensor],
     dataset: Dataset,
     members: npt.NDArray[np.int64],
     pixels: Pixels,
     batch_size: BatchSize,
     device: torch.device,
-    progress: Progress = lambda images: None,
-) -> Predictions:
-    """Predict the classes of some images of a dataset.
+    progress: Progress,
+) -> _Computed:
+    """Let the device compute a stratum, without waiting for it.
 
     Args:
         classifier: from uint8 `[B, 3, H, W]` to logits `[B, C]`.
@@ -79,9 +96,6 @@ def predict(
         batch_size: how many images at once.
         device: where the classifier computes.
         progress: called with the number of images after each batch.
-
-    Raises:
-        EvaluationError: see `evaluate`.
     """
     labels = torch.from_numpy(dataset.labels[members]).to(device)
     top: list[Tensor] = []
@@ -95,13 +109,18 @@ def predict(
         losses.append(functional.nll_loss(likelihoods, wanted, reduction="none"))
         confidences.append(likelihoods.amax(dim=1).exp())
         progress(len(logits))
+    return _Computed(members, torch.cat(top), torch.cat(losses), torch.cat(confidences))
+
+
+def _read(computed: _Computed, dataset: Dataset) -> Predictions:
+    """Wait for the device and take what it found of a stratum."""
     predictions = Predictions(
-        indices=members,
-        labels=dataset.labels[members],
-        classes=torch.cat(top).to(torch.int32).cpu().numpy(),
-        losses=torch.cat(losses).cpu().numpy(),
+        indices=computed.members,
+        labels=dataset.labels[computed.members],
+        classes=computed.classes.to(torch.int32).cpu().numpy(),
+        losses=computed.losses.cpu().numpy(),
         total=len(dataset),
-        confidences=torch.cat(confidences).float().cpu().numpy(),
+        confidences=computed.confidences.float().cpu().numpy(),
     )
     _check_finite(predictions)
     return predictions
@@ -115,12 +134,10 @@ def _batches(
     device: torch.device,
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield where each batch starts, and its logits."""
+    batch_size.try_no_more_than(len(pixels))
     start = 0
     while start < len(pixels):
-        # A copy: torch refuses to share memory that it must not write to.
-        batch = torch.from_numpy(np.array(pixels[start : start + batch_size.current]))
-        if device.type == "cuda":
-            batch = batch.pin_memory()
+        batch = _copy(pixels[start : start + batch_size.current], device)
         try:
             with batch_size.timed(len(batch)):
                 logits = classifier(batch)
@@ -137,6 +154,18 @@ def _batches(
         _check_outputs(logits, len(batch), dataset)
         yield start, logits
         start += len(batch)
+
+
+def _copy(pixels: Pixels, device: torch.device) -> Tensor:
+    """Copy mapped pixels to where the device takes them from while it computes.
+
+    Torch refuses to share memory that it must not write to.
+    """
+    batch = torch.empty(
+        pixels.shape, dtype=torch.uint8, pin_memory=device.type == "cuda"
+    )
+    np.copyto(batch.numpy(), pixels)
+    return batch
 
 
 def _check_outputs(logits: Tensor, images: int, dataset: Dataset) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from repro.errors import ExpectedError
@@ -15,6 +16,25 @@ from repro.models.loaders.open_clip import existing
 from repro.published import ModelSpec
 
 Tokenizer = Callable[[Sequence[str]], Tensor]
+
+
+class RememberingTokenizer:
+    """Tokenizes prompts once that are asked for again and again.
+
+    The 80,000 prompts of ImageNet take seconds, and every checkpoint has the same.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._prompts: list[str] = []
+        self._tokens = torch.empty(0)
+
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """Give int64 `[P, context]`, which nobody may change."""
+        if self._prompts != prompts:
+            self._tokens = self._tokenizer(prompts)
+            self._prompts = list(prompts)
+        return self._tokens
 
 
 def build_tokenizer(spec: ModelSpec, location: Path) -> Tokenizer:
