@@ -38,6 +38,7 @@ from repro.evaluation.classifier import (
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
+from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
@@ -274,6 +275,25 @@ class LocalEngine:
             workers=self.settings.workers,
         )
         return measurement, predictions
+
+    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+        """Find what would explain that a case does not meet its published numbers.
+
+        Args:
+            case: which one.
+            predictions: that `measure` made of it.
+
+        Raises:
+            ReproError: images or weights are not what they were.
+        """
+        from repro.engines.diagnosis import Investigation
+
+        return Investigation(self, case, self.weights(case), predictions).diagnose()
+
+    @property
+    def decoding_threads(self) -> int:
+        """How many threads of this process decode."""
+        return self._threads
 
     def _environment(self) -> Environment:
         found = describe_environment(str(self.device))

@@ -175,6 +175,19 @@ def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
     return content
 
 
+def state_entries(path: Path) -> tuple[str, ...]:
+    """List the entries of a weights file that hold tensors by name.
+
+    Raises:
+        WeightsError: it is damaged or needs more than tensors and plain values.
+    """
+    return tuple(
+        str(key)
+        for key, value in read_entries(path).items()
+        if isinstance(value, dict) and value and all(map(_is_tensor, value.values()))
+    )
+
+
 def read_entries(path: Path) -> dict[str, Any]:
     """Read whatever entries a weights file has, without running code from it.
 

@@ -75,6 +75,8 @@ class Settings:
     batch_size: int | None = None
     limit: int | None = None
     no_early_stop: bool = False
+    diagnose: bool = False
+    no_diagnose: bool = False
     strict: bool = False
     download: bool = False
     report: tuple[Path, ...] = ()
@@ -247,6 +249,21 @@ OPTIONS = (
     Option(
         "no_early_stop",
         "evaluate all images even when it is beyond doubt that a number is not met",
+        _switch,
+        default=False,
+        flag=True,
+    ),
+    Option(
+        "diagnose",
+        "look for what would explain a number in every case that has one, not only in "
+        "those that diverge",
+        _switch,
+        default=False,
+        flag=True,
+    ),
+    Option(
+        "no_diagnose",
+        "do not look for what would explain a divergence",
         _switch,
         default=False,
         flag=True,
@@ -430,6 +447,10 @@ def summary(settings: Settings) -> str:
         parts.append(f"limit {settings.limit:,} images")
     if settings.no_early_stop:
         parts.append("no early stop")
+    if settings.no_diagnose:
+        parts.append("no diagnosis")
+    elif settings.diagnose:
+        parts.append("diagnosing every case")
     if settings.strict:
         parts.append("strict")
     if settings.engine != "local":

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from repro.engines.local import LocalEngine
     from repro.engines.protocol import Engine
     from repro.engines.settings import EngineSettings
+    from repro.evaluation.predictions import Predictions
 
 RESULT = pytest.StashKey[CaseResult]()
 ORIGIN = pytest.StashKey["Origin"]()
@@ -124,6 +125,7 @@ class CaseRunner:
             result = msgspec.structs.replace(result, reason=" ".join(causes))
         elif result.verdict is not Verdict.REPRODUCED:
             result = msgspec.structs.replace(result, reason=_why_unsettled(result))
+        result = self._diagnosed(case, result, predictions)
         self._item.stash[RESULT] = result
         if result.verdict.is_failure:
             _end(failure_text(case, result), failed=True)
@@ -133,6 +135,17 @@ class CaseRunner:
             failed = self._settings.strict and result.verdict is Verdict.INCONCLUSIVE
             _end(f"{result.verdict}: {result.reason}", failed=failed)
         return result
+
+    def _diagnosed(
+        self, case: Case, result: CaseResult, predictions: Predictions
+    ) -> CaseResult:
+        """Add what would explain the result, where that is wanted."""
+        settings = self._settings
+        wanted = result.verdict.is_divergence or settings.diagnose
+        if settings.no_diagnose or not wanted or not case.references:
+            return result
+        diagnosis = self.settle(lambda: self.engine.diagnose(case, predictions), case)
+        return msgspec.structs.replace(result, diagnosis=diagnosis)
 
     def measure(self, case: Case) -> Measured:
         """Measure a case, unless this run has it already.

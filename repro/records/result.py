@@ -6,6 +6,7 @@ import msgspec
 
 from repro.cases import Case
 from repro.evaluation.predictions import Metrics
+from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
 from repro.published import Metric, Reference, Release
@@ -45,8 +46,9 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     """One line of every report; it travels from the workers to the controller.
 
     `conditions` is what else the protocol says, for people to read;
-    `reason` says why there is no verdict, or why a verdict is what it is; `position` is
-    the place of the case in tables.
+    `reason` says why there is no verdict, or why a verdict is what it is; `diagnosis`
+    is what would explain a divergence, where that was looked for; `position` is the
+    place of the case in tables.
     """
 
     id: str
@@ -63,6 +65,7 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     measurement: Measurement | None = None
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
+    diagnosis: Diagnosis | None = None
 
 
 def judge(

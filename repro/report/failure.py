@@ -6,6 +6,7 @@ from repro.cases import Case
 from repro.judgement.intervals import LEVEL
 from repro.judgement.verdict import Comparison, Verdict
 from repro.records.result import CaseResult, Measurement
+from repro.report.diagnosis import diagnosis_lines
 from repro.report.numbers import (
     UNITS,
     difference_text,
@@ -43,6 +44,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
     ]
     if result.reason:
         lines += ["", f"  {result.reason}"]
+    if result.diagnosis:
+        lines += ["", *diagnosis_lines(result.diagnosis, "  ")]
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from repro.judgement.verdict import Comparison, Verdict
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
 from repro.report import claims
+from repro.report.diagnosis import diagnosis_parts
 from repro.report.numbers import UNITS, difference_text, tolerance_text, value_text
 from repro.report.plots import scaling_svgs
 from repro.report.report import Report
@@ -228,6 +229,8 @@ def _cases(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
+    if result.diagnosis:
+        yield from diagnosis_parts(result.diagnosis)
     said = ", ".join(filter(None, (result.geometry, result.conditions)))
     yield "protocol", f"{result.protocol}: {said}"
     measurement = result.measurement

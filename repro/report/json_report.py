@@ -77,6 +77,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "references": [_reference(comparison) for comparison in result.comparisons],
         "verdict": result.verdict,
         "reason": result.reason,
+        "diagnosis": msgspec.to_builtins(result.diagnosis),
         "stopped_early": measurement.stopped_early if measurement else False,
         "seconds": measurement.seconds if measurement else None,
         "precision": measurement.precision if measurement else None,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report import claims
+from repro.report.diagnosis import diagnosed, diagnosis_parts
 from repro.report.report import Report
 from repro.report.rows import (
     Row,
@@ -63,6 +64,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", "## Not reproduced", "")
         yield from _rows(measured)
     yield from _reasons(results)
+    yield from _causes(results)
     yield from _claims(report)
     yield from _flips(report)
     yield from ("", "<details>", f"<summary>All {len(rows):,} rows</summary>", "")
@@ -111,6 +113,18 @@ def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
         named = f"`{cases[0]}`"
         more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
         yield f"- {named}{more}: {verdict}. {_escaped(reason)}"
+
+
+def _causes(results: Sequence[CaseResult]) -> Iterator[str]:
+    """Yield what was found to explain cases, what was tried, and what to do."""
+    found = diagnosed(results)
+    if found:
+        yield from ("", "## Likely causes", "")
+    for result in found:
+        assert result.diagnosis is not None
+        yield f"- `{result.id}`: {_escaped(result.diagnosis.sentence)}"
+        for label, text in diagnosis_parts(result.diagnosis)[1:]:
+            yield f"    - {label}: {_escaped(text)}"
 
 
 def _claims(report: Report) -> Iterator[str]:

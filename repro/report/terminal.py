@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
+from repro.report.diagnosis import CALLED, diagnosed
 from repro.report.rows import (
     Row,
     rows_of,
@@ -61,6 +62,7 @@ def table_lines(
     if hidden := len(rows) - len(shown):
         yield f"{hidden:,} reproduced rows are not shown; -v shows them", "dim"
     yield from _reasons(results)
+    yield from _causes(results)
     if shift := shift_of(results):
         for line in _wrapped(shift_text(shift), width):
             yield line, "plain"
@@ -127,6 +129,14 @@ def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
         more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
         yield f"not run: {cases[0]}{more}", "plain"
         yield f"    {reason}", "dim"
+
+
+def _causes(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
+    """Yield what was found to explain a case, or that nothing was."""
+    for result in diagnosed(results):
+        assert result.diagnosis is not None
+        yield f"{CALLED[result.diagnosis.outcome]}: {result.id}", "plain"
+        yield f"    {result.diagnosis.sentence}", "dim"
 
 
 def _style(verdict: Verdict) -> Style:

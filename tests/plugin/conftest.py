@@ -100,8 +100,14 @@ RunCases = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def run_cases(pytester: pytest.Pytester, tmp_path: Path) -> RunCases:
-    """Run the suite of three lines on a release: `run_cases(release, *options)`."""
+def run_cases(
+    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> RunCases:
+    """Run the suite of three lines on a release: `run_cases(release, *options)`.
+
+    Divergences are not diagnosed, which takes seconds, but where that is tested.
+    """
+    monkeypatch.setenv("REPRO_NO_DIAGNOSE", "1")
 
     def run(release: ReleaseCopy, *options: str) -> pytest.RunResult:
         pytester.makepyfile(test_release=SUITE)

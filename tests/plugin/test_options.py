@@ -24,6 +24,8 @@ VALUES = {
     "limit": ("1", "2", "3", "4"),
     "strict": ("", "false", "true", "false"),
     "download": ("", "false", "true", "false"),
+    "diagnose": ("", "false", "true", "false"),
+    "no_diagnose": ("", "false", "true", "false"),
     "report": ("a.json", "b.json", "c.json", "d.json"),
     "engine": ("ray", "", "local", "ray"),
     "ray_address": ("a:1", "", "b:2", "auto"),

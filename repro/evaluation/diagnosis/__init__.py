@@ -1,0 +1,1 @@
+"""What could have been done otherwise when a number was measured, as data."""

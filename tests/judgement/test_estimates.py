@@ -1,0 +1,68 @@
+"""Estimates from a few images: right on average, and as far off as they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from repro.engines.diagnosis import balanced_order
+from repro.evaluation.predictions import Predictions
+from repro.judgement.estimates import estimate, values_of
+from repro.published import METRICS
+
+
+def part(predictions: Predictions, chosen: np.ndarray) -> Predictions:
+    """Take some images of predictions, by their places."""
+    chosen = np.sort(chosen)
+    return Predictions(
+        indices=predictions.indices[chosen],
+        labels=predictions.labels[chosen],
+        classes=predictions.classes[chosen],
+        losses=predictions.losses[chosen],
+        total=predictions.total,
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_all_images_give_the_value_itself(
+    real_predictions: dict[str, Predictions], metric: str
+) -> None:
+    run, other = (
+        real_predictions[f"supervised/{n}"] for n in ("synthetic/40", "real/160")
+    )
+    found = estimate(run, other, metric)  # type: ignore[arg-type]
+    assert found.value == pytest.approx(values_of(other, metric).mean())  # type: ignore[arg-type]
+    assert found.error == 0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("seen", [500, 200])
+def test_an_estimate_errs_as_much_as_it_says(
+    real_predictions: dict[str, Predictions], metric: str, seen: int
+) -> None:
+    run, other = (
+        real_predictions["clip/synthetic/640"],
+        real_predictions["clip/real/1280"],
+    )
+    truth = values_of(other, metric).mean()  # type: ignore[arg-type]
+    random = np.random.default_rng(0)
+    scores = []
+    for _ in range(400):
+        places = random.permutation(500)[:seen]
+        whole = part(run, places)
+        some = part(other, places[: seen // 5])
+        found = estimate(whole, some, metric)  # type: ignore[arg-type]
+        scores.append((found.value - truth) / found.error)
+    assert abs(np.mean(scores)) < 0.25
+    assert 0.7 < np.std(scores) < 1.25
+
+
+def test_every_beginning_of_the_order_is_balanced(
+    real_predictions: dict[str, Predictions],
+) -> None:
+    run = real_predictions["supervised/real/160"]
+    order = balanced_order(run.indices, run.labels)
+    assert sorted(order) == sorted(run.indices)
+    for images in (10, 20, 100, 250):
+        counts = np.bincount(run.labels[order[:images]], minlength=10)
+        assert counts.max() - counts.min() <= 1

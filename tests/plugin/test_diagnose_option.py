@@ -1,0 +1,140 @@
+"""`--repro-diagnose` and `--repro-no-diagnose`: what explains a divergence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from repro.records.ledger import Ledger
+
+from .conftest import ReleaseCopy, RunCases
+
+ONE = ("-k", "supervised/real/160")
+
+#: What the checkpoint scores with ImageNet's mean and std, as a plain torchvision loop
+#: measures it (tools/planted_faults).
+PLANTED = {"top1": "39.80", "top5": "75.20", "loss": "2.318649"}
+
+
+@pytest.fixture
+def wrong(release: ReleaseCopy, monkeypatch: pytest.MonkeyPatch) -> ReleaseCopy:
+    """A release whose number was published with another normalisation."""
+    release.keep("supervised/real/160")
+    for metric, value in PLANTED.items():
+        published = release.published("supervised/real/160", metric)
+        release.edit(
+            "references.toml",
+            (f'{metric} = "{published}"', f'{metric} = "{value}"'),
+        )
+    return release
+
+
+@pytest.fixture
+def run(run_cases: RunCases, monkeypatch: pytest.MonkeyPatch) -> RunCases:
+    """Run cases as users do, with diagnosis."""
+    monkeypatch.delenv("REPRO_NO_DIAGNOSE")
+    return run_cases
+
+
+def test_a_divergence_names_its_cause_in_the_failure_and_in_every_report(
+    wrong: ReleaseCopy, run: RunCases, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"report.{suffix}" for suffix in ("json", "md", "html")]
+    result = run(
+        wrong,
+        *(f"--repro-report={file}" for file in files),
+        f"--repro-ledger={tmp_path / 'ledger'}",
+    )
+    result.assert_outcomes(failed=1)
+    sentence = (
+        "Evaluated with ImageNet mean/std instead of mean 0.5, std 0.5, it scores "
+        "39.80 (published 39.80): the published number was measured with another "
+        "normalisation."
+    )
+    said = str(result.stdout)
+    assert said.count(sentence) == 2
+    result.stdout.fnmatch_lines(
+        [
+            "*likely cause  Evaluated with ImageNet mean/std*",
+            "*how sure *explains 100 % of the gap in top1*McNemar p = *",
+            "*tried * variations, * % of a full evaluation each: ImageNet mean/std *",
+            "*what to do *correct mean and std of the protocol*",
+        ]
+    )
+    (case,) = json.loads(files[0].read_text())["cases"]
+    assert case["diagnosis"]["cause"] == "ImageNet mean/std"
+    assert case["diagnosis"]["sentence"] == sentence
+    for file in files[1:]:
+        assert "another normalisation" in file.read_text()
+        assert "what to do" in file.read_text()
+    with Ledger(tmp_path / "ledger") as ledger:
+        (kept,) = ledger.results(1)
+    assert kept.diagnosis is not None
+    assert kept.diagnosis.sentence == sentence
+    assert len(kept.diagnosis.trials) == len(case["diagnosis"]["trials"])
+
+
+def test_no_diagnose_tries_nothing(wrong: ReleaseCopy, run: RunCases) -> None:
+    result = run(wrong, "--repro-no-diagnose")
+    result.assert_outcomes(failed=1)
+    assert "likely cause" not in str(result.stdout)
+    result.stdout.fnmatch_lines(["repro: *no diagnosis*"])
+
+
+def test_a_subset_that_diverges_is_diagnosed_too(
+    wrong: ReleaseCopy, run: RunCases
+) -> None:
+    result = run(wrong, "--repro-limit=200")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*likely cause *ImageNet mean/std*"])
+
+
+def test_a_faithful_checkpoint_gets_no_explanation(
+    release: ReleaseCopy, run: RunCases, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.json"
+    result = run(release, *ONE, "--repro-diagnose", f"--repro-report={file}")
+    result.assert_outcomes(passed=1)
+    (case,) = json.loads(file.read_text())["cases"]
+    assert case["diagnosis"]["outcome"] == "not needed"
+    assert case["diagnosis"]["cause"] == ""
+    assert "likely cause" not in str(result.stdout)
+    assert len(case["diagnosis"]["trials"]) > 20
+
+
+def test_a_misprint_is_explained_by_nothing(
+    release: ReleaseCopy, run: RunCases
+) -> None:
+    published = release.published("supervised/real/160", "top1")
+    off = f"{float(published) - 2:.2f}"
+    release.edit("references.toml", (f'top1 = "{published}"', f'top1 = "{off}"'))
+    result = run(release, *ONE)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*no cause found *None of the * variations that were tried explains it*",
+            "*what to do *Compare weights and images with those of the source*",
+        ]
+    )
+
+
+def test_the_marker_asks_for_a_diagnosis(
+    release: ReleaseCopy, run: RunCases, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    release.keep("supervised/real/160")
+    pytester.makepyfile(
+        test_marked="""
+        import pytest
+
+        @pytest.mark.repro(diagnose=True)
+        def test_checkpoint(case, reproduce):
+            assert reproduce(case).diagnosis.outcome == "not needed"
+        """
+    )
+    pytester.runpytest(
+        "test_marked.py",
+        f"--repro-expected={release.folder}",
+        f"--repro-cache={tmp_path / 'cache'}",
+    ).assert_outcomes(passed=1)
