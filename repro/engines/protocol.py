@@ -6,6 +6,7 @@ from typing import Protocol
 
 from repro.cases import Case
 from repro.evaluation.predictions import Predictions
+from repro.judgement.diagnosis import Diagnosis
 from repro.records.compact import ImageNames
 from repro.records.result import Measurement
 
@@ -19,6 +20,13 @@ class Engine(Protocol):
         Raises:
             NotAvailableError: weights or images are not where it is measured.
             ReproError: something about them is wrong.
+        """
+
+    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+        """Find what would explain that a case does not meet its published numbers.
+
+        Raises:
+            ReproError: weights or images are not what `measure` found.
         """
 
     def identity(self, case: Case, measurement: Measurement | None = None) -> str:

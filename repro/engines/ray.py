@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from repro.engines.remote import (
     Job,
     NodeState,
     Refusal,
+    diagnose_there,
     inspect_node,
     key_of,
     measure_there,
@@ -31,6 +32,7 @@ from repro.engines.remote import (
 )
 from repro.engines.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
+from repro.judgement.diagnosis import Diagnosis
 from repro.machine import WORKER_BYTES
 from repro.records.compact import ImageNames
 from repro.records.result import Measurement
@@ -94,14 +96,7 @@ class RayEngine:
             cores=self.cores,
         )
         self._sent = self._ray.put(self._job)
-        self._measuring = self._ray.remote(
-            num_gpus=1 if self.uses_gpus else 0,
-            num_cpus=self.cores,
-            max_retries=RETRIES,
-            retry_exceptions=False,
-            # CUDA stays on the GPU that a process has seen first.
-            max_calls=1 if self.uses_gpus else 0,
-        )(measure_there)
+        self._measuring = self._computing(measure_there)
         self.nodes = self._inspect(alive)
         self._tasks = {
             case.id: self._submit(case)
@@ -152,6 +147,15 @@ class RayEngine:
         assert answer.predictions is not None
         return answer.measurement, answer.predictions
 
+    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+        """Let a node look for what would explain a case; see `measure` for errors."""
+        task = self._computing(diagnose_there).options(
+            name=f"why {case.id}", label_selector=self._elsewhere(case)
+        )
+        asked = task.remote(self._sent, self._key(case), predictions)
+        diagnosis: Diagnosis = _unless_refused(self._wait(case, asked))
+        return diagnosis
+
     def identity(self, case: Case, measurement: Measurement | None = None) -> str:
         """Give the identity that the node has found; see `measure` for errors."""
         return self._answer(case).identity
@@ -169,6 +173,17 @@ class RayEngine:
     def close(self) -> None:
         """Leave the cluster; what is not finished there is cancelled."""
         self._ray.shutdown()
+
+    def _computing(self, function: Callable[..., Any]) -> Any:
+        """Make a task that computes on the device of a case."""
+        return self._ray.remote(
+            num_gpus=1 if self.uses_gpus else 0,
+            num_cpus=self.cores,
+            max_retries=RETRIES,
+            retry_exceptions=False,
+            # CUDA stays on the GPU that a process has seen first.
+            max_calls=1 if self.uses_gpus else 0,
+        )(function)
 
     def _answer(self, case: Case) -> Answer:
         if case.id not in self._tasks:

@@ -20,6 +20,7 @@ from repro.data.listing import find_root
 from repro.engines.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
+from repro.judgement.diagnosis import Diagnosis
 from repro.machine import available_cores
 from repro.models.weights import find_weights
 from repro.published import Release
@@ -104,6 +105,19 @@ def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Ref
     except ReproError as error:
         return refused(error)
     return Answer(identity=identity, measurement=measurement, predictions=predictions)
+
+
+def diagnose_there(
+    job: Job, key: CaseKey, predictions: Predictions
+) -> Diagnosis | Refusal:
+    """Find what would explain the predictions of a case."""
+    from repro.engines.remote_engine import engine_for
+
+    try:
+        here = localized(job, os.environ)
+        return engine_for(here).diagnose(find_case(here, key), predictions)
+    except ReproError as error:
+        return refused(error)
 
 
 def names_there(job: Job, key: CaseKey) -> ImageNames | Refusal:

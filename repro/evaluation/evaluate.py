@@ -68,6 +68,31 @@ def evaluate(
     return join(parts)
 
 
+def predict(
+    classifier: Callable[[Tensor], Tensor],
+    dataset: Dataset,
+    members: npt.NDArray[np.int64],
+    pixels: Pixels,
+    batch_size: BatchSize,
+    device: torch.device,
+) -> Predictions:
+    """Predict the classes of some images of a dataset.
+
+    Args:
+        classifier: from uint8 `[B, 3, H, W]` to logits `[B, C]`.
+        dataset: whose labels count.
+        members: positions of the images in the dataset, ascending: int64 `[N]`.
+        pixels: of these images, uint8 `[N, 3, H, W]`.
+        batch_size: how many images at once.
+        device: where the classifier computes.
+
+    Raises:
+        EvaluationError: see `evaluate`.
+    """
+    computed = _compute(classifier, dataset, members, pixels, batch_size, device)
+    return _read(computed, dataset)
+
+
 class _Computed(NamedTuple):
     """What was found for a stratum, on the device: see `Predictions`."""
 
@@ -84,19 +109,9 @@ def _compute(
     pixels: Pixels,
     batch_size: BatchSize,
     device: torch.device,
-    progress: Progress,
+    progress: Progress = lambda images: None,
 ) -> _Computed:
-    """Let the device compute a stratum, without waiting for it.
-
-    Args:
-        classifier: from uint8 `[B, 3, H, W]` to logits `[B, C]`.
-        dataset: whose labels count.
-        members: positions of the images in the dataset, ascending: int64 `[N]`.
-        pixels: of these images, uint8 `[N, 3, H, W]`.
-        batch_size: how many images at once.
-        device: where the classifier computes.
-        progress: called with the number of images after each batch.
-    """
+    """Let the device compute some images, without waiting for it: see `predict`."""
     labels = torch.from_numpy(dataset.labels[members]).to(device)
     top: list[Tensor] = []
     losses: list[Tensor] = []

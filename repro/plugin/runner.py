@@ -144,7 +144,12 @@ class CaseRunner:
         wanted = result.verdict.is_divergence or settings.diagnose
         if settings.no_diagnose or not wanted or not case.references:
             return result
-        diagnosis = self.settle(lambda: self.engine.diagnose(case, predictions), case)
+        try:
+            diagnosis = self.measuring.diagnose(case, predictions)
+        except ReproError as error:
+            # What was measured stays measured.
+            why = f"{result.reason} What would explain it was not found out: {error}"
+            return msgspec.structs.replace(result, reason=why.strip())
         return msgspec.structs.replace(result, diagnosis=diagnosis)
 
     def measure(self, case: Case) -> Measured:
