@@ -22,6 +22,8 @@ from repro.plugin.options import Settings
 from repro.plugin.progress import BARS, Transfer
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
+from repro.records.earlier import since_full_run
+from repro.records.ledger import FILE as LEDGER_FILE
 from repro.records.ledger import Ledger
 from repro.records.result import (
     CaseResult,
@@ -125,6 +127,7 @@ class CaseRunner:
             result = msgspec.structs.replace(result, reason=" ".join(causes))
         elif result.verdict is not Verdict.REPRODUCED:
             result = msgspec.structs.replace(result, reason=_why_unsettled(result))
+        result = self._compared_with_all(result, predictions)
         result = self._diagnosed(case, result, predictions)
         self._item.stash[RESULT] = result
         if result.verdict.is_failure:
@@ -135,6 +138,22 @@ class CaseRunner:
             failed = self._settings.strict and result.verdict is Verdict.INCONCLUSIVE
             _end(f"{result.verdict}: {result.reason}", failed=failed)
         return result
+
+    def _compared_with_all(
+        self, result: CaseResult, predictions: Predictions
+    ) -> CaseResult:
+        """Add to a part of the images what has changed since all were evaluated."""
+        folder, measurement = self._settings.ledger, result.measurement
+        if measurement is None or measurement.is_complete:
+            return result
+        if folder is None or not (folder / LEDGER_FILE).is_file():
+            return result
+        with Ledger(folder) as ledger:
+            found = since_full_run(ledger, result.id, measurement, predictions)
+        if found is None:
+            return result
+        reason = "; ".join(filter(None, (result.reason, found.text())))
+        return msgspec.structs.replace(result, reason=reason)
 
     def _diagnosed(
         self, case: Case, result: CaseResult, predictions: Predictions
