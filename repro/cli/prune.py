@@ -36,7 +36,7 @@ def prune(keep_runs: int | None, predictions_mb: int, ledger: Path) -> None:
     """
     with Ledger(ledger) as opened:
         removed = pruning.prune(opened, keep_runs, predictions_mb * 10**6)
-    click.echo(
-        f"removed {removed.runs:,} runs and {removed.predictions:,} sets of "
-        f"predictions, {removed.bytes / 1e6:,.1f} MB"
-    )
+    runs = f"{removed.runs:,} run{'s' * (removed.runs != 1)}"
+    sets = f"{removed.predictions:,} set{'s' * (removed.predictions != 1)}"
+    size = f"{removed.bytes / 1e6:,.1f} MB"
+    click.echo(f"removed {runs} and {sets} of predictions, {size}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -11,6 +13,7 @@ from repro.cli.options import ledger_option
 from repro.cli.runs import duration_text
 from repro.records.ledger import Ledger
 from repro.records.run import Run
+from repro.report.claims import claim_lines
 from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
 
@@ -36,8 +39,11 @@ def show(run: str, ledger: Path) -> None:
 def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
     """Print the head of a run and its table."""
     results = in_order(ledger.results(found.id))
+    claims = ledger.claims(found.id)
+    width = shutil.get_terminal_size((120, 24)).columns
     click.echo(f"run {found.id}, {found.started.astimezone():%Y-%m-%d %H:%M:%S}")
-    click.echo(f"took {duration_text(found)}, {found.cases} of {found.planned} cases")
+    took = "unfinished" if found.finished is None else f"took {duration_text(found)}"
+    click.echo(f"{took}, {found.cases} of {found.planned} cases")
     if found.commit:
         changed = " with local changes" if found.dirty else ""
         click.echo(f"commit {found.commit}{changed}")
@@ -47,8 +53,14 @@ def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
         if result.measurement
     )
     for environment in environments:
-        click.echo(environment)
+        click.echo(textwrap.fill(environment, width, subsequent_indent="  "))
+    _echo(table_lines(results, width, verbosity))
+    if claims:
+        _echo(claim_lines(claims, width))
+
+
+def _echo(lines: Iterable[tuple[str, Style]]) -> None:
+    """Write lines in their styles below an empty one."""
     click.echo()
-    width = shutil.get_terminal_size((120, 24)).columns
-    for line, style in table_lines(results, width, verbosity):
+    for line, style in lines:
         click.secho(line, fg=_COLOURS.get(style), dim=style == "dim")

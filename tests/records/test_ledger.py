@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from repro.cli import cli
 from repro.errors import LedgerError
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
@@ -328,5 +330,12 @@ def test_a_thousand_runs_of_fifty_cases_are_read_at_once(ledger: Ledger) -> None
     assert sum(run.cases for run in runs) == 50_000
     assert listed - start < 0.3
     assert told - listed < 0.3
+    for arguments in (["runs", "-n", "1000"], ["history", cases[7].id, "-n", "1000"]):
+        start = time.process_time()
+        done = CliRunner().invoke(
+            cli, [*arguments, "--ledger", str(ledger.file.parent)]
+        )
+        assert time.process_time() - start < 0.3
+        assert done.output.count("reproduced") >= 1000
     assert ledger.results(777) == cases
     assert ledger.file.stat().st_size < 60e6

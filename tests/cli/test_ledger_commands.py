@@ -1,0 +1,128 @@
+"""`repro runs`, `show`, `history`, `report` and `prune` read the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from repro.claims.result import ClaimResult, ClaimVerdict, Finding
+from repro.cli import cli
+from repro.judgement.verdict import Verdict
+from repro.records.git import GitState
+from repro.records.ledger import Ledger
+
+from ..made_results import predictions, result
+
+CASE = result("2M").id
+CLAIM = ClaimResult(
+    id="real-is-better",
+    release="made",
+    kind="ordering",
+    text="Real images are better than any number of synthetic ones.",
+    metric="top1",
+    dataset="imagenet-val",
+    protocol="plain",
+    source="paper",
+    source_title="a paper",
+    source_url="https://example.org",
+    expected="holds",
+    verdict=ClaimVerdict.HOLDS,
+    findings=(
+        Finding(
+            subject="top1 of supervised/real/2M better than supervised/real/1M by",
+            value=1.5,
+            interval=(0.5, 2.5),
+            origin="images resampled",
+            wanted="above 0",
+            verdict=ClaimVerdict.HOLDS,
+        ),
+    ),
+)
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command on a ledger of three runs, on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / ".repro"
+    with Ledger(folder, create=True) as ledger:
+        for number, shift in enumerate((0.0, -0.31), start=1):
+            verdict = Verdict.BELOW if shift else Verdict.REPRODUCED
+            run = ledger.begin(f"run {number}", 2, [], GitState("0123abcd" * 5, "x"))
+            ledger.record(run, result("1M"), "one", predictions())
+            seed = predictions(seed=number)
+            ledger.record(run, result("2M", verdict, difference=shift), "two", seed)
+            ledger.record_claim(run, CLAIM)
+            ledger.finish(run, int(bool(shift)))
+        ledger.record(ledger.begin("killed", 2, [], GitState("", "")), result("1M"))
+
+    def run_command(*arguments: str) -> str:
+        done = CliRunner().invoke(
+            cli, [*arguments, "--ledger", str(folder)], catch_exceptions=False
+        )
+        assert done.exit_code == 0
+        assert max(map(len, done.output.splitlines())) <= 80
+        return done.output
+
+    return run_command
+
+
+def test_runs_are_listed_newest_first(command: Command) -> None:
+    _, _, *rows = command("runs").splitlines()
+    assert [row.split()[0] for row in rows] == ["3", "2", "1"]
+    assert "unfinished" in rows[0]
+    assert "1/2" in rows[0]
+    assert "0123abcd01+" in rows[1]
+    assert rows[1].endswith("1 reproduced, 1 below")
+
+
+def test_show_has_the_table_and_the_claims_of_a_run(command: Command) -> None:
+    lines = command("show", "2").splitlines()
+    assert lines[0].startswith("run 2, ")
+    assert lines[1].startswith("took 0:00:0")
+    assert lines[2] == f"commit {'0123abcd' * 5} with local changes"
+    assert any(line.split()[:2] == ["2M", "top1"] and "below" in line for line in lines)
+    place = lines.index("2 cases: 1 reproduced, 1 below")
+    assert lines[place + 2 : place + 4] == [
+        "holds     real-is-better",
+        "    Real images are better than any number of synthetic ones.",
+    ]
+    assert "1.500 [0.500, 2.500]" in " ".join("".join(lines[place:]).split())
+    assert lines[-1] == "1 claim: 1 holds"
+
+
+def test_show_says_that_a_run_was_not_finished(command: Command) -> None:
+    lines = command("show").splitlines()
+    assert lines[1] == "unfinished, 1 of 2 cases"
+    assert not any("claim" in line for line in lines)
+
+
+def test_history_has_a_line_a_run_and_a_sparkline(command: Command) -> None:
+    lines = command("history", CASE).splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["2", "1"]
+    assert lines[2].endswith("below")
+    assert lines[3].endswith("reproduced")
+    assert any(line.startswith("top-1") and "▁" in line for line in lines)
+
+
+def test_a_report_can_be_made_of_a_run_long_ago(
+    command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "late.json"
+    command("report", "1", "-o", str(file))
+    made = json.loads(file.read_text())
+    assert [case["verdict"] for case in made["cases"]] == ["reproduced"] * 2
+    assert [claim["id"] for claim in made["claims"]] == ["real-is-better"]
+
+
+def test_prune_says_what_it_removed(command: Command) -> None:
+    said = command("prune", "--keep-runs", "1")
+    # The last green run stays, whatever its age.
+    assert said.startswith("removed 1 run and 1 set of predictions")
+    assert "unfinished" in command("runs")
