@@ -37,7 +37,7 @@ def show(run: str, ledger: Path) -> None:
 
 
 def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
-    """Print the head of a run and its table."""
+    """Print the head of a run, its table and its claims."""
     results = in_order(ledger.results(found.id))
     claims = ledger.claims(found.id)
     width = shutil.get_terminal_size((120, 24)).columns
