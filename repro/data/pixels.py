@@ -29,9 +29,9 @@ from repro.published import Geometry
 
 POLL_SECONDS = 0.02
 #: Images that one thread decodes before it gives them away.
-CHUNK = 8
+CHUNK = 4
 #: Chunks that wait for each thread, lest one that writes has to wait.
-CHUNKS_AHEAD = 3
+CHUNKS_AHEAD = 4
 
 
 class _StoppedError(Exception):
@@ -219,19 +219,24 @@ def _decode(
 ) -> Iterator[list[Pixels]]:
     """Decode a stratum once for several geometries, a few images after the other.
 
+    What is yielded is only valid until the next is asked for.
+
     Raises:
         DatasetError: an image cannot be decoded.
         _StoppedError: it was told to stop.
     """
     places = [dataset.place(index) for index in dataset.strata[stratum].tolist()]
 
+    # Written to again while they are in the processor's caches.
+    free: list[list[Pixels]] = []
+
     def decode_chunk(start: int) -> list[Pixels]:
-        chunk = places[start : start + CHUNK]
-        arrays = [
-            np.empty((len(chunk), 3, *geometry.output_size), dtype=np.uint8)
-            for geometry in geometries
-        ]
-        for number, place in enumerate(chunk):
+        try:
+            arrays = free.pop()
+        except IndexError:
+            sizes = [(CHUNK, 3, *geometry.output_size) for geometry in geometries]
+            arrays = [np.empty(size, dtype=np.uint8) for size in sizes]
+        for number, place in enumerate(places[start : start + CHUNK]):
             if decoders.stop.is_set():
                 raise _StoppedError
             planar_pixels(place, geometries, [array[number] for array in arrays])
@@ -242,8 +247,12 @@ def _decode(
     try:
         for start in itertools.islice(starts, CHUNKS_AHEAD * decoders.threads):
             running.append(decoders.pool.submit(decode_chunk, start))
+        done = 0
         while running:
-            yield running.popleft().result()
+            arrays = running.popleft().result()
+            yield [array[: len(places) - done] for array in arrays]
+            done += CHUNK
+            free.append(arrays)
             for start in itertools.islice(starts, 1):
                 running.append(decoders.pool.submit(decode_chunk, start))
     finally:
