@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from repro.errors import WeightsError
 from repro.models.loaders import find_loader
 from repro.models.weights import StateDict, read_state_dict
 from repro.published import ModelSpec
+
+#: Methods of tensors that initialise.
+_FILLING = {
+    "add_",
+    "clamp_",
+    "erfinv_",
+    "fill_",
+    "mul_",
+    "normal_",
+    "uniform_",
+    "zero_",
+}
 
 
 def load_model(
@@ -75,9 +89,29 @@ def _skeleton() -> Iterator[None]:
         register_on_meta  # type: ignore[arg-type]
     )
     try:
-        yield
+        with _Unfilled():
+            yield
     finally:
         hook.remove()
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out what would fill parameters that have no memory; it is not free."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Collection[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Give back the tensor where only its values would change."""
+        # Functions of torch.nn.init hand their tensor on by name.
+        first = args[0] if args else (kwargs or {}).get("tensor")
+        name = getattr(func, "__name__", "")
+        if name in _FILLING and isinstance(first, Tensor) and first.is_meta:
+            return first
+        return func(*args, **(kwargs or {}))
 
 
 def _assign(model: nn.Module, state: StateDict, wanted: Mapping[str, Tensor]) -> None:
