@@ -342,6 +342,26 @@ def test_the_fastest_batch_size_is_found_by_measuring(
     assert batch_size.current == 16
 
 
+def test_sizes_that_no_stratum_fills_are_not_waited_for(
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+) -> None:
+    batch_size = BatchSize("cpu")
+    images = max(len(pixels) for _, pixels in strata)
+    assert images < 32
+    for _ in range(2):
+        evaluate(
+            classifier,
+            photographs,
+            strata,
+            batch_size=batch_size,
+            device=torch.device("cpu"),
+        )
+    assert not batch_size.is_searching
+    assert batch_size.current <= 16
+
+
 def test_few_classes_have_as_many_top_classes(tmp_path: Path) -> None:
     dataset = photograph_dataset(tmp_path, ("a", "b"), per_class=3, size=(40, 40))
     strata = list(stream(dataset, GEOMETRY, range(len(dataset.strata))))

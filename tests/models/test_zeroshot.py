@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 import repro
 from repro.errors import ExpectedError, WeightsError
-from repro.models.clip import Tokenizer
+from repro.models.clip import RememberingTokenizer, Tokenizer
 from repro.models.zeroshot import prompts_of, zeroshot_classifier
 from repro.published import TextSpec
 from tests.stand_ins import small_clip
@@ -152,6 +152,21 @@ def test_padding_is_not_computed_where_attention_is_causal(
     lengths = forwards(clip)
     zeroshot_classifier(clip, tokenizer, TEXT, CPU)
     assert max(lengths) < 30
+
+
+def test_prompts_are_tokenized_again_only_when_they_change(
+    tokenizer: Tokenizer,
+) -> None:
+    asked: list[list[str]] = []
+
+    def noting(prompts: Sequence[str]) -> Tensor:
+        asked.append(list(prompts))
+        return tokenizer(prompts)
+
+    remembering = RememberingTokenizer(noting)
+    for prompts in (["an ant"], ["an ant"], ["a bee"]):
+        assert torch.equal(remembering(prompts), tokenizer(prompts))
+    assert asked == [["an ant"], ["a bee"]]
 
 
 def test_the_second_time_nothing_is_encoded(
