@@ -60,7 +60,7 @@ def main(output: Path | None, only: tuple[str, ...], *, quick: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         setting = Setting(
             stand_ins=StandIns(Path(folder)),
-            repetitions=2 if quick else 5,
+            repetitions=2 if quick else 4,
             is_quick=quick,
             device=device,
         )

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from PIL import Image
+from torchvision import transforms
+
 from benchmarks import limits, plain
 from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
@@ -42,7 +45,7 @@ def decode_limits(setting: Setting) -> list[Row]:
 def cold_build(setting: Setting) -> list[Row]:
     """Build a store from nothing, against decode and resize alone."""
     dataset, geometry = setting.stand_ins.dataset("most"), _geometries(setting)[0]
-    strata = range(1 if setting.is_quick else 2)
+    strata = range(1 if setting.is_quick else 3)
     paths = _paths(dataset, strata)
     found = compare(
         lambda: _build(setting, dataset, [geometry], strata),
@@ -85,9 +88,38 @@ def both_geometries(setting: Setting) -> list[Row]:
             unit="ratio",
             value=found.ratio,
             goal=Goal(0.75),
-            parts={"together, s": found.ours.median, "apart, s": found.other.median},
+            parts={
+                "together, s": found.ours.median,
+                "apart, s": found.other.median,
+                **_profile(_paths(dataset, strata)[:200]),
+            },
         )
     ]
+
+
+def _profile(paths: Sequence[Path]) -> dict[str, float]:
+    """Time the steps of a photograph alone, and what sharing the decode can save."""
+    images = [limits.decode(path) for path in paths]
+
+    def each(work: Callable[[], object]) -> float:
+        return 1000 * min(seconds(work) for _ in range(3)) / len(paths)
+
+    def resize(steps: Sequence[Callable[[Image.Image], Image.Image]]) -> float:
+        apply = transforms.Compose(steps)
+        return each(lambda: [apply(image) for image in images])
+
+    decode = each(lambda: [limits.decode(path) for path in paths])
+    bilinear, bicubic = (
+        resize(plain.SUPERVISED_GEOMETRY),
+        resize(plain.CLIP_GEOMETRY),
+    )
+    both = bilinear + bicubic
+    return {
+        "decode, ms": decode,
+        "resize and crop, bilinear, ms": bilinear,
+        "resize and crop, bicubic, ms": bicubic,
+        "ratio that decoding once allows": (decode + both) / (2 * decode + both),
+    }
 
 
 def _geometries(setting: Setting) -> list[Geometry]:

@@ -129,7 +129,7 @@ def warm_case(setting: Setting) -> list[Row]:
 def cold_case(setting: Setting) -> list[Row]:
     """Evaluate from photographs, against decoding and computing one after the other."""
     (case,) = setting.stand_ins.cases("supervised/vit-ti16", "many")
-    strata = 1 if setting.is_quick else 3
+    strata = 1 if setting.is_quick else 2
     with setting.empty_cache() as cache:
         warm = Warm(setting, setting.engine(cache), case, strata)
         warm.search()

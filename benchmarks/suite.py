@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import open_clip
 import torch
 
 from benchmarks import limits, plain
@@ -16,8 +18,7 @@ from benchmarks.timing import Spread, seconds
 from repro.cases import Case
 from repro.engines.local import LocalEngine
 from repro.evaluation.predictions import Metrics
-
-TEXT_GOAL = 15
+from repro.models.zeroshot import zeroshot_classifier
 
 
 def eight_checkpoints(setting: Setting) -> list[Row]:
@@ -46,7 +47,7 @@ def eight_checkpoints(setting: Setting) -> list[Row]:
             others.append(time.perf_counter() - between)
             text.append(expected.text_seconds)
             _check(case, measurement.metrics, expected)
-        needed = _needed(setting, engine, cases[0], len(ours), text)
+        needed = _needed(setting, engine, cases[0], len(ours))
     allowed = sum(others) / needed
     pairs = [other / own for own, other in zip(ours, others, strict=True)]
     return [
@@ -81,9 +82,8 @@ def _needed(
     engine: LocalEngine,
     case: Case,
     checkpoints: int,
-    text: Sequence[float],
 ) -> float:
-    """Sum up decoding once, the text in a 15th of the time, and the forward passes."""
+    """Sum up decoding once, and texts and forward passes of each checkpoint, alone."""
     dataset, model = engine.dataset(case), engine.model(case)
     paths = [dataset.root / name for name in dataset.files]
     decoding = [
@@ -96,7 +96,12 @@ def _needed(
     forwards = [
         seconds(lambda: limits.forward(tower.visual, images, size)) for _ in range(3)
     ]
-    return min(decoding) + sum(text) / TEXT_GOAL + checkpoints * min(forwards)
+    text = case.protocol.text
+    assert text is not None
+    tokenizer = open_clip.get_tokenizer("ViT-B-16")
+    encode = partial(zeroshot_classifier, model, tokenizer, text, setting.device)
+    texts = [seconds(encode) for _ in range(3)]
+    return min(decoding) + checkpoints * (min(texts) + min(forwards))
 
 
 MEASUREMENTS: list[Callable[[Setting], list[Row]]] = [eight_checkpoints]

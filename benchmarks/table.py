@@ -25,13 +25,15 @@ def _cells(row: Row) -> tuple[str, ...]:
         return row.what, f"not measured: {row.note}", "", goal, ""
     unit = {"ratio": "", "times": "x", "number": ""}.get(row.unit, f" {row.unit}")
     low, high = shown(row.value.low), shown(row.value.high)
-    spread = "" if low == high else f"{low} to {high}"
+    spread = "" if row.value.low == row.value.high else f"{low} to {high}"
     met = {True: "yes", False: "no", None: ""}[row.is_met]
     return row.what, f"{shown(row.value.median)}{unit}", spread, goal, met
 
 
 def shown(value: float) -> str:
-    """Print three digits that count."""
+    """Print about three digits that count."""
     if value and abs(value) < 0.001:
         return f"{value:.1e}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
