@@ -57,32 +57,44 @@ def main(output: Path | None, only: tuple[str, ...], *, quick: bool) -> None:
     start = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows: list[Row] = []
+    chosen = [
+        measurement
+        for measurement in MEASUREMENTS
+        if not only or any(part in measurement.__name__ for part in only)
+    ]
+    if not chosen:
+        names = ", ".join(measurement.__name__ for measurement in MEASUREMENTS)
+        raise click.UsageError(f"--only must be a part of one of {names}")
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         setting = Setting(
             stand_ins=StandIns(Path(folder)),
-            repetitions=2 if quick else 4,
+            repetitions=2 if quick else 3,
             is_quick=quick,
             device=device,
         )
-        for measurement in MEASUREMENTS:
+        for measurement in chosen:
             name = measurement.__name__
-            if only and not any(part in name for part in only):
-                continue
             begun = time.perf_counter()
             rows += measurement(setting)
             click.echo(f"{name}: {time.perf_counter() - begun:.0f} s", err=True)
-    results = Results(
-        machine=_machine(device),
-        quick=quick,
-        seconds=time.perf_counter() - start,
-        rows=rows,
-    )
+            results = Results(
+                machine=_machine(device),
+                quick=quick,
+                seconds=time.perf_counter() - start,
+                rows=rows,
+            )
+            # After each, so that a run that is killed has not been for nothing.
+            if output is not None:
+                _write(results, output)
     click.echo(table(results))
-    if output is not None:
-        content = msgspec.json.format(msgspec.json.encode(results))
-        output.write_bytes(content + b"\n")
-        output.with_suffix(".md").write_text(f"{table(results)}\n", encoding="utf-8")
-        draw(results, output.with_suffix(".svg"))
+
+
+def _write(results: Results, output: Path) -> None:
+    """Write numbers, and beside them a table and a chart."""
+    content = msgspec.json.format(msgspec.json.encode(results))
+    output.write_bytes(content + b"\n")
+    output.with_suffix(".md").write_text(f"{table(results)}\n", encoding="utf-8")
+    draw(results, output.with_suffix(".svg"))
 
 
 def _machine(device: torch.device) -> dict[str, str]:

@@ -26,7 +26,7 @@ from tests.stand_ins import photograph
 SIZE = (500, 375)
 DIFFERENT = 200
 #: Classes and images a class; there are ten strata of each up to 10,000 images.
-DATASETS = {"few": (16, 10), "some": (48, 10), "many": (48, 50), "most": (48, 210)}
+DATASETS = {"few": (10, 16), "some": (48, 10), "many": (48, 50), "most": (48, 210)}
 CHECKPOINTS = {"supervised/vit-b16": 1, "supervised/vit-ti16": 1, "clip/small": 8}
 
 #: A CLIP whose image tower is a ViT-Ti/16, with a text tower of a like size.
