@@ -1,0 +1,69 @@
+"""The benchmark measures what it says, and the documents quote what it measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.row import Goal, Results, Row
+from benchmarks.table import table
+from benchmarks.timing import Spread, compare
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_two_ways_are_timed_in_turns_and_compared_pair_by_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    order: list[str] = []
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    def work(name: str, seconds: list[float]) -> None:
+        order.append(name)
+        clock[0] += seconds.pop(0)
+
+    # The machine becomes twice as slow for the second pair.
+    ours, other = [1.0, 2.0, 1.5], [2.0, 4.0, 1.0]
+    found = compare(lambda: work("a", ours), lambda: work("b", other), 3)
+    assert order == ["a", "b", "b", "a", "a", "b"]
+    assert found.ratio == Spread(0.5, 0.5, 1.5)
+    assert found.other == Spread(2.0, 1.0, 4.0)
+
+
+def results(*rows: Row) -> Results:
+    return Results(machine={}, quick=True, seconds=1.0, rows=list(rows))
+
+
+def test_a_goal_is_met_on_its_side_of_the_bound() -> None:
+    most, least = Goal(1.05), Goal(15, at_most=False)
+    assert most.is_met(1.05)
+    assert not most.is_met(1.06)
+    assert least.is_met(15)
+    assert not least.is_met(14.9)
+
+
+def test_what_was_not_measured_meets_no_goal_and_says_why() -> None:
+    row = Row(id="gpu", what="on a GPU", unit="ratio", goal=Goal(1), note="needs one")
+    assert row.is_met is None
+    assert "not measured: needs one" in table(results(row))
+
+
+@pytest.mark.slow
+def test_one_command_measures_and_writes_numbers_a_table_and_a_chart(
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "found.json"
+    options = ["--quick", "--only", "both_geometries", "-o", str(output)]
+    command = [sys.executable, "-m", "benchmarks", *options]
+    subprocess.run(command, check=True, cwd=ROOT)
+    (row,) = msgspec.json.decode(output.read_bytes(), type=Results).rows
+    assert row.value is not None
+    assert 0.5 < row.value.median < 1
+    assert row.what in output.with_suffix(".md").read_text()
+    assert "</svg>" in output.with_suffix(".svg").read_text()
