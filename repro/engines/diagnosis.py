@@ -35,6 +35,7 @@ from repro.judgement.diagnosis import (
     fit_of,
     judge_trial,
     needs_no_explanation,
+    settled,
     targets_of,
 )
 from repro.judgement.hints import find_renaming
@@ -207,7 +208,7 @@ class Investigation:
     def _conclude(self, tried: list[Candidate]) -> Diagnosis:
         trials = sorted(map(self._trial, tried), key=_rank)
         best = trials[0] if trials else None
-        outcome = best.outcome if best else "unexplained"
+        outcome = settled(trials, self._run.total)
         explains = outcome in EXPLAINED
         return Diagnosis(
             outcome=outcome,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -19,7 +20,11 @@ ERRORS = 3.3
 #: Share of a gap that may stay open where a library's resize, say, is only much alike.
 LEFT_OPEN = 0.1
 
-Outcome = Literal["restored", "likely", "unexplained", "not needed"]
+#: Share of the likelihood of all suspects that one needs to be called the cause before
+#: it was evaluated on all images.
+SINGLED_OUT = 0.95
+
+Outcome = Literal["restored", "likely", "unsettled", "unexplained", "not needed"]
 EXPLAINED: tuple[Outcome, ...] = ("restored", "likely")
 
 
@@ -177,6 +182,26 @@ def outcome_of(
     if all(_is_nearly_met(t, run, now) for t, now in found.items()):
         return "likely"
     return "unexplained"
+
+
+def settled(trials: Sequence[Trial], total: int) -> Outcome:
+    """Tell what is to be said of all trials together.
+
+    One that restores the numbers on a part of the images is no cause while others could
+    do as well on the rest: the likelihood of the published numbers has to single it
+    out, none being likelier beforehand.
+
+    Args:
+        trials: the best explanation first.
+        total: images of the dataset.
+    """
+    if not trials:
+        return "unexplained"
+    best = trials[0]
+    if best.outcome != "likely" or best.images == total:
+        return best.outcome
+    weights = [math.exp(min(trial.fit - best.fit, 700.0)) for trial in trials]
+    return "likely" if 1 / sum(weights) >= SINGLED_OUT else "unsettled"
 
 
 def needs_no_explanation(run: Predictions, targets: Sequence[Target]) -> bool:

@@ -54,6 +54,13 @@ def sentence(outcome: Outcome, trials: Sequence[Trial]) -> str:
     if outcome == "unexplained":
         others = f"None of the {len(trials):,} variations that were tried explains it; "
         return f"{others}closest is {best.suspect}, with which {scores}."
+    if outcome == "unsettled":
+        rival = max(trials[1:], key=lambda trial: trial.fit)
+        return (
+            f"Which of the {len(trials):,} variations explains it is not settled by "
+            f"the images that were tried: with {best.suspect} {scores}, and "
+            f"{rival.suspect} may do as well."
+        )
     cause = _CAUSES[best.topic][0]
     rivals = [t.suspect for t in trials[1:] if is_rival(best, t)][:2]
     probably = ""
@@ -77,7 +84,7 @@ def advice(outcome: Outcome, best: Trial | None) -> str:
     """Say what to do about it."""
     if outcome == "not needed":
         return ""
-    if outcome == "unexplained" or best is None:
+    if outcome not in EXPLAINED or best is None:
         return (
             "Compare weights and images with those of the source (repro verify, repro "
             "dataset check), and ask it how the number was measured. A known "

@@ -12,6 +12,7 @@ from repro.records.result import CaseResult
 CALLED: dict[Outcome, str] = {
     "restored": "likely cause",
     "likely": "likely cause",
+    "unsettled": "cause not settled",
     "unexplained": "no cause found",
     "not needed": "diagnosis",
 }

@@ -7,6 +7,7 @@ import pytest
 
 from repro.engines.diagnosis import balanced_order
 from repro.evaluation.predictions import Predictions
+from repro.judgement.diagnosis import Outcome, Trial, settled
 from repro.judgement.estimates import estimate, values_of
 from repro.published import METRICS
 
@@ -66,3 +67,29 @@ def test_every_beginning_of_the_order_is_balanced(
     for images in (10, 20, 100, 250):
         counts = np.bincount(run.labels[order[:images]], minlength=10)
         assert counts.max() - counts.min() <= 1
+
+
+def _trial(fit: float, outcome: Outcome = "likely", images: int = 50) -> Trial:
+    return Trial(
+        suspect="another crop",
+        topic="resize and crop",
+        instead="",
+        images=images,
+        compared=images,
+        restored=(),
+        gained=0,
+        lost=0,
+        p=1.0,
+        fit=fit,
+        outcome=outcome,
+    )
+
+
+def test_a_part_of_the_images_names_no_cause_while_another_may_do_as_well() -> None:
+    alone = [_trial(-2.0), _trial(-9.0, "unexplained")]
+    assert settled(alone, total=500) == "likely"
+    rivalled = [_trial(-2.0), _trial(-4.0, "unexplained")]
+    assert settled(rivalled, total=500) == "unsettled"
+    assert settled([_trial(-2.0, images=500), *rivalled], total=500) == "likely"
+    assert settled([_trial(-2.0, "restored"), *rivalled], total=500) == "restored"
+    assert settled([], total=500) == "unexplained"
