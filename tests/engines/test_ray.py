@@ -27,7 +27,7 @@ import pytest
 def test_checkpoint(case, reproduce):
     reproduce(case)
 """
-KEPT = " or ".join(f"supervised/real/{n}@" for n in (40, 80, 160, 320))
+KEPT = " or ".join(f"supervised/real/{n}" for n in (40, 80, 160, 320))
 
 pytestmark = pytest.mark.slow
 
