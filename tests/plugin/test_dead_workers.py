@@ -166,7 +166,8 @@ def test_two_workers_decode_each_photograph_exactly_once(
         geometry.decode = noted
         """
     )
-    result = pytester.runpytest(
+    # In a process of its own: what its conftest replaces must not stay replaced here.
+    result = pytester.runpytest_subprocess(
         "-n2", "--repro-expected=embedded", f"--repro-cache={tmp_path / 'cache'}"
     )
     assert result.ret == 0
