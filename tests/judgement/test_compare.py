@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from repro.evaluation.predictions import Predictions
+from repro.evaluation.predictions import Metrics, Predictions
 from repro.judgement.compare import (
     CaseDifference,
     compare_predictions,
@@ -90,3 +91,13 @@ def _with_hits(made: Predictions, hits: np.ndarray) -> Predictions:
         losses=made.losses,
         total=made.total,
     )
+
+
+@pytest.mark.parametrize(("moved", "same"), [(1e-8, True), (1e-4, False)])
+def test_a_loss_that_is_only_rounded_otherwise_has_not_changed(
+    moved: float, same: bool
+) -> None:
+    before = Metrics(images=500, top1=400, top5=490, loss_sum=300.0)
+    after = msgspec.structs.replace(before, loss_sum=300.0 * (1 + moved))
+    found = CaseDifference(case="a", before=before, after=after)
+    assert found.is_same is same
