@@ -106,11 +106,23 @@ def _resize(image: Image.Image, step: Resize) -> Image.Image:
         size = int(step.height * width / height), step.height
     if step.antialias or size == image.size:
         return _resize_to(image, size, step.filter)
-    # An affine transform samples around each target pixel only, whatever the scale.
-    scale = width / size[0], 0.0, 0.0, 0.0, height / size[1], 0.0
-    return image.transform(
-        size, Image.Transform.AFFINE, scale, Image.Resampling(_FILTERS[step.filter])
+    return _sample(image, size, step.filter)
+
+
+def _sample(image: Image.Image, size: tuple[int, int], filter_: Filter) -> Image.Image:
+    """Resize as torchvision does a uint8 tensor without antialias, bit for bit.
+
+    Pillow has nothing like it: its filters grow with the scale.
+    """
+    import torch
+
+    planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
+    aligned = {} if filter_ == "nearest" else {"align_corners": False}
+    sampled = torch.nn.functional.interpolate(
+        planes, size=size[::-1], mode=filter_, **aligned
     )
+    rounded = sampled[0].clamp_(0, 255).round_().to(torch.uint8)
+    return Image.fromarray(rounded.permute(1, 2, 0).contiguous().numpy())
 
 
 def _proportional(image: Image.Image, step: Contain | Cover) -> tuple[int, int]:

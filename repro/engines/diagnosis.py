@@ -1,18 +1,18 @@
 """Find what would explain a divergence, on a few images.
 
-Every suspect that applies is tried on the same few images. The better half of them,
-those that restore the published numbers best, is tried on twice as many, and so on,
-until one is left; that one goes on until it has seen all images of the run, or falls
-behind another one, or the time is spent. All together this costs at most a tenth of a
-full evaluation for each suspect tried.
+Every suspect that applies is tried on the same few images. Those that restore the
+published numbers best are tried on more and more, until one restores them on all, or
+the time is spent. Suspects that differ only in what the features of an image are
+compared with share the forward pass. All together this costs at most a tenth of a full
+evaluation for each suspect tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,15 @@ from torch import Tensor
 
 from repro.cases import Case
 from repro.data.dataset import Dataset
-from repro.data.geometry import Pixels, planar_pixels
 from repro.errors import ReproError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.diagnosis.building import Builder, NotApplicableError
-from repro.evaluation.diagnosis.setup import Facts, Setup, Suspect, describe
+from repro.evaluation.diagnosis.images import PixelSource, balanced_order, spread_order
+from repro.evaluation.diagnosis.race import race
+from repro.evaluation.diagnosis.setup import Body, Facts, Setup, Suspect, describe
 from repro.evaluation.diagnosis.suspects import SUSPECTS
 from repro.evaluation.diagnosis.varying import vary
-from repro.evaluation.evaluate import predict
+from repro.evaluation.evaluate import compute_features, read_logits
 from repro.evaluation.predictions import Predictions, join
 from repro.judgement.diagnosis import (
     EXPLAINED,
@@ -36,13 +37,13 @@ from repro.judgement.diagnosis import (
     fit_of,
     judge_trial,
     needs_no_explanation,
+    outcome_of,
     settled,
     targets_of,
 )
 from repro.judgement.hints import find_renaming
 from repro.judgement.sentences import advice, sentence
 from repro.models.weights import state_entries
-from repro.published import Geometry
 
 if TYPE_CHECKING:
     from repro.engines.local import LocalEngine
@@ -58,6 +59,7 @@ FIRST_IMAGES = 1000
 PIECE = 1000
 
 Indices = npt.NDArray[np.int64]
+T = TypeVar("T")
 
 
 class Candidate:
@@ -65,19 +67,50 @@ class Candidate:
 
     Args:
         suspect: which one.
-        setup: how the case is evaluated with it.
+        head: from features to logits.
     """
 
-    def __init__(self, suspect: Suspect, setup: Setup) -> None:
+    def __init__(self, suspect: Suspect, head: Callable[[Tensor], Tensor]) -> None:
         self.suspect = suspect
-        self.setup = setup
+        self.head = head
         self.predictions: Predictions | None = None
         self.fit = 0.0
+        self.is_met = False
+
+
+class Group:
+    """Candidates of one body: they share the forward pass, and see the same images.
+
+    A contender of the race.
+
+    Args:
+        investigation: that looks at images.
+        body: what they share.
+        members: at least one.
+    """
+
+    def __init__(
+        self, investigation: Investigation, body: Body, members: list[Candidate]
+    ) -> None:
+        self._investigation = investigation
+        self.body = body
+        self.members = members
+        self.images = 0
 
     @property
-    def images(self) -> int:
-        """How many images it was tried on."""
-        return 0 if self.predictions is None else len(self.predictions.labels)
+    def fit(self) -> float:
+        """How likely the likeliest of them is."""
+        return max(member.fit for member in self.members)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether one of them restores all numbers on all images."""
+        return any(member.is_met for member in self.members)
+
+    def look(self, images: int) -> bool:
+        """Evaluate them on that many images more."""
+        self._investigation.extend(self, images)
+        return True
 
 
 class Investigation:
@@ -108,7 +141,7 @@ class Investigation:
         )
         self._source = PixelSource(self._dataset, engine.decoding_threads)
         self._batch_size = BatchSize(engine.device.type, engine.settings.batch_size)
-        self._order = balanced_order(run.indices, run.labels)
+        self._order = spread_order(run)
         if engine.settings.limit is None:
             self._order = _with_the_rest(self._order, self._dataset)
         self._own = Setup(
@@ -124,7 +157,7 @@ class Investigation:
         )
         self._suspects = tuple(suspects)
         self._untried: dict[str, str] = {}
-        self._built: tuple[Setup, Callable[[Tensor], Tensor]] | None = None
+        self._built: tuple[Body, Callable[[Tensor], Tensor]] | None = None
         self.evaluated = 0
 
     def diagnose(self) -> Diagnosis:
@@ -135,89 +168,89 @@ class Investigation:
         """
         if not self._targets:
             return self._conclude([])
-        tried = self._first_round()
+        groups = self._first_round()
+        tried = [member for group in groups for member in group.members]
         if not needs_no_explanation(self._run, self._targets):
-            budget = int(COST * self._run.total * len(tried))
-            self._race(tried, budget)
+            budget = int(COST * self._run.total * len(tried)) - self.evaluated
+            race(groups, len(self._order), budget)
         return self._conclude(tried)
 
-    def _first_round(self) -> list[Candidate]:
-        """Try every suspect that applies on the same few images."""
-        first = int(min(FIRST_SHARE * self._run.total, FIRST_IMAGES))
-        tried: list[Candidate] = []
-        for candidate in self._candidates():
-            try:
-                self._extend(candidate, max(1, first))
-            except NotApplicableError:
-                continue
-            # Whatever a library makes of an unusual model ends this suspect only.
-            except (ReproError, RuntimeError, ValueError, TypeError) as error:
-                self._untried[candidate.suspect.name] = _first_line(error)
-                continue
-            tried.append(candidate)
-        return tried
-
-    def _candidates(self) -> Iterable[Candidate]:
-        """Yield what applies, each way of evaluating once."""
-        seen: list[Setup] = []
-        for suspect in self._suspects:
-            setup = vary(self._own, suspect.variation, self._facts)
-            if setup is not None and setup not in seen:
-                seen.append(setup)
-                yield Candidate(suspect, setup)
-
-    def _race(self, tried: list[Candidate], budget: int) -> None:
-        """Look closer at fewer and fewer, until one has seen all or time is up.
-
-        Each time the better half stays and sees twice as many images (successive
-        halving: Jamieson and Talwalkar, AISTATS 2016). Then the best one goes on,
-        unless that makes another one the best.
-        """
-        left = tried
-        while len(left) > 1:
-            left = sorted(left, key=_fit, reverse=True)[: (len(left) + 1) // 2]
-            for candidate in left:
-                self._look_closer(candidate, budget)
-        while tried and self._look_closer(max(tried, key=_fit), budget):
-            pass
-
-    def _look_closer(self, candidate: Candidate, budget: int) -> bool:
-        """Try a candidate on twice the images; False where none or no time is left."""
-        unseen = len(self._order) - candidate.images
-        images = min(candidate.images, unseen, budget - self.evaluated)
-        if images > 0:
-            self._extend(candidate, images)
-        return images > 0
-
-    def _extend(self, candidate: Candidate, images: int) -> None:
-        """Evaluate a candidate on that many more images."""
-        start = candidate.images
-        members = self._order[start : start + images]
-        classifier = self._classifier(candidate.setup)
-        geometry = candidate.setup.protocol.pixels
-        parts = [] if candidate.predictions is None else [candidate.predictions]
+    def extend(self, group: Group, images: int) -> None:
+        """Evaluate the candidates of a group on that many images more."""
+        members = self._order[group.images : group.images + images]
+        body = self._body(group.body)
+        parts = [[m.predictions] if m.predictions else [] for m in group.members]
         for first in range(0, len(members), PIECE):
             piece = np.sort(members[first : first + PIECE])
-            pixels = self._source.pixels(piece, geometry, keep=not start)
-            parts.append(
-                predict(
-                    classifier,
-                    self._dataset,
-                    piece,
-                    pixels,
-                    self._batch_size,
-                    self._device,
-                )
-            )
-            self.evaluated += len(piece)
-        candidate.predictions = join(parts)
-        candidate.fit = fit_of(self._run, candidate.predictions, self._targets)
+            keep = not group.images
+            pixels = self._source.pixels(piece, group.body.geometry, keep=keep)
+            features = compute_features(body, pixels, self._batch_size, self._device)
+            for candidate, found in zip(group.members, parts, strict=True):
+                logits = candidate.head(features)
+                found.append(read_logits(logits, self._dataset, piece))
+        for candidate, found in zip(group.members, parts, strict=True):
+            self._learn(candidate, join(found))
+        group.images += len(members)
+        self.evaluated += len(members)
 
-    def _classifier(self, setup: Setup) -> Callable[[Tensor], Tensor]:
-        """Build a classifier; the last one is kept, since it often goes on."""
-        if self._built is None or self._built[0] != setup:
+    def _learn(self, candidate: Candidate, predictions: Predictions) -> None:
+        candidate.predictions = predictions
+        candidate.fit = fit_of(self._run, predictions, self._targets)
+        outcome = outcome_of(self._run, predictions, self._targets)
+        candidate.is_met = outcome == "restored"
+
+    def _first_round(self) -> list[Group]:
+        """Try every suspect that applies on the same few images."""
+        first = max(1, int(min(FIRST_SHARE * self._run.total, FIRST_IMAGES)))
+        groups: list[Group] = []
+        for body, suspects in self._bodies():
+            members: list[Candidate] = []
+            for suspect, setup in suspects:
+                head = self._attempt([suspect], partial(self._builder.head, setup))
+                if head is not None:
+                    members.append(Candidate(suspect, head))
+            if not members:
+                continue
+            group = Group(self, body, members)
+            named = [member.suspect for member in members]
+            if self._attempt(named, partial(group.look, first)):
+                groups.append(group)
+        return groups
+
+    def _bodies(self) -> list[tuple[Body, list[tuple[Suspect, Setup]]]]:
+        """Group what applies by what is shared, each way of evaluating once."""
+        seen: list[Setup] = []
+        bodies: list[tuple[Body, list[tuple[Suspect, Setup]]]] = []
+        for suspect in self._suspects:
+            setup = vary(self._own, suspect.variation, self._facts)
+            if setup is None or setup in seen:
+                continue
+            seen.append(setup)
+            # A body holds options of a model, which cannot be hashed.
+            sharing = [suspects for body, suspects in bodies if body == setup.body]
+            if sharing:
+                sharing[0].append((suspect, setup))
+            else:
+                bodies.append((setup.body, [(suspect, setup)]))
+        return bodies
+
+    def _attempt(self, suspects: list[Suspect], do: Callable[[], T]) -> T | None:
+        """Do something for suspects; None where it cannot be done, which is noted."""
+        try:
+            return do()
+        except NotApplicableError:
+            return None
+        # Whatever a library makes of an unusual model ends these suspects only.
+        except (ReproError, RuntimeError, ValueError, TypeError) as error:
+            self._untried |= {s.name: _first_line(error) for s in suspects}
+            return None
+
+    def _body(self, body: Body) -> Callable[[Tensor], Tensor]:
+        """Build what gives features; the last one is kept, since it often goes on."""
+        if self._built is None or self._built[0] != body:
             self._built = None
-            self._built = setup, self._builder.build(setup)
+            is_clip = self._own.protocol.text is not None
+            self._built = body, self._builder.body(body, is_clip=is_clip)
         return self._built[1]
 
     def _conclude(self, tried: list[Candidate]) -> Diagnosis:
@@ -250,76 +283,14 @@ class Investigation:
         )
 
 
-class PixelSource:
-    """Decodes chosen images of a dataset, and keeps those that many suspects share.
-
-    Args:
-        dataset: whose images.
-        threads: how many threads decode.
-    """
-
-    def __init__(self, dataset: Dataset, threads: int) -> None:
-        self._dataset = dataset
-        self._threads = threads
-        self._kept: tuple[bytes, Geometry, Pixels] | None = None
-
-    def pixels(self, members: Indices, geometry: Geometry, *, keep: bool) -> Pixels:
-        """Give the pixels of some images: uint8 `[N, 3, H, W]`.
-
-        Args:
-            members: positions in the dataset.
-            geometry: how they become pixels.
-            keep: whether to remember them until others of the same geometry come.
-
-        Raises:
-            DatasetError: an image cannot be decoded.
-        """
-        key = members.tobytes()
-        if self._kept and self._kept[:2] == (key, geometry):
-            return self._kept[2]
-        pixels = np.empty((len(members), 3, *geometry.output_size), dtype=np.uint8)
-
-        def decode(row: int) -> None:
-            place = self._dataset.place(int(members[row]))
-            planar_pixels(place, [geometry], [pixels[row]])
-
-        with ThreadPoolExecutor(self._threads, "repro-decode") as pool:
-            list(pool.map(decode, range(len(members))))
-        if keep and (self._kept is None or self._kept[0] != key):
-            self._kept = key, geometry, pixels
-        return pixels
-
-
-def balanced_order(indices: Indices, labels: Indices) -> Indices:
-    """Order images, by a fixed draw, so that every beginning is balanced over classes.
-
-    Args:
-        indices: positions in the dataset, int64 `[N]`.
-        labels: of these images, int64 `[N]`.
-    """
-    draw = np.random.default_rng(0).random(len(indices))
-    order = np.lexsort((draw, labels))
-    sizes = np.bincount(labels)
-    starts = np.cumsum(sizes) - sizes
-    sorted_labels = labels[order]
-    place = np.arange(len(order)) - starts[sorted_labels]
-    share = (place + draw[order]) / sizes[sorted_labels]
-    return np.asarray(indices[order[np.argsort(share, kind="stable")]])
-
-
 def _with_the_rest(order: Indices, dataset: Dataset) -> Indices:
     """Append the images that a run left out since it stopped early."""
     rest = np.setdiff1d(np.arange(len(dataset)), order, assume_unique=True)
     return np.concatenate([order, balanced_order(rest, dataset.labels[rest])])
 
 
-def _fit(candidate: Candidate) -> float:
-    return candidate.fit
-
-
-def _rank(trial: Trial) -> tuple[int, float]:
-    places = {"restored": 0, "likely": 1}
-    return places.get(trial.outcome, 2), -trial.fit
+def _rank(trial: Trial) -> tuple[bool, float]:
+    return trial.outcome != "restored", -trial.fit
 
 
 def _first_line(error: Exception) -> str:

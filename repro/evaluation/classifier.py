@@ -92,6 +92,36 @@ def clip_classifier(
     Raises:
         WeightsError: the protocol wants the checkpoint's scale and it has none.
     """
+    embed = image_embedder(model, device)
+    directions = class_directions(model, text, protocol)
+
+    def forward(images: Tensor) -> Tensor:
+        # The comparison with the text is small and stays in float32.
+        with torch.autocast(device.type, enabled=False):
+            return embed(images) @ directions
+
+    return Classifier(forward, protocol.mean, protocol.std, device, precision, columns)
+
+
+def image_embedder(
+    model: nn.Module, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Give the function from normalised images to unit vectors float32 `[B, D]`."""
+
+    def embed(images: Tensor) -> Tensor:
+        features: Tensor = model.encode_image(images)  # type: ignore[operator]
+        with torch.autocast(device.type, enabled=False):
+            return functional.normalize(features.float(), dim=-1)
+
+    return embed
+
+
+def class_directions(model: nn.Module, text: Tensor, protocol: Protocol) -> Tensor:
+    """Scale a zero-shot text classifier `[C, D]` as logits are: float32 `[D, C]`.
+
+    Raises:
+        WeightsError: the protocol wants the checkpoint's scale and it has none.
+    """
     scale = protocol.logit_scale
     if scale == "checkpoint":
         own = getattr(model, "logit_scale", None)
@@ -99,12 +129,4 @@ def clip_classifier(
             raise WeightsError("the checkpoint holds no logit_scale")
         scale = float(own.exp())
     assert scale is not None
-    directions = (text.float() * scale).T
-
-    def forward(images: Tensor) -> Tensor:
-        features: Tensor = model.encode_image(images)  # type: ignore[operator]
-        # The comparison with the text is small and stays in float32.
-        with torch.autocast(device.type, enabled=False):
-            return functional.normalize(features.float(), dim=-1) @ directions
-
-    return Classifier(forward, protocol.mean, protocol.std, device, precision, columns)
+    return (text.float() * scale).T

@@ -68,29 +68,46 @@ def evaluate(
     return join(parts)
 
 
-def predict(
-    classifier: Callable[[Tensor], Tensor],
-    dataset: Dataset,
-    members: npt.NDArray[np.int64],
+def compute_features(
+    body: Callable[[Tensor], Tensor],
     pixels: Pixels,
     batch_size: BatchSize,
     device: torch.device,
-) -> Predictions:
-    """Predict the classes of some images of a dataset.
+) -> Tensor:
+    """Compute what several heads share.
 
     Args:
-        classifier: from uint8 `[B, 3, H, W]` to logits `[B, C]`.
-        dataset: whose labels count.
-        members: positions of the images in the dataset, ascending: int64 `[N]`.
-        pixels: of these images, uint8 `[N, 3, H, W]`.
+        body: from uint8 `[B, 3, H, W]` to features `[B, D]`.
+        pixels: uint8 `[N, 3, H, W]`.
         batch_size: how many images at once.
-        device: where the classifier computes.
+        device: where the body computes.
+
+    Returns:
+        Features `[N, D]` on the device.
 
     Raises:
-        EvaluationError: see `evaluate`.
+        EvaluationError: one image alone does not fit into memory.
     """
-    computed = _compute(classifier, dataset, members, pixels, batch_size, device)
-    return _read(computed, dataset)
+    parts = [part for _, part in _batches(body, pixels, batch_size, device)]
+    return torch.cat(parts)
+
+
+def read_logits(
+    logits: Tensor, dataset: Dataset, members: npt.NDArray[np.int64]
+) -> Predictions:
+    """Take the predictions from the logits of some images of a dataset.
+
+    Args:
+        logits: `[N, C]`.
+        dataset: whose labels count.
+        members: positions of the images in the dataset, ascending: int64 `[N]`.
+
+    Raises:
+        EvaluationError: the logits have another number of classes, or are not finite.
+    """
+    _check_outputs(logits, len(members), dataset)
+    labels = torch.from_numpy(dataset.labels[members]).to(logits.device)
+    return _read(_Computed(members, *_score(logits, labels)), dataset)
 
 
 class _Computed(NamedTuple):
@@ -111,20 +128,25 @@ def _compute(
     device: torch.device,
     progress: Progress = lambda images: None,
 ) -> _Computed:
-    """Let the device compute some images, without waiting for it: see `predict`."""
+    """Let the device compute some images, without waiting for it: see `evaluate`."""
     labels = torch.from_numpy(dataset.labels[members]).to(device)
-    top: list[Tensor] = []
-    losses: list[Tensor] = []
-    confidences: list[Tensor] = []
-    for start, logits in _batches(classifier, dataset, pixels, batch_size, device):
-        wanted = labels[start : start + len(logits)]
-        top.append(logits.topk(min(TOP, logits.shape[1]), dim=1).indices)
-        # In float64, so that the sum does not depend on its order.
-        likelihoods = functional.log_softmax(logits.double(), dim=1)
-        losses.append(functional.nll_loss(likelihoods, wanted, reduction="none"))
-        confidences.append(likelihoods.amax(dim=1).exp())
-        progress(len(logits))
-    return _Computed(members, torch.cat(top), torch.cat(losses), torch.cat(confidences))
+    scores: list[tuple[Tensor, Tensor, Tensor]] = []
+    for place, logits in _batches(classifier, pixels, batch_size, device):
+        wanted = labels[place]
+        _check_outputs(logits, len(wanted), dataset)
+        scores.append(_score(logits, wanted))
+        progress(len(wanted))
+    top, losses, confidences = map(torch.cat, zip(*scores, strict=True))
+    return _Computed(members, top, losses, confidences)
+
+
+def _score(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the most likely classes, the losses and the confidences of a batch."""
+    top = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
+    # In float64, so that the sum does not depend on its order.
+    likelihoods = functional.log_softmax(logits.double(), dim=1)
+    losses = functional.nll_loss(likelihoods, labels, reduction="none")
+    return top, losses, likelihoods.amax(dim=1).exp()
 
 
 def _read(computed: _Computed, dataset: Dataset) -> Predictions:
@@ -143,12 +165,11 @@ def _read(computed: _Computed, dataset: Dataset) -> Predictions:
 
 def _batches(
     classifier: Callable[[Tensor], Tensor],
-    dataset: Dataset,
     pixels: Pixels,
     batch_size: BatchSize,
     device: torch.device,
-) -> Iterator[tuple[int, Tensor]]:
-    """Yield where each batch starts, and its logits."""
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield where each batch is, and what the classifier says of it."""
     batch_size.try_no_more_than(len(pixels))
     start = 0
     while start < len(pixels):
@@ -166,8 +187,7 @@ def _batches(
                     "free memory there or choose another device with --repro-device"
                 ) from error
             continue
-        _check_outputs(logits, len(batch), dataset)
-        yield start, logits
+        yield slice(start, start + len(batch)), logits
         start += len(batch)
 
 

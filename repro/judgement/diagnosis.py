@@ -126,9 +126,12 @@ def targets_of(references: Iterable[Reference], run: Predictions) -> tuple[Targe
 
 def fit_of(run: Predictions, trial: Predictions, targets: Sequence[Target]) -> float:
     """Say how well a trial restores the published numbers, as a log likelihood."""
-    return sum(
-        log_likelihood(estimate(run, trial, t.metric), t.value, t.tolerance)
-        for t in targets
+    return log_likelihood(
+        run,
+        trial,
+        [target.metric for target in targets],
+        [target.value for target in targets],
+        [target.tolerance for target in targets],
     )
 
 
@@ -198,10 +201,13 @@ def settled(trials: Sequence[Trial], total: int) -> Outcome:
     if not trials:
         return "unexplained"
     best = trials[0]
-    if best.outcome != "likely" or best.images == total:
+    if best.outcome not in ("likely", "unexplained") or best.images == total:
         return best.outcome
     weights = [math.exp(min(trial.fit - best.fit, 700.0)) for trial in trials]
-    return "likely" if 1 / sum(weights) >= SINGLED_OUT else "unsettled"
+    if best.outcome == "likely" and 1 / sum(weights) >= SINGLED_OUT:
+        return "likely"
+    explains = any(trial.outcome in EXPLAINED for trial in trials)
+    return "unsettled" if explains else "unexplained"
 
 
 def needs_no_explanation(run: Predictions, targets: Sequence[Target]) -> bool:

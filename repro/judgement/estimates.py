@@ -9,6 +9,7 @@ samples: those that are balanced over the classes are a little better.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -63,18 +64,75 @@ def values_of(predictions: Predictions, metric: Metric) -> Floats:
     return hits
 
 
-def log_likelihood(found: Estimate, published: float, tolerance: float) -> float:
-    """Say how well an estimate and a published value go together.
+def log_likelihood(
+    run: Predictions,
+    trial: Predictions,
+    metrics: Sequence[Metric],
+    published: Sequence[float],
+    tolerances: Sequence[float],
+) -> float:
+    """Say how well a trial on some images goes with published values of all of them.
 
-    The log density of Student's t at their distance; half the tolerance counts as
-    another standard error, since that is how far an honest measurement may be off.
+    The log density of the published values, if they were made like the trial: a
+    multivariate Student's t around its estimates, since metrics of the same images err
+    together. A third of the tolerance counts as a further standard error, since the
+    tolerance is how far an honest measurement may be off.
+
+    As in Wilson's interval for a proportion (Journal of the American Statistical
+    Association 22, 1927), changes are taken to scatter around what the published values
+    ask of them, not around their own mean: a few images that hardly changed do not
+    refute that others change much.
+
+    Args:
+        run: predictions as the protocol says; see `estimate`.
+        trial: predictions made otherwise.
+        metrics: of which values were published.
+        published: these values, in percent or nats.
+        tolerances: of each, in points or nats.
     """
-    from scipy.stats import t
+    if len(trial.labels) > len(run.labels):
+        run = trial
+    before = np.stack([values_of(run, metric) for metric in metrics])
+    after = np.stack([values_of(trial, metric) for metric in metrics])
+    shared = np.searchsorted(run.indices, trial.indices)
+    change = after - before[:, shared]
+    gap = np.asarray(published) - before.mean(axis=1)
+    images, evaluated = change.shape[1], before.shape[1]
+    around = change - gap[:, None]
+    scatter = around @ around.T / images
+    for place, metric in enumerate(metrics):
+        # So many decisions change at least, if the published value is right.
+        least = 0.0 if metric == "loss" else 100 * abs(gap[place]) - gap[place] ** 2
+        scatter[place, place] = max(scatter[place, place], least)
+    spread = scatter * (1 / images - 1 / evaluated)
+    unseen = 1 / evaluated - 1 / run.total
+    if unseen:
+        spread += _scatter_of_values(after, metrics, published) * unseen
+    spread += np.diag((np.asarray(tolerances) / 3) ** 2)
+    freedom = max(1, images - 1) if images < run.total else 1000
+    return _log_density(change.mean(axis=1) - gap, spread, freedom)
 
-    scale = math.hypot(found.error, tolerance / 2)
-    distance = (published - found.value) / scale
-    freedom = found.freedom if found.error else 1000
-    return float(t.logpdf(distance, freedom)) - math.log(scale)
+
+def _scatter_of_values(
+    values: Floats, metrics: Sequence[Metric], published: Sequence[float]
+) -> Floats:
+    """Estimate how values scatter: decisions as the published share says."""
+    scatter = (
+        np.atleast_2d(np.cov(values)) if values.shape[1] > 1 else np.eye(len(metrics))
+    )
+    scatter = np.array(np.broadcast_to(scatter, (len(metrics), len(metrics))))
+    for place, (metric, value) in enumerate(zip(metrics, published, strict=True)):
+        if metric != "loss":
+            scatter[place, place] = max(scatter[place, place], value * (100 - value))
+    return scatter
+
+
+def _log_density(distance: Floats, spread: Floats, freedom: int) -> float:
+    """Give the log density of a multivariate Student's t."""
+    from scipy.stats import multivariate_t
+
+    density = multivariate_t.logpdf(distance, shape=spread, df=freedom)
+    return float(density)
 
 
 def _variance(values: Floats, metric: Metric) -> float:

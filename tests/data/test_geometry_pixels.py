@@ -156,16 +156,20 @@ def test_normalised_pixels_are_bit_equal_to_totensor_and_normalize(
     assert torch.equal(classifier.normalise(planar)[0], usual(image))
 
 
-def test_without_antialias_bilinear_is_that_of_torch_but_for_rounding() -> None:
+@pytest.mark.parametrize("filter_", ["nearest", "bilinear", "bicubic"])
+def test_without_antialias_pixels_are_bit_equal_to_a_resized_tensor(
+    filter_: str,
+) -> None:
     image = photograph(6, 311, 207)
-    geometry = parse_geometry("rgb|resize(64x96,bilinear,no_antialias)")
-    ours = np.asarray(transform(image, geometry)).astype(int)
-    tensor = torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())[None].float()
-    theirs = torch.nn.functional.interpolate(
-        tensor, (64, 96), mode="bilinear", antialias=False
+    geometry = parse_geometry(f"rgb|resize(64x96,{filter_},no_antialias)")
+    ours = np.asarray(transform(image, geometry)).transpose(2, 0, 1)
+    theirs = transforms.functional.resize(
+        transforms.functional.pil_to_tensor(image),
+        [64, 96],
+        transforms.InterpolationMode(filter_),
+        antialias=False,
     )
-    expected = theirs[0].permute(1, 2, 0).numpy()
-    assert np.abs(ours - expected).max() <= 1.01
+    assert np.array_equal(ours, theirs.numpy())
 
 
 def truncated(file: Path) -> None:

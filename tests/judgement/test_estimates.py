@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from repro.engines.diagnosis import balanced_order
+from repro.evaluation.diagnosis.images import balanced_order
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Outcome, Trial, settled
 from repro.judgement.estimates import estimate, values_of

@@ -41,6 +41,8 @@ class Fault:
     twist: Twist = ""
 
 
+#: Faults are planted in one of these two, but those that move its loss by less than
+#: half a percent where they move it most: digits hardly feel an activation or prompts.
 SUPERVISED = "supervised/real/320"
 CLIP = "clip/real/640"
 
@@ -92,24 +94,18 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("colour channels", "channels in the order BGR", SUPERVISED, {"bgr": True}),
     Fault("colour channels", "channels in the order BGR", CLIP, {"bgr": True}),
-    Fault("activation", "GELU", CLIP, {"activation": "gelu"}),
-    Fault(
-        "activation",
-        "QuickGELU",
-        "supervised/synthetic/160",
-        {"activation": "quick_gelu"},
-    ),
+    Fault("activation", "GELU", "clip/synthetic+real/2560", {"activation": "gelu"}),
     Fault(
         "prompts",
         'the single prompt "a photo of a {}."',
-        "clip/synthetic/640",
+        "clip/synthetic/10240",
         {"templates": ("a photo of a {}.",)},
     ),
     Fault("prompts", "the bare class names as prompts", CLIP, {"templates": ("{}",)}),
     Fault(
         "prompts",
         "the first prompt alone",
-        "clip/synthetic/640",
+        "clip/synthetic+real/1280",
         {"templates": ("a photo of the digit {}.",)},
     ),
     Fault("logit scale", "a logit scale of 1", CLIP, {"scale": 1.0}),

@@ -1,4 +1,4 @@
-"""Build the classifier of a varied setup."""
+"""Build the classifier of a varied setup: its body, and its head."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from repro.errors import ReproError
-from repro.evaluation.classifier import clip_classifier, supervised_classifier
-from repro.evaluation.diagnosis.setup import RGB, Activation, Pooling, Setup
+from repro.errors import EvaluationError, ReproError
+from repro.evaluation.classifier import Classifier, class_directions, image_embedder
+from repro.evaluation.diagnosis.setup import RGB, Activation, Body, Pooling, Setup
 from repro.evaluation.precision import arithmetic
 from repro.models.clip import build_tokenizer
 from repro.models.loading import load_model
 from repro.models.zeroshot import zeroshot_classifier
-from repro.published import ModelSpec
+from repro.published import ModelSpec, TextSpec
 
 
 class NotApplicableError(ReproError):
@@ -43,7 +43,7 @@ _POOLINGS: dict[str, dict[Pooling, str]] = {
 
 
 class Builder:
-    """Builds classifiers of one checkpoint.
+    """Builds the parts of classifiers of one checkpoint.
 
     Args:
         location: folder of the release, for files that the model names.
@@ -60,71 +60,98 @@ class Builder:
         self._device = device
         self._cache = cache
         self._plain: tuple[ModelSpec, nn.Module] | None = None
+        self._last: tuple[Body, nn.Module] | None = None
 
-    def build(self, setup: Setup) -> Callable[[Tensor], Tensor]:
-        """Load a model and give a function from uint8 pixels to logits.
+    def body(self, body: Body, *, is_clip: bool) -> Callable[[Tensor], Tensor]:
+        """Give the function from uint8 pixels `[B, 3, H, W]` to features `[B, D]`.
+
+        These are unit vectors of images for a CLIP model, else logits of all outputs.
 
         Raises:
             NotApplicableError: the model has nothing to vary there.
             ReproError: it cannot be evaluated that way.
         """
-        model = self._model(setup)
-        protocol = setup.protocol
-        columns = setup.columns
-        if protocol.text is None:
-            classifier = supervised_classifier(
-                model, protocol, self._device, setup.precision, columns
-            )
-        else:
-            text = self._text(setup, model)
-            classifier = clip_classifier(
-                model, text, protocol, self._device, setup.precision, columns
-            )
-        if setup.offset:
-            classifier.forward = _shifted(classifier.forward, setup.offset)
-        if setup.channels == RGB:
-            return classifier
-        channels = list(setup.channels)
-        return lambda pixels: classifier(pixels[:, channels])
+        model = self._model(body)
+        forward = image_embedder(model, self._device) if is_clip else model
+        features = Classifier(
+            forward, body.mean, body.std, self._device, body.precision
+        )
+        if body.channels == RGB:
+            return features
+        channels = list(body.channels)
+        return lambda pixels: features(pixels[:, channels])
 
-    def _model(self, setup: Setup) -> nn.Module:
-        """Load a model; one that nothing is changed in serves several setups."""
-        if not setup.changes_model and self._plain and self._plain[0] == setup.model:
+    def head(self, setup: Setup) -> Callable[[Tensor], Tensor]:
+        """Give the function from features `[B, D]` to logits `[B, C]`.
+
+        Raises:
+            NotApplicableError: the model has nothing to vary there.
+            ReproError: it cannot be evaluated that way.
+        """
+        directions: Tensor | None = None
+        if setup.protocol.text is not None:
+            model = self._model(setup.body)
+            text = self._text(setup, setup.protocol.text, model)
+            directions = class_directions(model, text, setup.protocol)
+        columns = None if setup.columns is None else list(setup.columns)
+        outputs = 1 + max(columns) if columns else 1
+
+        def logits(features: Tensor) -> Tensor:
+            found = features if directions is None else features @ directions
+            if found.shape[-1] < outputs:
+                raise EvaluationError(
+                    f"the model has {found.shape[-1]:,} outputs, and no number "
+                    f"{outputs:,}"
+                )
+            # The output that stands so many places further, around the end.
+            found = found.roll(-setup.offset, dims=-1)
+            return found if columns is None else found[:, columns]
+
+        return logits
+
+    def _model(self, body: Body) -> nn.Module:
+        """Load a model; the plain one and the last changed one are kept."""
+        if not body.changes_model:
+            if self._plain is None or self._plain[0] != body.model:
+                self._plain = None
+                self._plain = body.model, self._load(body.model)
             return self._plain[1]
-        model = load_model(setup.model, self._location, self._weights, self._device)
-        if setup.changes_model:
-            change_model(model, setup)
-        else:
-            self._plain = setup.model, model
-        return model
+        if self._last is None or self._last[0] != body:
+            self._last = None
+            model = self._load(body.model)
+            change_model(model, body)
+            self._last = body, model
+        return self._last[1]
 
-    def _text(self, setup: Setup, model: nn.Module) -> Tensor:
-        assert setup.protocol.text is not None
+    def _load(self, spec: ModelSpec) -> nn.Module:
+        return load_model(spec, self._location, self._weights, self._device)
+
+    def _text(self, setup: Setup, text: TextSpec, model: nn.Module) -> Tensor:
         tokenizer = build_tokenizer(setup.model, self._location)
         with arithmetic(setup.precision, self._device):
             return zeroshot_classifier(
                 model,
                 tokenizer,
-                setup.protocol.text,
+                text,
                 self._device,
                 self._cache,
                 f"{setup.precision} {self._device.type}",
             )
 
 
-def change_model(model: nn.Module, setup: Setup) -> None:
+def change_model(model: nn.Module, body: Body) -> None:
     """Change activations, pooling or epsilons of a model, in place.
 
     Raises:
         NotApplicableError: it has none of that, or has it like that already.
     """
     changed = False
-    if setup.activation:
-        changed |= _change_activation(model, setup.activation)
-    if setup.pooling:
-        changed |= _change_pooling(model, setup.pooling)
-    if setup.epsilon:
-        changed |= _change_epsilon(model, setup.epsilon)
+    if body.activation:
+        changed |= _change_activation(model, body.activation)
+    if body.pooling:
+        changed |= _change_pooling(model, body.pooling)
+    if body.epsilon:
+        changed |= _change_epsilon(model, body.epsilon)
     if not changed:
         raise NotApplicableError("the model has nothing else there")
 
@@ -173,10 +200,3 @@ def _change_epsilon(model: nn.Module, epsilon: float) -> bool:
             module.eps = epsilon
             changed = True
     return changed
-
-
-def _shifted(
-    forward: Callable[[Tensor], Tensor], offset: int
-) -> Callable[[Tensor], Tensor]:
-    """Take the output that stands `offset` places further, around the end."""
-    return lambda images: forward(images).roll(-offset, dims=-1)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from repro.published import Filter, ModelSpec, Precision, Protocol
+from repro.published import Filter, Geometry, ModelSpec, Precision, Protocol
 
 Channels = tuple[int, int, int]
 RGB: Channels = (0, 1, 2)
@@ -64,6 +64,29 @@ class Variation(msgspec.Struct, frozen=True, kw_only=True):
     weights_key: str | None = None
 
 
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a setup decides on the features of an image, before they are compared.
+
+    Setups of one body differ in text, logit scale or outputs only, and share the
+    forward pass over the images. Fields as in `Setup`.
+    """
+
+    geometry: Geometry
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    model: ModelSpec
+    precision: Precision
+    channels: Channels
+    activation: Activation | None
+    pooling: Pooling | None
+    epsilon: float | None
+
+    @property
+    def changes_model(self) -> bool:
+        """Whether the model is changed after it was built."""
+        return any((self.activation, self.pooling, self.epsilon))
+
+
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """How a case is evaluated.
 
@@ -82,9 +105,19 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     epsilon: float | None = None
 
     @property
-    def changes_model(self) -> bool:
-        """Whether the model is changed after it was built."""
-        return any((self.activation, self.pooling, self.epsilon))
+    def body(self) -> Body:
+        """What decides on the features of an image."""
+        return Body(
+            geometry=self.protocol.pixels,
+            mean=self.protocol.mean,
+            std=self.protocol.std,
+            model=self.model,
+            precision=self.precision,
+            channels=self.channels,
+            activation=self.activation,
+            pooling=self.pooling,
+            epsilon=self.epsilon,
+        )
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
