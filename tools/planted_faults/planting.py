@@ -12,6 +12,10 @@ from typing import Any
 import msgspec
 import timm
 import torch
+from torch.nn import functional
+from torch.utils.data import DataLoader, Subset
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
 
 from repro.cases import Case, list_cases
 from repro.published import EMBEDDED, ModelSpec, read_releases
@@ -20,8 +24,14 @@ from tests.stand_ins import dataset_spec, make_photographs
 from .faults import SUPERVISED, Fault
 from .plain import Plain, measure
 
-#: Images of each of the ten classes of photographs for the full-size model.
-PHOTOGRAPHS = 6
+#: Share of the mean squared length of features that fitting the head adds to each, and
+#: the logit that it aims at: they leave it wrong sometimes, and unsure.
+RIDGE = 0.01
+SHARPNESS = 8.0
+
+#: Images of each of the ten classes of photographs for the full-size model; the head is
+#: fitted to every second one.
+PHOTOGRAPHS = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +104,7 @@ def plain_of(case: Case) -> Plain:
 
 
 def full_size(folder: Path) -> Planted:
-    """Make a ViT-B/16 with random weights, and photographs for it.
+    """Make a ViT-B/16 whose head alone is fitted, and photographs for it.
 
     Its first activations are tiny, so that epsilons matter.
     """
@@ -104,6 +114,8 @@ def full_size(folder: Path) -> Planted:
         architecture="vit_base_patch16_224",
         options={"num_classes": 10},
     )
+    classes = [str(digit) for digit in range(10)]
+    make_photographs(folder / "val", classes, PHOTOGRAPHS, size=(300, 260))
     torch.manual_seed(0)
     network = timm.create_model(model.architecture, **model.options)
     with torch.no_grad():
@@ -114,12 +126,10 @@ def full_size(folder: Path) -> Planted:
         ):
             tensor.normal_(std=2e-3)
         network.patch_embed.proj.weight.mul_(0.05)
-        network.head.weight.normal_(std=0.1)
+    _fit_head(network.eval(), folder / "val")
     file = folder / "checkpoints" / f"{SUPERVISED}.pt"
     file.parent.mkdir(parents=True)
     torch.save(network.state_dict(), file)
-    classes = [str(digit) for digit in range(10)]
-    make_photographs(folder / "val", classes, PHOTOGRAPHS, size=(300, 260))
     case = embedded_cases()[SUPERVISED]
     dataset = msgspec.structs.replace(
         dataset_spec(classes, 10 * PHOTOGRAPHS), id=case.dataset.id
@@ -137,6 +147,33 @@ def full_size(folder: Path) -> Planted:
         case, release=release, dataset=dataset, protocol=protocol
     )
     return Planted(case, folder / "checkpoints", folder)
+
+
+@torch.no_grad()
+def _fit_head(network: Any, images: Path) -> None:
+    """Fit the last layer by ridge regression on every second photograph."""
+    pipeline = transforms.Compose(
+        [
+            transforms.Resize(256),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize((0.5,) * 3, (0.5,) * 3),
+        ]
+    )
+    chosen = Subset(ImageFolder(images, pipeline), range(0, 10 * PHOTOGRAPHS, 2))
+    parts, labels = [], []
+    for batch, truth in DataLoader(chosen, batch_size=10):
+        parts.append(network.forward_head(network.forward_features(batch), True))
+        labels.append(truth)
+    features = torch.cat(parts).double()
+    mean, scale = features.mean(dim=0), features.std()
+    centred = (features - mean) / scale
+    wanted = functional.one_hot(torch.cat(labels), 10).double() - 0.1
+    gram = centred @ centred.T
+    ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram))
+    weight = SHARPNESS * (centred.T @ torch.linalg.solve(gram + ridge, wanted)).T
+    network.head.weight.copy_(weight / scale)
+    network.head.bias.copy_(-(weight / scale) @ mean)
 
 
 def _reverse_classes(
