@@ -31,7 +31,6 @@ from repro.plugin.fixtures import (
     uphold,
     zeroshot_classifier,
 )
-from repro.plugin.options import add_options, names_expected, summary
 from repro.plugin.planning import keep_shard, plan_line
 from repro.plugin.recovery import Recovery
 from repro.plugin.reporting import Reporting
@@ -43,6 +42,7 @@ from repro.plugin.selection import (
     planned_cases,
     remember_settings,
 )
+from repro.plugin.settings import add_options, names_expected, summary
 
 __all__ = [
     "_runner",

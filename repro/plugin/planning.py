@@ -10,7 +10,8 @@ import pytest
 
 from repro.machine import available_cores, visible_gpus
 from repro.plugin import workers
-from repro.plugin.options import Settings, names_expected, read_settings
+from repro.plugin.options import Settings
+from repro.plugin.settings import names_expected, read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case

@@ -11,9 +11,9 @@ import pytest
 from repro.machine import visible_gpus
 from repro.plugin import workers
 from repro.plugin.cluster import start
-from repro.plugin.options import names_expected, read_settings, summary
 from repro.plugin.planning import SHARDED, plan_line
 from repro.plugin.selection import SETTINGS, case_of, cases_named, planned_cases
+from repro.plugin.settings import names_expected, read_settings, summary
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter

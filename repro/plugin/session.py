@@ -16,10 +16,10 @@ import pytest
 from repro.claims.result import ClaimResult
 from repro.errors import ReproError
 from repro.plugin.junit import add_properties
-from repro.plugin.options import read_settings
 from repro.plugin.recording import Recorder
 from repro.plugin.runner import ORIGIN, RESULT, run_folder
 from repro.plugin.selection import cases_named
+from repro.plugin.settings import read_settings
 from repro.records.result import CaseResult, not_run
 from repro.report.claims import claim_lines
 from repro.report.comparison import comparison_lines
