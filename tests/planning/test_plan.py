@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.cases import list_cases
-from repro.engines.local import LocalEngine, first_strata
+from repro.engines.local import LocalEngine
 from repro.engines.settings import EngineSettings
+from repro.engines.stores import first_strata
 from repro.planning import workload as counting
 from repro.planning.costs import Costs
 from repro.planning.plan import Machine, flops, make_plan, makespan, shown_time
