@@ -26,6 +26,7 @@ from repro.evaluation.classifier import (
     supervised_classifier,
 )
 from repro.evaluation.evaluate import Progress, Settled, evaluate
+from repro.evaluation.metrics import calibration_error
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Diagnosis
@@ -256,6 +257,7 @@ class LocalEngine:
             intervals=_intervals(predictions, dataset),
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
+            calibration_error=calibration_error(predictions),
         )
         return measurement, predictions
 

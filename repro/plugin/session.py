@@ -237,6 +237,17 @@ def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
         report.repro_origin = msgspec.to_builtins(origin)  # type: ignore[attr-defined]
 
 
+def keep_headline(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Keep the first line only for the short summary, and for JUnit's message.
+
+    pytest would repeat the whole text there where the variable CI is set.
+    """
+    error = call.excinfo.value if call.excinfo else None
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if isinstance(error, pytest.fail.Exception) and not error.pytrace and crash:
+        crash.message = crash.message.partition("\n")[0]
+
+
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip() if lines else ""
