@@ -102,3 +102,4 @@ def test_no_schedule_beats_the_longest_case_or_the_even_share(
 def test_numbers_are_written_for_people() -> None:
     assert flops(17.56e9 * 50_000) == "1.8 PFLOP"
     assert shown_time(3 * 3600 + 61) == "3:01:01"
+    assert shown_time(83.4 * 3600) == "3 days, 11 h"
