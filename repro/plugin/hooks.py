@@ -128,11 +128,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let a case's result travel with its report."""
     report = yield
-    if case_of(item):
+    if case_of(item) or claim_of(item):
         from repro.plugin.session import attach_result, keep_headline
 
-        attach_result(item, report)
+        (attach_result if case_of(item) else attach_claim)(item, report)
         keep_headline(call, report)
-    elif claim_of(item):
-        attach_claim(item, report)
     return report
