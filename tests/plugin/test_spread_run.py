@@ -85,7 +85,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> SpreadRun:
             *options,
         ),
         cwd=folder,
-        env={name: os.environ[name] for name in os.environ if name != "PYTEST_ADDOPTS"},
+        env={name: os.environ[name] for name in os.environ if "PYTEST" not in name},
         capture_output=True,
         text=True,
         check=False,
