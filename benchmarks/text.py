@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,17 @@ PROMPTS = 80
 PLAIN_CLASSES = 2
 
 
+@dataclasses.dataclass
+class Found:
+    """What was measured: seconds a class of both ways, in pairs, and the rest once."""
+
+    classes: int
+    ours: list[float] = dataclasses.field(default_factory=list)
+    others: list[float] = dataclasses.field(default_factory=list)
+    again: float = 0.0
+    difference: float = 0.0
+
+
 def text_classifier(setting: Setting) -> list[Row]:
     """Encode classes x 80 prompts with the text tower of ViT-B-16.
 
@@ -33,55 +45,66 @@ def text_classifier(setting: Setting) -> list[Row]:
     classes = class_names(60 if setting.is_quick else 200)
     torch.manual_seed(0)
     model: Any = open_clip.create_model("ViT-B-16").eval().to(setting.device)
+    found = Found(len(classes))
+    for number in range(1 if setting.is_quick else 2):
+        few = slice(number * PLAIN_CLASSES, (number + 1) * PLAIN_CLASSES)
+        _measure(setting, model, classes, few, found)
+    return _rows(found)
+
+
+def _measure(
+    setting: Setting, model: Any, classes: list[str], few: slice, found: Found
+) -> None:
+    """Encode a few classes the plain way, then all of them ours, twice."""
     tokenizer = open_clip.get_tokenizer("ViT-B-16")
     text = TextSpec(
         classnames=tuple(classes), templates="open_clip:OPENAI_IMAGENET_TEMPLATES"
     )
-    ours: list[float] = []
-    others: list[float] = []
-    difference = 0.0
-    for number in range(1 if setting.is_quick else 2):
-        few = classes[number * PLAIN_CLASSES : (number + 1) * PLAIN_CLASSES]
-        start = time.perf_counter()
-        expected = plain.encode_classes(model, tokenizer, few)
-        others.append((time.perf_counter() - start) / len(few))
-        with setting.empty_cache() as cache:
-            tokenize = RememberingTokenizer(tokenizer)
-            encode = partial(
-                zeroshot_classifier, model, tokenize, text, setting.device, cache
-            )
-            ours.append(seconds(encode) / len(classes))
-            again = seconds(encode)
-            found = encode()[number * PLAIN_CLASSES :][: len(few)]
-        difference = max(difference, (found - expected).abs().max().item())
-    ratio = [other / own for own, other in zip(ours, others, strict=True)]
+    start = time.perf_counter()
+    expected = plain.encode_classes(model, tokenizer, classes[few])
+    found.others.append((time.perf_counter() - start) / len(classes[few]))
+    with setting.empty_cache() as cache:
+        tokenize = RememberingTokenizer(tokenizer)
+        encode = partial(
+            zeroshot_classifier, model, tokenize, text, setting.device, cache
+        )
+        found.ours.append(seconds(encode) / len(classes))
+        found.again = seconds(encode)
+        difference = (encode()[few] - expected).abs().max().item()
+    found.difference = max(found.difference, difference)
+
+
+def _rows(found: Found) -> list[Row]:
+    pairs = zip(found.ours, found.others, strict=True)
     return [
         Row(
             id="text",
             what="text classifier, times faster than a class at a time, ViT-B-16",
             unit="times",
-            value=spread(ratio),
+            value=spread([other / own for own, other in pairs]),
             goal=Goal(15, at_most=False),
             parts={
-                "1,000 classes, s": 1000 * spread(ours).median,
-                "1,000 classes a class at a time, s": 1000 * spread(others).median,
-                "classes measured": len(classes),
+                "1,000 classes, s": 1000 * spread(found.ours).median,
+                "1,000 classes a class at a time, s": (
+                    1000 * spread(found.others).median
+                ),
+                "classes measured": found.classes,
             },
         ),
         Row(
             id="text-difference",
             what="largest difference of a class embedding from the plain loop's",
             unit="number",
-            value=spread([difference]),
+            value=spread([found.difference]),
             goal=Goal(1e-6),
         ),
         Row(
             id="text-again",
             what="text classifier, the second time / the first time",
             unit="ratio",
-            value=spread([again / (ours[-1] * len(classes))]),
+            value=spread([found.again / (found.ours[-1] * found.classes)]),
             goal=Goal(0.01),
-            parts={"second time, s": again, "classes": len(classes)},
+            parts={"second time, s": found.again, "classes": found.classes},
         ),
     ]
 

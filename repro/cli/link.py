@@ -58,12 +58,13 @@ def link(
             for file in match.files:
                 _link(file, folder / match.family.id / file.name)
     count = sum(len(match.files) for match in matches)
-    click.echo(
-        f"{count:,} files {'would be' if dry_run else 'are'} linked in {folder}; "
-        "repro verify --record trusts them from now on"
-    )
     if not count:
+        click.echo(f"nothing is linked in {folder}")
         sys.exit(1)
+    said = f"{count:,} files {'would be' if dry_run else 'are'} linked in {folder}"
+    click.echo(
+        said if dry_run else f"{said}; repro verify --record trusts them from now on"
+    )
 
 
 def _choices(chosen: Sequence[str], families: Sequence[str]) -> dict[str, str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +14,10 @@ from torch import Tensor, nn
 
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
-from repro.data.geometry import Pixels
-from repro.data.layout import (
-    DECODED_AT_ONCE,
-    StoreFolder,
-    store_identity,
-    store_path,
-    stored_bytes,
-)
-from repro.data.leases import is_held
-from repro.data.pixels import PixelStore, stream
 from repro.data.recorded import read_record
-from repro.data.room import HeldStores, WantedStore, make_room_for
+from repro.engines.device import choose_device
 from repro.engines.settings import EngineSettings
+from repro.engines.stores import Stores, first_strata
 from repro.errors import OptionError, ReproError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import (
@@ -36,6 +26,7 @@ from repro.evaluation.classifier import (
     supervised_classifier,
 )
 from repro.evaluation.evaluate import Progress, Settled, evaluate
+from repro.evaluation.metrics import calibration_error
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Diagnosis
@@ -46,7 +37,7 @@ from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
-from repro.published import METRICS, Geometry, Metric
+from repro.published import METRICS, Metric
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
 from repro.records.identity import measurement_identity
@@ -81,22 +72,15 @@ class LocalEngine:
         downloading: TransferProgress | None = None,
     ) -> None:
         self.settings = settings
-        self.device = _device(settings.device)
+        self.device = choose_device(settings.device)
         self._threads = max(1, available_cores() // settings.workers)
         if self.device.type == "cpu":
             torch.set_num_threads(max(1, _TORCH_THREADS // settings.workers))
-        self._wanted: dict[tuple[str, str, Path | None], list[Geometry]] = {}
         self._order = list(planned)
-        for case in self._order:
-            wanted = self._wanted.setdefault(self._images(case), [])
-            if case.protocol.pixels not in wanted:
-                wanted.append(case.protocol.pixels)
+        self._stores = Stores(settings, self._order, self._threads)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
         self._batch_sizes: dict[tuple[str, str, str], BatchSize] = {}
         self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
-        self._held = HeldStores()
-        #: For which pixels room was made last, and the geometries that have it.
-        self._room: tuple[tuple[str, Geometry, int], list[Geometry]] | None = None
         self._downloads: Downloads | None = None
         if settings.download:
             from repro.fetching.missing import Downloads
@@ -225,7 +209,7 @@ class LocalEngine:
         return evaluate(
             classifier,
             dataset,
-            self._pixels(dataset, case, strata),
+            self._stores.pixels(dataset, case, strata),
             batch_size=self.batch_size(case),
             device=self.device,
             progress=progress,
@@ -273,6 +257,7 @@ class LocalEngine:
             intervals=_intervals(predictions, dataset),
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
+            calibration_error=calibration_error(predictions),
         )
         return measurement, predictions
 
@@ -354,68 +339,6 @@ class LocalEngine:
             case.references, predictions, dataset.class_sizes, len(dataset.strata)
         )
 
-    def _pixels(
-        self, dataset: Dataset, case: Case, strata: Sequence[int]
-    ) -> Iterator[tuple[int, Pixels]]:
-        geometry = case.protocol.pixels
-        cache = self.settings.cache
-        if cache is None:
-            return stream(dataset, geometry, strata, self._threads)
-        key = dataset.fingerprint, geometry, len(strata)
-        if self._room is None or self._room[0] != key:
-            self._room = key, self._make_room(cache, dataset, case, strata)
-        store = PixelStore(dataset, geometry, cache, self._threads, self._room[1])
-        return store.iterate(strata)
-
-    def _make_room(
-        self, cache: Path, dataset: Dataset, case: Case, strata: Sequence[int]
-    ) -> list[Geometry]:
-        """Choose the geometries to make of each photograph now, and hold their stores.
-
-        With a limit they are as many as fit, and stores that no case needs any more, or
-        not for long, are dropped for them.
-        """
-
-        def path(geometry: Geometry) -> Path:
-            return store_path(cache, store_identity(dataset, geometry))
-
-        own = case.protocol.pixels
-        # What was needed until now can be dropped, by this process or another.
-        self._held.hold([path(own)])
-        needed = self._needed(case, path)
-        folder = StoreFolder(path(own), store_identity(dataset, own))
-        # Where nothing is decoded for this case, nothing else is made room for.
-        is_there = all(map(folder.is_ready, strata))
-        wanted = [own] if is_there else _in_memory(dataset, needed)
-        limit = self.settings.cache_limit
-        if limit is not None:
-            images = sum(len(dataset.strata[stratum]) for stratum in strata)
-            stores = [WantedStore(path(g), stored_bytes(g, images)) for g in wanted]
-            later = [path(geometry) for geometry in needed[len(wanted) :]]
-            wanted = wanted[: make_room_for(cache, limit, stores, later)]
-        self._held.hold(map(path, wanted))
-        return wanted
-
-    def _needed(self, case: Case, path: Callable[[Geometry], Path]) -> list[Geometry]:
-        """List what this and other planned cases make of the same images.
-
-        Cases are dealt in order, so the next ones come first. What stands before them
-        may be needed by another worker still; where stores are dropped, only what that
-        worker holds is made for it again.
-        """
-        own = case.protocol.pixels
-        planned = self._wanted.get(self._images(case), [])
-        start = planned.index(own) if own in planned else 0
-        earlier = planned[:start]
-        if self.settings.cache_limit is not None:
-            earlier = [geometry for geometry in earlier if is_held(path(geometry))]
-        return [own, *(g for g in (*planned[start:], *earlier) if g != own)]
-
-    def _images(self, case: Case) -> tuple[str, str, Path | None]:
-        """Tell which images a case is about; releases may share them."""
-        data = self.settings.data or case.release.own_data
-        return case.dataset.id, case.dataset.folder, data
-
     def batch_size(self, case: Case) -> BatchSize:
         """Give the batch size for a case; what was found for one counts for others."""
         fixed = self.settings.batch_size
@@ -423,17 +346,6 @@ class LocalEngine:
             (case.model.id, case.model.architecture, case.dataset.id),
             BatchSize(self.device.type, fixed),
         )
-
-
-def _in_memory(dataset: Dataset, geometries: Sequence[Geometry]) -> list[Geometry]:
-    """Keep as many as one stratum has memory for, the first one always.
-
-    All at once, the hundred geometries of a big run would fill tens of gigabytes.
-    """
-    stratum = max(map(len, dataset.strata))
-    totals = accumulate(stored_bytes(geometry, stratum) for geometry in geometries)
-    fitting = sum(total <= DECODED_AT_ONCE for total in totals)
-    return list(geometries[: max(1, fitting)])
 
 
 def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Interval]:
@@ -453,37 +365,3 @@ def _index(case: Case, data: Path | None) -> Dataset | ReproError:
         return index_dataset(case.dataset, data, known, recorded)
     except ReproError as error:
         return error
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise OptionError(
-            f"--repro-device is {name!r}; it must be auto, cpu, cuda or cuda:N"
-        ) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise OptionError(
-            f"--repro-device is {name!r}, but torch finds no CUDA device here; "
-            "use auto or cpu"
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise OptionError(
-            f"--repro-device is {name!r}, but torch finds "
-            f"{torch.cuda.device_count()} CUDA devices, numbered from 0"
-        )
-    return device
-
-
-def first_strata(dataset: Dataset, limit: int | None) -> list[int]:
-    """Number the strata that are needed for at least `limit` images."""
-    chosen: list[int] = []
-    images = 0
-    for number, members in enumerate(dataset.strata):
-        if limit is not None and images >= limit:
-            break
-        chosen.append(number)
-        images += len(members)
-    return chosen

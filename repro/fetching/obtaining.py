@@ -123,14 +123,17 @@ def _copy(
     total = sum(path.stat().st_size for path in chosen.values())
     check_space(folder, total, link.text)
     progress.begin("copying", 0, total)
-    copied: dict[str, Path] = {}
-    for name, path in chosen.items():
-        copied[name] = folder / name
-        with path.open("rb") as source, (folder / name).open("wb") as target:
-            while block := source.read(2**20):
-                target.write(block)
-                progress.advance(len(block))
-    return copied
+    try:
+        for name, path in chosen.items():
+            with path.open("rb") as source, (folder / name).open("wb") as target:
+                while block := source.read(2**20):
+                    target.write(block)
+                    progress.advance(len(block))
+    except OSError:
+        # The next attempt begins anew: a part would only fill the disk until then.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return {name: folder / name for name in chosen}
 
 
 def _from_hub(link: Link, name: str, work: Path) -> Obtained:

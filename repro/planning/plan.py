@@ -63,10 +63,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         yield f"compute  {flops(work.operations)}"
         if work.prompts:
             yield f"text     {work.prompts:,} prompts, once for each text tower"
-        unsized = f" and {work.unsized:,} of unknown size" if work.unsized else ""
+        weights = [f"{shown_size(work.weights_bytes)} of weights"]
+        if work.unsized:
+            unsized = f"{counted(work.unsized, 'weights file')} of unknown size"
+            weights = [*weights, unsized] if work.weights_bytes else [unsized]
         yield (
             f"read     {shown_size(work.photograph_bytes)} of photographs (as large as "
-            f"ImageNet's), {shown_size(work.weights_bytes)} of weights{unsized}, "
+            f"ImageNet's), {', '.join(weights)}, "
             f"{shown_size(work.pixels_read)} of stored pixels"
         )
         yield f"store    {shown_size(work.stored)} of pixels"
@@ -163,7 +166,10 @@ def flops(multiply_adds: float) -> str:
 
 
 def shown_time(seconds: float) -> str:
-    """Write a duration: `0:04:10`."""
+    """Write a duration as exactly as an estimate is: `0:04:10`, or `3 days, 11 h`."""
+    if seconds >= 24 * 3600:
+        days, hours = divmod(round(seconds / 3600), 24)
+        return f"{counted(days, 'day')}, {hours} h"
     return str(timedelta(seconds=max(1, round(seconds))))
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.errors import ReproError
-from repro.plugin.options import read_settings
 from repro.plugin.selection import MARKER, SETTINGS, all_cases
+from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from repro.claims.evidence import Measured, Stated

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repro.errors import OptionError, ReproError
-from repro.plugin.options import Settings, read_settings
+from repro.plugin.options import Settings
+from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case

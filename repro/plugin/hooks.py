@@ -31,8 +31,7 @@ from repro.plugin.fixtures import (
     uphold,
     zeroshot_classifier,
 )
-from repro.plugin.options import add_options, names_expected, summary
-from repro.plugin.planning import keep_shard, plan_line
+from repro.plugin.planning import download_lines, keep_shard, plan_line
 from repro.plugin.recovery import Recovery
 from repro.plugin.reporting import Reporting
 from repro.plugin.selection import (
@@ -43,6 +42,7 @@ from repro.plugin.selection import (
     planned_cases,
     remember_settings,
 )
+from repro.plugin.settings import add_options, names_expected, summary
 
 __all__ = [
     "_runner",
@@ -118,19 +118,19 @@ def pytest_report_collectionfinish(
     if is_local and not config.option.collectonly:
         cases = planned_cases(chosen)
         lines.append(plan_line(config, chosen[0].stash[SETTINGS], cases))
+        lines += download_lines(chosen[0].stash[SETTINGS], cases)
     return lines
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let a case's result travel with its report."""
     report = yield
-    if case_of(item):
-        from repro.plugin.session import attach_result
+    if case_of(item) or claim_of(item):
+        from repro.plugin.session import attach_result, keep_headline
 
-        attach_result(item, report)
-    elif claim_of(item):
-        attach_claim(item, report)
+        (attach_result if case_of(item) else attach_claim)(item, report)
+        keep_headline(call, report)
     return report

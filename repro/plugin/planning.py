@@ -10,7 +10,8 @@ import pytest
 
 from repro.machine import available_cores, visible_gpus
 from repro.plugin import workers
-from repro.plugin.options import Settings, names_expected, read_settings
+from repro.plugin.options import Settings
+from repro.plugin.settings import names_expected, read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
@@ -100,6 +101,26 @@ def plan_line(config: pytest.Config, settings: Settings, cases: Sequence[Case]) 
         cache=settings.cache,
         limit=settings.limit,
     ).summary()
+
+
+def download_lines(settings: Settings, cases: Sequence[Case]) -> list[str]:
+    """Say beforehand what is downloaded: workers have no terminal to show it on."""
+    from repro.errors import NotAvailableError
+    from repro.models.weights import find_weights
+
+    if not settings.download:
+        return []
+    missing: dict[str, int] = {}
+    for case in cases:
+        try:
+            find_weights(case, settings.checkpoints)
+        except NotAvailableError:
+            missing[case.family.id] = missing.get(case.family.id, 0) + 1
+    if not missing:
+        return []
+    counted = ", ".join(f"{family} ({count:,})" for family, count in missing.items())
+    total = sum(missing.values())
+    return [f"repro: downloads the weights of {total:,} cases when they run: {counted}"]
 
 
 def machine_of(config: pytest.Config, settings: Settings) -> Machine:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repro.plugin.options import read_settings
 from repro.plugin.planning import TIMINGS, timings_for_worker
 from repro.plugin.selection import cases_named
+from repro.plugin.settings import read_settings
 from repro.plugin.workers import SEAT
 
 if TYPE_CHECKING:

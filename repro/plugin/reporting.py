@@ -11,9 +11,9 @@ import pytest
 from repro.machine import visible_gpus
 from repro.plugin import workers
 from repro.plugin.cluster import start
-from repro.plugin.options import names_expected, read_settings, summary
-from repro.plugin.planning import SHARDED, plan_line
+from repro.plugin.planning import SHARDED, download_lines, plan_line
 from repro.plugin.selection import SETTINGS, case_of, cases_named, planned_cases
+from repro.plugin.settings import names_expected, read_settings, summary
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -56,6 +56,8 @@ class Reporting:
             reporter.write_line(f"repro: {workers.describe(number, gpus)}")
             if planned:
                 reporter.write_line(plan_line(self._config, settings, planned))
+                for line in download_lines(settings, planned):
+                    reporter.write_line(line)
         self._begin(len(planned))
         self._named = {case.id for case in planned}
 

@@ -16,10 +16,10 @@ import pytest
 from repro.claims.result import ClaimResult
 from repro.errors import ReproError
 from repro.plugin.junit import add_properties
-from repro.plugin.options import read_settings
 from repro.plugin.recording import Recorder
 from repro.plugin.runner import ORIGIN, RESULT, run_folder
 from repro.plugin.selection import cases_named
+from repro.plugin.settings import read_settings
 from repro.records.result import CaseResult, not_run
 from repro.report.claims import claim_lines
 from repro.report.comparison import comparison_lines
@@ -235,6 +235,17 @@ def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
     if origin is not None:
         del item.stash[ORIGIN]
         report.repro_origin = msgspec.to_builtins(origin)  # type: ignore[attr-defined]
+
+
+def keep_headline(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Keep the first line only for the short summary, and for JUnit's message.
+
+    pytest would repeat the whole text there where the variable CI is set.
+    """
+    error = call.excinfo.value if call.excinfo else None
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if isinstance(error, pytest.fail.Exception) and not error.pytrace and crash:
+        crash.message = crash.message.partition("\n")[0]
 
 
 def _last_line(text: str) -> str:

@@ -43,8 +43,8 @@ class Range(msgspec.Struct, frozen=True):
         return images is not None and low <= images <= high
 
 
-class Claim(NamedTable, frozen=True, kw_only=True):
-    """A statement about several checkpoints, on one dataset with one protocol.
+class _Statement(NamedTable, frozen=True, kw_only=True):
+    """What every claim has: it is about one dataset, with one protocol.
 
     `expected` is what is known to come out; anything but `holds` needs a `note`.
     """
@@ -68,15 +68,47 @@ class Claim(NamedTable, frozen=True, kw_only=True):
             )
         if self.expected != "holds" and not self.note:
             raise ValueError(f"expected is {self.expected!r}; say why in a note")
-        if not all(self.places()):
-            raise ValueError("a list of families is empty; name at least one")
+
+
+class _OfOneFamily(_Statement, frozen=True, kw_only=True):
+    """A claim about the checkpoints of one family."""
+
+    family: Named
+
+    def __post_init__(self) -> None:
+        """Refuse a choice among no families."""
+        super().__post_init__()
+        _check_place(self.family)
+
+    @property
+    def place(self) -> Place:
+        """The family."""
+        return _place(self.family)
+
+    def places(self) -> Iterator[Place]:
+        """Yield the family, or the choice of families, that it speaks of."""
+        yield self.place
+
+
+class _OfSeveralFamilies(_Statement, frozen=True, kw_only=True):
+    """A claim that ranks families."""
+
+    order: tuple[Named, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an order of one, and a choice among no families."""
+        super().__post_init__()
+        if len(self.order) < 2:
+            raise ValueError("order ranks two families or more")
+        for family in self.order:
+            _check_place(family)
 
     def places(self) -> Iterator[Place]:
         """Yield every family, or choice of families, that it speaks of."""
-        raise NotImplementedError
+        yield from map(_place, self.order)
 
 
-class ExponentClaim(Claim, frozen=True, kw_only=True):
+class ExponentClaim(_OfOneFamily, frozen=True, kw_only=True):
     """The loss of a family falls as N^-k with a published k.
 
     `exponent` and `uncertainty` (how exactly it could be read) keep their digits.
@@ -84,7 +116,6 @@ class ExponentClaim(Claim, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "exponent"
-    family: Named
     exponent: str
     over: str = ""
     uncertainty: str = "0"
@@ -98,34 +129,23 @@ class ExponentClaim(Claim, frozen=True, kw_only=True):
             parse_range("over", self.over)
 
     @property
-    def place(self) -> Place:
-        """The family."""
-        return _place(self.family)
-
-    @property
     def range(self) -> Range | None:
         """What the power law is fitted over; None if the source does not say."""
         return parse_range("over", self.over) if self.over else None
 
-    def places(self) -> Iterator[Place]:
-        """Yield the family."""
-        yield self.place
 
-
-class SlopesClaim(Claim, frozen=True, kw_only=True):
+class SlopesClaim(_OfSeveralFamilies, frozen=True, kw_only=True):
     """The loss of one family falls more steeply than that of the next.
 
     `order` has the steepest first; `over` is a range for all or one for each.
     """
 
     kind: ClassVar[str] = "slopes"
-    order: tuple[Named, ...]
     over: Named
 
     def __post_init__(self) -> None:
-        """Refuse an order of one and ranges that do not belong to it."""
+        """Refuse ranges that are none or do not belong to the order."""
         super().__post_init__()
-        _check_order(self.order)
         ranges = (self.over,) if isinstance(self.over, str) else self.over
         for text in ranges:
             parse_range("over", text)
@@ -145,19 +165,14 @@ class SlopesClaim(Claim, frozen=True, kw_only=True):
             for family, text in zip(self.order, over, strict=True)
         ]
 
-    def places(self) -> Iterator[Place]:
-        """Yield the families."""
-        yield from map(_place, self.order)
 
-
-class SaturationClaim(Claim, frozen=True, kw_only=True):
+class SaturationClaim(_OfOneFamily, frozen=True, kw_only=True):
     """The loss of a family falls less steeply over a later range than an earlier one.
 
     The exponent over `after` is less than `below` times that over `before`.
     """
 
     kind: ClassVar[str] = "saturation"
-    family: Named
     before: str
     after: str
     below: float = 1.0
@@ -171,21 +186,12 @@ class SaturationClaim(Claim, frozen=True, kw_only=True):
             raise ValueError(f"below is {self.below}; it must be above 0, at most 1")
 
     @property
-    def place(self) -> Place:
-        """The family."""
-        return _place(self.family)
-
-    @property
     def ranges(self) -> tuple[Range, Range]:
         """The earlier and the later range."""
         return parse_range("before", self.before), parse_range("after", self.after)
 
-    def places(self) -> Iterator[Place]:
-        """Yield the family."""
-        yield self.place
 
-
-class OrderingClaim(Claim, frozen=True, kw_only=True):
+class OrderingClaim(_OfSeveralFamilies, frozen=True, kw_only=True):
     """Checkpoints are ranked: each is better than the next, by `metric`.
 
     `order` has the best family first. Each entry of `checkpoints` is one ranking: a
@@ -194,14 +200,12 @@ class OrderingClaim(Claim, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "ordering"
     metric: Metric
-    order: tuple[Named, ...]
     checkpoints: tuple[Named, ...]
     ties: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse an order of one and rankings that do not belong to it."""
+        """Refuse rankings that do not belong to the order."""
         super().__post_init__()
-        _check_order(self.order)
         if not self.checkpoints:
             raise ValueError("checkpoints is empty; name at least one")
         for names in self.checkpoints:
@@ -217,10 +221,9 @@ class OrderingClaim(Claim, frozen=True, kw_only=True):
             each = [names] * len(self.order) if isinstance(names, str) else names
             yield list(zip(map(_place, self.order), each, strict=True))
 
-    def places(self) -> Iterator[Place]:
-        """Yield the families."""
-        yield from map(_place, self.order)
 
+#: A statement about several checkpoints, on one dataset with one protocol.
+Claim = ExponentClaim | SlopesClaim | SaturationClaim | OrderingClaim
 
 _KINDS: Mapping[str, type[Claim]] = {
     kind.kind: kind
@@ -311,9 +314,9 @@ def _check_known(
             )
 
 
-def _check_order(order: Sequence[Named]) -> None:
-    if len(order) < 2:
-        raise ValueError("order ranks two families or more")
+def _check_place(named: Named) -> None:
+    if not _place(named):
+        raise ValueError("a list of families is empty; name at least one")
 
 
 def _check_number(key: str, text: str) -> None:

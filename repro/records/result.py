@@ -20,7 +20,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     loading and evaluating, on a machine that `workers` processes share; hashes are
     SHA-256 in hexadecimal. Where a part of the
     images was evaluated, `intervals` say where the metrics on all images lie, as far as
-    that can be said; `stopped_early` tells that all were asked for.
+    that can be said; `stopped_early` tells that all were asked for. The expected
+    `calibration_error` is a share from 0 to 1, None where it was not kept.
     """
 
     metrics: Metrics
@@ -35,6 +36,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     intervals: dict[Metric, Interval] = {}
     stopped_early: bool = False
     workers: int = 1
+    calibration_error: float | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -20,11 +20,13 @@ def claim_lines(
 ) -> Iterator[tuple[str, Style]]:
     """Yield what is said of each claim, with the numbers that it rests on.
 
+    Those of which nothing is known come last.
+
     Args:
         results: of all claims.
         width: of the terminal, in characters.
     """
-    for result in results:
+    for result in sorted(results, key=lambda result: not result.findings):
         yield f"{result.verdict:<10}{result.id}"[:width], _style(result)
         if result.verdict is ClaimVerdict.MISSING and not result.findings:
             yield f"    {missing_text(result)}"[:width], "dim"

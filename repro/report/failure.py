@@ -22,10 +22,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
     measurement = result.measurement
     diverged = [c for c in result.comparisons if c.verdict.is_failure]
     met = [c for c in result.comparisons if c.verdict is Verdict.REPRODUCED]
-    said = "diverges from what was published"
-    if result.verdict is Verdict.UNEXPECTEDLY_MET:
-        said = "meets what was published, though it is declared not to"
-    lines = [f"{case.id} {said}", ""]
+    lines = [f"{case.id} {headline(result)}", ""]
     for comparison in diverged:
         lines += _comparison_lines(comparison)
     if met:
@@ -47,6 +44,19 @@ def failure_text(case: Case, result: CaseResult) -> str:
     if result.diagnosis:
         lines += ["", *diagnosis_lines(result.diagnosis, "  ")]
     return "\n".join(lines)
+
+
+def headline(result: CaseResult) -> str:
+    """Say in one line what a failed case measured, for those who read no more."""
+    said = "diverges from what was published"
+    if result.verdict is Verdict.UNEXPECTEDLY_MET:
+        said = "meets what was published, though it is declared not to"
+    numbers = [
+        f"{c.metric} {value_text(c)}, published {c.published}"
+        for c in result.comparisons
+        if c.verdict.is_failure
+    ]
+    return f"{said}: {'; '.join(numbers)}"
 
 
 def _comparison_lines(comparison: Comparison) -> list[str]:

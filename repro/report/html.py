@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from repro.claims.result import ClaimResult
+from repro.evaluation.metrics import CALIBRATION_BINS
 from repro.judgement.verdict import Comparison, Verdict
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
@@ -244,6 +245,10 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
         f"{result.dataset}, {images:,}{part} images, "
         f"fingerprint {measurement.dataset_fingerprint[:12]}",
     )
+    if measurement.calibration_error is not None:
+        error = 100 * measurement.calibration_error
+        bins = f"{CALIBRATION_BINS} bins of confidence"
+        yield "calibration", f"expected calibration error {error:.2f} % ({bins})"
     yield (
         "weights",
         f"{Path(measurement.weights).name}, sha256 {measurement.weights_sha256[:12]}",

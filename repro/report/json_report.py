@@ -103,7 +103,12 @@ def _metrics(measurement: Measurement) -> dict[str, Any]:
         }
         for metric in ("top1", "top5")
     }
-    return {**counted, "loss": metrics.loss}
+    error = measurement.calibration_error
+    return {
+        **counted,
+        "loss": metrics.loss,
+        "calibration_error": None if error is None else 100 * error,
+    }
 
 
 def _reference(comparison: Comparison) -> dict[str, Any]:

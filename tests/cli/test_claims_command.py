@@ -26,6 +26,14 @@ def test_the_published_numbers_are_shown_with_verdict_and_interval() -> None:
     assert max(map(len, result.output.splitlines())) <= 88
 
 
+def test_claims_of_which_nothing_is_known_come_last() -> None:
+    said = CliRunner().invoke(cli, COMMAND, env={"COLUMNS": "88"}).output.splitlines()
+    verdicts = [line.split()[0] for line in said[:-1] if not line.startswith(" ")]
+    known = len([verdict for verdict in verdicts if verdict != "missing"])
+    assert 0 < known < len(verdicts)
+    assert set(verdicts[known:]) == {"missing"}
+
+
 def test_json_has_the_numbers_that_a_verdict_rests_on() -> None:
     result = CliRunner().invoke(cli, [*COMMAND, "--json"])
     claims = {claim["id"]: claim for claim in json.loads(result.output)}

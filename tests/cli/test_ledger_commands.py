@@ -112,11 +112,11 @@ def test_history_has_a_line_a_run_and_a_sparkline(command: Command) -> None:
 
 
 def test_a_report_can_be_made_of_a_run_long_ago(
-    command: Command, tmp_path: Path
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "late.json"
-    command("report", "1", "-o", str(file))
-    made = json.loads(file.read_text())
+    monkeypatch.chdir(tmp_path)
+    command("report", "1", "-o", "late.json")
+    made = json.loads((tmp_path / "late.json").read_text())
     assert [case["verdict"] for case in made["cases"]] == ["reproduced"] * 2
     assert [claim["id"] for claim in made["claims"]] == ["real-is-better"]
 

@@ -102,8 +102,20 @@ def test_a_second_link_changes_nothing(release: ReleaseCopy, mirror: Path) -> No
 
 def test_a_dry_run_only_shows(release: ReleaseCopy, mirror: Path) -> None:
     take(mirror, "supervised/real", "photographs")
-    assert "2 files would be linked" in link(release, mirror, "--dry-run").output
+    said = link(release, mirror, "--dry-run").output
+    assert "2 files would be linked" in said
+    assert "repro verify" not in said
     assert linked(mirror) == {}
+
+
+def test_where_nothing_is_linked_there_is_nothing_to_trust(
+    release: ReleaseCopy, mirror: Path
+) -> None:
+    mirror.mkdir()
+    result = link(release, mirror)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith("nothing is linked in ")
+    assert "repro verify" not in result.output
 
 
 def test_the_kind_of_the_models_tells_families_of_one_name_apart(

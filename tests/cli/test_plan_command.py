@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,11 @@ def test_each_resource_has_a_line_and_hours_are_named_an_estimate() -> None:
     words = [line.split()[0] for line in result.output.splitlines()]
     assert words == ["cases", "decode", "compute", "text", "read", "store", "take"]
     assert "on 2 cores (30 estimated from an assumed speed)" in result.output
+
+
+def test_weights_of_unknown_size_are_counted() -> None:
+    said = plan("clip/*", expected=str(EXPECTED)).output
+    assert re.search(r"ImageNet's\), \d+ weights files of unknown size, ", said)
 
 
 def test_patterns_choose_cases() -> None:

@@ -18,7 +18,7 @@ from repro.cases import Case, list_cases
 from repro.data import geometry
 from repro.data.housekeeping import list_stores
 from repro.data.layout import stored_bytes
-from repro.engines import local
+from repro.engines import stores
 from repro.engines.local import LocalEngine
 from repro.engines.settings import EngineSettings
 from repro.published import CenterCrop, Geometry, read_releases
@@ -138,7 +138,7 @@ def test_what_has_no_memory_is_decoded_again_and_gives_the_same(
 ) -> None:
     found = losses(cases, tmp_path, tmp_path / "roomy")
     decoded.clear()
-    monkeypatch.setattr(local, "DECODED_AT_ONCE", 0)
+    monkeypatch.setattr(stores, "DECODED_AT_ONCE", 0)
     assert losses(cases, tmp_path, tmp_path / "narrow") == found
     assert len(decoded) == IMAGES * GEOMETRIES
 

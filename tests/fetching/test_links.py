@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,24 @@ def test_a_family_without_a_link_says_what_to_do(released: Released) -> None:
     released.link("")
     with pytest.raises(FetchError, match="has no link in its release"):
         released.fetch()
+
+
+def test_a_copy_that_does_not_fit_leaves_nothing_behind(
+    released: Released, tmp_path: Path
+) -> None:
+    file = tmp_path / "1M.pt"
+    file.write_bytes(weights(1))
+    released.files({"1M.pt": file.as_uri()})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size // 2, limits[1]))
+    try:
+        with pytest.raises(FetchError, match="name another folder"):
+            released.fetch()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.rglob("1M.pt")) == [file]
+    released.fetch()
+    assert len(list(tmp_path.rglob("1M.pt"))) == 2
 
 
 # Single files ----------------------------------------------------------------------

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.cases import list_cases
-from repro.engines.local import LocalEngine, first_strata
+from repro.engines.local import LocalEngine
 from repro.engines.settings import EngineSettings
+from repro.engines.stores import first_strata
 from repro.planning import workload as counting
 from repro.planning.costs import Costs
 from repro.planning.plan import Machine, flops, make_plan, makespan, shown_time
@@ -101,3 +102,4 @@ def test_no_schedule_beats_the_longest_case_or_the_even_share(
 def test_numbers_are_written_for_people() -> None:
     assert flops(17.56e9 * 50_000) == "1.8 PFLOP"
     assert shown_time(3 * 3600 + 61) == "3:01:01"
+    assert shown_time(83.4 * 3600) == "3 days, 11 h"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,13 @@ def _imported_once() -> None:
 
 
 RunCases = Callable[..., pytest.RunResult]
+
+
+def table_of(said: Sequence[str]) -> list[str]:
+    """Take the lines between the table's title and its totals."""
+    start = next(n for n, line in enumerate(said) if "published and measured" in line)
+    end = next(n for n, line in enumerate(said) if re.match(r"\d+ cases?: ", line))
+    return list(said[start + 1 : end + 1])
 
 
 @pytest.fixture

@@ -109,8 +109,9 @@ def test_workers_share_what_claims_and_cases_measure(run_claims: RunClaims) -> N
 
 
 def test_a_claim_that_does_not_hold_fails_with_its_interval(
-    run_claims: RunClaims,
+    run_claims: RunClaims, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CI", "true")
     surprise = ordering("sure", "160", "80") + (
         'expected = "undecided"\nnote = "So it was thought."\n'
     )
@@ -125,6 +126,11 @@ def test_a_claim_that_does_not_hold_fails_with_its_interval(
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
+    summary = str(result.stdout).partition("short test summary")[2].splitlines()[1:-1]
+    assert [line.partition(" - ")[2].removeprefix("Failed: ") for line in summary] == [
+        "claim flat: fails",
+        "claim sure: holds, expected undecided",
+    ]
 
 
 def test_an_undecided_claim_is_skipped_unless_that_was_expected(

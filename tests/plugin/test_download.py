@@ -15,6 +15,7 @@ from .conftest import SUITE, ReleaseCopy, RunCases
 from .terminal import watch_pytest
 
 SUPERVISED = "supervised/real"
+DOWNLOADS = "repro: downloads the weights of 2 cases when they run: supervised/real (2)"
 WATCH = """
 import sys
 
@@ -74,9 +75,24 @@ def test_missing_weights_are_fetched_and_evaluated(
     assert not host.requests
     result = run_cases(release, *options, "--repro-download")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["repro: *downloading what is missing*"])
+    result.stdout.fnmatch_lines(["repro: *downloading what is missing*", DOWNLOADS])
     assert len(host.asked("/cd/fo/real/h")) == 1
     assert len(release.read().checksums) == 2
+
+
+def test_what_workers_will_download_is_said_where_they_are_started(
+    pytester: pytest.Pytester, release: ReleaseCopy, host: Host
+) -> None:
+    checkpoints = publish(release, host)
+    pytester.makepyfile(SUITE.replace("reproduce(case)", "pass"))
+    result = pytester.runpytest(
+        *("-n1", "-pno:cacheprovider", "--repro-download"),
+        f"--repro-expected={release.folder}",
+        f"--repro-checkpoints={checkpoints}",
+    )
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines([DOWNLOADS])
+    assert not host.requests
 
 
 @pytest.mark.slow

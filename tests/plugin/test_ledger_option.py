@@ -31,17 +31,15 @@ def test_without_an_ini_file_the_ledger_is_where_the_command_was_given(
         assert ledger.find_run("last").id == 1
 
 
-@pytest.mark.parametrize("workers", ["-pno:xdist", "-n2"])
 def test_a_run_is_in_the_ledger_with_all_that_its_report_says(
     release: ReleaseCopy,
     run_cases: RunCases,
     folder: Path,
     tmp_path: Path,
-    workers: str,
 ) -> None:
     release.weights("supervised/real/80").unlink()
     file = tmp_path / "report.json"
-    result = run_cases(release, workers, f"--repro-report={file}")
+    result = run_cases(release, f"--repro-report={file}")
     result.stdout.fnmatch_lines(["run 1 of the ledger"])
     with Ledger(folder) as ledger:
         run = ledger.find_run("last")
@@ -54,17 +52,14 @@ def test_a_run_is_in_the_ledger_with_all_that_its_report_says(
     assert by_id == {case["id"]: case for case in reported}
 
 
-@pytest.mark.parametrize("workers", ["-pno:xdist", "-n2"])
 def test_a_result_travels_with_one_report_whatever_step_it_comes_of(
-    release: ReleaseCopy, pytester: pytest.Pytester, tmp_path: Path, workers: str
+    release: ReleaseCopy, pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
     release.weights("clip/real/80").unlink()
     pytester.makeconftest(
         """
-        import os
-
         def pytest_runtest_logreport(report):
-            if "PYTEST_XDIST_WORKER" not in os.environ and hasattr(report, "repro"):
+            if hasattr(report, "repro"):
                 with open("travelled.txt", "a") as stream:
                     print(report.when, report.repro["id"], file=stream)
         """
@@ -93,7 +88,6 @@ def test_a_result_travels_with_one_report_whatever_step_it_comes_of(
         """
     )
     pytester.runpytest(
-        workers,
         "-pno:cacheprovider",
         f"--repro-expected={release.folder}",
         f"--repro-cache={tmp_path / 'cache'}",

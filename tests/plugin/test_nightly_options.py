@@ -17,13 +17,12 @@ def diverge(release: ReleaseCopy) -> None:
     release.edit("references.toml", (published, "9.9"))
 
 
-@pytest.mark.parametrize("workers", ["-pno:xdist", "-n1"])
 def test_a_divergence_has_the_exit_status_that_was_asked_for(
-    release: ReleaseCopy, run_cases: RunCases, workers: str
+    release: ReleaseCopy, run_cases: RunCases
 ) -> None:
     diverge(release)
-    assert run_cases(release, *ONE, workers, "--repro-diverged-exit=10").ret == 10
-    assert run_cases(release, *ONE, workers).ret == pytest.ExitCode.TESTS_FAILED
+    assert run_cases(release, *ONE, "--repro-diverged-exit=10").ret == 10
+    assert run_cases(release, *ONE).ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_what_breaks_has_the_exit_status_of_pytest(

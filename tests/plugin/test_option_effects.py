@@ -114,6 +114,7 @@ def test_the_json_report_is_the_documented_contract(
     assert case["metrics"]["top1"]["total"] == 500
     assert f"{case['metrics']['top1']['percent']:.2f}" == published
     assert case["metrics"]["top1"]["correct"] == round(float(published) * 5)
+    assert 0 < case["metrics"]["calibration_error"] < 100
     top1 = next(r for r in case["references"] if r["metric"] == "top1")
     assert top1["printed"] == published
     assert top1["measured"] - top1["published"] == pytest.approx(top1["difference"])

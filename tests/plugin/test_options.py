@@ -8,7 +8,10 @@ from typing import get_args
 import pytest
 
 from repro.errors import OptionError
-from repro.plugin.options import OPTIONS, PRECISIONS, Option, read_settings, summary
+from repro.plugin.option import Option
+from repro.plugin.options import OPTIONS
+from repro.plugin.readers import PRECISIONS
+from repro.plugin.settings import read_settings, summary
 from repro.published import Precision
 
 # Values for the command line, the marker, the ini file and the environment.

@@ -6,6 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from .conftest import ReleaseCopy, RunCases
 
 
@@ -66,13 +68,31 @@ def test_a_divergence_says_which_side_measured_what(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "supervised/real/80@digits-supervised diverges from what was published",
+            "supervised/real/80@digits-supervised diverges from what was published: "
+            f"top1 {published}, published 12.34",
             "*published *12.34 %*make_embedded_release.py*",
             f"*measured *{published} %",
             "*difference *points = *images, tolerance * points = * images (25 of *",
             "*protocol *digits-supervised: rgb|resize(32,bilinear)|center_crop(28)*",
             "*environment *torch *Pillow *Python *",
         ]
+    )
+
+
+def test_the_summary_of_pytest_has_one_line_a_case_also_in_ci(
+    release: ReleaseCopy, run_cases: RunCases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    published = release.published("supervised/real/80", "top1")
+    _shift(release, "80", published, "12.34")
+    result = run_cases(release, "-k", "supervised/real", "--repro-no-early-stop")
+    said = [str(line) for line in result.outlines]
+    start = next(n for n, line in enumerate(said) if "short test summary" in line)
+    (summary,) = said[start + 1 : -1]
+    case = "supervised/real/80@digits-supervised"
+    assert summary.startswith(f"FAILED test_release.py::test_checkpoint[{case}] - ")
+    assert summary.endswith(
+        f"{case} diverges from what was published: top1 {published}, published 12.34"
     )
 
 

@@ -210,11 +210,10 @@ def test_a_run_on_a_terminal_shows_its_progress_and_then_only_its_outcome(
     assert names == (set() if "-n1" in options else bars)
 
 
-@pytest.mark.parametrize("workers", ["-pno:xdist", "-n1"])
 def test_nothing_of_it_is_in_a_log_file(
-    release: ReleaseCopy, run_cases: RunCases, workers: str
+    release: ReleaseCopy, run_cases: RunCases
 ) -> None:
-    result = run_cases(release, "-k", NAMED, workers)
+    result = run_cases(release, "-k", NAMED)
     result.assert_outcomes(passed=1)
     said = result.stdout.str() + result.stderr.str()
     assert "images/s" not in said

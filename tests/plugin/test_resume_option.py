@@ -140,13 +140,12 @@ def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
     # Else the size that is quickest counts, and rounds losses in another way each time.
     batches = "--repro-batch-size=50"
     run_cases(release, "--repro-ledger=none", batches, f"--repro-report={undisturbed}")
+    options = (f"--repro-report={resumed}", "--repro-resume", batches)
     command = (
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
         f"--repro-expected={release.folder}",
         f"--repro-cache={tmp_path / 'cache'}",
-        f"--repro-report={resumed}",
-        "--repro-resume",
-        batches,
+        *options,
     )
     package = str(Path(repro.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": package}
@@ -154,13 +153,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
     folder = pytester.path / ".repro"
 
     def finish() -> None:
-        subprocess.run(
-            command,
-            cwd=pytester.path,
-            env=environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        run_cases(release, *options).assert_outcomes(passed=3)
         assert without_times(resumed) == without_times(undisturbed)
 
     finished: dict[str, Any] = {}

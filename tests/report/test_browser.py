@@ -122,8 +122,33 @@ def test_a_link_in_the_table_opens_its_case(page: Any) -> None:
     assert page.find_element("id", "case-3").get_attribute("open") is not None
 
 
+@pytest.mark.parametrize("width", [961, 1000, 1160, 1600])
+def test_no_word_of_a_case_is_broken(page: Any, tmp_path: Path, width: int) -> None:
+    show(page, tmp_path / "report.html", width, "light")
+    broken = page.execute_script(_BROKEN)
+    assert broken == []
+
+
+# Words of which a part stands in another line than the rest.
+_BROKEN = """
+const found = [];
+for (const cell of document.querySelectorAll("#rows td:first-child")) {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  for (let text; (text = walker.nextNode());) {
+    for (const word of text.data.matchAll(/\\w+/g)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (range.getClientRects().length > 1) found.push(word[0]);
+    }
+  }
+}
+return found;
+"""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("width", [400, 961, 1160, 1600])
 def test_nothing_overflows_and_nothing_goes_wrong(
     page: Any, report: Report, tmp_path: Path, theme: str, width: int
 ) -> None:

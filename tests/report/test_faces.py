@@ -21,7 +21,7 @@ from repro.report.report import Report, report_of_results
 from repro.report.rows import Row, rows_of
 from repro.report.terminal import table_lines
 
-from ..made_results import result
+from ..made_results import measurement, result
 from .conftest import HOSTILE
 
 #: Case, metric, published, measured and difference, as texts.
@@ -173,6 +173,19 @@ def test_a_report_of_nothing_can_be_written(tmp_path: Path, suffix: str) -> None
     file = tmp_path / f"report{suffix}"
     write_report(file, report_of_results([]))
     assert file.read_text()
+
+
+def test_the_calibration_error_is_in_json_and_among_the_facts_of_the_page(
+    tmp_path: Path,
+) -> None:
+    made = result("1M", measurement=measurement(calibration_error=0.01234))
+    report = report_of_results([made])
+    write_report(tmp_path / "report.json", report)
+    write_report(tmp_path / "report.html", report)
+    (case,) = json.loads((tmp_path / "report.json").read_text())["cases"]
+    assert case["metrics"]["calibration_error"] == pytest.approx(1.234)
+    page = (tmp_path / "report.html").read_text()
+    assert "expected calibration error 1.23 % (20 bins of confidence)" in page
 
 
 def test_the_badge_counts_the_cases_that_have_numbers(
