@@ -193,11 +193,17 @@ class LocalEngine:
         protocol, columns = case.protocol, case.dataset.columns
         precision = self.settings.precision
         if protocol.text is None:
-            return supervised_classifier(
+            classifier = supervised_classifier(
                 model, protocol, self.device, precision, columns
             )
-        text = self.text_classifier(case, model)
-        return clip_classifier(model, text, protocol, self.device, precision, columns)
+        else:
+            text = self.text_classifier(case, model)
+            classifier = clip_classifier(
+                model, text, protocol, self.device, precision, columns
+            )
+        if self.settings.accelerate:
+            classifier.accelerate(model, self.settings.accelerate)
+        return classifier
 
     def evaluate(
         self,
@@ -273,6 +279,7 @@ class LocalEngine:
             intervals=_intervals(predictions, dataset),
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
+            accelerations=classifier.accelerations,
         )
         return measurement, predictions
 
@@ -337,6 +344,7 @@ class LocalEngine:
             environment=environment,
             precision=self.settings.precision,
             limit=self.settings.limit,
+            accelerate=self.settings.accelerate,
             code=self.settings.code,
         )
 

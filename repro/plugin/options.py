@@ -88,6 +88,7 @@ class Settings:
     costs: Path | None = None
     engine: str = "local"
     ray_address: str | None = None
+    accelerate: tuple[str, ...] = ("auto",)
 
     def for_engine(self, workers: int = 1) -> EngineSettings:
         """Give what an engine has to know.
@@ -109,6 +110,7 @@ class Settings:
             workers=workers,
             early_stop=not self.no_early_stop,
             download=self.download,
+            accelerate=self.accelerate,
         )
 
 
@@ -150,6 +152,12 @@ def _precision(text: str, base: Path) -> str:
     if text not in PRECISIONS:
         raise ValueError(f"must be one of {', '.join(PRECISIONS)}")
     return text
+
+
+def _accelerate(text: str, base: Path) -> tuple[str, ...]:
+    from repro.evaluation.acceleration import read_names
+
+    return read_names(text)
 
 
 def _switch(text: str, base: Path) -> bool:
@@ -232,6 +240,15 @@ OPTIONS = (
         _precision,
         default="fp32",
         metavar="NAME",
+    ),
+    Option(
+        "accelerate",
+        "make the forward pass faster, if that moves no logit by more than 1e-4 of "
+        "their spread: none, or some of channels-last, compile, cuda-graphs and auto "
+        "(those that pay), with commas between (default: auto)",
+        _accelerate,
+        default=("auto",),
+        metavar="NAMES",
     ),
     Option(
         "batch_size",
@@ -441,6 +458,8 @@ def summary(settings: Settings) -> str:
         f"device {settings.device}",
         settings.precision,
     ]
+    if settings.accelerate != ("auto",):
+        parts.append(f"accelerated by {', '.join(settings.accelerate) or 'nothing'}")
     if settings.batch_size:
         parts.append(f"batches of {settings.batch_size}")
     if settings.limit:
