@@ -60,6 +60,9 @@ def check_store(store: Store) -> list[str]:
         if pixels is None:
             continue
         wanted = msgspec.json.decode(record.read_bytes(), type=StratumRecord).xxh128
+        if wanted is None:
+            faults.append(f"{record.with_suffix('.npy')} is of an earlier version")
+            continue
         found = xxhash.xxh3_128_hexdigest(np.ascontiguousarray(pixels).data)
         if found != wanted:
             faults.append(

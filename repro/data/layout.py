@@ -27,6 +27,7 @@ from repro.published import Geometry
 
 PIXELS = "pixels"
 DESCRIPTION = "store.json"
+LAYOUT = 2
 
 #: Bytes of pixels that one process decodes from one stratum at a time.
 DECODED_AT_ONCE = 2**30
@@ -47,17 +48,18 @@ class StratumRecord(msgspec.Struct, frozen=True):
     """What a finished stratum says of itself: images `shape`, XXH3 of the bytes.
 
     The 128 bits of XXH3 are there against damage, not against people. SHA-256 took 4 %
-    of the time in which a stratum is decoded.
+    of the time in which a stratum is decoded; records of that time have no `xxh128`.
     """
 
     shape: Shape
-    xxh128: str
+    xxh128: str | None = None
 
 
 class StoreIdentity(msgspec.Struct, frozen=True):
     """What the pixels depend on; another identity is another store.
 
-    `fingerprint` tells the photographs and `partition` their order, both SHA-256.
+    `fingerprint` tells the photographs and `partition` their order, both SHA-256;
+    `layout` is the version of the files.
     """
 
     dataset: str
@@ -65,6 +67,7 @@ class StoreIdentity(msgspec.Struct, frozen=True):
     partition: str
     geometry: str
     decoder: str
+    layout: int = 1
 
     @property
     def key(self) -> str:
@@ -230,6 +233,7 @@ def store_identity(dataset: Dataset, geometry: Geometry) -> StoreIdentity:
         partition=dataset.partition,
         geometry=str(geometry),
         decoder=decoder_identity(),
+        layout=LAYOUT,
     )
 
 
