@@ -82,7 +82,9 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "seconds": measurement.seconds if measurement else None,
         "precision": measurement.precision if measurement else None,
         "accelerations": (
-            msgspec.to_builtins(measurement.accelerations) if measurement else []
+            [msgspec.to_builtins(tried) for tried in measurement.accelerations]
+            if measurement
+            else []
         ),
         "device": measurement.device if measurement else None,
         "weights": measurement.weights if measurement else None,
