@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from repro.cases import Case
 from repro.cli.options import (
+    accelerate_option,
     cache_option,
     device_option,
     expected_option,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 @cache_option
 @device_option
 @precision_option
+@accelerate_option
 def evaluate(
     kind: Kind,
     data_path: Path,
@@ -74,6 +76,7 @@ def evaluate(
     cache: Path | None,
     device: str,
     precision: Any,
+    accelerate: tuple[str, ...],
     *,
     details: bool,
 ) -> None:
@@ -93,6 +96,7 @@ def evaluate(
             cache=cache,
             device=device,
             precision=precision,
+            accelerate=accelerate,
             batch_size=batch_size,
         )
     )

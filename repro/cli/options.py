@@ -43,6 +43,17 @@ def _ledger(
     return next((folder for folder in found if folder.is_dir()), here / ".repro")
 
 
+def _accelerate(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[str, ...]:
+    from repro.evaluation.acceleration import read_names
+
+    try:
+        return read_names(value)
+    except ValueError as error:
+        raise click.BadParameter(f"it {error}") from error
+
+
 _FOLDER: Any = click.Path(path_type=Path, file_okay=False)
 
 expected_option = click.option(
@@ -83,6 +94,16 @@ precision_option = click.option(
     envvar="REPRO_PRECISION",
     show_default=True,
     help="Arithmetic of the model.",
+)
+
+accelerate_option = click.option(
+    "--accelerate",
+    callback=_accelerate,
+    default="auto",
+    envvar="REPRO_ACCELERATE",
+    show_default=True,
+    metavar="NAMES",
+    help="none, or some of auto, channels-last, compile, cuda-graphs.",
 )
 ledger_option = click.option(
     "--ledger",

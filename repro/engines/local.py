@@ -177,11 +177,17 @@ class LocalEngine:
         protocol, columns = case.protocol, case.dataset.columns
         precision = self.settings.precision
         if protocol.text is None:
-            return supervised_classifier(
+            classifier = supervised_classifier(
                 model, protocol, self.device, precision, columns
             )
-        text = self.text_classifier(case, model)
-        return clip_classifier(model, text, protocol, self.device, precision, columns)
+        else:
+            text = self.text_classifier(case, model)
+            classifier = clip_classifier(
+                model, text, protocol, self.device, precision, columns
+            )
+        if self.settings.accelerate:
+            classifier.accelerate(model, self.settings.accelerate)
+        return classifier
 
     def evaluate(
         self,
@@ -258,6 +264,7 @@ class LocalEngine:
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
             calibration_error=calibration_error(predictions),
+            accelerations=classifier.accelerations,
         )
         return measurement, predictions
 
@@ -322,6 +329,7 @@ class LocalEngine:
             environment=environment,
             precision=self.settings.precision,
             limit=self.settings.limit,
+            accelerate=self.settings.accelerate,
             code=self.settings.code,
         )
 

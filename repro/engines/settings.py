@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from repro.evaluation.acceleration import AUTO
 from repro.published import Precision
 from repro.records.git import GitState
 
@@ -19,8 +20,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     find it; `limit` is how many images of each dataset to evaluate at least, in whole
     strata; `workers` is how many processes share this machine; with `early_stop` a full
     evaluation ends once it is beyond doubt that the published numbers are not met; with
-    `download` missing weights are fetched. `code` is that which the run was started
-    with, where it is started on another machine.
+    `download` missing weights are fetched. `accelerate` names accelerators, `auto` for
+    those that pay. `code` is that which the run was started with, where it is started
+    on another machine.
     """
 
     data: Path | None = None
@@ -34,4 +36,5 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     early_stop: bool = True
     download: bool = False
+    accelerate: tuple[str, ...] = (AUTO,)
     code: GitState | None = None

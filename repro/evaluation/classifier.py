@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from repro.errors import EvaluationError, WeightsError
+from repro.evaluation.acceleration import Acceleration
+from repro.evaluation.accelerators import Accelerated
 from repro.evaluation.precision import arithmetic
 from repro.published import Precision, Protocol
 
@@ -41,6 +43,24 @@ class Classifier:
         self._std = torch.tensor(std, device=device).view(-1, 1, 1)
         self._columns = None if columns is None else torch.tensor(columns).to(device)
         self._outputs = 1 + max(columns) if columns else 1
+        self._accelerated: Accelerated | None = None
+
+    def accelerate(self, model: nn.Module, wanted: Sequence[str]) -> None:
+        """Compute faster from now on, where that changes nothing but rounding.
+
+        Args:
+            model: that `forward` computes.
+            wanted: names of accelerators, `auto` for those that pay.
+        """
+        self._accelerated = Accelerated(
+            model, self.forward, self.device, wanted, self.precision
+        )
+        self.forward = self._accelerated
+
+    @property
+    def accelerations(self) -> tuple[Acceleration, ...]:
+        """What became of each accelerator that was wanted, so far."""
+        return self._accelerated.accelerations if self._accelerated else ()
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Scale and normalise on the device, bit-equal to ToTensor and Normalize."""

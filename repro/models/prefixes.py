@@ -9,6 +9,7 @@ leaving out the padding behind a prompt this changes nothing but rounding.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -70,34 +71,58 @@ def text_tower(model: nn.Module) -> TextTower | None:
     )
 
 
-def encode_by_template(
-    tower: TextTower, tokens: Tensor, per_class: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Embed prompts that come class by class, in the same templates for each class.
+class TemplateEncoder:
+    """Embeds prompts that come class by class, in the same templates for each class.
 
     Args:
         tower: of the model.
         tokens: int64 `[classes * per_class, context]`, padded behind the last token.
         per_class: number of templates.
         device: where the model is.
-
-    Yields:
-        Rows of `tokens` and their normalised embeddings `[rows, D]`.
     """
-    lengths = tokens.argmax(dim=1) + 1
-    shared = [
-        _common_length(tokens[template::per_class], lengths[template::per_class])
-        for template in range(per_class)
-    ]
-    beginnings = _beginnings(tower, tokens[:per_class], shared, device)
-    for template, beginning in enumerate(beginnings):
-        rows = torch.arange(template, len(tokens), per_class)
-        remaining = lengths[rows] - beginning.length
-        for batch in _of_similar_length(rows, remaining, TOKENS_PER_BATCH[device.type]):
-            longest = int(lengths[batch].max())
-            ends = tokens[batch, beginning.length : longest].to(device)
-            last = lengths[batch].to(device) - beginning.length - 1
-            yield batch, _encode(tower, ends, last, beginning)
+
+    def __init__(
+        self, tower: TextTower, tokens: Tensor, per_class: int, device: torch.device
+    ) -> None:
+        self._tower = tower
+        self._tokens = tokens
+        self._per_class = per_class
+        self._device = device
+        self._lengths = tokens.argmax(dim=1) + 1
+
+    @cached_property
+    def _beginnings(self) -> list[Beginning]:
+        """Of each template, what is common to all classes."""
+        step = self._per_class
+        shared = [
+            _common_length(self._tokens[template::step], self._lengths[template::step])
+            for template in range(step)
+        ]
+        return list(_beginnings(self._tower, self._tokens[:step], shared, self._device))
+
+    def encode(self, classes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield rows of `tokens` and their normalised embeddings `[rows, D]`.
+
+        Args:
+            classes: which ones, int64 `[C]`; of similar length is fastest.
+        """
+        per_batch = TOKENS_PER_BATCH[self._device.type]
+        for template, beginning in enumerate(self._beginnings):
+            rows = classes * self._per_class + template
+            remaining = self._lengths[rows] - beginning.length
+            for batch in _of_similar_length(rows, remaining, per_batch):
+                longest = int(self._lengths[batch].max())
+                ends = self._tokens[batch, beginning.length : longest]
+                last = self._lengths[batch] - beginning.length - 1
+                yield (
+                    batch,
+                    _encode(
+                        self._tower,
+                        ends.to(self._device),
+                        last.to(self._device),
+                        beginning,
+                    ),
+                )
 
 
 def _is_usual(attention: nn.MultiheadAttention) -> bool:

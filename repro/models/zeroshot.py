@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
 from repro.files import replacing
 from repro.models.clip import Tokenizer
-from repro.models.prefixes import encode_by_template, text_tower
+from repro.models.prefixes import TemplateEncoder, text_tower
 from repro.published import TextSpec
 
 PROMPTS_PER_BATCH = 64
+#: What one process encodes before it looks what others have done.
+CLASSES_PER_PART = 100
+POLL_SECONDS = 0.05
 
 
 def prompts_of(text: TextSpec) -> tuple[list[str], int]:
@@ -48,41 +53,146 @@ def zeroshot_classifier(
     """Encode the classes as text: float32 `[C, D]`, each row of length 1.
 
     Each prompt's embedding is normalised; a class is their mean, normalised again. With
-    a `cache` folder a classifier is encoded once for each text tower, set of prompts
-    and `note` (what else the embeddings depend on, such as the precision).
+    a `cache` folder a class is encoded once for each text tower, set of prompts and
+    `note` (what else the embeddings depend on, such as the precision): processes that
+    need the same classes at the same time share the work.
 
     Raises:
         WeightsError: the embeddings are not finite.
         ExpectedError: the text names lists that do not exist.
     """
     prompts, per_class = prompts_of(text)
-    tokens = tokenizer(prompts)
+    encoder = _ClassEncoder(model, tokenizer(prompts), per_class, device)
     if cache is None:
-        return _encode_classes(model, tokens, per_class, device)
-    key = _key(model, tokens, per_class, note)
-    file = cache / "text" / f"{key}.npy"
-    with _locked(file):
+        parts = [encoder.encode(part) for part in encoder.parts]
+    else:
+        key = _key(model, encoder.tokens, per_class, note)
+        files = [
+            cache / "text" / f"{key}-{number:02d}.npy"
+            for number in range(len(encoder.parts))
+        ]
+        encode = [partial(encoder.encode, part) for part in encoder.parts]
+        parts = _encode_together(files, encode, device)
+    return torch.cat(parts)[torch.cat(encoder.parts).argsort().to(device)]
+
+
+class _ClassEncoder:
+    """Encodes classes in parts, always the same ones, whoever does it.
+
+    Args:
+        model: whose text tower encodes.
+        tokens: of all prompts, class by class: int64 `[C * per_class, context]`.
+        per_class: number of prompts of a class.
+        device: where the model is.
+    """
+
+    def __init__(
+        self, model: nn.Module, tokens: Tensor, per_class: int, device: torch.device
+    ) -> None:
+        self.tokens = tokens
+        self._model = model
+        self._per_class = per_class
+        self._device = device
+        tower = text_tower(model)
+        self._templates = tower and TemplateEncoder(tower, tokens, per_class, device)
+        # Classes of similar length together: there is less to pad.
+        lengths = tokens.argmax(dim=1).view(-1, per_class).amax(dim=1)
+        order = torch.argsort(lengths, stable=True)
+        #: Numbers of the classes of each part.
+        self.parts: tuple[Tensor, ...] = torch.split(order, CLASSES_PER_PART)
+
+    @torch.inference_mode()
+    def encode(self, classes: Tensor) -> Tensor:
+        """Encode some classes: float32 `[classes, D]`.
+
+        Raises:
+            WeightsError: the embeddings are not finite.
+        """
+        encoded = (
+            self._templates.encode(classes)
+            if self._templates
+            else self._encode_padded(classes)
+        )
+        place = torch.empty(len(self.tokens), dtype=torch.int64)
+        rows = classes[:, None] * self._per_class + torch.arange(self._per_class)
+        place[rows.flatten()] = torch.arange(rows.numel())
+        embeddings: Tensor | None = None
+        for found, batch in encoded:
+            if embeddings is None:
+                embeddings = torch.empty(
+                    rows.numel(), batch.shape[1], device=self._device
+                )
+            embeddings[place[found].to(self._device)] = batch.float()
+        assert embeddings is not None
+        means = embeddings.view(*rows.shape, -1).mean(dim=1)
+        classifier: Tensor = means / means.norm(dim=-1, keepdim=True)
+        if not bool(classifier.isfinite().all()):
+            raise WeightsError("the text tower gives embeddings that are not finite")
+        return classifier
+
+    def _encode_padded(self, classes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Embed prompts as they are: rows and their normalised embeddings."""
+        rows = classes[:, None] * self._per_class + torch.arange(self._per_class)
+        for batch in torch.split(rows.flatten(), PROMPTS_PER_BATCH):
+            output = self._model(None, self.tokens[batch].to(self._device))
+            is_named = isinstance(output, dict)
+            yield batch, output["text_features"] if is_named else output[1]
+
+
+def _encode_together(
+    files: Sequence[Path], encode: Sequence[Callable[[], Tensor]], device: torch.device
+) -> list[Tensor]:
+    """Give all parts: read what is there, encode what nobody else encodes now."""
+    found: dict[int, Tensor] = {}
+    while len(found) < len(files):
+        before = len(found)
+        for part, file in enumerate(files):
+            if part in found:
+                continue
+            if (classes := _part(file, encode[part])) is not None:
+                found[part] = classes.to(device)
+        if len(found) == before:
+            time.sleep(POLL_SECONDS)
+    return [found[part] for part in range(len(files))]
+
+
+def _part(file: Path, encode: Callable[[], Tensor]) -> Tensor | None:
+    """Read or encode a part; None while another process encodes it."""
+    if (kept := _read(file)) is not None:
+        return torch.from_numpy(kept)
+    with _try_lock(file) as is_mine:
+        if not is_mine:
+            return None
+        # Somebody may have been faster.
         if (kept := _read(file)) is not None:
-            return torch.from_numpy(kept).to(device)
-        classifier = _encode_classes(model, tokens, per_class, device)
+            return torch.from_numpy(kept)
+        classes = encode()
         # Without the file, it is only encoded again.
         with contextlib.suppress(OSError), replacing(file) as stream:
-            np.save(stream, classifier.cpu().numpy())
-    return classifier
+            np.save(stream, classes.cpu().numpy())
+        return classes
 
 
 @contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Let one process encode while others wait; nobody waits where none can write."""
-    with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError, NotImplementedError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(FileLock(file.with_suffix(".lock")))
-        yield
+def _try_lock(file: Path) -> Iterator[bool]:
+    """Try to be the only one who encodes; where none can lock, everybody may."""
+    lock = FileLock(file.with_suffix(".lock"), blocking=False)
+    is_mine = True
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        is_mine = False
+    except (OSError, NotImplementedError):
+        pass
+    try:
+        yield is_mine
+    finally:
+        lock.release()
 
 
 def _read(file: Path) -> npt.NDArray[np.float32] | None:
-    """Read a classifier, unless it is not there or damaged."""
+    """Read a part, unless it is not there or damaged."""
     try:
         content: npt.NDArray[np.float32] = np.load(file)
     except (OSError, ValueError, EOFError):
@@ -106,39 +216,6 @@ def _texts(named: Sequence[str] | str) -> Sequence[Any]:
     return texts
 
 
-@torch.inference_mode()
-def _encode_classes(
-    model: nn.Module, tokens: Tensor, per_class: int, device: torch.device
-) -> Tensor:
-    tower = text_tower(model)
-    encoded = (
-        _encode_padded(model, tokens, device)
-        if tower is None
-        else encode_by_template(tower, tokens, per_class, device)
-    )
-    embeddings: Tensor | None = None
-    for rows, batch in encoded:
-        if embeddings is None:
-            embeddings = torch.empty(len(tokens), batch.shape[1], device=device)
-        embeddings[rows.to(device)] = batch.float()
-    assert embeddings is not None
-    means = embeddings.view(-1, per_class, embeddings.shape[1]).mean(dim=1)
-    classifier: Tensor = means / means.norm(dim=-1, keepdim=True)
-    if not bool(classifier.isfinite().all()):
-        raise WeightsError("the text tower gives embeddings that are not finite")
-    return classifier
-
-
-def _encode_padded(
-    model: nn.Module, tokens: Tensor, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Embed prompts as they are: rows and their normalised embeddings `[rows, D]`."""
-    for start in range(0, len(tokens), PROMPTS_PER_BATCH):
-        rows = torch.arange(start, min(start + PROMPTS_PER_BATCH, len(tokens)))
-        output = model(None, tokens[rows].to(device))
-        yield rows, output["text_features"] if isinstance(output, dict) else output[1]
-
-
 def _key(model: nn.Module, tokens: Tensor, per_class: int, note: str) -> str:
     """Hash all that the classifier depends on."""
     import open_clip
@@ -159,6 +236,7 @@ def _key(model: nn.Module, tokens: Tensor, per_class: int, note: str) -> str:
     heads = [getattr(module, "num_heads", None) for module in model.modules()]
     pooling = getattr(model, "text_pool_type", None)
     digest.update(tokens.contiguous().numpy().data)
-    others = heads, pooling, list(tokens.shape), per_class, note, open_clip.__version__
+    layout = list(tokens.shape), per_class, CLASSES_PER_PART
+    others = heads, pooling, layout, note, open_clip.__version__
     digest.update(repr(others).encode())
     return digest.hexdigest()[:32]

@@ -69,6 +69,14 @@ class Settings:
         default="fp32",
         metavar="NAME",
     )
+    accelerate: tuple[str, ...] = option(
+        "make the forward pass faster, if that moves no logit by more than 1e-4 of "
+        "their spread: none, or some of channels-last, compile, cuda-graphs and auto "
+        "(those that pay), with commas between (default: auto)",
+        readers.accelerators,
+        default=("auto",),
+        metavar="NAMES",
+    )
     batch_size: int | None = option(
         "images at once (default: found by measuring, halved when memory runs out)",
         readers.positive,
@@ -196,6 +204,7 @@ class Settings:
             workers=workers,
             early_stop=not self.no_early_stop,
             download=self.download,
+            accelerate=self.accelerate,
         )
 
 

@@ -42,6 +42,13 @@ def plain(text: str, base: Path) -> str:
     return text
 
 
+def accelerators(text: str, base: Path) -> tuple[str, ...]:
+    """Give the names of accelerators."""
+    from repro.evaluation.acceleration import read_names
+
+    return read_names(text)
+
+
 def positive(text: str, base: Path) -> int:
     """Give a whole number of at least 1."""
     number = int(text)

@@ -187,7 +187,7 @@ class CaseRunner:
         folder = run_folder(self._item.config)
         settings = (
             f"{self._settings.precision} {self._settings.limit} "
-            f"{self._settings.no_early_stop}"
+            f"{self._settings.no_early_stop} {','.join(self._settings.accelerate)}"
         )
         measured = folder.measure_once(
             case.id,

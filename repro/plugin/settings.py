@@ -82,6 +82,8 @@ def summary(settings: Settings) -> str:
         f"device {settings.device}",
         settings.precision,
     ]
+    if settings.accelerate != ("auto",):
+        parts.append(f"accelerated by {', '.join(settings.accelerate) or 'nothing'}")
     if settings.batch_size:
         parts.append(f"batches of {settings.batch_size}")
     if settings.limit:

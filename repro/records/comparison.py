@@ -135,8 +135,14 @@ def _others(before: _Measured, after: _Measured) -> Iterable[str]:
         yield "protocol"
     if first.precision != second.precision:
         yield f"precision {first.precision} -> {second.precision}"
+    if (old_used := _used(first)) != (new_used := _used(second)):
+        yield f"accelerated by {old_used} -> {new_used}"
     if first.metrics.images != second.metrics.images:
         yield f"images evaluated {first.metrics.images:,} -> {second.metrics.images:,}"
+
+
+def _used(measurement: Measurement) -> str:
+    return ", ".join(a.name for a in measurement.accelerations if a.used) or "nothing"
 
 
 def _short(name: str, value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,14 +23,15 @@ def measurement_identity(
     environment: Environment,
     precision: str,
     limit: int | None,
+    accelerate: Sequence[str] = (),
     code: GitState | None = None,
 ) -> str:
     """Digest what the predictions of a case depend on: 64 hexadecimal digits.
 
     That is the code (repro's own, and the commit and changes of the working tree that
     the run was started in), the weights, the images, the protocol with the model that
-    it is applied to, and the environment. The size of batches and how the work was
-    spread over processes change nothing and do not count.
+    it is applied to, the accelerators that are wanted, and the environment. The size of
+    batches and how the work was spread over processes change nothing and do not count.
     """
     location = case.release.location
     content = {
@@ -48,6 +50,7 @@ def measurement_identity(
         "environment": environment,
         "precision": precision,
         "limit": limit,
+        "accelerate": sorted(accelerate),
     }
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from repro.cases import Case
+from repro.evaluation.acceleration import Acceleration, in_words
 from repro.evaluation.predictions import Metrics
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
@@ -18,10 +19,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
     `total` is the number of images of the whole dataset; `seconds` is the time of
     loading and evaluating, on a machine that `workers` processes share; hashes are
-    SHA-256 in hexadecimal. Where a part of the
-    images was evaluated, `intervals` say where the metrics on all images lie, as far as
-    that can be said; `stopped_early` tells that all were asked for. The expected
-    `calibration_error` is a share from 0 to 1, None where it was not kept.
+    SHA-256 in hexadecimal. Where a part of the images was evaluated, `intervals` say
+    where the metrics on all images lie, as far as that can be said; `stopped_early`
+    tells that all were asked for. The expected `calibration_error` is a share from 0 to
+    1, None where it was not kept. `accelerations` are those that were wanted, used or
+    not.
     """
 
     metrics: Metrics
@@ -37,6 +39,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     stopped_early: bool = False
     workers: int = 1
     calibration_error: float | None = None
+    accelerations: tuple[Acceleration, ...] = ()
+
+    @property
+    def arithmetic(self) -> str:
+        """Say in which precision it was computed, and what made it faster."""
+        return in_words(self.precision, self.accelerations)
 
     @property
     def is_complete(self) -> bool:

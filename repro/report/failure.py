@@ -37,7 +37,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"  {'weights':<12}{measurement.weights}, "
         f"sha256 {measurement.weights_sha256[:12]}",
         f"  {'environment':<12}{measurement.environment.summary()}, "
-        f"{measurement.precision}",
+        f"{measurement.arithmetic}",
     ]
     if result.reason:
         lines += ["", f"  {result.reason}"]

@@ -255,7 +255,7 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
     )
     yield (
         "environment",
-        f"{measurement.environment.summary()}, {measurement.precision}",
+        f"{measurement.environment.summary()}, {measurement.arithmetic}",
     )
     yield "took", f"{measurement.seconds:.1f} s"
 

@@ -81,6 +81,11 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "stopped_early": measurement.stopped_early if measurement else False,
         "seconds": measurement.seconds if measurement else None,
         "precision": measurement.precision if measurement else None,
+        "accelerations": (
+            [msgspec.to_builtins(tried) for tried in measurement.accelerations]
+            if measurement
+            else []
+        ),
         "device": measurement.device if measurement else None,
         "weights": measurement.weights if measurement else None,
         "weights_sha256": measurement.weights_sha256 if measurement else None,

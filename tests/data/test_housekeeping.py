@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -107,6 +108,27 @@ def test_one_flipped_bit_is_found_by_the_check(cache: Path) -> None:
     file.write_bytes(content)
     (fault,) = check_store(store)
     assert f"{file} has another checksum" in fault
+
+
+def test_a_store_of_an_earlier_layout_is_made_anew_and_can_be_dropped(
+    photographs: Dataset, cache: Path
+) -> None:
+    old = list_stores(cache)[0]
+    record = '{"shape":[3,3,32,32],"sha256":"00"}'
+    for file in old.path.glob("[0-9]*.json"):
+        file.write_text(record)
+    identity = msgspec.structs.replace(old.identity, layout=1)
+    described = msgspec.to_builtins(identity)
+    del described["layout"]
+    (old.path / "store.json").write_bytes(msgspec.json.encode(described))
+    moved = old.path.with_name(identity.key)
+    old.path.rename(moved)
+    store = PixelStore(photographs, GEOMETRIES[2], cache)
+    assert not store.is_ready(0)
+    (found,) = [s for s in list_stores(cache) if s.path == moved]
+    assert found.images == 30
+    assert "is of an earlier version" in check_store(found)[0]
+    assert moved in [dropped.path for dropped in make_room(cache, 0)]
 
 
 def test_a_stratum_that_cannot_be_read_is_found_by_the_check(cache: Path) -> None:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +18,7 @@ from torch.nn import functional
 
 import repro
 from repro.errors import ExpectedError, WeightsError
+from repro.models import zeroshot
 from repro.models.clip import RememberingTokenizer, Tokenizer
 from repro.models.zeroshot import prompts_of, zeroshot_classifier
 from repro.published import TextSpec
@@ -41,6 +45,12 @@ def clip(tmp_path: Path) -> nn.Module:
 def tokenizer() -> Tokenizer:
     tokens: Tokenizer = open_clip.SimpleTokenizer(context_length=77)
     return tokens
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a process needs to find this project and its tests."""
+    path = [Path(repro.__file__).parents[1], Path(__file__).parents[2]]
+    return {"PYTHONPATH": ":".join(map(str, path)), "HOME": str(home)}
 
 
 def forwards(model: nn.Module) -> list[int]:
@@ -277,6 +287,102 @@ def test_whoever_comes_second_waits_and_encodes_nothing(
     assert torch.equal(*found)
 
 
+MANY = TextSpec(
+    classnames=tuple(open_clip.IMAGENET_CLASSNAMES[:12]), templates=TEXT.templates
+)
+
+
+def note_encoded(
+    monkeypatch: pytest.MonkeyPatch, who: Callable[[], object]
+) -> list[tuple[object, tuple[int, ...]]]:
+    """List who encodes which prompts from now on, slowly, in parts of two classes."""
+    noted: list[tuple[object, tuple[int, ...]]] = []
+    encode = zeroshot._ClassEncoder.encode
+
+    def encode_and_note(encoder: zeroshot._ClassEncoder, classes: Tensor) -> Tensor:
+        prompts = encoder.tokens.view(-1, len(MANY.templates), 77)[classes].flatten(
+            0, 1
+        )
+        noted.extend((who(), tuple(prompt)) for prompt in prompts.tolist())
+        # As long as a part of a real text tower, so that both have something to do.
+        time.sleep(0.05)
+        return encode(encoder, classes)
+
+    monkeypatch.setattr(zeroshot, "CLASSES_PER_PART", 2)
+    monkeypatch.setattr(zeroshot._ClassEncoder, "encode", encode_and_note)
+    return noted
+
+
+def test_two_that_need_the_same_classes_share_the_work(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [small_clip(tmp_path), small_clip(tmp_path)]
+    noted = note_encoded(monkeypatch, threading.get_ident)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(
+            pool.map(
+                lambda m: zeroshot_classifier(m, tokenizer, MANY, CPU, tmp_path), models
+            )
+        )
+    prompts = Counter(prompt for _, prompt in noted)
+    assert len(prompts) == len(prompts_of(MANY)[0])
+    assert set(prompts.values()) == {1}
+    assert len({who for who, _ in noted}) == 2
+    assert torch.equal(*found)
+    assert torch.equal(found[0], zeroshot_classifier(models[0], tokenizer, MANY, CPU))
+
+
+def test_in_parts_or_at_once_embeddings_differ_by_rounding_only(
+    clip: nn.Module, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = zeroshot_classifier(clip, tokenizer, MANY, CPU)
+    monkeypatch.setattr(zeroshot, "CLASSES_PER_PART", 5)
+    in_parts = zeroshot_classifier(clip, tokenizer, MANY, CPU)
+    assert (at_once - in_parts).abs().max() <= 1e-6
+
+
+TOGETHER = """
+import os, sys, time, open_clip, pytest, torch
+from pathlib import Path
+from repro.models.zeroshot import zeroshot_classifier
+from tests.stand_ins import small_clip
+from tests.models.test_zeroshot import MANY, note_encoded
+folder, own = Path(sys.argv[1]), Path(sys.argv[2])
+tokenizer = open_clip.SimpleTokenizer(context_length=77)
+model = small_clip(own)
+with pytest.MonkeyPatch.context() as monkeypatch:
+    noted = note_encoded(monkeypatch, os.getpid)
+    (own / "ready").touch()
+    while len(list(folder.glob("*/ready"))) < 2:
+        time.sleep(0.005)
+    found = zeroshot_classifier(
+        model, tokenizer, MANY, torch.device("cpu"), folder / "cache"
+    )
+torch.save((found, [prompt for _, prompt in noted]), own / "found")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_encode_each_prompt_once_and_both_work(
+    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "one", tmp_path / "other"]
+    processes = []
+    for folder in folders:
+        folder.mkdir()
+        command = sys.executable, "-c", TOGETHER, str(tmp_path), str(folder)
+        processes.append(subprocess.Popen(command, env=environment(tmp_path)))
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    expected = zeroshot_classifier(clip, tokenizer, MANY, CPU)
+    encoded: list[tuple[int, ...]] = []
+    for folder in folders:
+        found, prompts = torch.load(folder / "found")
+        assert (found - expected).abs().max() <= 1e-6
+        assert prompts
+        encoded += prompts
+    assert len(encoded) == len(set(encoded)) == len(prompts_of(MANY)[0])
+
+
 SCRIPT = """
 import sys, open_clip, torch
 from pathlib import Path
@@ -295,10 +401,9 @@ zeroshot_classifier(
 def test_another_process_finds_the_classifier(
     clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    path = [Path(repro.__file__).parents[1], Path(__file__).parents[2]]
     subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
-        env={"PYTHONPATH": ":".join(map(str, path)), "HOME": str(tmp_path)},
+        env=environment(tmp_path),
         check=True,
     )
     assert not encoded_again(clip, tokenizer, TEXT, tmp_path / "cache")

@@ -23,6 +23,7 @@ VALUES = {
     "expected": ("a", "b", "c", "d"),
     "device": ("cpu", "cuda", "cuda:1", "auto"),
     "precision": ("bf16", "fp16", "tf32", "fp32"),
+    "accelerate": ("compile", "none", "channels-last", "auto, compile"),
     "batch_size": ("1", "2", "3", "4"),
     "limit": ("1", "2", "3", "4"),
     "strict": ("", "false", "true", "false"),
@@ -87,6 +88,7 @@ def test_relative_paths_start_where_they_were_written(
     ("option", "value", "message"),
     [
         ("--repro-precision", "fp8", "--repro-precision is 'fp8'; it must be one of"),
+        ("--repro-accelerate", "tensorrt", "'tensorrt'; it must be none, or some of"),
         ("--repro-batch-size", "0", "--repro-batch-size is '0'; it must be at least 1"),
         ("--repro-batch-size", "many", "is 'many'; it must be a whole number"),
         ("--repro-limit", "-5", "--repro-limit is '-5'; it must be at least 1"),
