@@ -4,7 +4,7 @@ Every suspect that applies is tried on the same few images. Those that restore t
 published numbers best are tried on more and more, until one restores them on all, or
 the time is spent. Suspects that differ only in what the features of an image are
 compared with share the forward pass. All together this costs at most a tenth of a full
-evaluation for each suspect tried.
+evaluation for each suspect tried, unless asked otherwise.
 """
 
 from __future__ import annotations
@@ -47,9 +47,6 @@ from repro.models.weights import state_entries
 
 if TYPE_CHECKING:
     from repro.engines.local import LocalEngine
-
-#: Share of a full evaluation that each suspect tried may cost, on average.
-COST = 0.1
 
 #: Every suspect sees this share of the dataset's images, but not more than so many.
 FIRST_SHARE = 0.02
@@ -133,6 +130,7 @@ class Investigation:
         suspects: Iterable[Suspect] = SUSPECTS,
     ) -> None:
         self._device = engine.device
+        self._share = engine.settings.diagnose_share
         self._dataset = engine.dataset(case)
         self._run = run
         self._targets = targets_of(case.references, run)
@@ -171,8 +169,8 @@ class Investigation:
         groups = self._first_round()
         tried = [member for group in groups for member in group.members]
         if not needs_no_explanation(self._run, self._targets):
-            budget = int(COST * self._run.total * len(tried)) - self.evaluated
-            race(groups, len(self._order), budget)
+            budget = int(self._share * self._run.total * len(tried))
+            race(groups, len(self._order), budget - self.evaluated)
         return self._conclude(tried)
 
     def extend(self, group: Group, images: int) -> None:

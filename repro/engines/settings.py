@@ -21,8 +21,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     strata; `workers` is how many processes share this machine; with `early_stop` a full
     evaluation ends once it is beyond doubt that the published numbers are not met; with
     `download` missing weights are fetched. `accelerate` names accelerators, `auto` for
-    those that pay. `code` is that which the run was started with, where it is started
-    on another machine.
+    those that pay. `diagnose_share` is the share of a full evaluation that each suspect
+    of a diagnosis may cost on average. `code` is that which the run was started with,
+    where it is started on another machine.
     """
 
     data: Path | None = None
@@ -36,5 +37,6 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     early_stop: bool = True
     download: bool = False
+    diagnose_share: float = 0.1
     accelerate: tuple[str, ...] = (AUTO,)
     code: GitState | None = None

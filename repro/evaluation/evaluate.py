@@ -210,12 +210,23 @@ def _check_outputs(logits: Tensor, images: int, dataset: Dataset) -> None:
             f"the model has {logits.shape[1]:,} outputs, but {dataset.name} has "
             f"{len(dataset.classes):,} classes; weights and dataset do not belong "
             "together, or the dataset lacks the list of outputs"
+            + _background_hint(logits.shape[1], dataset)
         )
     if logits.shape != expected:
         raise EvaluationError(
             f"the classifier gives {list(logits.shape)} for a batch of {images}; "
             f"expected logits {list(expected)} for the classes of {dataset.name}"
         )
+
+
+def _background_hint(outputs: int, dataset: Dataset) -> str:
+    """Say what one output more than classes mostly is."""
+    if outputs != len(dataset.classes) + 1:
+        return ""
+    return (
+        "; one more is mostly a background class: give the dataset outputs = "
+        '["background", ...classes] where it comes first, as in models of TensorFlow'
+    )
 
 
 def _check_finite(predictions: Predictions) -> None:

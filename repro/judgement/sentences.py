@@ -84,6 +84,11 @@ def advice(outcome: Outcome, best: Trial | None) -> str:
     """Say what to do about it."""
     if outcome == "not needed":
         return ""
+    if outcome == "unsettled":
+        return (
+            "Look at more images: --repro-diagnose-share 30 allows each variation to "
+            "cost 30 % of a full evaluation"
+        )
     if outcome not in EXPLAINED or best is None:
         return (
             "Compare weights and images with those of the source (repro verify, repro "

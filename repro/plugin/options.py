@@ -104,6 +104,13 @@ class Settings:
         readers.switch,
         default=False,
     )
+    diagnose_share: float = option(
+        "how much of a full evaluation each suspect of a diagnosis may cost on "
+        "average, in percent; more settles more (default: 10)",
+        readers.percent,
+        default=0.1,
+        metavar="PERCENT",
+    )
     strict: bool = option(
         "fail, not skip, where weights or images are missing",
         readers.switch,
@@ -204,6 +211,7 @@ class Settings:
             workers=workers,
             early_stop=not self.no_early_stop,
             download=self.download,
+            diagnose_share=self.diagnose_share,
             accelerate=self.accelerate,
         )
 

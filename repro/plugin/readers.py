@@ -57,6 +57,17 @@ def positive(text: str, base: Path) -> int:
     return number
 
 
+def percent(text: str, base: Path) -> float:
+    """Give a share above 0 and up to 1 that is written in percent."""
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise ValueError("must be a number of percent above 0, at most 100")
+    return share
+
+
 def exit_status(text: str, base: Path) -> int:
     """Give what a process can exit with, but success."""
     number = int(text)

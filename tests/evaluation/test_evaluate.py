@@ -251,6 +251,7 @@ def test_a_model_with_too_few_outputs_for_the_columns_is_an_error(
     ("shape", "told"),
     [
         ((7, 1000), "has 1,000 outputs, but photographs has 10 classes"),
+        ((7, 11), "one more is mostly a background class"),
         ((7,), r"gives \[7\] for a batch of 7; expected logits \[7, 10\]"),
         ((6, 10), r"gives \[6, 10\] for a batch of 7; expected logits \[7, 10\]"),
         ((7, 10, 1), r"gives \[7, 10, 1\] for a batch of 7"),
