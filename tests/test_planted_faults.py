@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tools.planted_faults.faults import FAULTS
-from tools.planted_faults.trial import diagnose_faithful, diagnose_faults
-
-pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
 
 
-def test_nine_of_ten_planted_faults_are_named_and_nothing_else(tmp_path: Path) -> None:
-    outcomes = list(diagnose_faults(FAULTS, tmp_path))
-    missed = [o.fault.suspect for o in outcomes if not o.is_right]
-    assert len(missed) <= 0.1 * len(outcomes), missed
-    assert [o.named for o in outcomes if o.named and not o.is_right] == []
-    assert max(outcome.cost for outcome in outcomes) <= 0.1
-
-
-def test_faithful_checkpoints_get_no_explanation(tmp_path: Path) -> None:
-    found = dict(diagnose_faithful(tmp_path))
-    assert len(found) == 30
-    assert [name for name, diagnosis in found.items() if diagnosis.cause] == []
+@pytest.mark.slow
+def test_nine_of_ten_planted_faults_are_named_and_nothing_is_wrongly() -> None:
+    """The command fails where fewer are, or something else is named."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "tools.planted_faults", "--embedded-only"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    rows = ended.stdout.splitlines()
+    assert len(rows) > 25
+    assert "0 as something else" in rows[-1]
