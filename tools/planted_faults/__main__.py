@@ -16,7 +16,7 @@ BEGIN, END = "<!-- planted faults: begin -->", "<!-- planted faults: end -->"
 
 
 def main() -> int:
-    """Print each outcome as it comes; 1 where less than nine of ten are right, or one is wrong."""
+    """Print each outcome; 1 where less than nine of ten are right, or one is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tools.planted_faults")
     parser.add_argument("--embedded-only", action="store_true")
     parser.add_argument("--write", action="store_true", help=f"into {DOCUMENT}")
