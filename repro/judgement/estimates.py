@@ -128,11 +128,17 @@ def _scatter_of_values(
 
 
 def _log_density(distance: Floats, spread: Floats, freedom: int) -> float:
-    """Give the log density of a multivariate Student's t."""
+    """Give the log density of a multivariate Student's t.
+
+    In units of the standard errors: points and nats differ so much that scipy would
+    take the direction of the loss for one in which nothing varies.
+    """
     from scipy.stats import multivariate_t
 
-    density = multivariate_t.logpdf(distance, shape=spread, df=freedom)
-    return float(density)
+    errors = np.sqrt(np.diag(spread))
+    correlation = spread / np.outer(errors, errors)
+    density = multivariate_t.logpdf(distance / errors, shape=correlation, df=freedom)
+    return float(density - np.log(errors).sum())
 
 
 def _variance(values: Floats, metric: Metric) -> float:

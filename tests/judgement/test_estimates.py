@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
 from repro.evaluation.diagnosis.images import balanced_order
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Outcome, Trial, settled
-from repro.judgement.estimates import estimate, values_of
-from repro.published import METRICS
+from repro.judgement.estimates import estimate, log_likelihood, values_of
+from repro.published import METRICS, Metric
 
 
 def part(predictions: Predictions, chosen: np.ndarray) -> Predictions:
@@ -67,6 +68,22 @@ def test_every_beginning_of_the_order_is_balanced(
     for images in (10, 20, 100, 250):
         counts = np.bincount(run.labels[order[:images]], minlength=10)
         assert counts.max() - counts.min() <= 1
+
+
+def test_a_loss_counts_beside_accuracies_whatever_its_unit(
+    real_predictions: dict[str, Predictions],
+) -> None:
+    run = real_predictions["clip/real/1280"]
+    other = part(real_predictions["supervised/synthetic/40"], np.arange(0, 500, 50))
+    metrics: tuple[Metric, ...] = ("top1", "top5", "loss")
+    # The accuracies are known to some points, the loss to millionths of a nat.
+    same = msgspec.structs.replace(other, losses=run.losses[::50] + 1e-7)
+    loss = float(run.losses.mean())
+    fits = [
+        log_likelihood(run, same, metrics, [30.0, 60.0, value], [0.1, 0.1, 1e-5])
+        for value in (loss, loss + 1e-3)
+    ]
+    assert fits[0] > fits[1] + 2
 
 
 def _trial(fit: float, outcome: Outcome = "likely", images: int = 50) -> Trial:
