@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
@@ -47,14 +48,18 @@ def decode(path: Place) -> Image.Image:
         ) from error
 
 
-def decoder_identity() -> str:
-    """Name the versions on which decoded pixels depend."""
+def decoder_identity(geometry: Geometry | None = None) -> str:
+    """Name the versions that decoded pixels depend on, those of a geometry if given."""
     from PIL import __version__, features
 
     turbo = features.version_feature("libjpeg_turbo")
     jpeg = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
     truncated = "; truncated images allowed" * ImageFile.LOAD_TRUNCATED_IMAGES
-    return f"Pillow {__version__}; {jpeg}{truncated}"
+    sampled = geometry is not None and any(
+        isinstance(step, Resize) and not step.antialias for step in geometry.steps
+    )
+    torch = f"; torch {version('torch')}" if sampled else ""
+    return f"Pillow {__version__}; {jpeg}{truncated}{torch}"
 
 
 def transform(image: Image.Image, geometry: Geometry) -> Image.Image:

@@ -232,7 +232,7 @@ def store_identity(dataset: Dataset, geometry: Geometry) -> StoreIdentity:
         fingerprint=dataset.fingerprint,
         partition=dataset.partition,
         geometry=str(geometry),
-        decoder=decoder_identity(),
+        decoder=decoder_identity(geometry),
         layout=LAYOUT,
     )
 

@@ -172,6 +172,13 @@ def test_without_antialias_pixels_are_bit_equal_to_a_resized_tensor(
     assert np.array_equal(ours, theirs.numpy())
 
 
+def test_pixels_that_torch_makes_depend_on_its_version() -> None:
+    usual = parse_geometry("rgb|resize(64x96,bilinear)")
+    sampled = parse_geometry("rgb|resize(64x96,bilinear,no_antialias)")
+    assert decoder_identity(usual) == decoder_identity()
+    assert f"torch {torch.__version__.partition('+')[0]}" in decoder_identity(sampled)
+
+
 def truncated(file: Path) -> None:
     photograph(7, 120, 90).save(file)
     file.write_bytes(file.read_bytes()[:-400])

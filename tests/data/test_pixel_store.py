@@ -314,7 +314,7 @@ def test_other_images_geometries_and_decoders_have_other_stores(
     PixelStore(photographs, CLIP, cache)
     PixelStore(photographs, SUPERVISED, cache)
     PixelStore(other, CLIP, cache)
-    monkeypatch.setattr(layout, "decoder_identity", lambda: "Pillow 1.0")
+    monkeypatch.setattr(layout, "decoder_identity", lambda geometry: "Pillow 1.0")
     PixelStore(photographs, CLIP, cache)
     assert len(list(cache.rglob("store.json"))) == 4
 
