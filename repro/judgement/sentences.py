@@ -86,8 +86,8 @@ def advice(outcome: Outcome, best: Trial | None) -> str:
         return ""
     if outcome == "unsettled":
         return (
-            "Look at more images: --repro-diagnose-share 30 allows each variation to "
-            "cost 30 % of a full evaluation"
+            "Look at more images, with a larger --repro-diagnose-share and without "
+            "--repro-limit"
         )
     if outcome not in EXPLAINED or best is None:
         return (
