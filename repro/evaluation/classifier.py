@@ -41,8 +41,7 @@ class Classifier:
         self.precision: Precision = precision
         self._mean = torch.tensor(mean, device=device).view(-1, 1, 1)
         self._std = torch.tensor(std, device=device).view(-1, 1, 1)
-        self._columns = None if columns is None else torch.tensor(columns).to(device)
-        self._outputs = 1 + max(columns) if columns else 1
+        self._pick = column_picker(columns, device)
         self._accelerated: Accelerated | None = None
 
     def accelerate(self, model: nn.Module, wanted: Sequence[str]) -> None:
@@ -75,15 +74,31 @@ class Classifier:
         """
         with torch.inference_mode(), arithmetic(self.precision, self.device):
             logits = self.forward(self.normalise(pixels)).float()
-        if self._columns is None:
-            return logits
-        if logits.shape[-1] < self._outputs:
+        return self._pick(logits)
+
+
+def column_picker(
+    columns: Sequence[int] | None, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Give the function that keeps some of the logits `[B, outputs]`, None for all.
+
+    It raises an EvaluationError where a model has fewer outputs than that.
+    """
+    if columns is None:
+        return lambda logits: logits
+    kept = torch.tensor(columns).to(device)
+    outputs = 1 + max(columns)
+
+    def pick(logits: Tensor) -> Tensor:
+        if logits.shape[-1] < outputs:
             raise EvaluationError(
                 f"the model has {logits.shape[-1]:,} outputs, but the dataset keeps "
-                f"number {self._outputs:,} of them; weights and dataset do not belong "
+                f"number {outputs:,} of them; weights and dataset do not belong "
                 "together"
             )
-        return logits[:, self._columns]
+        return logits[:, kept]
+
+    return pick
 
 
 def supervised_classifier(

@@ -8,8 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from repro.errors import EvaluationError, ReproError
-from repro.evaluation.classifier import Classifier, class_directions, image_embedder
+from repro.errors import ReproError
+from repro.evaluation.classifier import (
+    Classifier,
+    class_directions,
+    column_picker,
+    image_embedder,
+)
 from repro.evaluation.diagnosis.setup import RGB, Activation, Body, Pooling, Setup
 from repro.evaluation.precision import arithmetic
 from repro.models.clip import build_tokenizer
@@ -93,19 +98,12 @@ class Builder:
             model = self._model(setup.body)
             text = self._text(setup, setup.protocol.text, model)
             directions = class_directions(model, text, setup.protocol)
-        columns = None if setup.columns is None else list(setup.columns)
-        outputs = 1 + max(columns) if columns else 1
+        pick = column_picker(setup.columns, self._device)
 
         def logits(features: Tensor) -> Tensor:
             found = features if directions is None else features @ directions
-            if found.shape[-1] < outputs:
-                raise EvaluationError(
-                    f"the model has {found.shape[-1]:,} outputs, and no number "
-                    f"{outputs:,}"
-                )
             # The output that stands so many places further, around the end.
-            found = found.roll(-setup.offset, dims=-1)
-            return found if columns is None else found[:, columns]
+            return pick(found.roll(-setup.offset, dims=-1))
 
         return logits
 
