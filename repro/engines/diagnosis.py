@@ -104,10 +104,9 @@ class Group:
         """Whether one of them restores all numbers on all images."""
         return any(member.is_met for member in self.members)
 
-    def look(self, images: int) -> bool:
+    def look(self, images: int) -> None:
         """Evaluate them on that many images more."""
         self._investigation.extend(self, images)
-        return True
 
 
 class Investigation:
@@ -211,7 +210,8 @@ class Investigation:
                 continue
             group = Group(self, body, members)
             named = [member.suspect for member in members]
-            if self._attempt(named, partial(group.look, first)):
+            self._attempt(named, partial(group.look, first))
+            if group.images:
                 groups.append(group)
         return groups
 

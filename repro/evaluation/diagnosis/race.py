@@ -28,7 +28,7 @@ class Contender(Protocol):
     def is_met(self) -> bool:
         """Whether it is right."""
 
-    def look(self, images: int) -> object:
+    def look(self, images: int) -> None:
         """See that many images more."""
 
 
