@@ -12,9 +12,7 @@ import click
 from repro.cli.options import expected_option
 from repro.cli.progress import Bar
 from repro.data.bytewise import ReadImages, read_images
-from repro.data.checks import misplaced_faults
-from repro.data.dataset import Dataset, examine
-from repro.data.listing import devkit_beside
+from repro.data.dataset import Dataset, dataset_of, examine
 from repro.data.recognition import Recognised, recognise
 from repro.data.recorded import read_record, write_record
 from repro.errors import NotAvailableError, OptionError
@@ -112,18 +110,17 @@ def _check(
     record: bool,
 ) -> bool:
     """Check one dataset, say what was found, and tell whether nothing is wrong."""
-    images, faults = examine(found.spec, found.root, found.data, known)
+    listing, faults = examine(found.spec, found.root, found.data, known)
     remarks: list[str] = []
-    if images is None:
+    if listing is None:
         click.echo(f"{found.root}:")
     else:
+        images = dataset_of(found.spec, listing)
         click.echo(f"{found.root}: {found.spec.title}, {images.layout}")
         click.echo(
             f"  {len(images):,} images of {len(images.classes):,} classes, "
             f"fingerprint {images.fingerprint}"
         )
-        if devkit := devkit_beside(found.root, found.data):
-            faults += misplaced_faults(images.files, devkit)
         read = _read(images, jobs) if jobs else None
         if read:
             faults += read.faults()

@@ -12,14 +12,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from repro.data.checks import class_fault, count_fault, loose_faults, quick_faults
+from repro.data.checks import class_fault, count_fault, quick_faults
+from repro.data.halfway import layout_faults
+from repro.data.labels import label_faults
 from repro.data.listing import (
     Listing,
+    devkit_beside,
     find_root,
     has_class_folders,
     list_images,
-    listed,
-    loose_images,
     subfolders,
 )
 from repro.data.places import Place
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from repro.data.recorded import Record
 
 STRATUM_IMAGES = 1000
+
+#: Characters that an error may have, so that it can be read in a table of results.
+MESSAGE = 450
 MINIMUM_STRATA = 10
 
 
@@ -136,49 +140,78 @@ def index_dataset(
             f"--repro-data names the folder that holds {spec.folder}/<class>/<image>; "
             f"get them from {spec.url or 'their publisher'}"
         )
-    dataset, faults = examine(spec, root, data, known)
-    if dataset is not None and recorded is not None:
-        faults += [f"it {fault}"] if (fault := recorded.difference(dataset)) else []
-    if faults or dataset is None:
-        raise DatasetError(f"{root}: {'. '.join(faults)}")
+    listing, faults = examine(spec, root, data, known)
+    if listing is None or faults:
+        raise refusal(root, faults)
+    dataset = dataset_of(spec, listing)
+    if recorded is not None:
+        _check_recorded(dataset, recorded)
     return dataset
 
 
+def _check_recorded(dataset: Dataset, recorded: Record) -> None:
+    if fault := recorded.difference(dataset):
+        raise refusal(dataset.root, [f"it {fault}"])
+
+
 def examine(
-    spec: DatasetSpec, root: Path, data: Path, known: Sequence[DatasetSpec] = ()
-) -> tuple[Dataset | None, list[str]]:
-    """Index a copy and say what its names and sizes prove wrong, a sentence each.
+    spec: DatasetSpec,
+    root: Path,
+    data: Path,
+    known: Sequence[DatasetSpec] = (),
+    *,
+    part: bool = False,
+) -> tuple[Listing | None, list[str]]:
+    """List a copy and say what its names and sizes prove wrong, a sentence each.
 
     Args:
         spec: what the dataset has to be.
         root: where it lies.
         data: folder beside which a devkit is looked for.
         known: other datasets, to say which one it is when it is not this.
+        part: whether a part of its images is enough.
 
     Raises:
         DatasetError: it cannot be read, or has no labels.
     """
-    faults: list[str] = []
+    classes: Sequence[str] = spec.classes
     if has_class_folders(spec, root):
-        fault = class_fault(spec, subfolders(root), known)
-        if fault:
+        if fault := class_fault(spec, root, known, part=part):
             return None, [fault]
-        faults += loose_faults(loose_images(root))
-    listing = list_images(spec, root, data, spec.classes)
-    faults += [*quick_faults(spec, listing), count_fault(spec, listing)]
-    return _dataset(spec, listing), [fault for fault in faults if fault]
+        present = set(subfolders(root))
+        classes = [name for name in spec.classes if name in present]
+    listing = list_images(spec, root, data, classes)
+    names = [image.name for found in listing.images.values() for image in found]
+    devkit = None if spec.files else devkit_beside(root, data)
+    faults = [
+        *layout_faults(spec, listing),
+        *quick_faults(spec, listing),
+        *label_faults(spec, names, devkit, known),
+    ]
+    if not part and (fault := count_fault(spec, listing)):
+        faults.append(fault)
+    if not names:
+        faults.append(f"it holds no <class>/<image> of {spec.title}")
+    return listing, faults
 
 
-def index_part(spec: DatasetSpec, data: Path) -> Dataset:
+def index_part(
+    spec: DatasetSpec,
+    data: Path,
+    known: Sequence[DatasetSpec] = (),
+    recorded: Record | None = None,
+) -> Dataset:
     """Index what there is of a dataset, with the labels of the whole.
 
     Args:
         spec: the whole dataset.
         data: the folder that holds `spec.folder`, or the dataset itself.
+        known: other datasets, to say which one it is when it is not this.
+        recorded: a copy that this one has to equal, if all images are there.
 
     Raises:
         NotAvailableError: there is no such folder.
-        DatasetError: it has other class folders, or no image.
+        DatasetError: it has other class folders, no image, or is half-made.
     """
     root = find_root(spec, data)
     if root is None:
@@ -186,22 +219,27 @@ def index_part(spec: DatasetSpec, data: Path) -> Dataset:
             f"{data / spec.folder} does not exist; it should hold <class>/<image> of "
             f"{spec.title}"
         )
-    classes = list(spec.classes)
-    if has_class_folders(spec, root):
-        found = subfolders(root)
-        if unknown := [name for name in found if name not in set(spec.classes)]:
-            raise DatasetError(
-                f"{root} is not {spec.title}: "
-                f"{listed(unknown, 'is no class of it', 'are no classes of it')}"
-            )
-        classes = [name for name in spec.classes if name in set(found)]
-    dataset = _dataset(spec, list_images(spec, root, data, classes))
-    if not len(dataset):
-        raise DatasetError(f"{root} holds no <class>/<image> of {spec.title}")
+    listing, faults = examine(spec, root, data, known, part=True)
+    if listing is None or faults:
+        raise refusal(root, faults)
+    dataset = dataset_of(spec, listing)
+    if recorded is not None and len(dataset) == spec.images:
+        _check_recorded(dataset, recorded)
     return dataset
 
 
-def _dataset(spec: DatasetSpec, listing: Listing) -> Dataset:
+def refusal(root: Path, faults: Sequence[str]) -> DatasetError:
+    """Make one error of the faults of a copy, the first of them in full."""
+    text = str(root) + ": "
+    for number, fault in enumerate(faults):
+        if number and len(text) + len(fault) > MESSAGE:
+            more = len(faults) - number
+            return DatasetError(f"{text}{more} more: see `repro dataset check`")
+        text += f"{fault}. "
+    return DatasetError(text.removesuffix(". "))
+
+
+def dataset_of(spec: DatasetSpec, listing: Listing) -> Dataset:
     """Put the images of a listing into the order of the labels."""
     label = {name: number for number, name in enumerate(spec.classes)}
     ordered = [
