@@ -103,7 +103,7 @@ def evaluate(
     )
     known = tuple(case.release.datasets.values())
     recorded = read_record(case.release, case.dataset)
-    dataset = index_part(case.dataset, data_path, known, recorded)
+    dataset = index_part(case.dataset, data_path, known, recorded, cache)
     if len(dataset) != case.dataset.images:
         click.echo(
             f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from repro.cli import cli
-from repro.data.dataset import MESSAGE, index_dataset, index_part
+from repro.data.dataset import index_dataset, index_part
+from repro.data.examination import MESSAGE
 from repro.errors import DatasetError, ExpectedError, WeightsError
 from repro.published import (
     DatasetSpec,
