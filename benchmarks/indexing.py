@@ -105,7 +105,7 @@ def _write(root: Path, names: tuple[str, ...], per_class: int) -> None:
 
 
 def _index(spec: DatasetSpec, cache: Path) -> Dataset:
-    dataset = index_part(spec, cache, cache)
+    dataset = index_part(spec, cache, cache=cache)
     assert len(dataset.fingerprint) == len("xxh3:") + 64
     assert sum(map(len, dataset.strata)) == len(dataset)
     return dataset

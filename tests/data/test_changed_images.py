@@ -104,7 +104,7 @@ class Copy:
         )
 
     def measured(self, *, keeps: bool) -> tuple[str, int]:
-        dataset = index_part(spec(), self.data, self.cache if keeps else None)
+        dataset = index_part(spec(), self.data, cache=self.cache if keeps else None)
         strata = range(len(dataset.strata))
         pixels: Iterator[tuple[int, Pixels]]
         if keeps:

@@ -34,7 +34,7 @@ class Folder:
         make_photographs(self.data / "val", CLASSES, IMAGES // len(CLASSES), (40, 30))
 
     def index(self) -> Dataset:
-        return index_part(dataset_spec(CLASSES, IMAGES), self.data, self.cache)
+        return index_part(dataset_spec(CLASSES, IMAGES), self.data, cache=self.cache)
 
     def pixels(self, geometry: Geometry, *others: Geometry) -> dict[str, Pixels]:
         """Give the crop of each image from the store."""

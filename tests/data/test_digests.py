@@ -66,7 +66,7 @@ class Images:
 
     def index(self, cache: Path | None) -> Dataset:
         self.read.clear()
-        return index_part(spec(), self.data, cache)
+        return index_part(spec(), self.data, cache=cache)
 
     def is_right(self, dataset: Dataset) -> bool:
         found = dict(zip(dataset.files, dataset.digests, strict=True))
