@@ -24,6 +24,7 @@ def timing(**fields: object) -> Timing:
     known: dict[str, object] = {
         **{"case": FIRST.id, "seconds": 10.0, "images": 500, "total": 500},
         **{"device": "cuda:0", "cores": 8, "workers": 1},
+        "precision": "fp32",
     }
     return Timing(**(known | fields))  # type: ignore[arg-type]
 

@@ -91,7 +91,7 @@ def test_a_case_that_is_no_longer_the_same_is_measured_again(
     assert taken_over(run_cases(release, "-k", NAMED, "--repro-resume")) == 0
 
 
-@pytest.mark.parametrize("option", ["--repro-limit=60", "--repro-precision=bf16"])
+@pytest.mark.parametrize("option", ["--repro-limit=60", "--repro-precision=amp-bf16"])
 def test_another_way_to_measure_is_not_the_same(
     release: ReleaseCopy, run_cases: RunCases, option: str
 ) -> None:
