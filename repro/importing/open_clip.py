@@ -16,8 +16,8 @@ COLUMNS = ("name", "pretrained", "FLOPs (B)", "ImageNet 1k")
 _REPOSITORY = "https://github.com/mlfoundations/open_clip"
 _URL = f"{_REPOSITORY}/blob/main/docs/openclip_results.csv"
 _PRECISION_NOTE = (
-    "float32 for the images, if the table was made with the benchmark whose 38 datasets "
-    "it has; that encodes the text in float16 autocast, https://github.com/mlfoundations/"
+    "float32 for the images, if the table was made with the benchmark whose 38 "
+    "datasets it has; that encodes the text in float16 autocast, https://github.com/mlfoundations/"
     "datacomp/blob/4a8df1992566ef8334773f7152e1855b1f716162/eval_utils/wds_eval.py"
 )
 #: Of 13 checkpoints in both tables, the largest difference: ViT-B-32 laion2b_e16.

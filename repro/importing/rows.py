@@ -47,8 +47,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of published numbers: who made it, where it was read, and its rows.
 
-    `precision_note` says where it was read that they were computed in `precision`; where
-    nobody says so, `tolerance` is that of the accuracies in percent, and the reason.
+    `precision_note` says where it was read that they were computed in `precision`;
+    where nobody says so, `tolerance` is that of top-1 in points, with the reason.
     """
 
     library: str
