@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from repro.importing.rows import Table
-from repro.published import RELEASE_FILE, Metric, Release, read_releases
+from repro.published import RELEASE_FILE, Release, read_releases
 
 #: A number's place: checkpoint, protocol, metric.
-Place = tuple[str, str, Metric]
+Place = tuple[str, str, str]
 
 
 class Changes(msgspec.Struct, frozen=True):

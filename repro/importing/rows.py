@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from repro.importing.preprocessing import Channels, Preprocessing
-from repro.published import Kind, Metric
+from repro.published import Kind
 from repro.published.geometry import (
     BLACK,
     CenterCrop,
@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     checkpoint: str
     preprocessing: Preprocessing
-    numbers: Mapping[Metric, str]
+    numbers: Mapping[str, str]
     gflops: float
     file: str = ""
     note: str = ""

@@ -27,21 +27,22 @@ from repro.published.geometry import (
     parse_geometry,
 )
 from repro.published.loaders import find_entry_point, loader_names
+from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
 from repro.published.reading import read_releases
 from repro.published.recorded import place_beside, place_of_user, place_to_record
 from repro.published.release import (
-    METRICS,
     DatasetSpec,
     Family,
     Kind,
-    Metric,
     ModelSpec,
     Precision,
     Protocol,
     Reference,
     Release,
+    Shares,
     Source,
     TextSpec,
+    half_unit,
     training_images,
 )
 
@@ -65,6 +66,7 @@ __all__ = [
     "Metric",
     "ModelSpec",
     "OrderingClaim",
+    "Outcomes",
     "Place",
     "Precision",
     "Protocol",
@@ -73,12 +75,15 @@ __all__ = [
     "Release",
     "Resize",
     "SaturationClaim",
+    "Shares",
     "SlopesClaim",
     "Source",
     "TextSpec",
     "check_name",
+    "half_unit",
     "find_entry_point",
     "loader_names",
+    "main_metrics",
     "check_weights_name",
     "checksums_text",
     "parse_geometry",
