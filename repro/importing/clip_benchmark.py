@@ -64,7 +64,7 @@ def clip_benchmark_table(file: Path, url: str = "") -> Table:
         rows=tuple(_row(file, number, cells) for number, cells in rows),
         protocol_note=f"preprocessing as in open_clip {open_clip.__version__}; "
         "CLIP_benchmark evaluates with torch.autocast unless told otherwise",
-        note=f"{origin_note(file, len(rows))}; {left_out:,} rows of weights that are "
+        note=f"{origin_note(file, len(rows))}; {left_out:,} of weights that are "
         "not published are left out; gflops are not in the table",
     )
 
