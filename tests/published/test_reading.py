@@ -442,9 +442,13 @@ def test_a_known_divergence_without_reason_or_link_is_refused(
         (
             'url = "https://example.org/paper"',
             "source.paper",
-            "title, url, note, toler",
+            "title, url, note, unit",
         ),
-        ("images = 4", "dataset.val", "title, folder, classes, images, outputs, url"),
+        (
+            "images = 4",
+            "dataset.val",
+            "title, folder, classes, images, outputs, files, url",
+        ),
         ("logit_scale = 100.0", "protocol.text", "geometry, mean, std, source, text"),
         ('classnames = ["cat", "dog"]', "protocol.text.text", "classnames, templates"),
         ('loader = "timm"', "model.vit", "loader, architecture, options, config,"),
