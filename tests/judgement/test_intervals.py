@@ -12,8 +12,10 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement import intervals
 from repro.judgement.intervals import (
     Cells,
+    Sample,
     accuracy_interval,
     cells_of,
+    class_mean_interval,
     error_bound,
     interval_of,
     loss_interval,
@@ -185,6 +187,31 @@ def test_the_bound_doubts_nothing_inside_the_range() -> None:
     place = np.zeros(20_000, dtype=np.int64)
     assert error_bound(hits, place, cells, 0.6, 0.8) == 1
     assert error_bound(hits, place, cells, 0.75, 0.8) < 1e-9
+
+
+def test_a_mean_over_unequal_classes_is_covered_whichever_are_hard() -> None:
+    random = np.random.default_rng(0)
+    sizes = np.array([8, 12, 20, 60, 200])
+    shares = np.array([0.5, 0.9, 0.2, 0.95, 0.99])
+    values = [
+        random.permutation(np.arange(n) < s * n)
+        for n, s in zip(sizes, shares, strict=True)
+    ]
+    truth = float(np.mean([v.mean() for v in values]))
+    for drawn_sizes in ([2, 3, 5, 15, 50], [4, 6, 10, 30, 100], [0, 3, 5, 15, 50]):
+        labels = np.repeat(np.arange(5), drawn_sizes)
+        for _ in range(200):
+            parts = [
+                random.permutation(v)[:n]
+                for v, n in zip(values, drawn_sizes, strict=True)
+            ]
+            sample = Sample(np.concatenate(parts), labels, sizes, 4)
+            found = class_mean_interval(sample)
+            assert found.low <= truth <= found.high
+            assert found.high - found.low < 1
+    whole = Sample(np.concatenate(values), np.repeat(np.arange(5), sizes), sizes, 4)
+    found = class_mean_interval(whole)
+    assert found.low == pytest.approx(truth) == pytest.approx(found.high)
 
 
 def test_the_levels_are_what_the_documents_say() -> None:
