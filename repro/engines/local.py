@@ -37,7 +37,7 @@ from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import zeroshot_classifier
-from repro.published import METRICS, Metric, is_same_arithmetic
+from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
 from repro.records.identity import measurement_identity
@@ -362,7 +362,7 @@ class LocalEngine:
         )
 
 
-def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Interval]:
+def _intervals(predictions: Predictions, dataset: Dataset) -> dict[str, Interval]:
     """Bound every metric on the whole dataset where a part of it was evaluated."""
     if predictions.is_complete:
         return {}

@@ -10,7 +10,7 @@ from repro.evaluation.predictions import Metrics
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
-from repro.published import Metric, Precision, Reference, Release, is_same_arithmetic
+from repro.published import Precision, Reference, Release, is_same_arithmetic
 from repro.records.environment import Environment
 
 
@@ -35,7 +35,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str
     dataset_fingerprint: str
     environment: Environment
-    intervals: dict[Metric, Interval] = {}
+    intervals: dict[str, Interval] = {}
     stopped_early: bool = False
     workers: int = 1
     calibration_error: float | None = None
