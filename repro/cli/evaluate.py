@@ -100,7 +100,7 @@ def evaluate(
             batch_size=batch_size,
         )
     )
-    dataset = index_part(case.dataset, data_path)
+    dataset = index_part(case.dataset, data_path, cache)
     if len(dataset) != case.dataset.images:
         click.echo(
             f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "
