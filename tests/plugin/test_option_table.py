@@ -71,6 +71,8 @@ ROWS = [
     for option in OPTIONS
 ]
 
+IDLE = [option for option in OPTIONS if TABLE.get(option.name, Row()).idle]
+
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,10 +121,11 @@ def test_an_option_says_in_the_header_what_it_changes(
     assert row.header in header(pytester)
 
 
-@pytest.mark.parametrize(("option", "row"), [r for r in ROWS if r.values[1].idle])  # type: ignore[attr-defined]
+@pytest.mark.parametrize("option", IDLE, ids=lambda option: option.name)
 def test_an_option_that_can_have_no_effect_is_refused_in_one_sentence(
-    option: Option, row: Row, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    option: Option, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    row = TABLE[option.name]
     with pytest.raises(OptionError) as caught:
         header(pytester, flag(option, row.value), *row.idle)
     message = str(caught.value)
