@@ -12,9 +12,9 @@ import click
 from repro.cli.options import cache_option, expected_option
 from repro.cli.progress import Bar
 from repro.data.bytewise import ReadImages, read_images
-from repro.data.checks import misplaced_faults
-from repro.data.dataset import Dataset, examine, read_dataset
-from repro.data.listing import Listing, devkit_beside
+from repro.data.dataset import Dataset, read_dataset
+from repro.data.examination import examine
+from repro.data.listing import Listing
 from repro.data.recognition import Recognised, recognise
 from repro.data.recorded import read_record, write_record
 from repro.errors import DatasetError, NotAvailableError, OptionError
@@ -125,8 +125,6 @@ def _check(
         click.echo(f"{found.root}: {found.spec.title}, {listing.layout}")
         images = _index(found, listing, cache, faults)
     if listing and images:
-        if devkit := devkit_beside(found.root, found.data):
-            faults += misplaced_faults(images.files, devkit)
         read = _read(images, jobs) if jobs else None
         if read:
             faults += read.faults()

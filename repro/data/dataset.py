@@ -11,22 +11,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from repro.data.checks import class_fault, count_fault, loose_faults, quick_faults
 from repro.data.digests import find_digests, remembered_digests
+from repro.data.examination import examine, refusal
 from repro.data.geometry import Pixels, planar_pixels
-from repro.data.listing import (
-    Image,
-    Listing,
-    find_root,
-    has_class_folders,
-    list_images,
-    listed,
-    loose_images,
-    subfolders,
-)
+from repro.data.listing import Image, Listing, find_root
 from repro.data.places import Place
 from repro.data.recorded import Record
-from repro.errors import DatasetError, NotAvailableError
+from repro.errors import NotAvailableError
 from repro.published import DatasetSpec, Geometry
 
 STRATUM_IMAGES = 1000
@@ -158,33 +149,8 @@ def index_dataset(
         fault = recorded.difference(listing.sizes())
         faults += [f"it {fault}"] if fault else []
     if faults or listing is None:
-        raise DatasetError(f"{root}: {'. '.join(faults)}")
+        raise refusal(root, faults)
     return read_dataset(spec, listing, cache)
-
-
-def examine(
-    spec: DatasetSpec, root: Path, data: Path, known: Sequence[DatasetSpec] = ()
-) -> tuple[Listing | None, list[str]]:
-    """List the images of a copy and say what names and sizes prove wrong, in sentences.
-
-    Args:
-        spec: what the dataset has to be.
-        root: where it lies.
-        data: folder beside which a devkit is looked for.
-        known: other datasets, to say which one it is when it is not this.
-
-    Raises:
-        DatasetError: it cannot be read, or has no labels.
-    """
-    faults: list[str] = []
-    if has_class_folders(spec, root):
-        fault = class_fault(spec, subfolders(root), known)
-        if fault:
-            return None, [fault]
-        faults += loose_faults(loose_images(root))
-    listing = list_images(spec, root, data, spec.classes)
-    faults += [*quick_faults(spec, listing), count_fault(spec, listing)]
-    return listing, [fault for fault in faults if fault]
 
 
 def read_dataset(spec: DatasetSpec, listing: Listing, cache: Path | None) -> Dataset:
@@ -214,17 +180,25 @@ def remembered_dataset(
     return None if digests is None else _dataset(spec, listing, digests)
 
 
-def index_part(spec: DatasetSpec, data: Path, cache: Path | None = None) -> Dataset:
+def index_part(
+    spec: DatasetSpec,
+    data: Path,
+    known: Sequence[DatasetSpec] = (),
+    recorded: Record | None = None,
+    cache: Path | None = None,
+) -> Dataset:
     """Index what there is of a dataset, with the labels of the whole.
 
     Args:
         spec: the whole dataset.
         data: the folder that holds `spec.folder`, or the dataset itself.
+        known: other datasets, to say which one it is when it is not this.
+        recorded: a copy that this one has to equal, if all images are there.
         cache: folder that remembers images; None to read all of them.
 
     Raises:
         NotAvailableError: there is no such folder.
-        DatasetError: it has other class folders, or no image.
+        DatasetError: it has other class folders, no image, or is half-made.
     """
     root = find_root(spec, data)
     if root is None:
@@ -232,18 +206,13 @@ def index_part(spec: DatasetSpec, data: Path, cache: Path | None = None) -> Data
             f"{data / spec.folder} does not exist; it should hold <class>/<image> of "
             f"{spec.title}"
         )
-    classes = list(spec.classes)
-    if has_class_folders(spec, root):
-        found = subfolders(root)
-        if unknown := [name for name in found if name not in set(spec.classes)]:
-            raise DatasetError(
-                f"{root} is not {spec.title}: "
-                f"{listed(unknown, 'is no class of it', 'are no classes of it')}"
-            )
-        classes = [name for name in spec.classes if name in set(found)]
-    listing = list_images(spec, root, data, classes)
-    if not any(listing.images.values()):
-        raise DatasetError(f"{root} holds no <class>/<image> of {spec.title}")
+    listing, faults = examine(spec, root, data, known, part=True)
+    if listing is not None and recorded is not None:
+        sizes = listing.sizes()
+        fault = recorded.difference(sizes) if len(sizes) == spec.images else ""
+        faults += [f"it {fault}"] if fault else []
+    if faults or listing is None:
+        raise refusal(root, faults)
     return read_dataset(spec, listing, cache)
 
 

@@ -174,12 +174,21 @@ def loose_images(folder: Path) -> list[str]:
     Raises:
         DatasetError: it cannot be read.
     """
+    return [name for name in image_files(folder) if VALIDATION_IMAGE.fullmatch(name)]
+
+
+def image_files(folder: Path) -> list[str]:
+    """List the names of all images right in a folder, sorted.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
     try:
         with os.scandir(folder) as entries:
             return sorted(
                 entry.name
                 for entry in entries
-                if VALIDATION_IMAGE.fullmatch(entry.name) and entry.is_file()
+                if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_file()
             )
     except OSError as error:
         raise _unreadable(error, folder) from error

@@ -80,16 +80,14 @@ def test_numbered_folders_are_labelled_by_number_not_by_spelling(
         assert file.startswith(f"{label}/")
 
 
-def test_images_in_folders_of_a_class_folder_count_and_other_files_do_not(
+def test_images_in_a_folder_of_each_class_folder_count_and_other_files_do_not(
     tmp_path: Path,
 ) -> None:
-    make_files(tmp_path / "val", {"n01": 1, "n02": 1, "n03": 1})
-    (tmp_path / "val/n01/more").mkdir()
-    (tmp_path / "val/n01/more/a.png").write_bytes(b"x")
+    make_files(tmp_path / "val", {f"{name}/images": 2 for name in CLASSES})
     (tmp_path / "val/n01/README.txt").touch()
     (tmp_path / "val/labels.csv").touch()
-    dataset = index_dataset(dataset_spec(CLASSES, 4), tmp_path)
-    assert "n01/more/a.png" in dataset.files
+    dataset = index_dataset(dataset_spec(CLASSES, 6), tmp_path)
+    assert "n01/images/00001.JPEG" in dataset.files
 
 
 def test_a_copy_in_another_place_has_the_same_fingerprint(tmp_path: Path) -> None:
