@@ -66,7 +66,7 @@ def test_a_case_that_was_met_before_begins_with_what_changed(
     run_cases(release, *one, ledger).assert_outcomes(passed=1)
     release.keep("supervised/real/80")
     published = release.published("supervised/real/80", "top1")
-    release.edit("references.toml", (f"published = {published}", "published = 12.34"))
+    release.edit("references.toml", (f'top1 = "{published}"', 'top1 = "12.34"'))
     images = sorted((release.folder / "val").rglob("*.jpg"))[:12]
     for number, file in enumerate(images):
         Image.new("L", (32, 32), 10 * number).save(file)
