@@ -104,7 +104,7 @@ def interval_of(
     if found is None:
         return None
     scale = METRICS[metric].unit.scale
-    return Interval(scale * found.low, scale * found.high)
+    return Interval(float(scale * found.low), float(scale * found.high))
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -145,9 +145,9 @@ def class_mean_interval(sample: Sample, level: float = LEVEL) -> Interval:
     sizes = sample.class_sizes
     drawn = np.bincount(sample.labels, minlength=len(sizes))
     found = np.bincount(sample.labels, weights=sample.values, minlength=len(sizes))
-    seen, classes = drawn > 0, np.count_nonzero(sizes)
+    seen, classes = drawn > 0, int(np.count_nonzero(sizes))
     mean = float((found[seen] / drawn[seen]).sum()) / classes
-    unseen = np.count_nonzero(sizes[~seen]) / classes
+    unseen = int(np.count_nonzero(sizes[~seen])) / classes
     open_ = seen & (drawn < sizes)
     squares = float((1 / drawn[open_]).sum()) / classes**2
     reach = math.sqrt(math.log(2 / (1 - level)) / 2 * squares)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement import intervals
 from repro.judgement.intervals import (
     Cells,
+    Interval,
     Sample,
     accuracy_interval,
     cells_of,
@@ -212,6 +214,16 @@ def test_a_mean_over_unequal_classes_is_covered_whichever_are_hard() -> None:
     whole = Sample(np.concatenate(values), np.repeat(np.arange(5), sizes), sizes, 4)
     found = class_mean_interval(whole)
     assert found.low == pytest.approx(truth) == pytest.approx(found.high)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_interval_travels_as_plain_numbers(
+    real_predictions: dict[str, Predictions], metric: str
+) -> None:
+    found = interval_of(real_predictions["clip/real/1280"], metric, SIZES * 3, 30)
+    assert (
+        msgspec.json.decode(msgspec.json.encode(found), type=Interval | None) == found
+    )
 
 
 def test_the_levels_are_what_the_documents_say() -> None:
