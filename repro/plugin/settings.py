@@ -63,6 +63,39 @@ def read_settings(
     return Settings(**values)
 
 
+def check_options(config: pytest.Config) -> None:
+    """Read what command line and ini file say, before any process is started.
+
+    What the environment says counts where cases are selected, and is read then.
+
+    Raises:
+        UsageError: a value is not allowed.
+    """
+    for option in OPTIONS:
+        given = _given(option, config, {}, config.rootpath)
+        if given is None or (given[2] == option.variable and not asks(config)):
+            continue
+        try:
+            _read(option, *given)
+        except OptionError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+def asks(config: pytest.Config) -> bool:
+    """Whether command line or ini file ask repro for anything."""
+    return any(
+        config.getoption(option.flag_name) is not None
+        or config.getini(option.ini_name) not in (None, [], "")
+        for option in OPTIONS
+    )
+
+
+def measures_nothing(config: pytest.Config) -> bool:
+    """Whether pytest was only asked what it would do, and runs no test."""
+    flags = "collectonly setuponly setupplan showfixtures show_fixtures_per_test"
+    return any(getattr(config.option, flag, False) for flag in flags.split())
+
+
 def names_expected(config: pytest.Config) -> bool:
     """Whether the whole run was given published numbers, before anything is collected.
 
