@@ -33,7 +33,11 @@ def refuse_workers(config: pytest.Config) -> None:
     """
     if not getattr(config.option, "tx", None) or not asks(config):
         return
-    if read_settings(config, {}, config.rootpath).engine == "ray":
+    try:
+        engine = read_settings(config, {}, config.rootpath).engine
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from error
+    if engine == "ray":
         raise pytest.UsageError(EXCLUDED)
 
 
