@@ -34,12 +34,16 @@ def test_the_readme_lists_every_document() -> None:
 
 def test_options_with_a_value_are_written_with_an_equals_sign() -> None:
     takers = "|".join(option.flag_name for option in OPTIONS if not option.flag)
-    files = [*DOCUMENTS, ROOT / "tox.ini", *(ROOT / "tools").rglob("*.sbatch")]
+    # Changes tell what options are called; FOLDER stands where the space is explained.
+    told = [file for file in DOCUMENTS if file.name != "CHANGELOG.md"]
+    files = [*told, ROOT / "tox.ini", *(ROOT / "tools").rglob("*.sbatch")]
     found = [
         f"{file.name}: {line}"
         for file in files
         for line in file.read_text().splitlines()
-        if re.search(rf"({takers}) ([A-Z]+\b|[\w$/\"]*[./$][\w/]|embedded|none)", line)
+        if re.search(
+            rf"({takers}) (?!FOLDER)([A-Z]+\b|[\w$/\"]*[./$][\w/]|embedded|none)", line
+        )
     ]
     assert not found
 

@@ -72,6 +72,13 @@ checkpoints_option = click.option(
     metavar="DIR",
     help="Folder that holds the weights: DIR/<family>/<checkpoint>.pt",
 )
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="REPRO_DATA",
+    metavar="DIR",
+    help="Folder that holds the images: DIR/val/<class>/<image>",
+)
 cache_option = click.option(
     "--cache",
     callback=_cache,

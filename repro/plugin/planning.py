@@ -101,6 +101,7 @@ def plan_line(config: pytest.Config, settings: Settings, cases: Sequence[Case]) 
         costs_of(config, settings, cases),
         machine,
         checkpoints=settings.checkpoints,
+        data=settings.data,
         cache=settings.cache,
         limit=settings.limit,
     ).summary()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from repro.cases import Case
+from repro.judgement.compare import Since
 from repro.judgement.intervals import LEVEL
 from repro.judgement.verdict import Comparison, Verdict
 from repro.records.result import CaseResult, Measurement
+from repro.report.changes import change_parts, heading
 from repro.report.diagnosis import diagnosis_lines
 from repro.report.numbers import (
     UNITS,
@@ -23,6 +27,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
     diverged = [c for c in result.comparisons if c.verdict.is_failure]
     met = [c for c in result.comparisons if c.verdict is Verdict.REPRODUCED]
     lines = [f"{case.id} {headline(result)}", ""]
+    if result.since:
+        lines += [*since_lines(result.since, "  "), ""]
     for comparison in diverged:
         lines += _comparison_lines(comparison)
     if met:
@@ -57,6 +63,13 @@ def headline(result: CaseResult) -> str:
         if c.verdict.is_failure
     ]
     return f"{said}: {'; '.join(numbers)}"
+
+
+def since_lines(since: Since, indent: str = "") -> Iterator[str]:
+    """Yield what has changed since a case was as expected, below a heading."""
+    yield f"{indent}{heading(since)}:"
+    for label, text in change_parts(since.difference):
+        yield f"{indent}  {f'{label} ':<12}{text}"
 
 
 def _comparison_lines(comparison: Comparison) -> list[str]:
