@@ -72,7 +72,7 @@ def test_a_bad_value_is_one_sentence_also_with_workers(
         monkeypatch.setenv("REPRO_PRECISION", "fp8")
     result = pytester.runpytest(*options)
     said = "\n".join([*result.outlines, *result.errlines])
-    assert "is 'fp8'; it must be one of fp32, tf32, bf16, fp16" in said
+    assert "is 'fp8'; it must be one of" in said
     assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
     assert "INTERNALERROR" not in said
     assert "Traceback" not in said
