@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from torchvision import datasets, transforms
 
-from repro.cases import list_cases
+from repro.cases import Case, list_cases
+from repro.cli import cli
 from repro.engines.local import LocalEngine
 from repro.engines.settings import EngineSettings
+from repro.records.ledger import Ledger
 
-from .conftest import ReleaseCopy, RunCases
+from .conftest import SUITE, ReleaseCopy, RunCases
 
 CHECKPOINT = "supervised/real/160"
 #: Classes whose images change places: names, sizes and times stay what they are.
@@ -23,17 +27,21 @@ SWAPPED = {"3": "8", "8": "3"}
 WHOLE = "--repro-no-early-stop"
 
 
-@pytest.fixture
-def release(tmp_path: Path) -> ReleaseCopy:
-    """One checkpoint, and images that all have names and sizes alike."""
-    copy = ReleaseCopy(tmp_path / "release")
-    copy.keep(CHECKPOINT)
-    for folder in sorted((copy.folder / "val").iterdir()):
-        for number, file in enumerate(sorted(folder.iterdir())):
+def of_one_size(folder: Path, *checkpoints: str) -> ReleaseCopy:
+    """Copy some checkpoints, and images that all have names and sizes alike."""
+    copy = ReleaseCopy(folder)
+    copy.keep(*checkpoints)
+    for place in sorted((copy.folder / "val").iterdir()):
+        for number, file in enumerate(sorted(place.iterdir())):
             with Image.open(file) as image:
-                image.convert("RGB").resize((57, 57)).save(folder / f"{number:02}.bmp")
+                image.convert("RGB").resize((57, 57)).save(place / f"{number:02}.bmp")
             file.unlink()
     return copy
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> ReleaseCopy:
+    return of_one_size(tmp_path / "release", CHECKPOINT)
 
 
 def swap(release: ReleaseCopy) -> None:
@@ -48,9 +56,8 @@ def swap(release: ReleaseCopy) -> None:
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def plain_loop(release: ReleaseCopy) -> int:
-    """Count the images that the checkpoint has right: torchvision, and no cache."""
-    (case,) = list_cases([release.read()])
+def plain_loop(release: ReleaseCopy, case: Case) -> set[str]:
+    """Name the images that a checkpoint has right: torchvision, and no cache."""
     model = LocalEngine(EngineSettings(device="cpu")).model(case)
     images = datasets.ImageFolder(
         str(release.folder / "val"),
@@ -63,44 +70,114 @@ def plain_loop(release: ReleaseCopy) -> int:
             ]
         ),
     )
-    right = 0
+    is_right: list[bool] = []
     with torch.inference_mode():
         for batch, labels in torch.utils.data.DataLoader(images, batch_size=100):
-            right += int((model(batch).argmax(1) == labels).sum())
-    return right
+            is_right += (model(batch).argmax(1) == labels).tolist()
+    files = [Path(file) for file, _ in images.samples]
+    named = [f"{file.parent.name}/{file.name}" for file in files]
+    return {name for name, right in zip(named, is_right, strict=True) if right}
 
 
-@pytest.fixture
-def right(release: ReleaseCopy) -> tuple[int, int]:
-    """What a plain loop counts, with the images in their places and out of them."""
-    found = []
+Right = dict[str, set[str]]
+
+
+def rounds(release: ReleaseCopy) -> Iterator[Right]:
+    """Change the images and change them back; each time, name the right ones by case.
+
+    After the last round they are where they were.
+    """
+    cases = list_cases([release.read()])
+    before: Right = {}
     for _ in range(2):
-        found.append(plain_loop(release))
+        found = {case.id: plain_loop(release, case) for case in cases}
+        for case, names in before.items():
+            assert len(names) - len(found[case]) > 20
+        yield found
+        before = before or found
         swap(release)
-    assert found[0] - found[1] > 20
-    return found[0], found[1]
+    yield before
 
 
-def measured(report: Path) -> int:
-    (case,) = json.loads(report.read_bytes())["cases"]
-    return int(case["metrics"]["top1"]["correct"])
+def measured(report: Path) -> dict[str, int]:
+    cases = json.loads(report.read_bytes())["cases"]
+    return {case["id"]: case["metrics"]["top1"]["correct"] for case in cases}
+
+
+def counted(right: Right) -> dict[str, int]:
+    return {case: len(names) for case, names in right.items()}
 
 
 @pytest.mark.parametrize(
     "option",
-    ["", "--repro-resume", "--repro-cache=none"],
-    ids=["cold and warm", "resumed", "no cache"],
+    [
+        "",
+        "--repro-resume",
+        "--repro-cache=none",
+        pytest.param("-n2", marks=pytest.mark.slow),
+    ],
+    ids=["cold and warm", "resumed", "no cache", "two workers"],
 )
 def test_the_number_is_that_of_a_plain_loop_after_every_change(
-    option: str,
-    release: ReleaseCopy,
-    right: tuple[int, int],
-    run_cases: RunCases,
-    tmp_path: Path,
+    option: str, release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
     options = [option] if option else []
-    for expected in (right[0], right[1], right[0]):
+    for right in rounds(release):
         run_cases(release, WHOLE, f"--repro-report={report}", *options)
-        assert measured(report) == expected
-        swap(release)
+        assert measured(report) == counted(right)
+
+
+def test_a_part_of_the_images_has_right_what_a_plain_loop_has(
+    release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
+) -> None:
+    report, folder = tmp_path / "report.json", tmp_path / "ledger"
+    options = (f"--repro-report={report}", f"--repro-ledger={folder}")
+    for run, right in enumerate(rounds(release), 1):
+        run_cases(release, "--repro-limit=200", *options)
+        ((case, names),) = right.items()
+        with Ledger(folder) as ledger:
+            kept = ledger.predictions(run, case)
+            (result,) = ledger.results(run)
+            assert result.measurement is not None
+            known = ledger.names(result.measurement.dataset_fingerprint)
+        assert kept is not None
+        assert known is not None
+        part = {known.files[index] for index in kept.indices}
+        assert 200 <= len(part) < 500
+        assert measured(report) == {case: len(part & names)}
+
+
+def test_merged_shards_have_the_numbers_of_a_plain_loop_after_every_change(
+    run_cases: RunCases, tmp_path: Path
+) -> None:
+    release = of_one_size(tmp_path / "release", CHECKPOINT, "supervised/real/80")
+    report = tmp_path / "merged.json"
+    parts = [tmp_path / "first", tmp_path / "second"]
+    arguments = ["merge", *map(str, parts), f"--output={report}"]
+    places = [f"--ledger={tmp_path / 'merged'}", f"--expected={release.folder}"]
+    for right in rounds(release):
+        for number, part in enumerate(parts, 1):
+            shard = f"--repro-shard={number}/2"
+            run_cases(release, WHOLE, shard, f"--repro-ledger={part}")
+        CliRunner().invoke(cli, [*arguments, *places])
+        assert measured(report) == counted(right)
+        report.unlink()
+
+
+@pytest.mark.slow
+def test_with_ray_the_number_is_that_of_a_plain_loop_after_every_change(
+    release: ReleaseCopy, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed; pip install '.[ray]'")
+    pytester.makepyfile(test_release=SUITE)
+    report = tmp_path / "report.json"
+    for right in rounds(release):
+        pytester.runpytest_subprocess(
+            *("-p", "no:cacheprovider", "--repro-no-diagnose", WHOLE),
+            *(f"--repro-expected={release.folder}", f"--repro-report={report}"),
+            *(f"--repro-cache={tmp_path / 'cache'}", "--repro-device=cpu"),
+            *("--repro-engine=ray", "--repro-ray-address=local"),  # one of its own
+        )
+        assert measured(report) == counted(right)
+        report.unlink()
