@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import repro
+from repro.published import PRECISIONS
 
 
 def _default_expected() -> tuple[str, ...]:
@@ -96,11 +97,12 @@ device_option = click.option(
 )
 precision_option = click.option(
     "--precision",
-    type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
-    default="fp32",
+    type=click.Choice(["published", *PRECISIONS]),
+    default="published",
     envvar="REPRO_PRECISION",
     show_default=True,
-    help="Arithmetic of the model.",
+    callback=lambda context, parameter, name: None if name == "published" else name,
+    help="Arithmetic of the model; published is that of the protocol.",
 )
 
 accelerate_option = click.option(

@@ -28,7 +28,7 @@ from repro.evaluation.classifier import (
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import outputs_of
-from repro.evaluation.precision import arithmetic
+from repro.evaluation.precision import arithmetic, in_type_of
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval, interval_of
@@ -38,7 +38,7 @@ from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import count_classes, zeroshot_classifier
-from repro.published import METRICS
+from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
 from repro.records.identity import measurement_identity
@@ -80,7 +80,7 @@ class LocalEngine:
         self._order = list(planned)
         self._stores = Stores(settings, self._order, self._threads)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
-        self._batch_sizes: dict[tuple[str, str, str], BatchSize] = {}
+        self._batch_sizes: dict[tuple[str, str, str, str], BatchSize] = {}
         self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
         self._downloads: Downloads | None = None
         if settings.download:
@@ -131,14 +131,17 @@ class LocalEngine:
         return path
 
     def model(self, case: Case, weights: Path | None = None) -> nn.Module:
-        """Load the checkpoint of a case: float32, for inference, on the device.
+        """Load the checkpoint of a case for inference, on the device.
+
+        Its parameters are float32, or of the type that all of the case is computed in.
 
         Raises:
             NotAvailableError: its weights are not here.
             WeightsError: they are damaged or hold another architecture.
         """
         weights = weights or self.weights(case)
-        return load_model(case.model, case.release.location, weights, self.device)
+        model = load_model(case.model, case.release.location, weights, self.device)
+        return in_type_of(self.settings.precision_of(case), model)
 
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
@@ -150,7 +153,7 @@ class LocalEngine:
             f"the protocol {case.protocol.id!r} has {{}} class names",
         )
         tokenizer = self._tokenizer(case)
-        precision = self.settings.precision
+        precision = self.settings.precision_of(case)
         with arithmetic(precision, self.device):
             return zeroshot_classifier(
                 model,
@@ -182,7 +185,8 @@ class LocalEngine:
         """
         model = self.model(case, weights)
         protocol, columns = case.protocol, case.dataset.columns
-        precision, outputs = self.settings.precision, outputs_of(case.dataset)
+        precision = self.settings.precision_of(case)
+        outputs = outputs_of(case.dataset)
         if protocol.text is None:
             classifier = supervised_classifier(
                 model, protocol, self.device, precision, columns, outputs
@@ -263,7 +267,7 @@ class LocalEngine:
             total=len(dataset),
             seconds=time.perf_counter() - start,
             device=str(self.device),
-            precision=self.settings.precision,
+            precision=self.settings.precision_of(case),
             weights=str(weights),
             weights_sha256=verified.sha256,
             dataset_fingerprint=dataset.fingerprint,
@@ -335,7 +339,7 @@ class LocalEngine:
             weights_sha256=weights,
             dataset_fingerprint=dataset,
             environment=environment,
-            precision=self.settings.precision,
+            precision=self.settings.precision_of(case),
             limit=self.settings.limit,
             accelerate=self.settings.accelerate,
             code=self.settings.code,
@@ -347,9 +351,11 @@ class LocalEngine:
         return ImageNames(dataset.files, dataset.classes, dataset.digests)
 
     def _stops(self, case: Case, dataset: Dataset) -> Settled:
-        """Make what ends a full evaluation that is hopeless; numbers are of fp32."""
+        """Make what ends a full evaluation that is hopeless for its numbers."""
         settings = self.settings
-        if not settings.early_stop or settings.limit or settings.precision != "fp32":
+        precision, published = settings.precision_of(case), case.protocol.precision
+        comparable = is_same_arithmetic(precision, published, self.device.type)
+        if not settings.early_stop or settings.limit or not comparable:
             return lambda predictions: False
         return lambda predictions: is_hopeless(
             case.references, predictions, dataset.class_sizes, len(dataset.strata)
@@ -358,8 +364,9 @@ class LocalEngine:
     def batch_size(self, case: Case) -> BatchSize:
         """Give the batch size for a case; what was found for one counts for others."""
         fixed = self.settings.batch_size
+        model, precision = case.model, self.settings.precision_of(case)
         return self._batch_sizes.setdefault(
-            (case.model.id, case.model.architecture, case.dataset.id),
+            (model.id, model.architecture, case.dataset.id, precision),
             BatchSize(self.device.type, fixed),
         )
 

@@ -27,6 +27,10 @@ _DATASETS = {"imagenet1k", "wds/imagenet1k"}
 _DECIMALS = 5
 _REPOSITORY = "https://github.com/LAION-AI/CLIP_benchmark"
 _URL = f"{_REPOSITORY}/blob/main/benchmark/benchmark.csv"
+_PRECISION_NOTE = (
+    "autocast to float16 is on unless --no_amp is given, "
+    f"{_REPOSITORY}/blob/48de38c1689fa6d8b4dd53e3370c669c3bb18117/clip_benchmark/cli.py"
+)
 
 
 def clip_benchmark_table(file: Path, url: str = "") -> Table:
@@ -62,8 +66,9 @@ def clip_benchmark_table(file: Path, url: str = "") -> Table:
         kind="clip",
         unit="fraction",
         rows=tuple(_row(file, number, cells) for number, cells in rows),
-        protocol_note=f"preprocessing as in open_clip {open_clip.__version__}; "
-        "CLIP_benchmark evaluates with torch.autocast unless told otherwise",
+        precision="amp-fp16",
+        precision_note=_PRECISION_NOTE,
+        protocol_note=f"preprocessing as in open_clip {open_clip.__version__}",
         note=f"{origin_note(file, len(rows))}; {left_out:,} of weights that are "
         "not published are left out; gflops are not in the table",
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from repro.importing.preprocessing import Channels, Preprocessing
-from repro.published import Kind, Shares
+from repro.published import Kind, Precision, Shares
 from repro.published.geometry import (
     BLACK,
     CenterCrop,
@@ -49,6 +49,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     `library` has the checkpoints, and `maker` is who measured them, where that is
     another; `unit` is what the table prints shares of the images as.
+    `precision_note` says where it was read that they were computed in `precision`;
+    where nobody says so, `tolerance` is that of top-1 in points, with the reason.
     """
 
     library: str
@@ -59,6 +61,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     kind: Kind
     rows: tuple[Row, ...]
+    precision: Precision
+    precision_note: str
+    tolerance: tuple[str, str] | None = None
     unit: Shares = "percent"
     maker: str = ""
     protocol_note: str = ""

@@ -29,7 +29,7 @@ code = {code}
 title = {source}
 url = {url}
 note = {note}
-{unit}
+{unit}{tolerance}
 [dataset.imagenet-val]
 title = "ImageNet-1k validation (ILSVRC 2012)"
 folder = "val"
@@ -87,6 +87,7 @@ def release_text(table: Table) -> str:
         url=_quoted(table.url),
         note=_quoted(table.note),
         unit="" if table.unit == "percent" else f"unit = {_quoted(table.unit)}\n",
+        tolerance=_tolerance(table),
         classes=CLASSES_FILE,
         protocol=_quoted(next(iter(protocols))),
         # A mirror has the weights below the name of the library that they are from.
@@ -96,6 +97,18 @@ def release_text(table: Table) -> str:
     )
     parts = (*_files(table), *_protocols(table, protocols), *_references(table))
     return head + "".join(parts)
+
+
+def _tolerance(table: Table) -> str:
+    """Write the tolerance of all numbers where it is not the default one."""
+    if table.tolerance is None:
+        return ""
+    top1, reason = table.tolerance
+    return (
+        "\n[source.published.tolerance]\n"
+        f"top1 = {_quoted(top1)}\n"
+        f"reason = {_quoted(reason)}\n"
+    )
 
 
 def _files(table: Table) -> Iterator[str]:
@@ -119,7 +132,8 @@ def _protocols(table: Table, protocols: Mapping[str, Preprocessing]) -> Iterator
             f"mean = {list(preprocessing.mean)}\n"
             f"std = {list(preprocessing.std)}\n"
             'source = "published"\n'
-            f"note = {_quoted(table.protocol_note)}\n"
+            f"precision = {_quoted(table.precision)}\n"
+            f"note = {_quoted(f'{table.protocol_note}; {table.precision_note}')}\n"
         )
         if table.kind == "clip":
             yield _TEXT

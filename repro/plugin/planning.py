@@ -55,7 +55,9 @@ def costs_of(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -
         return Costs.read(settings.costs)
     machine = machine_of(config, settings)
     timings = _timings(config, settings)
-    return recorded_costs(cases, timings, machine.device, machine.cores)
+    return recorded_costs(
+        cases, timings, machine.device, machine.cores, settings.precision
+    )
 
 
 def keep_shard(

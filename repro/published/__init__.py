@@ -34,6 +34,7 @@ from repro.published.geometry import (
 )
 from repro.published.loaders import find_entry_point, loader_names
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
+from repro.published.precision import PRECISIONS, Precision, is_same_arithmetic
 from repro.published.reading import read_releases
 from repro.published.recorded import place_beside, place_of_user, place_to_record
 from repro.published.release import (
@@ -41,7 +42,6 @@ from repro.published.release import (
     Family,
     Kind,
     ModelSpec,
-    Precision,
     Protocol,
     Reference,
     Release,
@@ -56,6 +56,7 @@ __all__ = [
     "CHECKSUMS_FILE",
     "EMBEDDED",
     "METRICS",
+    "PRECISIONS",
     "RELEASE_FILE",
     "WEIGHTS_SUFFIXES",
     "CenterCrop",
@@ -89,6 +90,7 @@ __all__ = [
     "check_name",
     "half_unit",
     "find_entry_point",
+    "is_same_arithmetic",
     "loader_names",
     "main_metrics",
     "make_list",

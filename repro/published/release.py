@@ -19,13 +19,13 @@ from repro.published.allowed import (
 from repro.published.checksums import Checksum
 from repro.published.file_lists import FileList
 from repro.published.geometry import Geometry, parse_geometry
+from repro.published.precision import Precision
 from repro.published.tables import NamedTable, Table, Text
 
 if TYPE_CHECKING:
     from repro.published.claims import Claim
 
 Kind = Literal["supervised", "clip"]
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 #: What shares are printed as; other values are not concerned.
 Shares = Literal["percent", "fraction"]
 #: What stands after ± in a mean of several runs.
@@ -141,7 +141,8 @@ class Protocol(NamedTable, frozen=True):
     `geometry` is kept in its canonical spelling. `mean` and `std` are per RGB channel,
     on pixels scaled to 0..1. With `text` it is a zero-shot protocol; `logit_scale` is
     then a factor or `checkpoint`, which takes the exponential of the one that the
-    checkpoint holds (it matters for the loss only).
+    checkpoint holds (it matters for the loss only). `precision` is the arithmetic that
+    the numbers were computed in.
     """
 
     geometry: str
@@ -150,6 +151,7 @@ class Protocol(NamedTable, frozen=True):
     source: str
     text: TextSpec | None = None
     logit_scale: float | Literal["checkpoint"] | None = None
+    precision: Precision = "fp32"
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -190,6 +192,8 @@ class Protocol(NamedTable, frozen=True):
                 f"class names {_counted(self.text.classnames)}",
                 f"logit scale {self.logit_scale}",
             ]
+        if self.precision != "fp32":
+            parts.append(f"published in {self.precision}")
         return ", ".join(parts)
 
     @property
