@@ -185,8 +185,7 @@ class LocalEngine:
         """
         model = self.model(case, weights)
         protocol, columns = case.protocol, case.dataset.columns
-        precision = self.settings.precision_of(case)
-        outputs = outputs_of(case.dataset)
+        precision, outputs = self.settings.precision_of(case), outputs_of(case.dataset)
         if protocol.text is None:
             classifier = supervised_classifier(
                 model, protocol, self.device, precision, columns, outputs

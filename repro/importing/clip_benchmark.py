@@ -28,7 +28,7 @@ _DECIMALS = 5
 _REPOSITORY = "https://github.com/LAION-AI/CLIP_benchmark"
 _URL = f"{_REPOSITORY}/blob/main/benchmark/benchmark.csv"
 _PRECISION_NOTE = (
-    "autocast to float16 is on unless --no_amp is given, "
+    "autocast to float16, CUDA's default, unless --no_amp is given, "
     f"{_REPOSITORY}/blob/48de38c1689fa6d8b4dd53e3370c669c3bb18117/clip_benchmark/cli.py"
 )
 

@@ -47,10 +47,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of published numbers: who made it, where it was read, and its rows.
 
-    `library` has the checkpoints, and `maker` is who measured them, where that is
-    another; `unit` is what the table prints shares of the images as.
     `precision_note` says where it was read that they were computed in `precision`;
     where nobody says so, `tolerance` is that of top-1 in points, with the reason.
+    `library` has the checkpoints, and `maker` is who measured them, where that is
+    another; `unit` is what the table prints shares of the images as.
     """
 
     library: str

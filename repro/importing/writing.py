@@ -86,8 +86,8 @@ def release_text(table: Table) -> str:
         source=_quoted(table.source),
         url=_quoted(table.url),
         note=_quoted(table.note),
-        unit="" if table.unit == "percent" else f"unit = {_quoted(table.unit)}\n",
         tolerance=_tolerance(table),
+        unit="" if table.unit == "percent" else f"unit = {_quoted(table.unit)}\n",
         classes=CLASSES_FILE,
         protocol=_quoted(next(iter(protocols))),
         # A mirror has the weights below the name of the library that they are from.

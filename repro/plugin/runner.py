@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
@@ -68,8 +66,7 @@ def runner_of(item: pytest.Item) -> CaseRunner:
 
 def run_folder(config: pytest.Config) -> RunFolder:
     """Give the folder that the processes of this run share."""
-    uid = workers.run_uid(config)
-    return RunFolder(Path(tempfile.gettempdir()) / f"repro-run-{uid}")
+    return RunFolder(workers.run_path(config))
 
 
 class CaseRunner:
