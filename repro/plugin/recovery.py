@@ -14,7 +14,7 @@ import pytest
 from repro.plugin.planning import TIMINGS, timings_for_worker
 from repro.plugin.selection import cases_named
 from repro.plugin.settings import read_settings
-from repro.plugin.workers import SEAT
+from repro.plugin.workers import RUN, SEAT, run_name
 
 if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
@@ -43,6 +43,7 @@ class Recovery:
         seat = next(n for n in range(len(taken) + 1) if n not in taken)
         self._seats[node.gateway.id] = seat
         node.workerinput[SEAT] = seat
+        node.workerinput[RUN] = run_name(self._config)
         node.workerinput[TIMINGS] = timings_for_worker(self._config)
 
     @pytest.hookimpl(optionalhook=True)

@@ -17,9 +17,10 @@ from repro.claims.result import ClaimResult
 from repro.errors import ReproError
 from repro.plugin.junit import add_properties
 from repro.plugin.recording import Recorder
-from repro.plugin.runner import ORIGIN, RESULT, run_folder
-from repro.plugin.selection import cases_named
+from repro.plugin.runner import RESULT, TAKEN_FROM, asked_of, run_folder
+from repro.plugin.selection import case_of, cases_named
 from repro.plugin.settings import read_settings
+from repro.records.identity import Asked
 from repro.records.result import CaseResult, not_run
 from repro.report.claims import claim_lines
 from repro.report.comparison import comparison_lines
@@ -57,6 +58,8 @@ class RunSession:
     def __init__(self, config: pytest.Config, planned: int) -> None:
         self._config = config
         self._settings = read_settings(config, {}, config.rootpath)
+        self._shared = run_folder(config)
+        self._shared.claim()
         self._results: dict[str, CaseResult] = {}
         self._claims: dict[tuple[str, str], ClaimResult] = {}
         self._recorder: Recorder | None = None
@@ -85,10 +88,11 @@ class RunSession:
         if content is not None:
             return self._add(msgspec.convert(content, CaseResult), report)
         case = self._case_of(report.nodeid) if report.failed else None
-        if case is None or case.id in self._results:
+        wanted = msgspec.convert(getattr(report, "repro_asked", {}), Asked)
+        if case is None or self._has(case.id, wanted):
             return None
         reason = _last_line(report.longreprtext) or "the test failed"
-        return self._add(not_run(case, reason), report)
+        return self._add(not_run(case, reason, wanted), report)
 
     def receive_claim(self, content: object) -> None:
         """Take the result of a claim, as plain data."""
@@ -140,7 +144,7 @@ class RunSession:
             if self._results or self._claims:
                 self._write_reports()
         finally:
-            run_folder(self._config).remove()
+            self._shared.remove()
             if self._recorder:
                 self._recorder.ledger.close()
 
@@ -183,11 +187,17 @@ class RunSession:
         return report
 
     def _add(self, result: CaseResult, report: pytest.TestReport) -> CaseResult:
-        self._results[result.id] = result
+        self._results[result.place] = result
         if self._recorder and not self._trouble:
             with self._forgiven():
-                self._recorder.record(result, getattr(report, "repro_origin", None))
+                taken_from = getattr(report, "repro_taken_from", None)
+                self._recorder.record(result, taken_from)
         return result
+
+    def _has(self, case: str, wanted: Asked) -> bool:
+        """Whether there is a result; of a dead worker nobody knows what was asked."""
+        digests = {r.asked.digest for r in self._results.values() if r.id == case}
+        return wanted.digest in digests if wanted.digest else bool(digests)
 
     @contextlib.contextmanager
     def _forgiven(self) -> Iterator[None]:
@@ -227,14 +237,18 @@ def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
     """
     result = item.stash.get(RESULT, None)
     if result is None:
+        case = case_of(item)
+        if case and report.failed:
+            wanted = asked_of(item, case)
+            report.repro_asked = msgspec.to_builtins(wanted)  # type: ignore[attr-defined]
         return
     del item.stash[RESULT]
     content: dict[str, Any] = msgspec.to_builtins(result)
     report.repro = content  # type: ignore[attr-defined]
-    origin = item.stash.get(ORIGIN, None)
-    if origin is not None:
-        del item.stash[ORIGIN]
-        report.repro_origin = msgspec.to_builtins(origin)  # type: ignore[attr-defined]
+    taken_from = item.stash.get(TAKEN_FROM, None)
+    if taken_from is not None:
+        del item.stash[TAKEN_FROM]
+        report.repro_taken_from = taken_from  # type: ignore[attr-defined]
 
 
 def keep_headline(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -18,7 +18,10 @@ from repro.machine import (
 #: What the controller tells a worker: its place among those that are alive.
 SEAT = "repro_seat"
 
-_UID = pytest.StashKey[str]()
+#: What the controller tells a worker: the name of the run.
+RUN = "repro_run"
+
+_RUN = pytest.StashKey[str]()
 
 
 def count(config: pytest.Config) -> int:
@@ -31,10 +34,14 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def run_uid(config: pytest.Config) -> str:
-    """Name this run; its controller and workers agree on it."""
-    own = getattr(config, "workerinput", {}).get("testrunuid")
-    return own or config.stash.setdefault(_UID, _controller_uid(config))
+def run_name(config: pytest.Config) -> str:
+    """Name this run; its controller and workers agree on it.
+
+    It is drawn by the controller: xdist's own name can be given by the user, and was
+    perhaps that of an earlier run.
+    """
+    told: str | None = getattr(config, "workerinput", {}).get(RUN)
+    return told or config.stash.setdefault(_RUN, uuid.uuid4().hex)
 
 
 def assign_gpu(config: pytest.Config) -> None:
@@ -89,10 +96,3 @@ def show_one_gpu(
     """Set `CUDA_VISIBLE_DEVICES` for a worker; nothing changes without a GPU."""
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
-
-
-def _controller_uid(config: pytest.Config) -> str:
-    """Ask xdist's controller for the name that it gives its workers."""
-    distributed = config.pluginmanager.get_plugin("dsession")
-    uid = getattr(getattr(distributed, "nodemanager", None), "testrunuid", None)
-    return uid or uuid.uuid4().hex

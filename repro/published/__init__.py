@@ -30,6 +30,7 @@ from repro.published.loaders import find_entry_point, loader_names
 from repro.published.reading import read_releases
 from repro.published.recorded import place_beside, place_of_user, place_to_record
 from repro.published.release import (
+    MEASURED,
     METRICS,
     DatasetSpec,
     Family,
@@ -48,6 +49,7 @@ from repro.published.release import (
 __all__ = [
     "CHECKSUMS_FILE",
     "EMBEDDED",
+    "MEASURED",
     "METRICS",
     "RELEASE_FILE",
     "WEIGHTS_SUFFIXES",

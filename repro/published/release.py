@@ -33,6 +33,9 @@ LIMITS: dict[Metric, Decimal] = {
     "loss": Decimal(1000),
 }
 
+#: The source of numbers that were measured here and accepted: nobody published them.
+MEASURED = "measured"
+
 #: An architecture that is named as the checkpoint is.
 CHECKPOINT = "{checkpoint}"
 

@@ -13,11 +13,11 @@ from tomlkit.items import AoT
 from repro.cases import Case
 from repro.errors import LedgerError, ReproError
 from repro.files import replace_bytes
-from repro.published import RELEASE_FILE, read_releases
+from repro.published import MEASURED, RELEASE_FILE, read_releases
 from repro.records.result import CaseResult, Measurement
 from repro.records.run import Run
 
-SOURCE = "measured"
+SOURCE = MEASURED
 _TITLE = "Measured with repro and accepted with repro accept"
 _URL = "https://pypi.org/project/pytest-repro/"
 

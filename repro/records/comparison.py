@@ -13,6 +13,7 @@ from repro.judgement.compare import (
 )
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
+from repro.records.pairing import pair_results
 from repro.records.result import CaseResult, Measurement
 
 #: What describes an environment besides its packages, and how it is called.
@@ -59,26 +60,24 @@ def compare_runs(
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    old = _measured(ledger.results(before))
-    new = _measured(ledger.results(after) if results is None else results)
-    shared = [name for name in new if name in old]
+    later = ledger.results(after) if results is None else results
+    pairs = pair_results(_measured(ledger.results(before)), _measured(later))
+    both = [(_with_measurement(old), _with_measurement(new)) for old, new in pairs.both]
     differences = [
-        _difference(ledger, (before, old[name]), (after, new[name])) for name in shared
+        _difference(ledger, (before, old), (after, new)) for old, new in both
     ]
     environments = dict.fromkeys(
         change
-        for name in shared
-        for change in environment_changes(
-            old[name][1].environment, new[name][1].environment
-        )
+        for (_, old), (_, new) in both
+        for change in environment_changes(old.environment, new.environment)
     )
     return RunComparison(
         before=before,
         after=after,
         differences=tuple(most_telling_first(differences)),
         environment=tuple(environments),
-        only_before=tuple(sorted(old.keys() - new.keys())),
-        only_after=tuple(sorted(new.keys() - old.keys())),
+        only_before=tuple(sorted(result.id for result in pairs.only_before)),
+        only_after=tuple(sorted(result.id for result in pairs.only_after)),
     )
 
 
@@ -100,8 +99,13 @@ def environment_changes(before: Environment, after: Environment) -> list[str]:
 _Measured = tuple[CaseResult, Measurement]
 
 
-def _measured(results: Iterable[CaseResult]) -> dict[str, _Measured]:
-    return {r.id: (r, r.measurement) for r in results if r.measurement is not None}
+def _measured(results: Iterable[CaseResult]) -> list[CaseResult]:
+    return [result for result in results if result.measurement is not None]
+
+
+def _with_measurement(result: CaseResult) -> _Measured:
+    assert result.measurement is not None
+    return result, result.measurement
 
 
 def _difference(
@@ -109,8 +113,10 @@ def _difference(
 ) -> CaseDifference:
     (run, (old, old_measured)), (other, (new, new_measured)) = before, after
     same_images = old_measured.dataset_fingerprint == new_measured.dataset_fingerprint
-    first = ledger.predictions(run, old.id) if same_images else None
-    second = ledger.predictions(other, new.id) if same_images else None
+    first = second = None
+    if same_images:
+        first = ledger.predictions(run, old.id, old_measured.key)
+        second = ledger.predictions(other, new.id, new_measured.key)
     return CaseDifference(
         case=new.id,
         before=old_measured.metrics,

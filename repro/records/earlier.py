@@ -55,7 +55,7 @@ def since_full_run(
             continue
         if earlier.precision != measurement.precision:
             continue
-        before = ledger.predictions(run.id, case)
+        before = ledger.predictions(run.id, case, earlier.key)
         if before is not None:
             return SinceFullRun(
                 run=run.id,

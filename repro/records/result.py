@@ -12,6 +12,7 @@ from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
 from repro.published import Metric, Reference, Release
 from repro.records.environment import Environment
+from repro.records.identity import UNKNOWN, Asked
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,9 +20,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
     `total` is the number of images of the whole dataset; `seconds` is the time of
     loading and evaluating, on a machine that `workers` processes share; hashes are
-    SHA-256 in hexadecimal. Where a part of the images was evaluated, `intervals` say
-    where the metrics on all images lie, as far as that can be said; `stopped_early`
-    tells that all were asked for. The expected `calibration_error` is a share from 0 to
+    SHA-256 in hexadecimal. `key` is the digest of its `MeasurementKey`: two that have
+    the same are the same measurement. `conditions` are what measurements of several
+    checkpoints can have in common. Where a part of the images was evaluated,
+    `intervals` say where the metrics on all images lie, as far as that can be said;
+    `stopped_early` tells that all were asked for. The expected `calibration_error` is a
+    share from 0 to
     1, None where it was not kept. `accelerations` are those that were wanted, used or
     not.
     """
@@ -35,6 +39,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str
     dataset_fingerprint: str
     environment: Environment
+    key: str = ""
+    conditions: str = ""
     intervals: dict[Metric, Interval] = {}
     stopped_early: bool = False
     workers: int = 1
@@ -58,7 +64,8 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     `conditions` is what else the protocol says, for people to read;
     `reason` says why there is no verdict, or why a verdict is what it is; `diagnosis`
     is what would explain a divergence, where that was looked for; `position` is the
-    place of the case in tables.
+    place of the case in tables; `asked` tells it from what the run measured of the same
+    case in another way.
     """
 
     id: str
@@ -76,6 +83,12 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
     diagnosis: Diagnosis | None = None
+    asked: Asked = UNKNOWN
+
+    @property
+    def place(self) -> str:
+        """Name it among the results of a run, for joining and not for reading."""
+        return f"{self.id} {self.asked.digest}"
 
 
 def judge(
@@ -93,10 +106,12 @@ def judge(
     return compare(reference, release, metrics, part, interval)
 
 
-def not_run(case: Case, reason: str) -> CaseResult:
+def not_run(case: Case, reason: str, asked: Asked = UNKNOWN) -> CaseResult:
     """Write down that a case was not measured, and why."""
     numbers = tuple(unmeasured(r, case.release) for r in case.references)
-    return result_of(case, Verdict.NOT_RUN, comparisons=numbers, reason=reason)
+    return result_of(
+        case, Verdict.NOT_RUN, comparisons=numbers, reason=reason, asked=asked
+    )
 
 
 def result_of(
@@ -105,6 +120,7 @@ def result_of(
     measurement: Measurement | None = None,
     comparisons: tuple[Comparison, ...] = (),
     reason: str = "",
+    asked: Asked = UNKNOWN,
 ) -> CaseResult:
     """Write down the outcome of a case."""
     return CaseResult(
@@ -125,4 +141,5 @@ def result_of(
         measurement=measurement,
         comparisons=comparisons,
         reason=reason,
+        asked=asked,
     )

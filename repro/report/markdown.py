@@ -18,14 +18,15 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
+from repro.report.variants import names
 
 #: GitHub refuses a summary of more than 1 MiB; the table is what grows.
 ROWS_SHOWN = 2000
 FLIPS_SHOWN = 10
 
 _COLUMNS = {
-    "case": "case",
-    "metric": "metric",
+    "name": "case",
+    "metric_name": "metric",
     "published": "published",
     "measured": "measured",
     "difference": "difference",
@@ -88,7 +89,7 @@ def _rows(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _cell(column: str, text: str) -> str:
-    return f"`{text}`" if column == "case" else _escaped(text)
+    return f"`{text}`" if column == "name" else _escaped(text)
 
 
 def _table(
@@ -103,10 +104,11 @@ def _table(
 def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield why cases are not reproduced, each reason once with its cases."""
     grouped: dict[tuple[Verdict, str], list[str]] = {}
+    called = names(results)
     for result in results:
         if result.reason and result.verdict not in _FINE:
             key = result.verdict, result.reason.splitlines()[0]
-            grouped.setdefault(key, []).append(result.id)
+            grouped.setdefault(key, []).append(called[result.place])
     if grouped:
         yield from ("", "## Why", "")
     for (verdict, reason), cases in grouped.items():
@@ -120,9 +122,10 @@ def _causes(results: Sequence[CaseResult]) -> Iterator[str]:
     found = diagnosed(results)
     if found:
         yield from ("", "## Likely causes", "")
+    called = names(results)
     for result in found:
         assert result.diagnosis is not None
-        yield f"- `{result.id}`: {_escaped(result.diagnosis.sentence)}"
+        yield f"- `{called[result.place]}`: {_escaped(result.diagnosis.sentence)}"
         for label, text in diagnosis_parts(result.diagnosis)[1:]:
             yield f"    - {label}: {_escaped(text)}"
 

@@ -12,18 +12,22 @@ from repro.judgement.flips import Flip, find_flips
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
+from repro.records.pairing import pair_results
 from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.rows import in_order
+from repro.report.variants import names
 
 
 class CaseFlips(msgspec.Struct, frozen=True):
     """The images of a case that flipped since the baseline run.
 
-    `names` are None where the ledger does not know them.
+    `case` names it for people and `place` among the results; `names` are None where the
+    ledger does not know them.
     """
 
     case: str
+    place: str
     flips: list[Flip]
     names: ImageNames | None
 
@@ -98,19 +102,21 @@ def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report
 def _flips(
     ledger: Ledger, run: int, baseline: Run, results: Iterable[CaseResult]
 ) -> list[CaseFlips]:
-    earlier = {r.id: r.measurement for r in ledger.results(baseline.id)}
     found: list[CaseFlips] = []
-    for result in results:
-        measured, before = result.measurement, earlier.get(result.id)
+    results = list(results)
+    called = names(results)
+    for earlier, result in pair_results(ledger.results(baseline.id), results).both:
+        measured, before = result.measurement, earlier.measurement
         if measured is None or before is None:
             continue
         if measured.dataset_fingerprint != before.dataset_fingerprint:
             continue
-        old = ledger.predictions(baseline.id, result.id)
-        new = ledger.predictions(run, result.id)
+        old = ledger.predictions(baseline.id, result.id, before.key)
+        new = ledger.predictions(run, result.id, measured.key)
         if old is None or new is None:
             continue
         if flips := find_flips(old, new):
-            names = ledger.names(measured.dataset_fingerprint)
-            found.append(CaseFlips(result.id, flips, names))
+            files = ledger.names(measured.dataset_fingerprint)
+            name = called[result.place]
+            found.append(CaseFlips(name, result.place, flips, files))
     return found

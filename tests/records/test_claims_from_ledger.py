@@ -35,7 +35,7 @@ def write_run(folder: Path, losses: Mapping[str, float], **fields: Any) -> None:
                 release="embedded",
                 measurement=measured,
             )
-            ledger.record(run, made, "", found)
+            ledger.record(run, made, found)
 
 
 def predictions(loss: float, images: int = 200) -> Predictions:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -37,10 +38,17 @@ def begin(ledger: Ledger, uid: str = "first", planned: int = 2) -> int:
     return ledger.begin(uid, planned, ["-k", "real"], CODE)
 
 
+def keyed(one: CaseResult) -> CaseResult:
+    if one.measurement is None:
+        return one
+    measured = msgspec.structs.replace(one.measurement, key=f"key of {one.id}")
+    return msgspec.structs.replace(one, measurement=measured)
+
+
 def run_of(ledger: Ledger, uid: str, *results: CaseResult, status: int = 0) -> int:
     run = begin(ledger, uid, planned=len(results))
     for one in results:
-        ledger.record(run, one, f"identity of {one.id}", predictions())
+        ledger.record(run, keyed(one), predictions())
     ledger.finish(run, status)
     return run
 
@@ -54,7 +62,7 @@ def test_results_come_back_as_they_were(ledger: Ledger) -> None:
         result("16M", Verdict.INCONCLUSIVE, measurement=measurement(total=60_000)),
     ]
     run = run_of(ledger, "first", *given)
-    assert ledger.results(run) == given
+    assert ledger.results(run) == [keyed(one) for one in given]
 
 
 def test_a_run_comes_back_with_its_counts(ledger: Ledger) -> None:
@@ -155,12 +163,12 @@ def test_equal_predictions_of_many_nights_are_stored_once(ledger: Ledger) -> Non
     assert found == (1,)
 
 
-def test_a_measurement_is_found_by_its_identity(ledger: Ledger) -> None:
+def test_a_measurement_is_found_by_its_key(ledger: Ledger) -> None:
     run = run_of(ledger, "a", result(), result("2M"))
-    found = ledger.measured(f"identity of {result('2M').id}")
+    found = ledger.measured(f"key of {result('2M').id}")
     assert found is not None
-    assert (found.run, found.measurement) == (run, result("2M").measurement)
-    assert ledger.measured("another identity") is None
+    assert (found.run, found.measurement) == (run, keyed(result("2M")).measurement)
+    assert ledger.measured("another key") is None
 
 
 def test_names_of_images_come_back(ledger: Ledger) -> None:
@@ -223,7 +231,7 @@ def test_fields_that_came_later_need_no_column(ledger: Ledger) -> None:
     run = run_of(ledger, "a", result())
     with ledger.transaction() as connection:
         connection.execute("UPDATE result SET details = '{\"later\": 1}'")
-    assert ledger.results(run) == [result()]
+    assert ledger.results(run) == [keyed(result())]
 
 
 _SCRIPT = """
@@ -236,7 +244,7 @@ from repro.records.ledger import Ledger
 ledger = Ledger(Path({folder!r}), create=True)
 run = ledger.begin({uid!r}, {cases}, [], GitState())
 for number in range(1, {cases} + 1):
-    ledger.record(run, result(f"{{number}}M"), str(number), predictions(seed=number))
+    ledger.record(run, result(f"{{number}}M"), predictions(seed=number))
     print(number, flush=True)
 ledger.finish(run, 0)
 """
@@ -349,5 +357,5 @@ def test_recording_takes_less_than_a_hundredth_of_the_time_of_measuring(
     predicted = predictions(images)
     run = begin(ledger)
     start = time.process_time()
-    ledger.record(run, result("1M"), "identity", predicted)
+    ledger.record(run, result("1M"), predicted)
     assert time.process_time() - start < images / 5_000 / 100
