@@ -58,8 +58,8 @@ class StratumRecord(msgspec.Struct, frozen=True):
 class StoreIdentity(msgspec.Struct, frozen=True):
     """What the pixels depend on; another identity is another store.
 
-    `fingerprint` tells the photographs and `partition` their order, both SHA-256;
-    `layout` is the version of the files.
+    `fingerprint` tells the photographs and `partition` their order; `layout` is the
+    version of the files, and `dataset` only a name.
     """
 
     dataset: str
@@ -71,8 +71,9 @@ class StoreIdentity(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Name of the store's folder."""
-        return _short_hash(msgspec.json.encode(self))
+        """Name of the store's folder, the same for all names of a dataset."""
+        unnamed = msgspec.structs.replace(self, dataset="")
+        return _short_hash(msgspec.json.encode(unnamed))
 
     @property
     def photographs(self) -> str:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from repro.data.dataset import Dataset
-from repro.data.geometry import Pixels, planar_pixels
+from repro.data.geometry import Pixels
 from repro.data.layout import StoreFolder, open_store
 from repro.errors import DatasetError
 from repro.published import Geometry
@@ -225,7 +225,7 @@ def _decode(
         DatasetError: an image cannot be decoded.
         _StoppedError: it was told to stop.
     """
-    places = [dataset.place(index) for index in dataset.strata[stratum].tolist()]
+    members = dataset.strata[stratum].tolist()
 
     # Written to again while they are in the processor's caches.
     free: list[list[Pixels]] = []
@@ -236,13 +236,14 @@ def _decode(
         except IndexError:
             sizes = [(CHUNK, 3, *geometry.output_size) for geometry in geometries]
             arrays = [np.empty(size, dtype=np.uint8) for size in sizes]
-        for number, place in enumerate(places[start : start + CHUNK]):
+        for number, index in enumerate(members[start : start + CHUNK]):
             if decoders.stop.is_set():
                 raise _StoppedError
-            planar_pixels(place, geometries, [array[number] for array in arrays])
+            outputs = [array[number] for array in arrays]
+            dataset.planar_pixels(index, geometries, outputs)
         return arrays
 
-    starts = iter(range(0, len(places), CHUNK))
+    starts = iter(range(0, len(members), CHUNK))
     running: deque[Future[list[Pixels]]] = deque()
     try:
         for start in itertools.islice(starts, CHUNKS_AHEAD * decoders.threads):
@@ -250,7 +251,7 @@ def _decode(
         done = 0
         while running:
             arrays = running.popleft().result()
-            yield [array[: len(places) - done] for array in arrays]
+            yield [array[: len(members) - done] for array in arrays]
             done += CHUNK
             free.append(arrays)
             for start in itertools.islice(starts, 1):

@@ -100,7 +100,7 @@ class LocalEngine:
         known = list(release.datasets.values())
         key = digest_of((case.dataset, known, release.location, data))
         if key not in self._datasets:
-            self._datasets[key] = _index(case, data)
+            self._datasets[key] = _index(case, data, self.settings.cache)
         dataset = self._datasets[key]
         if isinstance(dataset, ReproError):
             raise dataset
@@ -338,7 +338,7 @@ class LocalEngine:
     def image_names(self, case: Case) -> ImageNames:
         """Name the images and classes of the case's dataset; errors as of `dataset`."""
         dataset = self.dataset(case)
-        return ImageNames(dataset.files, dataset.classes)
+        return ImageNames(dataset.files, dataset.classes, dataset.digests)
 
     def _stops(self, case: Case, dataset: Dataset) -> Settled:
         """Make what ends a full evaluation that is hopeless; numbers are of fp32."""
@@ -366,11 +366,11 @@ def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Inter
     return {metric: bound for metric, bound in bounds.items() if bound is not None}
 
 
-def _index(case: Case, data: Path | None) -> Dataset | ReproError:
+def _index(case: Case, data: Path | None, cache: Path | None) -> Dataset | ReproError:
     """Index a dataset; what is wrong with it is remembered like the index itself."""
     known = tuple(case.release.datasets.values())
     try:
         recorded = read_record(case.release, case.dataset)
-        return index_dataset(case.dataset, data, known, recorded)
+        return index_dataset(case.dataset, data, known, recorded, cache)
     except ReproError as error:
         return error

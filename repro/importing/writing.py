@@ -35,6 +35,7 @@ title = "ImageNet-1k validation (ILSVRC 2012)"
 folder = "val"
 classes = "{classes}"
 images = 50000
+files = "repro:imagenet-val"
 url = "https://www.image-net.org/challenges/LSVRC/2012/"
 
 [model.{library_}]

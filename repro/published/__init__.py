@@ -16,6 +16,12 @@ from repro.published.claims import (
     SaturationClaim,
     SlopesClaim,
 )
+from repro.published.file_lists import (
+    FileList,
+    make_list,
+    shipped_list,
+    shipped_names,
+)
 from repro.published.files import EMBEDDED, RELEASE_FILE
 from repro.published.geometry import (
     CenterCrop,
@@ -61,6 +67,7 @@ __all__ = [
     "DatasetSpec",
     "ExponentClaim",
     "Family",
+    "FileList",
     "Filter",
     "Geometry",
     "Kind",
@@ -81,6 +88,7 @@ __all__ = [
     "check_name",
     "find_entry_point",
     "loader_names",
+    "make_list",
     "check_weights_name",
     "checksums_text",
     "parse_geometry",
@@ -89,5 +97,7 @@ __all__ = [
     "place_to_record",
     "read_checksums",
     "read_releases",
+    "shipped_list",
+    "shipped_names",
     "training_images",
 ]

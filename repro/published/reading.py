@@ -16,6 +16,13 @@ from repro.published.allowed import WEIGHTS_SUFFIXES, check_below, check_name
 from repro.published.checksums import Checksum
 from repro.published.claims import check_claims, convert_claim
 from repro.published.consistency import check_consistency
+from repro.published.file_lists import (
+    SHIPPED,
+    FileList,
+    plain_list,
+    shipped_list,
+    shipped_names,
+)
 from repro.published.files import RELEASE_FILE, load_toml, read_text, release_files
 from repro.published.located import Located, convert, shown
 from repro.published.release import (
@@ -223,25 +230,48 @@ def _check_schema(file: Path, value: object) -> None:
 
 
 def _with_files(located: Located) -> Located:
-    """Put the lines of a class list that stands in a file of its own in its place."""
+    """Put the lines of a list that stands in a file of its own in its place."""
     value = dict(located.value)
     for key in ("classes", "outputs"):
         if isinstance(name := value.get(key), str):
-            value[key] = _read_lines(located, key, name)
+            lines = _read_beside(located, key, name, "is a list or").splitlines()
+            value[key] = [line.strip() for line in lines if line.strip()]
+            if not value[key]:
+                raise located.error(f"{key} names {name!r}, which holds no line")
+    if "files" in value:
+        files = _read_file_list(located, value["files"], str(value.get("title", "")))
+        value["files"] = msgspec.to_builtins(files)
     return Located(located.file, located.key, value)
 
 
-def _read_lines(located: Located, key: str, name: str) -> list[str]:
+def _read_file_list(located: Located, name: object, title: str) -> FileList:
+    """Read a list of file names: one that is shipped, or lines `<class>/<image>`."""
+    if not isinstance(name, str):
+        raise located.error(f"files must be a string, not {shown(name)}")
+    if name.startswith(SHIPPED):
+        known = shipped_names()
+        if (shipped := name.removeprefix(SHIPPED)) not in known:
+            raise located.error(
+                f"files is {shown(name)}; shipped are "
+                f"{', '.join(SHIPPED + each for each in known)}"
+            )
+        return shipped_list(shipped)
+    text = _read_beside(located, "files", name, "")
+    try:
+        return plain_list(text, title, str(located.file.parent / name))
+    except ValueError as error:
+        raise located.error(f"files names {shown(name)}; {error}") from error
+
+
+def _read_beside(located: Located, key: str, name: str, or_else: str) -> str:
+    """Read a text file that a key names, relative to the TOML file."""
     if not name or not name.isprintable():
         raise located.error(f"{key} is {name!r}, which is neither a list nor a file")
     try:
-        text = read_text(located.file.parent / name)
+        return read_text(located.file.parent / name)
     except ExpectedError as error:
-        raise located.error(f"{key} is a list or names a text file; {error}") from error
-    lines = [line.strip() for line in text.splitlines()]
-    if not any(lines):
-        raise located.error(f"{key} names {name!r}, which holds no line")
-    return [line for line in lines if line]
+        what = f"{or_else} names a text file".lstrip()
+        raise located.error(f"{key} {what}; {error}") from error
 
 
 def _references(located: Located, sources: Mapping[str, Source]) -> Iterator[Reference]:

@@ -17,6 +17,7 @@ from repro.published.allowed import (
     check_weights_name,
 )
 from repro.published.checksums import Checksum
+from repro.published.file_lists import FileList
 from repro.published.geometry import Geometry, parse_geometry
 from repro.published.tables import NamedTable, Table, Text
 
@@ -82,7 +83,8 @@ class DatasetSpec(NamedTable, frozen=True):
     `classes` are the names of the class folders in label order; `images` is how many
     images the whole set has; `folder` lies below the data folder of the user. Where a
     model has more outputs than the set has classes, `outputs` names all of them in
-    order, and the logits are restricted to `classes`.
+    order, and the logits are restricted to `classes`. `files` says which files are of
+    which class.
     """
 
     title: Text
@@ -90,6 +92,7 @@ class DatasetSpec(NamedTable, frozen=True):
     classes: tuple[str, ...]
     images: int
     outputs: tuple[str, ...] = ()
+    files: FileList | None = None
     url: str = ""
     note: str = ""
 
@@ -106,6 +109,9 @@ class DatasetSpec(NamedTable, frozen=True):
         if self.outputs and not set(self.classes) <= set(self.outputs):
             unknown = sorted(set(self.classes) - set(self.outputs))
             raise ValueError(f"outputs lacks the classes {', '.join(unknown[:5])}")
+        listed = set(self.files.classes) if self.files else set(self.classes)
+        if not listed & set(self.classes):
+            raise ValueError("files has none of the classes; name a list of this set")
 
     @property
     def columns(self) -> tuple[int, ...] | None:

@@ -39,7 +39,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}",
         f"  {'dataset':<12}{case.dataset.title}, "
         f"{_images(measurement)}, "
-        f"fingerprint {measurement.dataset_fingerprint[:12]}",
+        f"fingerprint {measurement.dataset_fingerprint[:17]}",
         f"  {'weights':<12}{measurement.weights}, "
         f"sha256 {measurement.weights_sha256[:12]}",
         f"  {'environment':<12}{measurement.environment.summary()}, "

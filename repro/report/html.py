@@ -240,7 +240,7 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
     yield (
         "dataset",
         f"{result.dataset}, {images:,}{part} images, "
-        f"fingerprint {measurement.dataset_fingerprint[:12]}",
+        f"fingerprint {measurement.dataset_fingerprint[:17]}",
     )
     if measurement.calibration_error is not None:
         error = 100 * measurement.calibration_error

@@ -443,7 +443,11 @@ def test_a_known_divergence_without_reason_or_link_is_refused(
             "source.paper",
             "title, url, note, toler",
         ),
-        ("images = 4", "dataset.val", "title, folder, classes, images, outputs, url"),
+        (
+            "images = 4",
+            "dataset.val",
+            "title, folder, classes, images, outputs, files, url",
+        ),
         ("logit_scale = 100.0", "protocol.text", "geometry, mean, std, source, text"),
         ('classnames = ["cat", "dog"]', "protocol.text.text", "classnames, templates"),
         ('loader = "timm"', "model.vit", "loader, architecture, options, config,"),
