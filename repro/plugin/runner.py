@@ -151,7 +151,8 @@ class CaseRunner:
         if folder is None or not (folder / LEDGER_FILE).is_file():
             return result
         with Ledger(folder) as ledger:
-            found = since_full_run(ledger, result.id, measurement, predictions)
+            own = workers.run_name(self._item.config)
+            found = since_full_run(ledger, result.id, measurement, predictions, own)
         if found is None:
             return result
         reason = "; ".join(filter(None, (result.reason, found.text())))

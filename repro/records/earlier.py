@@ -38,18 +38,23 @@ class SinceFullRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def since_full_run(
-    ledger: Ledger, case: str, measurement: Measurement, predictions: Predictions
+    ledger: Ledger,
+    case: str,
+    measurement: Measurement,
+    predictions: Predictions,
+    own: str = "",
 ) -> SinceFullRun | None:
     """Compare a part of the images with the newest run of all of the same images.
 
-    None where the ledger has none with its predictions.
+    None where the ledger has none with its predictions. The run whose uid is `own` is
+    not an earlier one, though it may have measured the case in another way.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
     for run, result in reversed(ledger.history(case)):
         earlier = result.measurement
-        if earlier is None or not earlier.is_complete:
+        if run.uid == own or earlier is None or not earlier.is_complete:
             continue
         if earlier.dataset_fingerprint != measurement.dataset_fingerprint:
             continue
