@@ -162,5 +162,5 @@ def test_a_number_that_only_others_print_differently_is_not_chosen(
     stated = next(c for c in release.claims if c.id == "exponent-supervised-real")
     claim = msgspec.structs.replace(stated, source="figure")
     place = ("supervised/real",)
-    with pytest.raises(MissingError, match=r"40 was published as .* and 1\.0 in blog"):
+    with pytest.raises(MissingError, match=r"40 was published as .*, 1\.0 in blog"):
         PublishedEvidence(release, claim).observe(place, "40")

@@ -19,6 +19,7 @@ from repro.errors import LedgerError
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
 from repro.records.git import GitState
+from repro.records.identity import Asked
 from repro.records.ledger import FILE, Ledger
 from repro.records.result import CaseResult
 from repro.records.schema import MIGRATIONS, migrate, version_of
@@ -234,6 +235,38 @@ def test_fields_that_came_later_need_no_column(ledger: Ledger) -> None:
     assert ledger.results(run) == [keyed(result())]
 
 
+def test_results_of_old_ledgers_that_do_not_say_what_was_asked_are_read(
+    ledger: Ledger,
+) -> None:
+    run = run_of(ledger, "a", result())
+    with ledger.transaction() as connection:
+        connection.execute(
+            "UPDATE subject SET content = json_remove(content, '$.asked')"
+        )
+        connection.execute(
+            "UPDATE measurement SET details = json_remove(details, '$.conditions')"
+        )
+    assert ledger.results(run) == [keyed(result())]
+    assert ledger.predictions(run, result().id) is not None
+
+
+def test_a_run_keeps_two_results_of_a_case_that_was_asked_for_in_two_ways(
+    ledger: Ledger,
+) -> None:
+    made = [
+        result(measurement=measurement(key=name), asked=Asked(digest=name))
+        for name in ("a", "b")
+    ]
+    run = begin(ledger)
+    for seed, one in enumerate([*made, made[0]]):
+        ledger.record(run, one, predictions(seed=seed))
+    assert sorted(ledger.results(run), key=lambda one: one.place) == made
+    for key, seed in (("a", 2), ("b", 1)):
+        kept = ledger.predictions(run, made[0].id, key)
+        assert kept is not None
+        assert kept.metrics().top1 == predictions(seed=seed).metrics().top1
+
+
 _SCRIPT = """
 import sys
 from pathlib import Path
@@ -345,7 +378,7 @@ def test_a_thousand_runs_of_fifty_cases_are_read_at_once(ledger: Ledger) -> None
         )
         assert time.process_time() - start < 0.3
         assert done.output.count("reproduced") >= 1000
-    assert ledger.results(777) == cases
+    assert ledger.results(777) == [keyed(one) for one in cases]
     assert ledger.file.stat().st_size < 60e6
 
 
