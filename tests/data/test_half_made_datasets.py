@@ -443,7 +443,7 @@ def test_validation_images_in_wrong_folders_need_no_devkit(tmp_path: Path) -> No
 
 SETS = {
     "val": ("ImageNet validation", "ILSVRC2012_val_{:08d}.JPEG"),
-    "v2": ("ImageNet-V2", "{:040x}.jpeg"),
+    "v2": ("ImageNet-V2", ""),
     "sketch": ("ImageNet-Sketch", "sketch_{}.JPEG"),
     "a": ("ImageNet-A", "0.{:06d}_fox squirrel _ bee_0.5.jpg"),
     "r": ("ImageNet-R", "art_{}.jpg"),
@@ -455,7 +455,10 @@ SETS = {
 def test_images_of_another_set_in_the_right_folders_are_named(
     tmp_path: Path, wanted: str, there: str
 ) -> None:
-    names = [f"{c}/{SETS[there][1].format(n)}" for n, c in enumerate(CLASSES * 2)]
+    form = SETS[there][1]
+    own = [form.format(n) for n in range(6)] if form else [f"{n}.jpeg" for n in TENCHES]
+    names = [f"{CLASSES[n % 3]}/{file}" for n, file in enumerate(own)]
+    names += [f"{CLASSES[3]}/{n}.png" for n in range(2)]
     write(tmp_path / "set", dict.fromkeys(names, b"x"))
     title = SETS[wanted][0]
     dataset = DatasetSpec(
@@ -465,8 +468,25 @@ def test_images_of_another_set_in_the_right_folders_are_named(
         assert len(index_dataset(dataset, tmp_path)) == len(names)
         return
     for index in (index_dataset, index_part):
-        with pytest.raises(DatasetError, match=f"8 images are of .*, not of {title}"):
+        with pytest.raises(DatasetError, match=f"6 images are of .*, not of {title}"):
             index(dataset, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("classes", "file"),
+    [
+        (("cat", "dog"), "toy_{}.jpg"),
+        (("cat", "dog"), "{:040x}.jpeg"),
+        (("n01440764", "n01443537"), "{:040x}.jpeg"),
+    ],
+)
+def test_names_that_any_set_may_have_are_no_fault_of_an_own_set(
+    tmp_path: Path, classes: tuple[str, ...], file: str
+) -> None:
+    names = [f"{class_}/{file.format(n)}" for n, class_ in enumerate(classes * 2)]
+    write(tmp_path / "val", dict.fromkeys(names, b"x"))
+    own = DatasetSpec(id="val", title="Toys", folder="val", classes=classes, images=4)
+    assert len(index_dataset(own, tmp_path)) == 4
 
 
 # The key `files` --------------------------------------------------------------------
