@@ -27,9 +27,12 @@ from repro.report.variants import variants
 from ..made_results import ENVIRONMENT, measurement, predictions, result
 
 CODE = GitState("0123abcd", "")
-Later = msgspec.defstruct(
-    "Later", [("shade", str, "plain")], bases=(EngineSettings,), frozen=True
-)
+
+
+class Later(EngineSettings, frozen=True, kw_only=True):
+    """Settings with a field that nobody has heard of."""
+
+    shade: str = "plain"
 
 
 @pytest.fixture(scope="module")
