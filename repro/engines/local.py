@@ -27,6 +27,7 @@ from repro.evaluation.classifier import (
 )
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.metrics import calibration_error
+from repro.evaluation.outputs import outputs_of
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Diagnosis
@@ -36,7 +37,7 @@ from repro.machine import available_cores
 from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
-from repro.models.zeroshot import zeroshot_classifier
+from repro.models.zeroshot import count_classes, zeroshot_classifier
 from repro.published import METRICS, Metric
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
@@ -146,6 +147,11 @@ class LocalEngine:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
         if case.protocol.text is None:
             raise OptionError(f"{case.id} is supervised; it has no text classifier")
+        # Before minutes are spent on encoding them.
+        outputs_of(case.dataset).check(
+            count_classes(case.protocol.text),
+            f"the protocol {case.protocol.id!r} has {{}} class names",
+        )
         tokenizer = self._tokenizer(case)
         precision = self.settings.precision
         with arithmetic(precision, self.device):
@@ -175,19 +181,21 @@ class LocalEngine:
         Raises:
             NotAvailableError: the weights are not here.
             WeightsError: they are damaged or hold another architecture.
+            EvaluationError: their outputs are not as many as the dataset names.
         """
         model = self.model(case, weights)
         protocol, columns = case.protocol, case.dataset.columns
-        precision = self.settings.precision
+        precision, outputs = self.settings.precision, outputs_of(case.dataset)
         if protocol.text is None:
             classifier = supervised_classifier(
-                model, protocol, self.device, precision, columns
+                model, protocol, self.device, precision, columns, outputs
             )
         else:
             text = self.text_classifier(case, model)
             classifier = clip_classifier(
-                model, text, protocol, self.device, precision, columns
+                model, text, protocol, self.device, precision, columns, outputs
             )
+        classifier.check(protocol.pixels.output_size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)
         return classifier

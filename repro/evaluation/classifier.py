@@ -11,6 +11,7 @@ from torch.nn import functional
 from repro.errors import EvaluationError, WeightsError
 from repro.evaluation.acceleration import Acceleration
 from repro.evaluation.accelerators import Accelerated
+from repro.evaluation.outputs import Outputs
 from repro.evaluation.precision import arithmetic
 from repro.published import Precision, Protocol
 
@@ -25,6 +26,7 @@ class Classifier:
         device: where it computes.
         precision: of the arithmetic of `forward`.
         columns: which logits to keep, for datasets with a part of the classes.
+        outputs: how many logits `forward` must give; None for any number.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Classifier:
         device: torch.device,
         precision: Precision = "fp32",
         columns: Sequence[int] | None = None,
+        outputs: Outputs | None = None,
     ) -> None:
         self.forward = forward
         self.device = device
@@ -42,6 +45,7 @@ class Classifier:
         self._mean = torch.tensor(mean, device=device).view(-1, 1, 1)
         self._std = torch.tensor(std, device=device).view(-1, 1, 1)
         self._pick = column_picker(columns, device)
+        self._outputs = outputs
         self._accelerated: Accelerated | None = None
 
     def accelerate(self, model: nn.Module, wanted: Sequence[str]) -> None:
@@ -70,35 +74,47 @@ class Classifier:
         """Compute the logits of a batch.
 
         Raises:
-            EvaluationError: the model has fewer outputs than the columns to keep.
+            EvaluationError: the model has another number of outputs than it must have.
         """
         with torch.inference_mode(), arithmetic(self.precision, self.device):
             logits = self.forward(self.normalise(pixels)).float()
+        if self._outputs is not None:
+            self._outputs.check(logits.shape[-1])
         return self._pick(logits)
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Compute a black image, so that what is no classifier of it costs no decoding.
+
+        Raises:
+            EvaluationError: the model refuses images of that size, or has another
+                number of outputs than it must have.
+        """
+        blank = torch.zeros(1, 3, *size, dtype=torch.uint8)
+        try:
+            logits = self(blank)
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError, ValueError) as error:
+            said = " ".join(str(error).split())[:200] or type(error).__name__
+            raise EvaluationError(
+                f"the model refuses images of {size[0]} x {size[1]} pixels, which the "
+                f"geometry gives: {said}"
+            ) from error
+        if logits.ndim != 2:
+            raise EvaluationError(
+                f"the model gives {list(logits.shape)} for one image; expected logits "
+                "[1, outputs]"
+            )
 
 
 def column_picker(
     columns: Sequence[int] | None, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
-    """Give the function that keeps some of the logits `[B, outputs]`, None for all.
-
-    It raises an EvaluationError where a model has fewer outputs than that.
-    """
+    """Give the function that keeps some of the logits `[B, outputs]`, None for all."""
     if columns is None:
         return lambda logits: logits
     kept = torch.tensor(columns).to(device)
-    outputs = 1 + max(columns)
-
-    def pick(logits: Tensor) -> Tensor:
-        if logits.shape[-1] < outputs:
-            raise EvaluationError(
-                f"the model has {logits.shape[-1]:,} outputs, but the dataset keeps "
-                f"number {outputs:,} of them; weights and dataset do not belong "
-                "together"
-            )
-        return logits[:, kept]
-
-    return pick
+    return lambda logits: logits[:, kept]
 
 
 def supervised_classifier(
@@ -107,9 +123,12 @@ def supervised_classifier(
     device: torch.device,
     precision: Precision = "fp32",
     columns: Sequence[int] | None = None,
+    outputs: Outputs | None = None,
 ) -> Classifier:
     """Make a classifier of a model that has a head of its own."""
-    return Classifier(model, protocol.mean, protocol.std, device, precision, columns)
+    return Classifier(
+        model, protocol.mean, protocol.std, device, precision, columns, outputs
+    )
 
 
 def clip_classifier(
@@ -119,6 +138,7 @@ def clip_classifier(
     device: torch.device,
     precision: Precision = "fp32",
     columns: Sequence[int] | None = None,
+    outputs: Outputs | None = None,
 ) -> Classifier:
     """Make a classifier of a CLIP model and a zero-shot text classifier `[C, D]`.
 
@@ -135,7 +155,9 @@ def clip_classifier(
         with torch.autocast(device.type, enabled=False):
             return embed(images) @ directions
 
-    return Classifier(forward, protocol.mean, protocol.std, device, precision, columns)
+    return Classifier(
+        forward, protocol.mean, protocol.std, device, precision, columns, outputs
+    )
 
 
 def image_embedder(

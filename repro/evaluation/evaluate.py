@@ -207,26 +207,14 @@ def _check_outputs(logits: Tensor, images: int, dataset: Dataset) -> None:
     expected = images, len(dataset.classes)
     if logits.ndim == 2 and len(logits) == images and logits.shape != expected:
         raise EvaluationError(
-            f"the model has {logits.shape[1]:,} outputs, but {dataset.name} has "
-            f"{len(dataset.classes):,} classes; weights and dataset do not belong "
-            "together, or the dataset lacks the list of outputs"
-            + _background_hint(logits.shape[1], dataset)
+            f"the classifier gives {logits.shape[1]:,} logits, but {dataset.name} has "
+            f"{len(dataset.classes):,} classes; give one for each"
         )
     if logits.shape != expected:
         raise EvaluationError(
             f"the classifier gives {list(logits.shape)} for a batch of {images}; "
             f"expected logits {list(expected)} for the classes of {dataset.name}"
         )
-
-
-def _background_hint(outputs: int, dataset: Dataset) -> str:
-    """Say what one output more than classes mostly is."""
-    if outputs != len(dataset.classes) + 1:
-        return ""
-    return (
-        "; one more is mostly a background class: give the dataset outputs = "
-        '["background", ...classes] where it comes first, as in models of TensorFlow'
-    )
 
 
 def _check_finite(predictions: Predictions) -> None:

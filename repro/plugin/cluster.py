@@ -28,7 +28,11 @@ def refuse_workers(config: pytest.Config) -> None:
     """
     if not getattr(config.option, "tx", None):
         return
-    if read_settings(config, {}, config.rootpath).engine == "ray":
+    try:
+        engine = read_settings(config, {}, config.rootpath).engine
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from error
+    if engine == "ray":
         raise pytest.UsageError(
             "-n and --repro-engine ray exclude each other: the cluster starts the "
             "processes itself; leave out -n"

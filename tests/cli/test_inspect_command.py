@@ -22,7 +22,7 @@ from repro.cli import cli
 from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
 from repro.models.inspection import inspect_weights
-from repro.models.weights import read_state_dict
+from repro.models.state import read_state_dict
 from repro.published import EMBEDDED
 
 SUPERVISED = EMBEDDED / "checkpoints/supervised/real/80.pt"

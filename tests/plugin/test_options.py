@@ -57,6 +57,8 @@ def test_each_place_counts_before_the_next(
         content = option.read(text, pytester.path)
         return (content,) if option.repeatable else content
 
+    if option.name == "ray_address":
+        monkeypatch.setenv("REPRO_ENGINE", "ray")
     monkeypatch.setenv(option.variable, environment)
     assert value(pytester.parseconfig(), {}) == read(environment)
     pytester.makeini(f"[pytest]\n{option.ini_name} = {ini}\n")
