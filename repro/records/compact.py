@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from repro.evaluation.predictions import Predictions
+from repro.judgement.images import ImageSet
 
 #: Stands for a class that was not kept.
 UNKNOWN = -1
@@ -67,6 +68,17 @@ class ImageNames(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
     classes: tuple[str, ...]
     digests: tuple[str, ...] = ()
+
+    def images(self) -> ImageSet | None:
+        """Give what tells the images apart; None where their digests were not kept."""
+        if len(self.digests) != len(self.files):
+            return None
+        labels = {name: label for label, name in enumerate(self.classes)}
+        found = [labels.get(file.partition("/")[0]) for file in self.files]
+        known = tuple(label for label in found if label is not None)
+        if len(known) != len(found):
+            return None
+        return ImageSet(self.files, self.digests, known)
 
 
 def encode_names(names: ImageNames) -> bytes:

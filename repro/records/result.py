@@ -7,6 +7,7 @@ import msgspec
 from repro.cases import Case
 from repro.evaluation.acceleration import Acceleration, in_words
 from repro.evaluation.predictions import Metrics
+from repro.judgement.compare import Since
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
@@ -63,9 +64,10 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `conditions` is what else the protocol says, for people to read;
     `reason` says why there is no verdict, or why a verdict is what it is; `diagnosis`
-    is what would explain a divergence, where that was looked for; `position` is the
-    place of the case in tables; `asked` tells it from what the run measured of the same
-    case in another way.
+    is what would explain a divergence, where that was looked for; `since` is what has
+    changed since the case was as expected, or since all images were evaluated, where
+    the ledger knows; `position` is the place of the case in tables; `asked` tells it
+    from what the run measured of the same case in another way.
     """
 
     id: str
@@ -83,6 +85,7 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
     diagnosis: Diagnosis | None = None
+    since: Since | None = None
     asked: Asked = UNKNOWN
 
     @property

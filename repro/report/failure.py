@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from repro.cases import Case
+from repro.judgement.compare import Since
 from repro.judgement.intervals import LEVEL
 from repro.judgement.verdict import Comparison, Verdict
 from repro.published import MEASURED
 from repro.records.result import CaseResult, Measurement
+from repro.report.changes import change_parts, heading
 from repro.report.diagnosis import diagnosis_lines
 from repro.report.numbers import (
     UNITS,
@@ -29,6 +33,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
         if comparison.verdict is Verdict.REPRODUCED and comparison.source != MEASURED
     ]
     lines = [f"{case.id} {headline(result)}", ""]
+    if result.since:
+        lines += [*since_lines(result.since, "  "), ""]
     for comparison in diverged:
         lines += _comparison_lines(comparison)
     if met:
@@ -71,6 +77,13 @@ def _named(comparison: Comparison, result: CaseResult) -> str:
     """Name a metric, with its source where several have a number of it."""
     same = [c for c in result.comparisons if c.metric == comparison.metric]
     return named(comparison.metric, comparison.source if len(same) > 1 else "")
+
+
+def since_lines(since: Since, indent: str = "") -> Iterator[str]:
+    """Yield what has changed since a case was as expected, below a heading."""
+    yield f"{indent}{heading(since)}:"
+    for label, text in change_parts(since.difference):
+        yield f"{indent}  {f'{label} ':<12}{text}"
 
 
 def _comparison_lines(comparison: Comparison) -> list[str]:

@@ -15,6 +15,15 @@ from repro.judgement.verdict import Comparison, Verdict
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
 from repro.report import claims
+from repro.report.changes import (
+    change_parts,
+    environment_text,
+    grouped_changes,
+    heading,
+    listed,
+    since_groups,
+)
+from repro.report.comparison import answer
 from repro.report.diagnosis import diagnosis_parts
 from repro.report.numbers import UNITS, difference_text, tolerance_text, value_text
 from repro.report.plots import scaling_svgs
@@ -32,6 +41,7 @@ from repro.report.variants import names
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
+_CHANGES_SHOWN = 100
 _COLUMNS = (
     ("case", "case", ""),
     ("metric", "metric", ""),
@@ -65,6 +75,7 @@ def html(report: Report) -> str:
         totals=totals_text(report.results),
         counts=counts(report.results),
         notes=list(_notes(report)),
+        changes=list(_changes(report)),
         claims=[_claim(claim, report) for claim in report.claims],
         columns=_COLUMNS,
         rows=rows,
@@ -87,6 +98,19 @@ def _notes(report: Report) -> Iterator[str]:
             yield warning
     if report.claims:
         yield claims.totals_text(report.claims)
+
+
+def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Yield what has changed since cases were as expected, and since the baseline."""
+    for title, parts in since_groups(report.results):
+        yield title, [(*part, listed(cases)) for part, cases in parts.items()]
+    if compared := report.compared:
+        found = [c for c in compared.differences if c.unknown or not c.is_same]
+        parts = grouped_changes(found)
+        rows = [(*p, listed(c)) for p, c in parts.items() if p[0] != "environment"]
+        if compared.environment:
+            rows.append(("environment", environment_text(compared.environment), ""))
+        yield f"Since run {compared.before}: {answer(compared)}", rows[:_CHANGES_SHOWN]
 
 
 def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
@@ -212,6 +236,10 @@ def _cases(report: Report) -> Iterator[dict[str, Any]]:
         yield {
             "result": result,
             "name": called[result.place],
+            "since": heading(result.since) if result.since else "",
+            "since_parts": list(change_parts(result.since.difference))
+            if result.since
+            else [],
             "is_open": result.verdict.is_failure or bool(flips),
             "facts": list(_case_facts(result)),
             "comparisons": [_comparison(c) for c in result.comparisons],

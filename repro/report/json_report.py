@@ -49,11 +49,14 @@ def json_text(report: Report) -> str:
 
 
 def _baseline(report: Report) -> dict[str, Any] | None:
-    if report.baseline is None:
+    if report.compared is None:
         return None
     keys = ("image", "label", "before", "after")
     return {
-        "run": report.baseline,
+        "run": report.compared.before,
+        "changes": msgspec.to_builtins(report.compared.differences),
+        "only_before": report.compared.only_before,
+        "only_after": report.compared.only_after,
         "flips": {
             case.case: [
                 dict(zip(keys, case.named(flip), strict=True)) for flip in case.flips
@@ -81,6 +84,7 @@ def _case(result: CaseResult, variant: str) -> dict[str, Any]:
         "verdict": result.verdict,
         "reason": result.reason,
         "diagnosis": msgspec.to_builtins(result.diagnosis),
+        "since": msgspec.to_builtins(result.since),
         "stopped_early": measurement.stopped_early if measurement else False,
         "seconds": measurement.seconds if measurement else None,
         "precision": measurement.precision if measurement else None,

@@ -781,3 +781,31 @@ def test_whatever_a_key_is_set_to_is_read_or_refused_with_one_error(
         message = f"{file}: was read"
     assert message.startswith(f"{file}: ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("key", ["config", "tokenizer"])
+@pytest.mark.parametrize("loader", ["timm", "torchvision"])
+def test_a_file_that_a_loader_never_reads_is_refused(
+    key: str, loader: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file.json").write_text("{}")
+    given = f'loader = "{loader}"\n{key} = "file.json"'
+    assert fault_of(tmp_path, edited('loader = "timm"', given)) == (
+        f"model.vit: {key} has no effect with loader '{loader}'; it belongs to "
+        "open_clip, so remove it"
+    )
+
+
+def test_two_costs_of_one_case_are_refused_and_of_two_protocols_are_not(
+    tmp_path: Path,
+) -> None:
+    first = TINY + "gflops = 2\n"
+    other = REFERENCE.replace("top1", "loss") + "gflops = 3\n"
+    assert fault_of(tmp_path, first + other) == (
+        f"reference 2: gflops is 3.0, but {tmp_path / 'tiny.toml'}: reference 1 says "
+        "2.0 of the same case; give one of them"
+    )
+    larger = '[protocol.larger]\ngeometry = "rgb|resize(448x448,bilinear)"\n'
+    larger += 'mean = [0, 0, 0]\nstd = [1, 1, 1]\nsource = "paper"\n'
+    apart = other.replace('"plain"', '"larger"')
+    assert len(read(tmp_path, first + larger + apart).references) == 2
