@@ -121,11 +121,14 @@ class PublishedEvidence:
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of one checkpoint, with its predictions where they are kept."""
+    """What was measured of one checkpoint, with its predictions where they are kept.
+
+    `in_other_precision` says so where the claim's protocol has another one.
+    """
 
     metrics: Metrics
     total: int
-    precision: str
+    in_other_precision: str = ""
     predictions: Predictions | None = None
 
 
@@ -190,6 +193,4 @@ def _each(predictions: Predictions, metric: Metric) -> npt.NDArray[np.float64]:
 def _unsettled(found: Measured) -> str:
     if found.metrics.images != found.total:
         return f"{found.metrics.images:,} of {found.total:,} images"
-    if found.precision != "fp32":
-        return f"measured in {found.precision}, not fp32"
-    return ""
+    return found.in_other_precision

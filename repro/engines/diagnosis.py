@@ -144,7 +144,7 @@ class Investigation:
         self._own = Setup(
             protocol=case.protocol,
             model=case.model,
-            precision=engine.settings.precision,
+            precision=engine.settings.precision_of(case),
             columns=case.dataset.columns,
         )
         self._facts = Facts(

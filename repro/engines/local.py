@@ -28,7 +28,7 @@ from repro.evaluation.classifier import (
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import outputs_of
-from repro.evaluation.precision import arithmetic
+from repro.evaluation.precision import arithmetic, in_type_of
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval, interval_of
@@ -38,7 +38,7 @@ from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import count_classes, zeroshot_classifier
-from repro.published import METRICS, Metric
+from repro.published import METRICS, Metric, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
 from repro.records.identity import MeasurementKey, digest_of, measurement_key
@@ -134,14 +134,17 @@ class LocalEngine:
         return path
 
     def model(self, case: Case, weights: Path | None = None) -> nn.Module:
-        """Load the checkpoint of a case: float32, for inference, on the device.
+        """Load the checkpoint of a case for inference, on the device.
+
+        Its parameters are float32, or of the type that all of the case is computed in.
 
         Raises:
             NotAvailableError: its weights are not here.
             WeightsError: they are damaged or hold another architecture.
         """
         weights = weights or self.weights(case)
-        return load_model(case.model, case.release.location, weights, self.device)
+        model = load_model(case.model, case.release.location, weights, self.device)
+        return in_type_of(self.settings.precision_of(case), model)
 
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
@@ -153,7 +156,7 @@ class LocalEngine:
             f"the protocol {case.protocol.id!r} has {{}} class names",
         )
         tokenizer = self._tokenizer(case)
-        precision = self.settings.precision
+        precision = self.settings.precision_of(case)
         with arithmetic(precision, self.device):
             return zeroshot_classifier(
                 model,
@@ -185,7 +188,8 @@ class LocalEngine:
         """
         model = self.model(case, weights)
         protocol, columns = case.protocol, case.dataset.columns
-        precision, outputs = self.settings.precision, outputs_of(case.dataset)
+        precision = self.settings.precision_of(case)
+        outputs = outputs_of(case.dataset)
         if protocol.text is None:
             classifier = supervised_classifier(
                 model, protocol, self.device, precision, columns, outputs
@@ -268,7 +272,7 @@ class LocalEngine:
             total=len(dataset),
             seconds=time.perf_counter() - start,
             device=str(self.device),
-            precision=self.settings.precision,
+            precision=self.settings.precision_of(case),
             weights=str(weights),
             weights_sha256=verified.sha256,
             dataset_fingerprint=dataset.fingerprint,
@@ -335,7 +339,7 @@ class LocalEngine:
     def _key(self, case: Case, weights: str, dataset: Dataset) -> MeasurementKey:
         return measurement_key(
             case,
-            self.settings.counted(),
+            self.settings.counted(case),
             weights_sha256=weights,
             dataset_fingerprint=dataset.fingerprint,
             environment=self._environment(),
@@ -349,9 +353,11 @@ class LocalEngine:
         return ImageNames(dataset.files, dataset.classes, dataset.digests)
 
     def _stops(self, case: Case, dataset: Dataset) -> Settled:
-        """Make what ends a full evaluation that is hopeless; numbers are of fp32."""
+        """Make what ends a full evaluation that is hopeless for its numbers."""
         settings = self.settings
-        if not settings.early_stop or settings.limit or settings.precision != "fp32":
+        precision, published = settings.precision_of(case), case.protocol.precision
+        comparable = is_same_arithmetic(precision, published, self.device.type)
+        if not settings.early_stop or settings.limit or not comparable:
             return lambda predictions: False
         return lambda predictions: is_hopeless(
             case.references, predictions, dataset.class_sizes, len(dataset.strata)
@@ -360,8 +366,9 @@ class LocalEngine:
     def batch_size(self, case: Case) -> BatchSize:
         """Give the batch size for a case; what was found for one counts for others."""
         fixed = self.settings.batch_size
-        # What decides about memory: the model, its pixels and the classes.
-        needs = digest_of((case.model, case.protocol, case.dataset))
+        # What decides about memory: the model, its pixels, the classes, the arithmetic.
+        precision = self.settings.precision_of(case)
+        needs = digest_of((case.model, case.protocol, case.dataset, precision))
         return self._batch_sizes.setdefault(needs, BatchSize(self.device.type, fixed))
 
 

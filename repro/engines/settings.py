@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from repro.cases import Case
 from repro.evaluation.acceleration import AUTO
 from repro.published import Precision
 from repro.records.git import GitState
@@ -36,7 +37,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `data` and `checkpoints` are None where a release ships its own; `cache` is None to
     keep nothing on disk, and the pixel stores that are needed least are dropped when
-    all of them would have more than `cache_limit` bytes; `batch_size` is None to
+    all of them would have more than `cache_limit` bytes; `precision` is
+    None for that of the published numbers; `batch_size` is None to
     find it; `limit` is how many images of each dataset to evaluate at least, in whole
     strata; `workers` is how many processes share this machine; with `early_stop` a full
     evaluation ends once it is beyond doubt that the published numbers are not met; with
@@ -51,7 +53,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     cache_limit: int | None = None
     device: str = "auto"
-    precision: Precision = "fp32"
+    precision: Precision | None = None
     batch_size: int | None = None
     limit: int | None = None
     workers: int = 1
@@ -65,9 +67,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Give all fields that may change what is measured, as plain data."""
         return self._but(WITHOUT_INFLUENCE)
 
-    def counted(self) -> dict[str, Any]:
+    def counted(self, case: Case) -> dict[str, Any]:
         """Give the fields that count by themselves in the key of a measurement."""
-        return self._but({**WITHOUT_INFLUENCE, **STANDING_FOR})
+        counted = self._but({**WITHOUT_INFLUENCE, **STANDING_FOR})
+        # Asked for or published so: it is the same arithmetic.
+        return {**counted, "precision": self.precision_of(case)}
 
     def chosen(self) -> dict[str, Any]:
         """Give what `asked` gives where it is not as it is by default."""
@@ -82,3 +86,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     def _but(self, left_out: Mapping[str, str]) -> dict[str, Any]:
         names = [name for name in self.__struct_fields__ if name not in left_out]
         return {n: msgspec.to_builtins(getattr(self, n), enc_hook=str) for n in names}
+
+    def precision_of(self, case: Case) -> Precision:
+        """Give the arithmetic of a case: as published unless asked otherwise."""
+        return self.precision or case.protocol.precision

@@ -12,7 +12,7 @@ from repro.errors import EvaluationError, WeightsError
 from repro.evaluation.acceleration import Acceleration
 from repro.evaluation.accelerators import Accelerated
 from repro.evaluation.outputs import Outputs
-from repro.evaluation.precision import arithmetic
+from repro.evaluation.precision import arithmetic, input_type
 from repro.published import Precision, Protocol
 
 
@@ -20,11 +20,11 @@ class Classifier:
     """Turns a batch of uint8 pixels `[B, 3, H, W]` into float32 logits `[B, C]`.
 
     Args:
-        forward: from normalised float32 images to logits.
+        forward: from normalised images to logits.
         mean: of each channel, on pixels scaled to 0..1.
         std: of each channel.
         device: where it computes.
-        precision: of the arithmetic of `forward`.
+        precision: of the arithmetic of `forward`, whose images have its type.
         columns: which logits to keep, for datasets with a part of the classes.
         outputs: how many logits `forward` must give; None for any number.
     """
@@ -77,7 +77,8 @@ class Classifier:
             EvaluationError: the model has another number of outputs than it must have.
         """
         with torch.inference_mode(), arithmetic(self.precision, self.device):
-            logits = self.forward(self.normalise(pixels)).float()
+            images = self.normalise(pixels).to(input_type(self.precision))
+            logits = self.forward(images).float()
         if self._outputs is not None:
             self._outputs.check(logits.shape[-1])
         return self._pick(logits)
@@ -148,12 +149,10 @@ def clip_classifier(
         WeightsError: the protocol wants the checkpoint's scale and it has none.
     """
     embed = image_embedder(model, device)
-    directions = class_directions(model, text, protocol)
+    compare = text_comparison(model, text, protocol, precision)
 
     def forward(images: Tensor) -> Tensor:
-        # The comparison with the text is small and stays in float32.
-        with torch.autocast(device.type, enabled=False):
-            return embed(images) @ directions
+        return compare(embed(images))
 
     return Classifier(
         forward, protocol.mean, protocol.std, device, precision, columns, outputs
@@ -173,8 +172,14 @@ def image_embedder(
     return embed
 
 
-def class_directions(model: nn.Module, text: Tensor, protocol: Protocol) -> Tensor:
-    """Scale a zero-shot text classifier `[C, D]` as logits are: float32 `[D, C]`.
+def text_comparison(
+    model: nn.Module, text: Tensor, protocol: Protocol, precision: Precision
+) -> Callable[[Tensor], Tensor]:
+    """Give the function from unit vectors of images `[B, D]` to logits `[B, C]`.
+
+    It compares them with a zero-shot text classifier `[C, D]` in the arithmetic around
+    it: evaluation scripts have the product inside of autocast too
+    (github.com/mlfoundations/open_clip, src/open_clip_train/zero_shot.py).
 
     Raises:
         WeightsError: the protocol wants the checkpoint's scale and it has none.
@@ -184,6 +189,13 @@ def class_directions(model: nn.Module, text: Tensor, protocol: Protocol) -> Tens
         own = getattr(model, "logit_scale", None)
         if own is None:
             raise WeightsError("the checkpoint holds no logit_scale")
-        scale = float(own.exp())
+        scale = float(own.float().exp())
     assert scale is not None
-    return (text.float() * scale).T
+    directions = text.T.to(input_type(precision))
+
+    def compare(features: Tensor) -> Tensor:
+        # They scale the images, which rounds otherwise than scaling the product.
+        logits: Tensor = scale * features.to(directions.dtype) @ directions
+        return logits
+
+    return compare

@@ -221,5 +221,5 @@ def _check_finite(predictions: Predictions) -> None:
     if not np.isfinite(predictions.losses).all():
         raise EvaluationError(
             "the model gives logits that are not finite; the weights are damaged, or "
-            "the precision is too low (--repro-precision fp32)"
+            "the precision has too small a range (try --repro-precision fp32)"
         )

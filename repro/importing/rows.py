@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from repro.importing.preprocessing import Channels, Preprocessing
-from repro.published import Kind, Metric
+from repro.published import Kind, Metric, Precision
 from repro.published.geometry import (
     BLACK,
     CenterCrop,
@@ -45,7 +45,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A table of published numbers: who made it, where it was read, and its rows."""
+    """A table of published numbers: who made it, where it was read, and its rows.
+
+    `precision_note` says where it was read that they were computed in `precision`;
+    where nobody says so, `tolerance` is that of top-1 in points, with the reason.
+    """
 
     library: str
     version: str
@@ -55,6 +59,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     kind: Kind
     rows: tuple[Row, ...]
+    precision: Precision
+    precision_note: str
+    tolerance: tuple[str, str] | None = None
     protocol_note: str = ""
     note: str = ""
 

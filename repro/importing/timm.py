@@ -17,6 +17,12 @@ COLUMNS = (
 )
 _REPOSITORY = "https://github.com/huggingface/pytorch-image-models"
 _URL = f"{_REPOSITORY}/blob/main/results/results-imagenet.csv"
+#: `bulk_runner.py`, which the commit that added it says to be used for validation runs.
+_PRECISION_NOTE = (
+    "autocast to float16, the default type of validate.py --amp, without "
+    "--channels-last: so bulk_runner.py says to validate all models, "
+    f"{_REPOSITORY}/blob/aa4b5850c1543fa488abf260f18390eda46cf85d/bulk_runner.py"
+)
 #: GFLOPs a million parameters at 224 pixels, about that of ResNet-50 and ViT-B/16.
 _GFLOPS = 0.2
 
@@ -43,6 +49,8 @@ def timm_table(file: Path, url: str = "") -> Table:
         url=url or _URL,
         kind="supervised",
         rows=tuple(_row(file, number, row) for number, row in enumerate(rows, 2)),
+        precision="amp-fp16",
+        precision_note=_PRECISION_NOTE,
         protocol_note=f"crop mode, mean and std as in timm {timm.__version__}",
         note=origin_note(file, len(rows)) + "; gflops are estimated from param_count "
         "and img_size and only order the cases",

@@ -29,7 +29,7 @@ code = {code}
 title = {source}
 url = {url}
 note = {note}
-
+{tolerance}
 [dataset.imagenet-val]
 title = "ImageNet-1k validation (ILSVRC 2012)"
 folder = "val"
@@ -84,11 +84,24 @@ def release_text(table: Table) -> str:
         source=_quoted(table.source),
         url=_quoted(table.url),
         note=_quoted(table.note),
+        tolerance=_tolerance(table),
         classes=CLASSES_FILE,
         protocol=_quoted(next(iter(protocols))),
     )
     parts = (*_files(table), *_protocols(table, protocols), *_references(table))
     return head + "".join(parts)
+
+
+def _tolerance(table: Table) -> str:
+    """Write the tolerance of all numbers where it is not the default one."""
+    if table.tolerance is None:
+        return ""
+    top1, reason = table.tolerance
+    return (
+        "\n[source.published.tolerance]\n"
+        f"top1 = {_quoted(top1)}\n"
+        f"reason = {_quoted(reason)}\n"
+    )
 
 
 def _files(table: Table) -> Iterator[str]:
@@ -112,7 +125,8 @@ def _protocols(table: Table, protocols: Mapping[str, Preprocessing]) -> Iterator
             f"mean = {list(preprocessing.mean)}\n"
             f"std = {list(preprocessing.std)}\n"
             'source = "published"\n'
-            f"note = {_quoted(table.protocol_note)}\n"
+            f"precision = {_quoted(table.precision)}\n"
+            f"note = {_quoted(f'{table.protocol_note}; {table.precision_note}')}\n"
         )
         if table.kind == "clip":
             yield _TEXT

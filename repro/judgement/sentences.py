@@ -22,7 +22,7 @@ _CAUSES = {
     "head": ("the classes at other outputs of the head", "outputs of the dataset"),
     "pooling": ("another pooling", "the options of the model"),
     "epsilon": ("another epsilon of LayerNorm", "the options of the model"),
-    "precision": ("another precision", "the tolerance of the reference, with a reason"),
+    "precision": ("another precision", "precision of the protocol"),
     "weights": ("other weights of the same file", "weights_key of the model"),
 }
 _SCORES = {

@@ -141,7 +141,7 @@ def _measure(
     return Measured(
         metrics=measurement.metrics,
         total=measurement.total,
-        precision=measurement.precision,
+        in_other_precision=measurement.in_other_precision(case.protocol.precision),
         predictions=predictions,
     )
 

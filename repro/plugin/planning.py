@@ -55,7 +55,9 @@ def costs_of(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -
         return Costs.read(settings.costs)
     machine = machine_of(config, settings)
     timings = _timings(config, settings)
-    return recorded_costs(cases, timings, machine.device, machine.cores)
+    return recorded_costs(
+        cases, timings, machine.device, machine.cores, settings.precision
+    )
 
 
 def keep_shard(
@@ -98,6 +100,7 @@ def plan_line(config: pytest.Config, settings: Settings, cases: Sequence[Case]) 
         costs_of(config, settings, cases),
         machine,
         checkpoints=settings.checkpoints,
+        data=settings.data,
         cache=settings.cache,
         limit=settings.limit,
     ).summary()

@@ -117,7 +117,7 @@ def summary(settings: Settings) -> str:
         f"checkpoints {_short(settings.checkpoints or 'of the release')}",
         f"cache {_short(settings.cache or 'none')}",
         f"device {settings.device}",
-        settings.precision,
+        settings.precision or "precision as published",
     ]
     if settings.accelerate != ("auto",):
         parts.append(f"accelerated by {', '.join(settings.accelerate) or 'nothing'}")

@@ -33,6 +33,7 @@ from repro.published.geometry import (
     parse_geometry,
 )
 from repro.published.loaders import find_entry_point, loader_names
+from repro.published.precision import PRECISIONS, Precision, is_same_arithmetic
 from repro.published.reading import read_releases
 from repro.published.recorded import place_beside, place_of_user, place_to_record
 from repro.published.release import (
@@ -43,7 +44,6 @@ from repro.published.release import (
     Kind,
     Metric,
     ModelSpec,
-    Precision,
     Protocol,
     Reference,
     Release,
@@ -57,6 +57,7 @@ __all__ = [
     "EMBEDDED",
     "MEASURED",
     "METRICS",
+    "PRECISIONS",
     "RELEASE_FILE",
     "WEIGHTS_SUFFIXES",
     "CenterCrop",
@@ -87,6 +88,7 @@ __all__ = [
     "TextSpec",
     "check_name",
     "find_entry_point",
+    "is_same_arithmetic",
     "loader_names",
     "make_list",
     "check_weights_name",

@@ -19,6 +19,7 @@ from repro.published.allowed import (
 from repro.published.checksums import Checksum
 from repro.published.file_lists import FileList
 from repro.published.geometry import Geometry, parse_geometry
+from repro.published.precision import Precision
 from repro.published.tables import NamedTable, Table, Text
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["supervised", "clip"]
 Metric = Literal["top1", "top5", "loss"]
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 LIMITS: dict[Metric, Decimal] = {
     "top1": Decimal(100),
@@ -157,7 +157,8 @@ class Protocol(NamedTable, frozen=True):
     `geometry` is kept in its canonical spelling. `mean` and `std` are per RGB channel,
     on pixels scaled to 0..1. With `text` it is a zero-shot protocol; `logit_scale` is
     then a factor or `checkpoint`, which takes the exponential of the one that the
-    checkpoint holds (it matters for the loss only).
+    checkpoint holds (it matters for the loss only). `precision` is the arithmetic that
+    the numbers were computed in.
     """
 
     geometry: str
@@ -166,6 +167,7 @@ class Protocol(NamedTable, frozen=True):
     source: str
     text: TextSpec | None = None
     logit_scale: float | Literal["checkpoint"] | None = None
+    precision: Precision = "fp32"
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -206,6 +208,8 @@ class Protocol(NamedTable, frozen=True):
                 f"class names {_counted(self.text.classnames)}",
                 f"logit scale {self.logit_scale}",
             ]
+        if self.precision != "fp32":
+            parts.append(f"published in {self.precision}")
         return ", ".join(parts)
 
     @property

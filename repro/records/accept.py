@@ -46,7 +46,7 @@ def accept(case: Case, result: CaseResult, run: Run) -> Accepted:
         LedgerError: the measurement is no basis for a reference.
         ExpectedError: the file cannot be read, or would not be valid afterwards.
     """
-    measurement = _settled(result)
+    measurement = _settled(case, result)
     file = _file_of(case)
     before = file.read_bytes()
     document = tomlkit.parse(before.decode("utf-8"))
@@ -63,7 +63,7 @@ def accept(case: Case, result: CaseResult, run: Run) -> Accepted:
     return Accepted(case.id, file, _numbers(measurement), replaced)
 
 
-def _settled(result: CaseResult) -> Measurement:
+def _settled(case: Case, result: CaseResult) -> Measurement:
     measurement = result.measurement
     if measurement is None:
         raise LedgerError(f"{result.id} was not measured in that run: {result.reason}")
@@ -72,9 +72,10 @@ def _settled(result: CaseResult) -> Measurement:
             f"{result.id} was measured on {measurement.metrics.images:,} of "
             f"{measurement.total:,} images; accept a run of the whole dataset"
         )
-    if measurement.precision != "fp32":
+    if unsettled := measurement.in_other_precision(case.protocol.precision):
         raise LedgerError(
-            f"{result.id} was measured in {measurement.precision}; accept a run in fp32"
+            f"{result.id} was {unsettled}; accept a run with --repro-precision "
+            "published, or correct precision of the protocol"
         )
     return measurement
 

@@ -93,10 +93,13 @@ class _Known:
         if len(latest) > 1:
             raise MissingError(f"run {run} measured {case} with several weights files")
         ((key, found),) = latest.items()
+        release, claim = self._stated.release, self._stated.claim
         return Measured(
             metrics=found.metrics,
             total=found.total,
-            precision=found.precision,
+            in_other_precision=found.in_other_precision(
+                release.protocols[claim.protocol].precision
+            ),
             predictions=self._ledger.predictions(run, case, key),
         )
 

@@ -11,7 +11,7 @@ from repro.judgement.compare import Since
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
-from repro.published import Metric, Reference, Release
+from repro.published import Metric, Precision, Reference, Release, is_same_arithmetic
 from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
 
@@ -52,6 +52,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     def arithmetic(self) -> str:
         """Say in which precision it was computed, and what made it faster."""
         return in_words(self.precision, self.accelerations)
+
+    def in_other_precision(self, published: Precision) -> str:
+        """Say that it was computed in another precision than a number; else nothing."""
+        if is_same_arithmetic(self.precision, published, self.device):
+            return ""
+        return f"measured in {self.precision}, published in {published}"
 
     @property
     def is_complete(self) -> bool:
@@ -99,8 +105,8 @@ def judge(
 ) -> Comparison:
     """Compare a measurement with a published number, as far as it can settle it."""
     metrics = measurement.metrics
-    if measurement.precision != "fp32":
-        unsettled = f"measured in {measurement.precision}, published in fp32"
+    published = release.protocols[reference.protocol].precision
+    if unsettled := measurement.in_other_precision(published):
         return compare(reference, release, metrics, unsettled)
     if measurement.is_complete:
         return compare(reference, release, metrics)

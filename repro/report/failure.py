@@ -42,7 +42,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
     protocol = case.protocol
     lines += [
         f"  {'protocol':<12}{protocol.id}: {protocol.geometry}, "
-        f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}",
+        f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}, "
+        f"published in {protocol.precision}",
         f"  {'dataset':<12}{case.dataset.title}, "
         f"{_images(measurement)}, "
         f"fingerprint {measurement.dataset_fingerprint[:17]}",

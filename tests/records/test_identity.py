@@ -48,7 +48,7 @@ def key_of(case: Case, settings: EngineSettings, **fields: Any) -> MeasurementKe
         "may_end_early": settings.may_end_early,
         "code": CODE,
     }
-    return measurement_key(case, settings.counted(), **(given | fields))
+    return measurement_key(case, settings.counted(case), **(given | fields))
 
 
 def measured(key: MeasurementKey, seed: int) -> tuple[Measurement, Predictions]:
@@ -92,10 +92,10 @@ def test_what_a_case_takes_from_its_release_makes_another_key(case: Case) -> Non
     assert key_of(other, plain).digest != key_of(case, plain).digest
 
 
-def test_every_field_of_the_settings_counts_unless_it_is_listed() -> None:
+def test_every_field_of_the_settings_counts_unless_it_is_listed(case: Case) -> None:
     listed = {*WITHOUT_INFLUENCE, *STANDING_FOR}
     assert listed < set(EngineSettings.__struct_fields__)
-    counted = set(EngineSettings().counted())
+    counted = set(EngineSettings().counted(case))
     assert counted == set(EngineSettings.__struct_fields__) - listed
     assert set(EngineSettings().asked()) == counted | STANDING_FOR.keys()
 
