@@ -38,7 +38,7 @@ from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import count_classes, zeroshot_classifier
-from repro.published import METRICS, Metric, is_same_arithmetic
+from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
 from repro.records.identity import MeasurementKey, digest_of, measurement_key
@@ -188,8 +188,7 @@ class LocalEngine:
         """
         model = self.model(case, weights)
         protocol, columns = case.protocol, case.dataset.columns
-        precision = self.settings.precision_of(case)
-        outputs = outputs_of(case.dataset)
+        precision, outputs = self.settings.precision_of(case), outputs_of(case.dataset)
         if protocol.text is None:
             classifier = supervised_classifier(
                 model, protocol, self.device, precision, columns, outputs
@@ -372,7 +371,7 @@ class LocalEngine:
         return self._batch_sizes.setdefault(needs, BatchSize(self.device.type, fixed))
 
 
-def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Interval]:
+def _intervals(predictions: Predictions, dataset: Dataset) -> dict[str, Interval]:
     """Bound every metric on the whole dataset where a part of it was evaluated."""
     if predictions.is_complete:
         return {}

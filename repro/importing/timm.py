@@ -9,11 +9,12 @@ from typing import Any
 from repro.errors import ExpectedError
 from repro.importing.preprocessing import timm_preprocessing
 from repro.importing.rows import Row, Table
-from repro.importing.tables import origin_note, read_table
+from repro.importing.tables import origin_note, printed_numbers, read_table
 
-COLUMNS = (
-    *("model", "img_size", "top1", "top5", "param_count", "crop_pct"),
-    "interpolation",
+COLUMNS = ("model", "img_size", "param_count", "crop_pct", "interpolation")
+_NUMBERS = (
+    {"top1": "top1", "top1_err": "error"},
+    {"top5": "top5", "top5_err": "error5"},
 )
 _REPOSITORY = "https://github.com/huggingface/pytorch-image-models"
 _URL = f"{_REPOSITORY}/blob/main/results/results-imagenet.csv"
@@ -39,7 +40,7 @@ def timm_table(file: Path, url: str = "") -> Table:
     """
     import timm
 
-    rows = read_table(file, COLUMNS)
+    rows = read_table(file, COLUMNS, _NUMBERS)
     return Table(
         library="timm",
         version=timm.__version__,
@@ -62,6 +63,7 @@ def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
     config = _configuration(name)
     try:
         size = int(cells["img_size"])
+        numbers = printed_numbers(cells, _NUMBERS)
         parameters = float(cells["param_count"].replace(",", ""))
         preprocessing = timm_preprocessing(
             {
@@ -79,7 +81,7 @@ def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
     return Row(
         checkpoint=name,
         preprocessing=preprocessing,
-        numbers={"top1": cells["top1"], "top5": cells["top5"]},
+        numbers=numbers,
         gflops=round(_GFLOPS * parameters * (size / 224) ** 2, 2),
         file=f"hf://{repository}/model.safetensors" if repository else "",
         note="" if config else _gone(),

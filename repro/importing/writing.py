@@ -17,11 +17,11 @@ from repro.published import RELEASE_FILE, WEIGHTS_SUFFIXES
 CLASSES_FILE = "imagenet-1k.txt"
 
 _HEAD = """\
-# Made by `repro import {library_}`, which overwrites what is changed here by hand.
+# Made by `repro import {id_}`, which overwrites what is changed here by hand.
 schema = 1
 
 [release]
-id = {library}
+id = {id}
 title = {title}
 code = {code}
 
@@ -29,7 +29,7 @@ code = {code}
 title = {source}
 url = {url}
 note = {note}
-{tolerance}
+{unit}{tolerance}
 [dataset.imagenet-val]
 title = "ImageNet-1k validation (ILSVRC 2012)"
 folder = "val"
@@ -42,13 +42,13 @@ url = "https://www.image-net.org/challenges/LSVRC/2012/"
 loader = {library}
 architecture = "{{checkpoint}}"
 
-[family.{library_}]
+[family.{id_}]
 model = {library}
 training_data = "as its checkpoints' names say"
 folder = {code}
 protocols = [{protocol}]
 datasets = ["imagenet-val"]
-"""
+{local_names}"""
 _TEXT = """\
 logit_scale = "checkpoint"
 text.classnames = "open_clip:IMAGENET_CLASSNAMES"
@@ -77,6 +77,8 @@ def release_text(table: Table) -> str:
     """Write a table in the format of docs/expected-format.md."""
     protocols = {row.protocol: row.preprocessing for row in table.rows}
     head = _HEAD.format(
+        id=_quoted(table.id),
+        id_=table.id,
         library=_quoted(table.library),
         library_=table.library,
         title=_quoted(table.title),
@@ -85,8 +87,13 @@ def release_text(table: Table) -> str:
         url=_quoted(table.url),
         note=_quoted(table.note),
         tolerance=_tolerance(table),
+        unit="" if table.unit == "percent" else f"unit = {_quoted(table.unit)}\n",
         classes=CLASSES_FILE,
         protocol=_quoted(next(iter(protocols))),
+        # A mirror has the weights below the name of the library that they are from.
+        local_names=f"local_names = [{_quoted(table.library)}]\n"
+        if table.maker
+        else "",
     )
     parts = (*_files(table), *_protocols(table, protocols), *_references(table))
     return head + "".join(parts)
@@ -112,7 +119,7 @@ def _files(table: Table) -> Iterator[str]:
         if (suffix := PurePosixPath(row.file).suffix) in WEIGHTS_SUFFIXES
     }
     if links:
-        yield f"\n[family.{table.library}.files]\n"
+        yield f"\n[family.{table.id}.files]\n"
     for name, link in links.items():
         yield f"{_quoted(name)} = {_quoted(link)}\n"
 
@@ -140,7 +147,7 @@ def _references(table: Table) -> Iterator[str]:
         note = f"note = {_quoted(row.note)}\n" if row.note else ""
         yield (
             "\n[[reference]]\n"
-            f'family = "{table.library}"\n'
+            f'family = "{table.id}"\n'
             f"checkpoint = {_quoted(row.checkpoint)}\n"
             'dataset = "imagenet-val"\n'
             f"protocol = {_quoted(row.protocol)}\n"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
@@ -33,7 +31,7 @@ from repro.records.result import (
     not_run,
     result_of,
 )
-from repro.records.shared import PREFIX, Measured, RunFolder
+from repro.records.shared import Measured, RunFolder
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 
@@ -58,8 +56,7 @@ def runner_of(item: pytest.Item) -> CaseRunner:
 
 def run_folder(config: pytest.Config) -> RunFolder:
     """Give the folder that the processes of this run share."""
-    name = f"{PREFIX}{workers.run_name(config)}"
-    return RunFolder(Path(tempfile.gettempdir()) / name)
+    return RunFolder(workers.run_path(config))
 
 
 def asked_of(item: pytest.Item, case: Case) -> Asked:

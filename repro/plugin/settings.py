@@ -6,7 +6,6 @@ the environment variable, and that before the default.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,6 +99,37 @@ def _refuse_empty(
             raise OptionError(f"{name} is empty; give a value, or leave it out")
 
 
+def check_options(config: pytest.Config) -> None:
+    """Read what is asked of the whole run, before any process is started.
+
+    Where only the environment says something, that counts once cases are selected.
+
+    Raises:
+        UsageError: a value is not allowed, or has no effect beside another.
+    """
+    if not asks(config):
+        return
+    try:
+        read_settings(config, {}, config.rootpath)
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def asks(config: pytest.Config) -> bool:
+    """Whether command line or ini file ask repro for anything."""
+    return any(
+        config.getoption(option.flag_name) is not None
+        or config.getini(option.ini_name) not in (None, [], "")
+        for option in OPTIONS
+    )
+
+
+def measures_nothing(config: pytest.Config) -> bool:
+    """Whether pytest was only asked what it would do, and runs no test."""
+    flags = "collectonly setuponly setupplan showfixtures show_fixtures_per_test"
+    return any(getattr(config.option, flag, False) for flag in flags.split())
+
+
 def names_expected(config: pytest.Config) -> bool:
     """Whether the whole run was given published numbers, before anything is collected.
 
@@ -150,6 +180,8 @@ def _check_variables() -> None:
 
     Others that begin with REPRO_ may belong to somebody else.
     """
+    import difflib
+
     known = [option.variable for option in OPTIONS]
     for name in os.environ:
         if name.startswith("REPRO_") and name not in known:

@@ -33,22 +33,23 @@ from repro.published.geometry import (
     parse_geometry,
 )
 from repro.published.loaders import find_entry_point, loader_names
+from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
 from repro.published.precision import PRECISIONS, Precision, is_same_arithmetic
 from repro.published.reading import read_releases
 from repro.published.recorded import place_beside, place_of_user, place_to_record
 from repro.published.release import (
     MEASURED,
-    METRICS,
     DatasetSpec,
     Family,
     Kind,
-    Metric,
     ModelSpec,
     Protocol,
     Reference,
     Release,
+    Shares,
     Source,
     TextSpec,
+    half_unit,
     training_images,
 )
 
@@ -75,6 +76,7 @@ __all__ = [
     "Metric",
     "ModelSpec",
     "OrderingClaim",
+    "Outcomes",
     "Place",
     "Precision",
     "Protocol",
@@ -83,13 +85,16 @@ __all__ = [
     "Release",
     "Resize",
     "SaturationClaim",
+    "Shares",
     "SlopesClaim",
     "Source",
     "TextSpec",
     "check_name",
+    "half_unit",
     "find_entry_point",
     "is_same_arithmetic",
     "loader_names",
+    "main_metrics",
     "make_list",
     "check_weights_name",
     "checksums_text",

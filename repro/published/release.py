@@ -6,7 +6,7 @@ import math
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -26,13 +26,10 @@ if TYPE_CHECKING:
     from repro.published.claims import Claim
 
 Kind = Literal["supervised", "clip"]
-Metric = Literal["top1", "top5", "loss"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
-LIMITS: dict[Metric, Decimal] = {
-    "top1": Decimal(100),
-    "top5": Decimal(100),
-    "loss": Decimal(1000),
-}
+#: What shares are printed as; other values are not concerned.
+Shares = Literal["percent", "fraction"]
+#: What stands after ± in a mean of several runs.
+Spread = Literal["standard deviation", "standard error"]
 
 #: The source of numbers that were measured here and accepted: nobody published them.
 MEASURED = "measured"
@@ -45,36 +42,26 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 
 class OwnTolerance(Table, frozen=True):
-    """A tolerance other than the default, in the metric's unit, and why.
+    """A tolerance other than the default, by metric and in its unit, and why.
 
     Half a unit of the last printed digit is added to it.
     """
 
     reason: Text
-    top1: Decimal | None = None
-    top5: Decimal | None = None
-    loss: Decimal | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a tolerance of nothing and one that no measurement can exceed."""
-        given = [m for m in METRICS if getattr(self, m) is not None]
-        if not given:
-            raise ValueError(f"give one or more of {', '.join(METRICS)}")
-        for metric in given:
-            value: Decimal = getattr(self, metric)
-            if not value.is_finite() or not 0 <= value < LIMITS[metric]:
-                raise ValueError(
-                    f"{metric} must be 0 or more and below {LIMITS[metric]}"
-                )
+    values: dict[str, Decimal]
 
 
 class Source(NamedTable, frozen=True):
-    """Where numbers were read, so that somebody else can open it."""
+    """Where numbers were read, so that somebody else can open it.
+
+    `unit` is what it prints shares as.
+    """
 
     title: Text
     url: Text
     note: str = ""
     tolerance: OwnTolerance | None = None
+    unit: Shares = "percent"
 
 
 class DatasetSpec(NamedTable, frozen=True):
@@ -294,15 +281,16 @@ class Family(NamedTable, frozen=True):
 class Reference(Table, frozen=True):
     """One published number.
 
-    `published` keeps the digits as printed, in percent or in nats. `tolerance` is in
-    the same unit; None means the default one. `gflops` is the cost of one image, where
-    that of the family's model is not right for this checkpoint. Of the checkpoints
-    (`family/name`) at least one must meet it: a source does not always say which of
-    two families it measured. `xfail` says why it is known not to be met, and where to
-    read about it; meeting it after all is then a failure.
+    `published` keeps the digits as printed, in the unit of the metric: percent or nats.
+    `tolerance` is in the same unit; None means the default one. Where it is the mean of
+    several `runs`, `spread` is what stands after ±, in that unit too. `gflops` is the
+    cost of one image, where that of the family's model is not right for this
+    checkpoint. Of the checkpoints (`family/name`) at least one must meet it: a source
+    does not always say which of two families it measured. `xfail` says why it is known
+    not to be met, and where to read about it; meeting it after all is then a failure.
     """
 
-    metric: Metric
+    metric: str
     published: Decimal
     families: tuple[str, ...]
     checkpoint: str
@@ -312,6 +300,9 @@ class Reference(Table, frozen=True):
     note: str = ""
     tolerance: Decimal | None = None
     tolerance_reason: str = ""
+    runs: int = 1
+    spread: Decimal | None = None
+    spread_is: Spread = "standard deviation"
     gflops: float | None = None
     xfail: str = ""
     defined_in: str = ""
@@ -319,9 +310,17 @@ class Reference(Table, frozen=True):
     @property
     def half_unit(self) -> Decimal:
         """Half a unit of the last printed digit, in the metric's unit."""
-        exponent = self.published.as_tuple().exponent
-        assert isinstance(exponent, int)
-        return Decimal((0, (5,), exponent - 1))
+        return half_unit(self.published)
+
+    @property
+    def digits(self) -> str:
+        """The published value with its digits, without an exponent."""
+        return f"{self.published:f}"
+
+    @property
+    def printed(self) -> str:
+        """The same with the spread after it, where it is a mean of several runs."""
+        return self.digits + (f" ± {self.spread:f}" if self.spread is not None else "")
 
 
 class Release(Table, frozen=True):
@@ -354,6 +353,13 @@ class Release(Table, frozen=True):
     def own_data(self) -> Path | None:
         """The images that are shipped with the release, if they are."""
         return self.location / self.data if self.data else None
+
+
+def half_unit(printed: Decimal) -> Decimal:
+    """Give half a unit of the last digit."""
+    exponent = printed.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return Decimal((0, (5,), exponent - 1))
 
 
 def training_images(checkpoint: str) -> int | None:

@@ -11,7 +11,7 @@ from repro.judgement.compare import Since
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
-from repro.published import Metric, Precision, Reference, Release, is_same_arithmetic
+from repro.published import Precision, Reference, Release, is_same_arithmetic
 from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
 
@@ -42,7 +42,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     key: str = ""
     conditions: str = ""
-    intervals: dict[Metric, Interval] = {}
+    intervals: dict[str, Interval] = {}
     stopped_early: bool = False
     workers: int = 1
     calibration_error: float | None = None
@@ -97,7 +97,16 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def place(self) -> str:
         """Name it among the results of a run, for joining and not for reading."""
-        return f"{self.id} {self.asked.digest}"
+        return _place(self.id, self.asked)
+
+
+def place_of(case: Case, asked: Asked) -> str:
+    """Name the result that a case will have, as `CaseResult.place` does."""
+    return _place(case.id, asked)
+
+
+def _place(case: str, asked: Asked) -> str:
+    return f"{case} {asked.digest}"
 
 
 def judge(

@@ -24,8 +24,6 @@ from repro.records.result import Measurement
 
 Measured = tuple[Measurement, Predictions]
 
-#: What the names of the folders of all runs begin with.
-PREFIX = "repro-run-"
 _OWNER = "owner.lock"
 _JUST_BEGUN = 60.0  # seconds in which a process may not have its lock yet
 
@@ -37,7 +35,8 @@ class RunFolder:
     it too, when one published number belongs to one of two checkpoints.
 
     Args:
-        folder: that no other run has; its name begins with `PREFIX`.
+        folder: that no other run has; up to the last hyphen, its name is that of the
+            folders of all runs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,7 +98,8 @@ class RunFolder:
 
         A lock that ends with the process tells that the folder is in use.
         """
-        for lock in self._folder.parent.glob(f"{PREFIX}*/{_OWNER}"):
+        common = self._folder.name.rpartition("-")[0]
+        for lock in self._folder.parent.glob(f"{common}-*/{_OWNER}"):
             _remove_abandoned(lock)
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

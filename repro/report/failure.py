@@ -13,9 +13,9 @@ from repro.records.result import CaseResult, Measurement
 from repro.report.changes import change_parts, heading
 from repro.report.diagnosis import diagnosis_lines
 from repro.report.numbers import (
-    UNITS,
     difference_text,
     interval_text,
+    sign_of,
     tolerance_text,
     value_text,
 )
@@ -67,7 +67,7 @@ def headline(result: CaseResult) -> str:
     if result.verdict is Verdict.UNEXPECTEDLY_MET:
         said = "meets what was published, though it is declared not to"
     numbers = [
-        f"{_named(c, result)} {value_text(c)}, published {c.published}"
+        f"{_named(c, result)} {value_text(c)}, published {c.printed}"
         for c in result.comparisons
         if c.verdict.is_failure
     ]
@@ -88,13 +88,14 @@ def since_lines(since: Since, indent: str = "") -> Iterator[str]:
 
 
 def _comparison_lines(comparison: Comparison) -> list[str]:
-    unit = UNITS[comparison.metric]
+    unit = sign_of(comparison.metric)
+    quality = f" ({comparison.quality})" if comparison.quality else ""
     lines = [
         f"  {comparison.metric}",
-        f"  {'  published':<12}{comparison.published} {unit}  "
+        f"  {'  published':<12}{comparison.printed} {unit}  "
         f"({comparison.source_title}, {comparison.source_url})",
         f"  {'  measured':<12}{value_text(comparison)} {unit}",
-        f"  {'  difference':<12} {difference_text(comparison, long=True)}, "
+        f"  {'  difference':<12} {difference_text(comparison, long=True)}{quality}, "
         f"tolerance {tolerance_text(comparison, long=True)} "
         f"({comparison.tolerance_origin})",
     ]

@@ -25,7 +25,7 @@ from repro.report.changes import (
 )
 from repro.report.comparison import answer
 from repro.report.diagnosis import diagnosis_parts
-from repro.report.numbers import UNITS, difference_text, tolerance_text, value_text
+from repro.report.numbers import difference_text, sign_of, tolerance_text, value_text
 from repro.report.plots import scaling_svgs
 from repro.report.report import Report
 from repro.report.rows import (
@@ -286,12 +286,13 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
 
 
 def _comparison(comparison: Comparison) -> dict[str, str]:
-    unit = UNITS[comparison.metric]
-    text = f"published {comparison.published} {unit}"
+    unit = sign_of(comparison.metric)
+    text = f"published {comparison.printed} {unit}"
     if comparison.measured is not None:
         text += (
             f", measured {value_text(comparison)} {unit}, "
             f"difference {difference_text(comparison, long=True)}"
+            f"{f' ({comparison.quality})' if comparison.quality else ''}"
         )
     link = comparison.source_url
     return {

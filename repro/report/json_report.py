@@ -9,6 +9,7 @@ import msgspec
 
 from repro.claims.result import ClaimResult
 from repro.judgement.verdict import Comparison
+from repro.published import METRICS
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
 from repro.report.claims import claims_data
@@ -121,6 +122,7 @@ def _metrics(measurement: Measurement) -> dict[str, Any]:
     return {
         **counted,
         "loss": metrics.loss,
+        "values": {name: float(metrics.value(name)) for name in metrics.counted()},
         "calibration_error": None if error is None else 100 * error,
     }
 
@@ -129,7 +131,9 @@ def _reference(comparison: Comparison) -> dict[str, Any]:
     return {
         "metric": comparison.metric,
         "published": float(comparison.published),
-        "printed": comparison.published,
+        "printed": comparison.printed,
+        "unit": METRICS[comparison.metric].unit.name,
+        "higher_is_better": METRICS[comparison.metric].is_higher_better,
         "measured": comparison.measured,
         "difference": comparison.difference,
         "difference_images": comparison.difference_images,
@@ -138,6 +142,7 @@ def _reference(comparison: Comparison) -> dict[str, Any]:
         "tolerance_images": comparison.tolerance_images,
         "tolerance_origin": comparison.tolerance_origin,
         "verdict": comparison.verdict,
+        "quality": comparison.quality,
         "reason": comparison.reason,
         "xfail": comparison.xfail,
         "source": {

@@ -275,9 +275,9 @@ def test_a_source_can_be_named_at_a_commit(tmp_path: Path, open_clip_csv: Path) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("model,top1\nresnet50,80\n", "has no column img_size, top5, param_count"),
+        ("model,top1\nresnet50,80\n", "has no column img_size, param_count"),
         ("", "its columns are none"),
-        (TIMM + "cut,224,80\n", "row 7 has no top5, param_count, crop_pct, interpol"),
+        (TIMM + "cut,224,80\n", "row 7 has no param_count, crop_pct, interpol"),
         (TIMM.replace(",288,", ",2x8,"), r"row 3 \(resnet50.a1_in1k\): invalid litera"),
         (TIMM.replace("bicubic", "random"), "interpolation 'random' has no geometry"),
     ],

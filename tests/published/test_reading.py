@@ -341,7 +341,8 @@ def test_a_loss_may_exceed_100_nats(tmp_path: Path) -> None:
 def test_a_reference_without_a_number_is_an_error(tmp_path: Path) -> None:
     message = fault_of(tmp_path, edited('top1 = "50.580"', ""))
     assert message == (
-        "reference 1: has no number; give one or more of top1, top5, loss"
+        "reference 1: has no number; give one or more of top1, top5, loss, error, "
+        "error5, mean_per_class_recall"
     )
 
 
@@ -441,7 +442,7 @@ def test_a_known_divergence_without_reason_or_link_is_refused(
         (
             'url = "https://example.org/paper"',
             "source.paper",
-            "title, url, note, toler",
+            "title, url, note, unit",
         ),
         (
             "images = 4",

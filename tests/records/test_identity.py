@@ -20,13 +20,14 @@ from repro.records.identity import Asked, MeasurementKey, asked, measurement_key
 from repro.records.ledger import Ledger
 from repro.records.pairing import pair_results
 from repro.records.result import CaseResult, Measurement
-from repro.records.shared import PREFIX, RunFolder
+from repro.records.shared import RunFolder
 from repro.report.rows import rows_of
 from repro.report.variants import variants
 
 from ..made_results import ENVIRONMENT, measurement, predictions, result
 
 CODE = GitState("0123abcd", "")
+PREFIX = "repro-run-"
 
 
 class Later(EngineSettings, frozen=True, kw_only=True):
