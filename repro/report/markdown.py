@@ -165,10 +165,10 @@ def _baseline(report: Report) -> Iterator[str]:
     yield from ("", f"## Since run {compared.before}", "", _escaped(answer(compared)))
     yield ""
     changed = [case for case in compared.differences if not case.is_same]
-    unknown = [case for case in compared.differences if case.unknown]
+    unknown = [case for case in compared.differences if case.unknown and case.is_same]
     if compared.environment:
         yield f"- environment: {_escaped(environment_text(compared.environment))}"
-    parts = grouped_changes(dict.fromkeys([*changed, *unknown]))
+    parts = grouped_changes([*changed, *unknown])
     yield from _parts({p: c for p, c in parts.items() if p[0] != "environment"})
     for case in report.flips:
         gained = sum(flip.is_gain for flip in case.flips)
