@@ -50,7 +50,7 @@ def load_model(
     model = loader.load(spec, weights)
     if model is None:
         state = read_state_dict(weights, spec.weights_key)
-        with _skeleton():
+        with skeleton():
             model = loader.build(spec, location)
         if any(buffer.is_meta for buffer in model.buffers()):
             # Buffers that are computed where the parameters are need real ones.
@@ -62,7 +62,7 @@ def load_model(
 
 
 @contextlib.contextmanager
-def _skeleton() -> Iterator[None]:
+def skeleton() -> Iterator[None]:
     """Build modules whose parameters have a shape but no memory.
 
     Random initialisation, most of the time of building a model, then costs nothing.
