@@ -14,6 +14,7 @@ from benchmarks import (
     decoding,
     evaluating,
     gpu,
+    indexing,
     loading,
     memory,
     precision,
@@ -38,6 +39,7 @@ MEASUREMENTS = [
         memory,
         precision,
         gpu,
+        indexing,
     )
     for measurement in module.MEASUREMENTS
 ]

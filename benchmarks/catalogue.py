@@ -170,7 +170,7 @@ def time_decode(engine: LocalEngine, cases: Sequence[Case]) -> float:
 
     def decode(index: int) -> None:
         outputs = [np.empty((3, *one.output_size), np.uint8) for one in wanted]
-        pixels_of.planar_pixels(dataset.place(index), wanted, outputs)
+        dataset.planar_pixels(index, wanted, outputs)
 
     start = time.perf_counter()
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -183,9 +183,9 @@ def run_planned(settings: EngineSettings, cases: Sequence[Case]) -> Counter[str]
     decodes: Counter[str] = Counter()
     decode = pixels_of.decode
 
-    def counted(place: Place) -> object:
+    def counted(place: Place, digest: str) -> object:
         decodes[str(place)] += 1
-        return decode(place)
+        return decode(place, digest)
 
     with mock.patch.object(pixels_of, "decode", counted):
         engine = LocalEngine(settings, cases)

@@ -16,14 +16,14 @@ from repro.published import Precision
 CHECKPOINTS = 24
 IMAGES = 50_000
 NOTE = "needs a GPU"
-BOUNDS: dict[Precision, float] = {"fp32": 1.05, "bf16": 1.10}
-PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16")
+BOUNDS: dict[Precision, float] = {"fp32": 1.05, "amp-bf16": 1.10}
+PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32", "amp-bf16", "amp-fp16")
 #: Of the matrix products that a precision computes with.
 TYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
     "tf32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
+    "amp-bf16": torch.bfloat16,
+    "amp-fp16": torch.float16,
 }
 
 

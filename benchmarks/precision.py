@@ -33,7 +33,7 @@ def precision_shift(setting: Setting) -> list[Row]:
     _fit_head(warm.model, warm.images, labels)
     exact, expected = _logits(warm, "fp32")
     found: list[Row] = []
-    modes: tuple[Precision, ...] = ("tf32", "bf16", "fp16")
+    modes: tuple[Precision, ...] = ("tf32", "amp-bf16", "amp-fp16")
     for mode in modes:
         what = f"first class differs in {mode} from fp32, ViT-Ti/16"
         if mode == "tf32" and setting.device.type != "cuda":

@@ -9,7 +9,6 @@ import numpy as np
 
 from repro.evaluation.predictions import Metrics, Predictions
 from repro.judgement.verdict import Comparison, Verdict
-from repro.published import Metric
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
 
@@ -77,7 +76,7 @@ def measurement(measured: Metrics | None = None, **fields: Any) -> Measurement:
 
 
 def comparison(
-    metric: Metric = "top1",
+    metric: str = "top1",
     published: str = "76.500",
     difference: float | None = 0.0,
     verdict: Verdict = Verdict.REPRODUCED,

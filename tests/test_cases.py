@@ -21,7 +21,6 @@ from repro.errors import ExpectedError
 from repro.published import (
     DatasetSpec,
     Family,
-    Metric,
     ModelSpec,
     Protocol,
     Reference,
@@ -70,7 +69,7 @@ def reference(
     checkpoint: str = "1M",
     dataset: str = "val",
     protocol: str = "plain",
-    metric: Metric = "top1",
+    metric: str = "top1",
 ) -> Reference:
     return Reference(
         metric=metric,

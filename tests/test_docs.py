@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from repro.plugin.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
@@ -28,6 +32,39 @@ def test_the_readme_lists_every_document() -> None:
     assert not missing
 
 
+def test_options_with_a_value_are_written_with_an_equals_sign() -> None:
+    takers = "|".join(option.flag_name for option in OPTIONS if not option.flag)
+    # Changes tell what options are called; FOLDER stands where the space is explained.
+    told = [file for file in DOCUMENTS if file.name != "CHANGELOG.md"]
+    files = [*told, ROOT / "tox.ini", *(ROOT / "tools").rglob("*.sbatch")]
+    found = [
+        f"{file.name}: {line}"
+        for file in files
+        for line in file.read_text().splitlines()
+        if re.search(
+            rf"({takers}) (?!FOLDER)([A-Z]+\b|[\w$/\"]*[./$][\w/]|embedded|none)", line
+        )
+    ]
+    assert not found
+
+
 def test_the_readme_has_the_two_lines_that_ci_runs() -> None:
     lines = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(), re.M)
-    assert [line.split()[-1] for line in lines] == ["embedded", ".venv/bin/tox"]
+    assert [line.split()[-1] for line in lines] == [
+        "--repro-expected=embedded",
+        ".venv/bin/tox",
+    ]
+
+
+def test_plain_pytest_in_a_clone_collects_cases_and_claims_only() -> None:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+    found = subprocess.run(
+        [*command, "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    tests = [line for line in found.stdout.splitlines() if "::" in line]
+    assert tests
+    assert all(test.startswith("tests/reproduction/") for test in tests)

@@ -20,7 +20,7 @@ from repro.claims.fits import (
     fit_curve,
 )
 from repro.claims.resampling import percentile_interval, resampled_means
-from repro.published import Metric
+from repro.published import METRICS
 
 _RESAMPLED = "images resampled"
 _FITTED = "fit"
@@ -81,9 +81,9 @@ def exponent_difference(first: Fitted, second: Fitted, ratio: float = 1.0) -> Es
     )
 
 
-def improvement(better: Observation, worse: Observation, metric: Metric) -> Estimate:
+def improvement(better: Observation, worse: Observation, metric: str) -> Estimate:
     """Estimate how much better one observation is than another, in points or nats."""
-    sign = -1 if metric == "loss" else 1
+    sign = 1 if METRICS[metric].is_higher_better else -1
     value = sign * (better.value - worse.value)
     if _paired([better, worse]):
         assert better.each is not None
@@ -92,7 +92,7 @@ def improvement(better: Observation, worse: Observation, metric: Metric) -> Esti
         resampled = percentile_interval(sign * (means[:, 0] - means[:, 1]))
         return Estimate(value, resampled, _RESAMPLED)
     reach = better.rounding + worse.rounding
-    if metric == "loss":
+    if METRICS[metric].unit.whole is None:
         return Estimate(value, (value - reach, value + reach), _ROUNDED)
     # Not knowing which images were right together is on the safe side: on the same
     # images two models agree more than two independent ones would.

@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from repro.evaluation.predictions import Metrics, Predictions
-from repro.published import Claim, Metric, Place, Reference, Release
+from repro.evaluation.predictions import Metrics, Predictions, weighted_values
+from repro.published import METRICS, Claim, Place, Reference, Release
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of one checkpoint, as published or as measured.
 
-    `value` is in percent, or in nats for the loss; `rounding` is half a unit of the
+    `value` is in the metric's unit, percent or nats; `rounding` is half a unit of the
     last printed digit, 0 for what was measured; `images` is how many it is about, and
     `each` `[images]` is what it is the mean of, where that is known. `unsettled` says
     why it cannot settle anything, such as a part of the images.
@@ -107,11 +107,14 @@ class PublishedEvidence:
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of one checkpoint, with its predictions where they are kept."""
+    """What was measured of one checkpoint, with its predictions where they are kept.
+
+    `in_other_precision` says so where the claim's protocol has another one.
+    """
 
     metrics: Metrics
     total: int
-    precision: str
+    in_other_precision: str = ""
     predictions: Predictions | None = None
 
 
@@ -150,32 +153,24 @@ class MeasuredEvidence:
             MissingError: the checkpoint was not measured.
         """
         found = self._measure(place[0], checkpoint)
-        metrics = found.metrics
-        value = (
-            metrics.loss if self._metric == "loss" else metrics.percent(self._metric)
-        )
         predictions = found.predictions
+        try:
+            value = float(found.metrics.value(self._metric))
+        except KeyError:
+            raise MissingError(f"{self._metric} was not counted then") from None
         return Observation(
             value=value,
-            images=metrics.images,
-            each=None if predictions is None else _each(predictions, self._metric),
+            images=found.metrics.images,
+            each=(
+                None
+                if predictions is None
+                else weighted_values(predictions, METRICS[self._metric])
+            ),
             unsettled=_unsettled(found),
         )
-
-
-def _each(predictions: Predictions, metric: Metric) -> npt.NDArray[np.float64]:
-    """Give what a metric is the mean of, image by image."""
-    if metric == "loss":
-        return predictions.losses
-    columns = predictions.classes[:, : 1 if metric == "top1" else None]
-    hits = (columns == predictions.labels[:, None]).any(axis=1)
-    percent: npt.NDArray[np.float64] = hits * 100.0
-    return percent
 
 
 def _unsettled(found: Measured) -> str:
     if found.metrics.images != found.total:
         return f"{found.metrics.images:,} of {found.total:,} images"
-    if found.precision != "fp32":
-        return f"measured in {found.precision}, not fp32"
-    return ""
+    return found.in_other_precision

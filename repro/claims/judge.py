@@ -23,7 +23,6 @@ from repro.claims.result import (
     all_of,
     claim_result,
 )
-from repro.judgement.tolerance import LOSS
 from repro.published import (
     Claim,
     ExponentClaim,
@@ -35,6 +34,7 @@ from repro.published import (
     SlopesClaim,
     training_images,
 )
+from repro.published.metrics import LOSS
 
 
 def judge(release: Release, claim: Claim, evidence: Evidence) -> ClaimResult:

@@ -30,7 +30,7 @@ def cases(
     rows = [
         (
             case.id,
-            "  ".join(f"{r.metric} {r.published}" for r in case.references) or "none",
+            "  ".join(f"{r.metric} {r.printed}" for r in case.references) or "none",
             ", ".join(dict.fromkeys(r.source for r in case.references)),
         )
         for case in found
@@ -58,7 +58,7 @@ def _as_data(case: Case) -> dict[str, Any]:
         "references": [
             {
                 "metric": reference.metric,
-                "published": str(reference.published),
+                "published": reference.digits,
                 "one_of": list(reference.families),
                 "source": case.release.sources[reference.source].url,
                 "note": reference.note,

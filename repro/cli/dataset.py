@@ -9,15 +9,15 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import expected_option
+from repro.cli.options import cache_option, expected_option
 from repro.cli.progress import Bar
 from repro.data.bytewise import ReadImages, read_images
-from repro.data.checks import misplaced_faults
-from repro.data.dataset import Dataset, examine
-from repro.data.listing import devkit_beside
+from repro.data.dataset import Dataset, read_dataset
+from repro.data.examination import examine
+from repro.data.listing import Listing
 from repro.data.recognition import Recognised, recognise
 from repro.data.recorded import read_record, write_record
-from repro.errors import NotAvailableError, OptionError
+from repro.errors import DatasetError, NotAvailableError, OptionError
 from repro.published import DatasetSpec, Release, read_releases
 
 
@@ -29,6 +29,7 @@ def dataset() -> None:
 @dataset.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @expected_option
+@cache_option
 @click.option(
     "--dataset",
     "name",
@@ -56,6 +57,7 @@ def dataset() -> None:
 def check(
     path: Path,
     expected: tuple[str, ...],
+    cache: Path | None,
     name: str | None,
     bytewise: bool,
     record: bool,
@@ -81,7 +83,8 @@ def check(
         found = recognise(path, specs)
     jobs = jobs if bytewise or record else 0
     results = [
-        _check(one, specs, owners[one.spec.id][1], jobs, record=record) for one in found
+        _check(one, specs, owners[one.spec.id][1], cache, jobs, record=record)
+        for one in found
     ]
     if not all(results):
         sys.exit(1)
@@ -107,38 +110,52 @@ def _check(
     found: Recognised,
     known: Sequence[DatasetSpec],
     release: Release,
+    cache: Path | None,
     jobs: int,
     *,
     record: bool,
 ) -> bool:
     """Check one dataset, say what was found, and tell whether nothing is wrong."""
-    images, faults = examine(found.spec, found.root, found.data, known)
+    listing, faults = examine(found.spec, found.root, found.data, known)
     remarks: list[str] = []
-    if images is None:
+    images = None
+    if listing is None:
         click.echo(f"{found.root}:")
     else:
-        click.echo(f"{found.root}: {found.spec.title}, {images.layout}")
-        click.echo(
-            f"  {len(images):,} images of {len(images.classes):,} classes, "
-            f"fingerprint {images.fingerprint}"
-        )
-        if devkit := devkit_beside(found.root, found.data):
-            faults += misplaced_faults(images.files, devkit)
+        click.echo(f"{found.root}: {found.spec.title}, {listing.layout}")
+        images = _index(found, listing, cache, faults)
+    if listing and images:
         read = _read(images, jobs) if jobs else None
         if read:
             faults += read.faults()
             remarks += read.remarks()
         sums = read.sums if read else None
         recorded = read_record(release, found.spec)
-        if recorded and (fault := recorded.difference(images, sums)):
+        if recorded and (fault := recorded.difference(listing.sizes(), sums)):
             faults.append(f"it {fault}")
         elif recorded:
             remarks.append(f"it is the copy recorded in {recorded.source}")
         elif record and sums and not faults:
-            file = write_record(release, found.spec, images, sums)
+            file = write_record(release, found.spec, listing.sizes(), sums)
             remarks.append(f"this copy is trusted from now on: {file}")
     _say(faults, remarks, "every image was decoded" if jobs else "names and sizes")
     return not faults
+
+
+def _index(
+    found: Recognised, listing: Listing, cache: Path | None, faults: list[str]
+) -> Dataset | None:
+    """Say how many images there are and what tells them from all others."""
+    try:
+        images = read_dataset(found.spec, listing, cache)
+    except DatasetError as error:
+        faults.append(str(error))
+        return None
+    click.echo(
+        f"  {len(images):,} images of {len(images.classes):,} classes, "
+        f"fingerprint {images.fingerprint}"
+    )
+    return images
 
 
 def _say(faults: Sequence[str], remarks: Sequence[str], how: str) -> None:

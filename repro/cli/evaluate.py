@@ -87,6 +87,7 @@ def evaluate(
     labels = _real_labels(real_labels) if real_labels else None
 
     from repro.data.dataset import index_part
+    from repro.data.recorded import read_record
     from repro.engines.local import LocalEngine
     from repro.engines.settings import EngineSettings
 
@@ -100,7 +101,9 @@ def evaluate(
             batch_size=batch_size,
         )
     )
-    dataset = index_part(case.dataset, data_path)
+    known = tuple(case.release.datasets.values())
+    recorded = read_record(case.release, case.dataset)
+    dataset = index_part(case.dataset, data_path, known, recorded, cache)
     if len(dataset) != case.dataset.images:
         click.echo(
             f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "

@@ -36,7 +36,7 @@ def _writing_options(command: Callable[..., None]) -> Callable[..., None]:
             "--output",
             type=click.Path(path_type=Path, file_okay=False),
             metavar="DIR",
-            help="Folder of the release. [default: expected/LIBRARY]",
+            help="Folder of the release. [default: expected/NAME]",
         ),
     ):
         command = option(command)
@@ -82,11 +82,22 @@ def open_clip(table: Path, url: str, output: Path | None, *, check: bool) -> Non
     _import(open_clip_table(table, url), output, check=check)
 
 
+@import_.command(name="clip_benchmark")
+@_table_argument
+@_url_option
+@_writing_options
+def clip_benchmark(table: Path, url: str, output: Path | None, *, check: bool) -> None:
+    """Import imagenet1k of CLIP_benchmark's benchmark.csv."""
+    from repro.importing.clip_benchmark import clip_benchmark_table
+
+    _import(clip_benchmark_table(table, url), output, check=check)
+
+
 def _import(table: Table, output: Path | None, *, check: bool) -> None:
     from repro.importing.changes import changes
     from repro.importing.writing import write_release
 
-    folder = output or Path("expected", table.library)
+    folder = output or Path("expected", table.id)
     found = changes(folder, table)
     lines = list(found.lines())
     # All of a new release is new; its numbers are in the file.
@@ -100,7 +111,7 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
     if check:
         sys.exit(1 if found else 0)
     write_release(folder, table)
-    click.echo(f"{len(table.rows):,} rows of {table.library} in {folder}")
+    click.echo(f"{len(table.rows):,} rows of {table.id} in {folder}")
 
 
 def _echo_rows(what: str, rows: list[Row]) -> None:

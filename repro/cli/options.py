@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import repro
+from repro.published import PRECISIONS
 
 
 def _default_expected() -> tuple[str, ...]:
@@ -72,6 +73,13 @@ checkpoints_option = click.option(
     metavar="DIR",
     help="Folder that holds the weights: DIR/<family>/<checkpoint>.pt",
 )
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="REPRO_DATA",
+    metavar="DIR",
+    help="Folder that holds the images: DIR/val/<class>/<image>",
+)
 cache_option = click.option(
     "--cache",
     callback=_cache,
@@ -89,11 +97,12 @@ device_option = click.option(
 )
 precision_option = click.option(
     "--precision",
-    type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
-    default="fp32",
+    type=click.Choice(["published", *PRECISIONS]),
+    default="published",
     envvar="REPRO_PRECISION",
     show_default=True,
-    help="Arithmetic of the model.",
+    callback=lambda context, parameter, name: None if name == "published" else name,
+    help="Arithmetic of the model; published is that of the protocol.",
 )
 
 accelerate_option = click.option(

@@ -13,6 +13,7 @@ from repro.cases import list_cases
 from repro.cli.options import (
     cache_option,
     checkpoints_option,
+    data_option,
     expected_option,
     ledger_option,
 )
@@ -26,6 +27,7 @@ from repro.published import read_releases
 @click.argument("patterns", nargs=-1, metavar="[CASE]...")
 @expected_option
 @checkpoints_option
+@data_option
 @cache_option
 @ledger_option
 @click.option(
@@ -61,6 +63,7 @@ def plan(
     patterns: tuple[str, ...],
     expected: tuple[str, ...],
     checkpoints: Path | None,
+    data: Path | None,
     cache: Path | None,
     ledger: Path,
     gpus: int | None,
@@ -85,7 +88,13 @@ def plan(
     if speed:
         costs = msgspec.structs.replace(costs, assumed=speed * 1e12 / 2)
     made = make_plan(
-        chosen, costs, machine, checkpoints=checkpoints, cache=cache, limit=limit
+        chosen,
+        costs,
+        machine,
+        checkpoints=checkpoints,
+        data=data,
+        cache=cache,
+        limit=limit,
     )
     if costs_file:
         _write(costs, costs_file)

@@ -12,7 +12,8 @@ from PIL import Image
 
 from repro.data.dataset import Dataset
 from repro.data.listing import listed
-from repro.data.places import read_bytes
+from repro.data.places import read_image
+from repro.errors import DatasetError
 
 
 class ReadImages(msgspec.Struct, frozen=True):
@@ -62,9 +63,9 @@ def read_images(
 
     def read(index: int) -> tuple[str, str]:
         try:
-            content = read_bytes(dataset.place(index))
-        except OSError as error:
-            return "", error.strerror or str(error)
+            content = read_image(dataset.place(index), dataset.digests[index])
+        except DatasetError as error:
+            return "", str(error)
         advance(len(content))
         return hashlib.sha256(content).hexdigest(), _damage(content)
 

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from repro.data.devkit import Devkit
-from repro.data.listing import VALIDATION_IMAGE, Listing, listed
+from repro.data.halfway import loose_fault
+from repro.data.listing import Listing, listed, subfolders
+from repro.data.naming import WORDNET, set_faults
 from repro.published import DatasetSpec
 
-_TRAINING = re.compile(r"(n\d{8})_\d+\.JPEG")
-_SKETCH = re.compile(r"sketch_\d+\.JPEG")
-_WORDNET = re.compile(r"n\d{8}")
 _NUMBER = re.compile(r"\d+")
 
 
 def class_fault(
-    spec: DatasetSpec, found: Sequence[str], known: Sequence[DatasetSpec] = ()
+    spec: DatasetSpec,
+    root: Path,
+    known: Sequence[DatasetSpec] = (),
+    *,
+    part: bool = False,
 ) -> str:
     """Say how class folders differ from the classes of a dataset; empty if they fit.
 
     Args:
         spec: what the dataset has to be.
-        found: the names of its class folders.
+        root: where the class folders lie.
         known: other datasets, one of which this may be.
+        part: whether some of the classes are enough.
     """
-    present = set(found)
+    present = set(subfolders(root))
     missing = [name for name in spec.classes if name not in present]
     unknown = sorted(present - set(spec.classes))
-    if not missing and not unknown:
+    some = part and len(missing) < len(spec.classes)
+    if not unknown and (some or not missing):
         return ""
-    hint = _which_set(spec, present, known)
-    if not missing:
+    hint = _inside(spec, root, unknown) or _which_set(spec, present, known)
+    if loose := loose_fault(root):
+        hint += f". {loose}"
+    if some or not missing:
         other = listed(unknown, "is no class of it", "are no classes of it")
         what = "that folder" if len(unknown) == 1 else "those folders"
         return f"it is not {spec.title}: {other}{hint or f'. Move {what} away'}"
@@ -52,20 +58,13 @@ def quick_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
     images = [image for found in listing.images.values() for image in found]
     names = [image.name for image in images]
     yield from _order_faults(spec)
-    yield from content_faults(spec, names)
+    yield from set_faults(spec, names)
     if empty := [image.name for image in images if not image.size]:
         yield f"{listed(empty, 'image is empty', 'images are empty')}; restore them"
     if hidden := [name for name in names if "/." in name]:
         yield (
             f"{listed(hidden, 'hidden file', 'hidden files')} that some systems leave "
             "beside images; remove them"
-        )
-    bases = map(_base, names)
-    counts = Counter(base for base in bases if VALIDATION_IMAGE.fullmatch(base))
-    if twice := sorted(name for name, count in counts.items() if count > 1):
-        yield (
-            f"{listed(twice, 'image stands in two classes', 'images stand in two')}; "
-            "remove the copies"
         )
 
 
@@ -86,32 +85,10 @@ def count_fault(spec: DatasetSpec, listing: Listing) -> str:
     )
 
 
-def loose_faults(names: Sequence[str]) -> Iterator[str]:
-    """Yield that validation images lie beside the folders of the classes."""
-    beside = "beside the class folders"
-    if found := listed(names, f"image lies {beside}", f"images lie {beside}"):
-        yield f"{found}; sort them into their classes, or remove the copies"
-
-
-def misplaced_faults(names: Iterable[str], devkit: Devkit) -> Iterator[str]:
-    """Yield which validation images lie in another class than the devkit says."""
-    wrong = [
-        name
-        for name in names
-        if VALIDATION_IMAGE.fullmatch(base := _base(name))
-        and devkit.class_of(base) != name.partition("/")[0]
-    ]
-    if wrong:
-        yield (
-            f"{listed(wrong, 'image lies', 'images lie')} in another class than "
-            f"{devkit.source} says; sort them anew"
-        )
-
-
 def _order_faults(spec: DatasetSpec) -> Iterator[str]:
     """Yield that labels would be wrong although every folder is there."""
     order = spec.outputs or spec.classes
-    wordnet = all(_WORDNET.fullmatch(name) for name in order)
+    wordnet = all(WORDNET.fullmatch(name) for name in order)
     if wordnet and list(order) != sorted(order):
         yield (
             f"the list of classes of {spec.id!r} is not sorted by WordNet id, as the "
@@ -125,21 +102,12 @@ def _order_faults(spec: DatasetSpec) -> Iterator[str]:
         )
 
 
-def content_faults(spec: DatasetSpec, names: Sequence[str]) -> Iterator[str]:
-    """Yield that the images are those of another set."""
-    is_of = f"{spec.id} {spec.folder} {spec.title}".lower()
-    training = [name for name in names if _TRAINING.fullmatch(_base(name))]
-    if training and "train" not in is_of:
-        found = listed(
-            training,
-            "image is of ImageNet's training set",
-            "images are of ImageNet's training set",
-        )
-        yield f"{found}: a model scores too well on what it was trained with"
-    sketches = [name for name in names if _SKETCH.fullmatch(_base(name))]
-    if sketches and "sketch" not in is_of:
-        one, several = "image is of ImageNet-Sketch", "images are of ImageNet-Sketch"
-        yield f"{listed(sketches, one, several)}, not of {spec.title}"
+def _inside(spec: DatasetSpec, root: Path, unknown: Sequence[str]) -> str:
+    """Say that the class folders lie one folder deeper, as some archives unpack."""
+    for name in unknown[:3]:
+        if len(set(spec.classes) & set(subfolders(root / name))) > 1:
+            return f". Class folders lie in {root / name}; name it or move them up"
+    return ""
 
 
 def _which_set(spec: DatasetSpec, found: set[str], known: Sequence[DatasetSpec]) -> str:
@@ -154,8 +122,8 @@ def _which_set(spec: DatasetSpec, found: set[str], known: Sequence[DatasetSpec])
             ". Its folders are numbers: they are ImageNet-V2's, or labels of an order "
             "that is not known; sorted as text, 10 would come before 2"
         )
-    wanted = all(map(_WORDNET.fullmatch, spec.classes))
-    if wanted and not any(map(_WORDNET.fullmatch, found)):
+    wanted = all(map(WORDNET.fullmatch, spec.classes))
+    if wanted and not any(map(WORDNET.fullmatch, found)):
         return (
             ". Its folders are not named by WordNet ids such as "
             f"{spec.classes[0]}; name them so, or get the original layout"
@@ -163,14 +131,9 @@ def _which_set(spec: DatasetSpec, found: set[str], known: Sequence[DatasetSpec])
     return ""
 
 
-def _base(name: str) -> str:
-    """Give the file's own name; several times as fast as pathlib, for 50,000 names."""
-    return name.rpartition("/")[2]
-
-
 def _is_validation(spec: DatasetSpec) -> bool:
     """Whether a dataset has 50 images of each class, as ImageNet's validation set."""
-    is_wordnet = all(map(_WORDNET.fullmatch, spec.classes))
+    is_wordnet = all(map(WORDNET.fullmatch, spec.classes))
     return is_wordnet and spec.images == 50 * len(spec.classes)
 
 

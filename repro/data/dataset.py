@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from repro.data.checks import class_fault, count_fault, loose_faults, quick_faults
-from repro.data.listing import (
-    Listing,
-    find_root,
-    has_class_folders,
-    list_images,
-    listed,
-    loose_images,
-    subfolders,
-)
+from repro.data.digests import find_digests, remembered_digests
+from repro.data.examination import examine, refusal
+from repro.data.geometry import Pixels, planar_pixels
+from repro.data.listing import Image, Listing, find_root
 from repro.data.places import Place
-from repro.errors import DatasetError, NotAvailableError
-from repro.published import DatasetSpec
-
-if TYPE_CHECKING:
-    from repro.data.recorded import Record
+from repro.data.recorded import Record
+from repro.errors import NotAvailableError
+from repro.published import DatasetSpec, Geometry
 
 STRATUM_IMAGES = 1000
 MINIMUM_STRATA = 10
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """Images and labels in a fixed order: by label, then by file name.
+    """Images and labels in a fixed order: by label, then by digest.
 
-    `files` are names `<class>/<image>`, `sizes` their bytes, `labels` int64 `[N]`. The
-    files lie below `root` under their names, unless `places` says where each is.
+    `digests` tell what the bytes of the images are (`digest_of`), 32 hexadecimal digits
+    each; `files` are names `<class>/<image>`, `sizes` their bytes, `labels` int64
+    `[N]`. The files lie below `root` under their names, unless `places` says where
+    each is. Nothing that is measured depends on names and places.
     """
 
     name: str
     root: Path
     classes: tuple[str, ...]
     files: tuple[str, ...]
+    digests: tuple[str, ...]
     sizes: tuple[int, ...]
     labels: npt.NDArray[np.int64]
     columns: tuple[int, ...] | None = None
@@ -57,16 +51,29 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def __len__(self) -> int:
         return len(self.files)
 
+    def planar_pixels(
+        self, index: int, geometries: Sequence[Geometry], outputs: Sequence[Pixels]
+    ) -> None:
+        """Decode an image once and write it in several geometries.
+
+        Raises:
+            DatasetError: it cannot be decoded, or has changed since it was indexed.
+        """
+        planar_pixels(self.place(index), geometries, outputs, self.digests[index])
+
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over relative paths, sizes and labels, as hexadecimal digits."""
+        """SHA-256 over the digests and labels of all images: `xxh3:` and 64 digits.
+
+        A copy elsewhere, or under other names, has the same. What is without `xxh3:` in
+        older records is of names and sizes, and can be compared with nothing of now.
+        """
         lines = sorted(
-            f"{file}\0{size}\0{label}\n"
-            for file, size, label in zip(
-                self.files, self.sizes, self.labels.tolist(), strict=True
-            )
+            f"{digest} {label}\n"
+            for digest, label in zip(self.digests, self.labels.tolist(), strict=True)
         )
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        content = "".join((f"{len(self.classes)}\n", *lines))
+        return f"xxh3:{hashlib.sha256(content.encode()).hexdigest()}"
 
     @cached_property
     def class_sizes(self) -> npt.NDArray[np.int64]:
@@ -77,28 +84,25 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def strata(self) -> tuple[npt.NDArray[np.int64], ...]:
         """Indices of the images of each stratum, about 1,000, balanced over classes.
 
-        Any prefix is a stratified sample of the whole. The permutation is fixed by the
-        names of the files: for ImageNet's validation set every stratum is one image of
-        each class.
+        Any prefix is a stratified sample of the whole. Images are drawn by their
+        digests, in the order of which they are: for ImageNet's validation set every
+        stratum is one image of each class.
         """
         counts = self.class_sizes
         number = _number_of_strata(len(self), int(counts.max()))
         ranks = np.empty(len(self), dtype=np.int64)
-        keys = np.array([_order_key(file) for file in self.files])
-        for label in np.flatnonzero(counts):
-            members = np.flatnonzero(self.labels == label)
-            shuffled = members[np.argsort(keys[members], kind="stable")]
+        ends = np.cumsum(counts)
+        for label in np.flatnonzero(counts).tolist():
+            size, end = int(counts[label]), int(ends[label])
             # A class with fewer images than strata begins somewhere of its own, lest
             # all such classes fill the same strata.
-            start = (
-                int(_order_key(self.classes[label]), 16) % number
-                if len(members) < number
-                else 0
-            )
-            ranks[shuffled] = (
-                np.arange(len(members)) * number // len(members) + start
+            start = _start_of(label) % number if size < number else 0
+            ranks[end - size : end] = (
+                np.arange(size) * number // size + start
             ) % number
-        return tuple(np.flatnonzero(ranks == stratum) for stratum in range(number))
+        order = np.argsort(ranks, kind="stable")
+        sizes = np.bincount(ranks, minlength=number)
+        return tuple(np.split(order, np.cumsum(sizes)[:-1]))
 
     @cached_property
     def partition(self) -> str:
@@ -115,14 +119,18 @@ def index_dataset(
     data: Path | None,
     known: Sequence[DatasetSpec] = (),
     recorded: Record | None = None,
+    cache: Path | None = None,
 ) -> Dataset:
     """Index the images of a dataset and refuse a copy that names or sizes prove wrong.
+
+    What is not remembered in the cache is read, every byte of it.
 
     Args:
         spec: what the dataset has to be.
         data: the folder that holds `spec.folder`, or the dataset itself.
         known: other datasets, to say which one it is when it is not this.
         recorded: a copy that this one has to equal.
+        cache: folder that remembers images; None to read all of them.
 
     Raises:
         NotAvailableError: there is no such folder.
@@ -136,49 +144,61 @@ def index_dataset(
             f"--repro-data names the folder that holds {spec.folder}/<class>/<image>; "
             f"get them from {spec.url or 'their publisher'}"
         )
-    dataset, faults = examine(spec, root, data, known)
-    if dataset is not None and recorded is not None:
-        faults += [f"it {fault}"] if (fault := recorded.difference(dataset)) else []
-    if faults or dataset is None:
-        raise DatasetError(f"{root}: {'. '.join(faults)}")
-    return dataset
+    listing, faults = examine(spec, root, data, known)
+    if listing is not None and recorded is not None:
+        fault = recorded.difference(listing.sizes())
+        faults += [f"it {fault}"] if fault else []
+    if faults or listing is None:
+        raise refusal(root, faults)
+    return read_dataset(spec, listing, cache)
 
 
-def examine(
-    spec: DatasetSpec, root: Path, data: Path, known: Sequence[DatasetSpec] = ()
-) -> tuple[Dataset | None, list[str]]:
-    """Index a copy and say what its names and sizes prove wrong, a sentence each.
-
-    Args:
-        spec: what the dataset has to be.
-        root: where it lies.
-        data: folder beside which a devkit is looked for.
-        known: other datasets, to say which one it is when it is not this.
+def read_dataset(spec: DatasetSpec, listing: Listing, cache: Path | None) -> Dataset:
+    """Find out what the bytes of listed images are; see `index_dataset`.
 
     Raises:
-        DatasetError: it cannot be read, or has no labels.
+        DatasetError: an image cannot be read.
     """
-    faults: list[str] = []
-    if has_class_folders(spec, root):
-        fault = class_fault(spec, subfolders(root), known)
-        if fault:
-            return None, [fault]
-        faults += loose_faults(loose_images(root))
-    listing = list_images(spec, root, data, spec.classes)
-    faults += [*quick_faults(spec, listing), count_fault(spec, listing)]
-    return _dataset(spec, listing), [fault for fault in faults if fault]
+    return _dataset(spec, listing, find_digests(listing, cache))
 
 
-def index_part(spec: DatasetSpec, data: Path) -> Dataset:
+def remembered_dataset(
+    spec: DatasetSpec, data: Path | None, cache: Path
+) -> Dataset | None:
+    """Give a dataset whose images are all remembered; None where one must be read.
+
+    Raises:
+        DatasetError: it cannot be listed.
+    """
+    root = find_root(spec, data) if data is not None else None
+    if data is None or root is None:
+        return None
+    listing, faults = examine(spec, root, data)
+    if listing is None or faults:
+        return None
+    digests = remembered_digests(listing, cache)
+    return None if digests is None else _dataset(spec, listing, digests)
+
+
+def index_part(
+    spec: DatasetSpec,
+    data: Path,
+    known: Sequence[DatasetSpec] = (),
+    recorded: Record | None = None,
+    cache: Path | None = None,
+) -> Dataset:
     """Index what there is of a dataset, with the labels of the whole.
 
     Args:
         spec: the whole dataset.
         data: the folder that holds `spec.folder`, or the dataset itself.
+        known: other datasets, to say which one it is when it is not this.
+        recorded: a copy that this one has to equal, if all images are there.
+        cache: folder that remembers images; None to read all of them.
 
     Raises:
         NotAvailableError: there is no such folder.
-        DatasetError: it has other class folders, or no image.
+        DatasetError: it has other class folders, no image, or is half-made.
     """
     root = find_root(spec, data)
     if root is None:
@@ -186,37 +206,36 @@ def index_part(spec: DatasetSpec, data: Path) -> Dataset:
             f"{data / spec.folder} does not exist; it should hold <class>/<image> of "
             f"{spec.title}"
         )
-    classes = list(spec.classes)
-    if has_class_folders(spec, root):
-        found = subfolders(root)
-        if unknown := [name for name in found if name not in set(spec.classes)]:
-            raise DatasetError(
-                f"{root} is not {spec.title}: "
-                f"{listed(unknown, 'is no class of it', 'are no classes of it')}"
-            )
-        classes = [name for name in spec.classes if name in set(found)]
-    dataset = _dataset(spec, list_images(spec, root, data, classes))
-    if not len(dataset):
-        raise DatasetError(f"{root} holds no <class>/<image> of {spec.title}")
-    return dataset
+    listing, faults = examine(spec, root, data, known, part=True)
+    if listing is not None and recorded is not None:
+        sizes = listing.sizes()
+        fault = recorded.difference(sizes) if len(sizes) == spec.images else ""
+        faults += [f"it {fault}"] if fault else []
+    if faults or listing is None:
+        raise refusal(root, faults)
+    return read_dataset(spec, listing, cache)
 
 
-def _dataset(spec: DatasetSpec, listing: Listing) -> Dataset:
-    """Put the images of a listing into the order of the labels."""
-    label = {name: number for number, name in enumerate(spec.classes)}
-    ordered = [
-        (image, label[class_])
-        for class_ in spec.classes
-        for image in listing.images.get(class_, ())
-    ]
-    places = tuple(image.place for image, _ in ordered if image.place is not None)
+def _dataset(
+    spec: DatasetSpec, listing: Listing, digests: Mapping[str, str]
+) -> Dataset:
+    """Put the images of a listing into the order of labels and digests."""
+    images: list[Image] = []
+    labels: list[int] = []
+    for label, class_ in enumerate(spec.classes):
+        found = listing.images.get(class_, ())
+        # Names decide between images that are the same anyway.
+        images += sorted(found, key=lambda image: (digests[image.name], image.name))
+        labels += [label] * len(found)
+    places = tuple(image.place for image in images if image.place is not None)
     return Dataset(
         name=spec.id,
         root=listing.root,
         classes=spec.classes,
-        files=tuple(image.name for image, _ in ordered),
-        sizes=tuple(image.size for image, _ in ordered),
-        labels=np.array([number for _, number in ordered], dtype=np.int64),
+        files=tuple(image.name for image in images),
+        digests=tuple(digests[image.name] for image in images),
+        sizes=tuple(image.stamp.size for image in images),
+        labels=np.array(labels, dtype=np.int64),
         columns=spec.columns,
         places=places,
         layout=listing.layout,
@@ -228,5 +247,6 @@ def _number_of_strata(images: int, largest_class: int) -> int:
     return max(1, min(wanted, largest_class))
 
 
-def _order_key(file: str) -> str:
-    return hashlib.sha256(file.encode()).hexdigest()[:16]
+def _start_of(label: int) -> int:
+    """Draw a number for a label, the same one everywhere."""
+    return int(hashlib.sha256(f"{label}".encode()).hexdigest()[:16], 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from repro.data.places import Place, openable, size_of
+from repro.data.places import Place, read_image
 from repro.errors import DatasetError
 from repro.published import CenterCrop, Contain, Cover, Filter, Geometry, Resize
 
@@ -25,26 +26,29 @@ _FILTERS = {
 }
 
 
-def decode(path: Place) -> Image.Image:
+def decode(path: Place, digest: str | None = None) -> Image.Image:
     """Read a photograph as RGB.
 
+    Args:
+        path: an image file, or a part of an archive.
+        digest: what its bytes have to be, where that is known.
+
     Raises:
-        DatasetError: the file is missing, truncated or no image.
+        DatasetError: the file is missing, truncated, no image or has changed.
     """
+    content = read_image(path, digest)
     try:
-        with Image.open(openable(path)) as image:
+        with Image.open(io.BytesIO(content)) as image:
             if image.mode == "RGB":
                 # Loaded in place: converting would only copy.
                 image.load()
                 return image
             return image.convert("RGB")
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path} is missing. Restore the original file") from error
     # Damaged files make Pillow raise what it likes: struct.error, IndexError, ...
     except Exception as error:
         raise DatasetError(
-            f"{path} cannot be decoded: {_reason(error, path)}. Replace it with the "
-            "original file"
+            f"{path} cannot be decoded: {_reason(error, len(content))}. Replace it "
+            "with the original file"
         ) from error
 
 
@@ -75,7 +79,10 @@ def transform(image: Image.Image, geometry: Geometry) -> Image.Image:
 
 
 def planar_pixels(
-    path: Place, geometries: Sequence[Geometry], outputs: Sequence[Pixels]
+    path: Place,
+    geometries: Sequence[Geometry],
+    outputs: Sequence[Pixels],
+    digest: str | None = None,
 ) -> None:
     """Decode a photograph once and write it in several geometries.
 
@@ -83,11 +90,12 @@ def planar_pixels(
         path: an image file, or a part of an archive.
         geometries: what to make of it.
         outputs: for each geometry an array uint8 `[3, H, W]` that gets the pixels.
+        digest: what the bytes have to be, where that is known.
 
     Raises:
-        DatasetError: the file is missing, truncated or no image.
+        DatasetError: the file is missing, truncated, no image or has changed.
     """
-    image = decode(path)
+    image = decode(path, digest)
     for geometry, output in zip(geometries, outputs, strict=True):
         _write_planes(transform(image, geometry), output)
 
@@ -99,9 +107,8 @@ def _write_planes(image: Image.Image, output: Pixels) -> None:
         plane[:] = content.reshape(plane.shape)
 
 
-def _reason(error: Exception, path: Place) -> str:
+def _reason(error: Exception, size: int) -> str:
     if isinstance(error, UnidentifiedImageError):
-        size = size_of(path)
         return f"its {size:,} bytes are no image" if size else "it is empty"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -2,7 +2,7 @@
 
 CACHE/pixels/KEY/store.json   what the pixels depend on
 CACHE/pixels/KEY/0000.npy     uint8 `[N, 3, H, W]` of stratum 0
-CACHE/pixels/KEY/0000.json    its shape and checksum; written last
+CACHE/pixels/KEY/0000.json    its shape, checksum and images; written last
 CACHE/pixels/locks/           who decodes which photographs now
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,9 @@ from repro.published import Geometry
 
 PIXELS = "pixels"
 DESCRIPTION = "store.json"
-LAYOUT = 2
+LAYOUT = 3
+#: Bytes of the digest of an image.
+DIGEST_BYTES = 16
 
 #: Bytes of pixels that one process decodes from one stratum at a time.
 DECODED_AT_ONCE = 2**30
@@ -47,19 +49,21 @@ Append = Callable[[Pixels], None]
 class StratumRecord(msgspec.Struct, frozen=True):
     """What a finished stratum says of itself: images `shape`, XXH3 of the bytes.
 
-    The 128 bits of XXH3 are there against damage, not against people. SHA-256 took 4 %
-    of the time in which a stratum is decoded; records of that time have no `xxh128`.
+    `digests` are those of its images, `DIGEST_BYTES` each. The 128 bits of XXH3 are
+    there against damage, not against people. SHA-256 took 4 % of the time in which a
+    stratum is decoded; records of that time have no `xxh128`.
     """
 
     shape: Shape
     xxh128: str | None = None
+    digests: bytes = b""
 
 
 class StoreIdentity(msgspec.Struct, frozen=True):
     """What the pixels depend on; another identity is another store.
 
-    `fingerprint` tells the photographs and `partition` their order, both SHA-256;
-    `layout` is the version of the files.
+    `fingerprint` tells the photographs and `partition` their order; `layout` is the
+    version of the files, and `dataset` only a name.
     """
 
     dataset: str
@@ -71,8 +75,9 @@ class StoreIdentity(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Name of the store's folder."""
-        return _short_hash(msgspec.json.encode(self))
+        """Name of the store's folder, the same for all names of a dataset."""
+        unnamed = msgspec.structs.replace(self, dataset="")
+        return _short_hash(msgspec.json.encode(unnamed))
 
     @property
     def photographs(self) -> str:
@@ -126,9 +131,7 @@ class StoreFolder:
         """
         file = self._pixel_file(stratum)
         try:
-            record = msgspec.json.decode(
-                self._record_file(stratum).read_bytes(), type=StratumRecord
-            )
+            record = self.record(stratum)
             pixels: Pixels = np.load(file, mmap_mode="r")
         except (OSError, ValueError, EOFError) as error:
             # Somebody may have dropped the store since it was found ready.
@@ -144,12 +147,28 @@ class StoreFolder:
             )
         return pixels
 
+    def record(self, stratum: int) -> StratumRecord:
+        """Read what a finished stratum says of itself.
+
+        Raises:
+            OSError, DecodeError: it cannot be read.
+        """
+        content = self._record_file(stratum).read_bytes()
+        return msgspec.json.decode(content, type=StratumRecord)
+
     @contextlib.contextmanager
-    def writing(self, stratum: int, shape: Shape) -> Iterator[Append]:
+    def writing(
+        self, stratum: int, shape: Shape, digests: Sequence[str]
+    ) -> Iterator[Append]:
         """Write a stratum of that shape; whoever does so holds its lock.
 
         What this yields appends a few images. The stratum is there once the block ends
         without an exception.
+
+        Args:
+            stratum: its number.
+            shape: of all its pixels.
+            digests: of its images.
 
         Raises:
             DatasetError: the disk is full or the cache cannot be written.
@@ -168,7 +187,8 @@ class StoreFolder:
                     digest.update(pixels.data)
 
                 yield append
-            record = StratumRecord(shape, digest.hexdigest())
+            images = bytes.fromhex("".join(digests))
+            record = StratumRecord(shape, digest.hexdigest(), images)
             # Last, since it says that the rest is there.
             replace_bytes(self._record_file(stratum), msgspec.json.encode(record))
 

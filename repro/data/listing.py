@@ -6,8 +6,7 @@
 | `ILSVRC2012_val_*.JPEG` in one folder | the devkit's ground truth |
 | `ILSVRC2012_img_val.tar`, as it is downloaded | the devkit's ground truth |
 
-Whatever the layout, an image is named `<class>/<image>`, so that the same images have
-the same fingerprint, and share decoded pixels, in all of them.
+Whatever the layout, an image is named `<class>/<image>`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from repro.data.devkit import DEVKIT, GROUND_TRUTH, META, Devkit, find_devkit
-from repro.data.places import Member, Place
+from repro.data.places import Member, Place, Stamp, stamp_of
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -36,12 +35,17 @@ VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 _WORDNET = re.compile(r"n\d{8}")
 
 
-class Image(msgspec.Struct, frozen=True):
-    """An image: its name `<class>/<image>`, size in bytes, and where it is."""
+class Image(msgspec.Struct, frozen=True, gc=False):
+    """An image: its name `<class>/<image>`, the stamp of its file, and where it is."""
 
     name: str
-    size: int
+    stamp: Stamp
     place: Place | None = None
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self.stamp.size
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -53,6 +57,12 @@ class Listing(msgspec.Struct, frozen=True):
     root: Path
     layout: str
     images: dict[str, list[Image]]
+
+    def sizes(self) -> dict[str, int]:
+        """Give the bytes of each image by its name."""
+        return {
+            image.name: image.size for found in self.images.values() for image in found
+        }
 
 
 def find_root(spec: DatasetSpec, data: Path) -> Path | None:
@@ -151,9 +161,9 @@ def _is_flat(spec: DatasetSpec, folder: Path) -> bool:
 
 def _flat_images(folder: Path) -> Iterator[Image]:
     for name in loose_images(folder):
-        path = folder / name
+        path = os.path.join(folder, name)  # noqa: PTH118 - Path is slow for 50,000
         try:
-            yield Image(name, path.stat().st_size, path)
+            yield Image(name, stamp_of(os.stat(path)), path)  # noqa: PTH116
         except OSError as error:
             raise _unreadable(error, folder) from error
 
@@ -164,12 +174,21 @@ def loose_images(folder: Path) -> list[str]:
     Raises:
         DatasetError: it cannot be read.
     """
+    return [name for name in image_files(folder) if VALIDATION_IMAGE.fullmatch(name)]
+
+
+def image_files(folder: Path) -> list[str]:
+    """List the names of all images right in a folder, sorted.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
     try:
         with os.scandir(folder) as entries:
             return sorted(
                 entry.name
                 for entry in entries
-                if VALIDATION_IMAGE.fullmatch(entry.name) and entry.is_file()
+                if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_file()
             )
     except OSError as error:
         raise _unreadable(error, folder) from error
@@ -178,18 +197,23 @@ def loose_images(folder: Path) -> list[str]:
 def _tar_members(tar: Path) -> Iterator[Image]:
     """Find the images of a tar and where their bytes begin."""
     try:
+        whole = stamp_of(tar.stat())
         with tarfile.open(tar, "r:") as archive:
             for entry in archive:
                 name = PurePath(entry.name).name
                 if entry.isreg() and VALIDATION_IMAGE.fullmatch(name):
                     place = Member(tar, name, entry.offset_data, entry.size)
-                    yield Image(name, entry.size, place)
+                    yield Image(name, _stamp_inside(whole, place), place)
             _check_end(tar, archive.offset)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DatasetError(
             f"{tar} ({tar.stat().st_size:,} bytes) is cut off or no plain tar: "
             f"{error}. Download it again; it must not be compressed"
         ) from error
+
+
+def _stamp_inside(tar: Stamp, member: Member) -> Stamp:
+    return Stamp(member.size, tar.modified, tar.changed, tar.inode, member.offset)
 
 
 def _check_end(tar: Path, offset: int) -> None:
@@ -207,7 +231,7 @@ def _listing(
     images: dict[str, list[Image]] = {name: [] for name in spec.classes}
     for file in files:
         class_ = devkit.class_of(file.name)
-        images[class_].append(Image(f"{class_}/{file.name}", file.size, file.place))
+        images[class_].append(Image(f"{class_}/{file.name}", file.stamp, file.place))
     for found in images.values():
         found.sort(key=lambda image: image.name)
     return Listing(root, f"{layout}, labelled by {devkit.source}", images)
@@ -262,7 +286,7 @@ def _images(folder: Path, prefix: str) -> list[Image]:
                 if entry.is_dir():
                     found += _images(folder / entry.name, name)
                 elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                    found.append(Image(name, entry.stat().st_size))
+                    found.append(Image(name, stamp_of(entry.stat())))
     except OSError as error:
         raise _unreadable(error, folder) from error
     return found

@@ -14,15 +14,16 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from repro.data.crops import EarlierCrops
 from repro.data.dataset import Dataset
-from repro.data.geometry import Pixels, planar_pixels
+from repro.data.geometry import Pixels
 from repro.data.layout import StoreFolder, open_store
 from repro.errors import DatasetError
 from repro.published import Geometry
@@ -32,6 +33,10 @@ POLL_SECONDS = 0.02
 CHUNK = 4
 #: Chunks that wait for each thread, lest one that writes has to wait.
 CHUNKS_AHEAD = 4
+
+
+#: Gives the crop of an image by its digest, if it was made before.
+Find = Callable[[str], Pixels | None]
 
 
 class _StoppedError(Exception):
@@ -44,6 +49,11 @@ class _Decoders(NamedTuple):
     pool: ThreadPoolExecutor
     threads: int
     stop: threading.Event
+
+
+def _nothing(digest: str) -> Pixels | None:
+    """Find no crop: where nothing is kept, all are decoded."""
+    return None
 
 
 class PixelStore:
@@ -76,6 +86,10 @@ class PixelStore:
             other: open_store(cache, dataset, other)
             for other in others
             if other != geometry
+        }
+        self._earlier = {
+            made: EarlierCrops(cache, folder.identity)
+            for made, folder in self._folders.items()
         }
 
     def is_ready(self, stratum: int) -> bool:
@@ -161,15 +175,19 @@ class PixelStore:
         decoders: _Decoders,
     ) -> None:
         """Write what is decoded while more is decoded, and never hold much of it."""
-        images = len(self.dataset.strata[stratum])
+        members = self.dataset.strata[stratum].tolist()
+        digests = [self.dataset.digests[index] for index in members]
+        sources = {geometry: self._earlier[geometry].find for geometry in folders}
         with contextlib.ExitStack() as files:
             writers = [
                 files.enter_context(
-                    folder.writing(stratum, (images, 3, *geometry.output_size))
+                    folder.writing(
+                        stratum, (len(members), 3, *geometry.output_size), digests
+                    )
                 )
                 for geometry, folder in folders.items()
             ]
-            for chunks in _decode(self.dataset, stratum, list(folders), decoders):
+            for chunks in _decode(self.dataset, stratum, sources, decoders):
                 for append, pixels in zip(writers, chunks, strict=True):
                     append(pixels)
 
@@ -190,7 +208,7 @@ def stream(
         images = len(dataset.strata[stratum])
         pixels = np.empty((images, 3, *geometry.output_size), dtype=np.uint8)
         start = 0
-        for (chunk,) in _decode(dataset, stratum, [geometry], decoders):
+        for (chunk,) in _decode(dataset, stratum, {geometry: _nothing}, decoders):
             pixels[start : start + len(chunk)] = chunk
             start += len(chunk)
         return pixels
@@ -214,18 +232,24 @@ def stream(
 def _decode(
     dataset: Dataset,
     stratum: int,
-    geometries: Sequence[Geometry],
+    sources: Mapping[Geometry, Find],
     decoders: _Decoders,
 ) -> Iterator[list[Pixels]]:
     """Decode a stratum once for several geometries, a few images after the other.
 
     What is yielded is only valid until the next is asked for.
 
+    Args:
+        dataset: whose images.
+        stratum: which of them.
+        sources: the geometries, and what finds a crop by its digest in each of them.
+        decoders: the threads.
+
     Raises:
         DatasetError: an image cannot be decoded.
         _StoppedError: it was told to stop.
     """
-    places = [dataset.place(index) for index in dataset.strata[stratum].tolist()]
+    members = dataset.strata[stratum].tolist()
 
     # Written to again while they are in the processor's caches.
     free: list[list[Pixels]] = []
@@ -234,15 +258,16 @@ def _decode(
         try:
             arrays = free.pop()
         except IndexError:
-            sizes = [(CHUNK, 3, *geometry.output_size) for geometry in geometries]
+            sizes = [(CHUNK, 3, *geometry.output_size) for geometry in sources]
             arrays = [np.empty(size, dtype=np.uint8) for size in sizes]
-        for number, place in enumerate(places[start : start + CHUNK]):
+        for number, index in enumerate(members[start : start + CHUNK]):
             if decoders.stop.is_set():
                 raise _StoppedError
-            planar_pixels(place, geometries, [array[number] for array in arrays])
+            outputs = {g: a[number] for g, a in zip(sources, arrays, strict=True)}
+            _write_crops(dataset, index, outputs, sources)
         return arrays
 
-    starts = iter(range(0, len(places), CHUNK))
+    starts = iter(range(0, len(members), CHUNK))
     running: deque[Future[list[Pixels]]] = deque()
     try:
         for start in itertools.islice(starts, CHUNKS_AHEAD * decoders.threads):
@@ -250,7 +275,7 @@ def _decode(
         done = 0
         while running:
             arrays = running.popleft().result()
-            yield [array[: len(places) - done] for array in arrays]
+            yield [array[: len(members) - done] for array in arrays]
             done += CHUNK
             free.append(arrays)
             for start in itertools.islice(starts, 1):
@@ -259,3 +284,21 @@ def _decode(
         # After an error nobody wants the rest.
         for future in running:
             future.cancel()
+
+
+def _write_crops(
+    dataset: Dataset,
+    index: int,
+    outputs: Mapping[Geometry, Pixels],
+    sources: Mapping[Geometry, Find],
+) -> None:
+    """Copy the crops of an image that were made before, and make the others at once."""
+    missing: dict[Geometry, Pixels] = {}
+    for geometry, output in outputs.items():
+        crop = sources[geometry](dataset.digests[index])
+        if crop is None:
+            missing[geometry] = output
+        else:
+            output[:] = crop
+    if missing:
+        dataset.planar_pixels(index, list(missing), list(missing.values()))

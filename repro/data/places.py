@@ -1,11 +1,17 @@
-"""Where the bytes of an image are: a file of its own, or a part of an archive."""
+"""Where the bytes of an image are: a file of its own, or a part of an archive.
+
+Whoever decodes an image or takes its sum reads it here, and nowhere else.
+"""
 
 from __future__ import annotations
 
-import io
+import os
 from pathlib import Path
 
 import msgspec
+import xxhash
+
+from repro.errors import DatasetError
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -20,32 +26,69 @@ class Member(msgspec.Struct, frozen=True):
         return f"{self.archive}:{self.name}"
 
 
-#: What an image is read from.
-Place = Path | Member
+class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What changes when a file is written to: bytes, times in nanoseconds, inode.
 
-
-def openable(place: Place) -> Path | io.BytesIO:
-    """Give what Pillow can open.
-
-    Raises:
-        OSError: an archive cannot be read.
+    Of an image inside an archive it is the archive's, with the image's own bytes and
+    the `offset` at which they begin.
     """
-    return place if isinstance(place, Path) else io.BytesIO(read_bytes(place))
+
+    size: int
+    modified: int
+    changed: int
+    inode: int
+    offset: int = 0
 
 
-def read_bytes(place: Place) -> bytes:
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Take the stamp of a file."""
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+#: What an image is read from.
+Place = str | Path | Member
+
+
+def digest_of(content: bytes) -> str:
+    """Give what tells an image from every other: the XXH3-128 of its bytes.
+
+    Its 128 bits are there against mistakes, not against people who forge images. Of a
+    photograph of 88 kB it takes 5 microseconds of a core, SHA-256 74 where the core has
+    instructions for it; decoding and resizing took 5,100 in the same run.
+    """
+    return xxhash.xxh3_128_hexdigest(content)
+
+
+def read_image(place: Place, digest: str | None = None) -> bytes:
     """Read all bytes of an image.
 
+    Args:
+        place: where they are.
+        digest: what they have to be, unless that is about to be found out.
+
     Raises:
-        OSError: the file cannot be read.
+        DatasetError: the file is missing or cannot be read, or holds other bytes now.
     """
-    if isinstance(place, Path):
-        return place.read_bytes()
-    with place.archive.open("rb", buffering=0) as stream:
-        stream.seek(place.offset)
-        return stream.read(place.size)
+    try:
+        content = _read(place)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{place} is missing. Restore the original file") from error
+    except OSError as error:
+        raise DatasetError(
+            f"{place} cannot be read: {error.strerror or error}. Replace it with "
+            "the original file"
+        ) from error
+    if digest is not None and digest_of(content) != digest:
+        raise DatasetError(
+            f"{place} has changed since its dataset was indexed: it holds other bytes "
+            "now. Leave the images alone while they are evaluated, and run again"
+        )
+    return content
 
 
-def size_of(place: Place) -> int:
-    """Tell how many bytes an image has."""
-    return place.stat().st_size if isinstance(place, Path) else place.size
+def _read(place: Place) -> bytes:
+    if isinstance(place, Member):
+        with place.archive.open("rb", buffering=0) as stream:
+            return os.pread(stream.fileno(), place.size, place.offset)
+    with open(place, "rb", buffering=0) as stream:  # noqa: PTH123 - twice as fast
+        return stream.read()

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from repro.data.checks import content_faults
+from repro.data.labels import list_share
 from repro.data.listing import (
     find_root,
     has_class_folders,
     image_names,
     subfolders,
 )
+from repro.data.naming import set_faults
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -68,9 +69,9 @@ def _most_alike(path: Path, specs: Sequence[DatasetSpec]) -> DatasetSpec | None:
         return alike[0]
     names = image_names(path, found)
 
-    def unlikeness(spec: DatasetSpec) -> tuple[int, int]:
-        foreign = len(list(content_faults(spec, names)))
-        return foreign, abs(spec.images - len(names))
+    def unlikeness(spec: DatasetSpec) -> tuple[int, float, int]:
+        foreign = len(list(set_faults(spec, names)))
+        return foreign, -list_share(spec, names), abs(spec.images - len(names))
 
     return min(alike, key=unlikeness)
 

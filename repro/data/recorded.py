@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from repro.data.dataset import Dataset
 from repro.data.listing import listed
 from repro.errors import DatasetError
 from repro.published import (
@@ -30,23 +29,22 @@ class Record(msgspec.Struct, frozen=True):
     files: dict[str, tuple[int, str]]
 
     def difference(
-        self, dataset: Dataset, sums: Mapping[str, str] | None = None
+        self, sizes: Mapping[str, int], sums: Mapping[str, str] | None = None
     ) -> str:
         """Say how many files of a copy differ; empty if none do.
 
         Args:
-            dataset: the copy.
+            sizes: the bytes of its files by name.
             sums: SHA-256 of its files, if they were read; else sizes are compared.
         """
-        here = dict(zip(dataset.files, dataset.sizes, strict=True))
         changed = [
             name
-            for name, size in here.items()
+            for name, size in sizes.items()
             if (known := self.files.get(name))
             and (size != known[0] or (sums is not None and sums.get(name) != known[1]))
         ]
-        missing = [name for name in self.files if name not in here]
-        new = [name for name in here if name not in self.files]
+        missing = [name for name in self.files if name not in sizes]
+        new = [name for name in sizes if name not in self.files]
         faults = (
             listed(changed, "file has other bytes", "files have other bytes"),
             listed(missing, "file is missing", "files are missing"),
@@ -76,16 +74,18 @@ def read_record(release: Release, spec: DatasetSpec) -> Record | None:
 
 
 def write_record(
-    release: Release, spec: DatasetSpec, dataset: Dataset, sums: Mapping[str, str]
+    release: Release,
+    spec: DatasetSpec,
+    sizes: Mapping[str, int],
+    sums: Mapping[str, str],
 ) -> Path:
-    """Write down what the files of a copy are, and tell where.
+    """Write down the bytes and SHA-256 of the files of a copy, and tell where.
 
     Raises:
         DatasetError: it cannot be written.
     """
     file = place_to_record(release, "records", _name(spec))
-    sizes = zip(dataset.files, dataset.sizes, strict=True)
-    lines = sorted(f"{sums[name]}  {size}  {name}\n" for name, size in sizes)
+    lines = sorted(f"{sums[name]}  {size}  {name}\n" for name, size in sizes.items())
     part = file.with_name(f"{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

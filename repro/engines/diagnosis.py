@@ -43,7 +43,7 @@ from repro.judgement.diagnosis import (
 )
 from repro.judgement.hints import find_renaming
 from repro.judgement.sentences import advice, sentence
-from repro.models.weights import state_entries
+from repro.models.state import state_entries
 
 if TYPE_CHECKING:
     from repro.engines.local import LocalEngine
@@ -144,7 +144,7 @@ class Investigation:
         self._own = Setup(
             protocol=case.protocol,
             model=case.model,
-            precision=engine.settings.precision,
+            precision=engine.settings.precision_of(case),
             columns=case.dataset.columns,
         )
         self._facts = Facts(

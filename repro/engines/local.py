@@ -27,7 +27,8 @@ from repro.evaluation.classifier import (
 )
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.metrics import calibration_error
-from repro.evaluation.precision import arithmetic
+from repro.evaluation.outputs import outputs_of
+from repro.evaluation.precision import arithmetic, in_type_of
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval, interval_of
@@ -36,8 +37,8 @@ from repro.machine import available_cores
 from repro.models.integrity import check_recorded
 from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
-from repro.models.zeroshot import zeroshot_classifier
-from repro.published import METRICS, Metric
+from repro.models.zeroshot import count_classes, zeroshot_classifier
+from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
 from repro.records.identity import measurement_identity
@@ -79,7 +80,7 @@ class LocalEngine:
         self._order = list(planned)
         self._stores = Stores(settings, self._order, self._threads)
         self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
-        self._batch_sizes: dict[tuple[str, str, str], BatchSize] = {}
+        self._batch_sizes: dict[tuple[str, str, str, str], BatchSize] = {}
         self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
         self._downloads: Downloads | None = None
         if settings.download:
@@ -97,7 +98,7 @@ class LocalEngine:
         data = self.settings.data or case.release.own_data
         key = case.dataset.id, data
         if key not in self._datasets:
-            self._datasets[key] = _index(case, data)
+            self._datasets[key] = _index(case, data, self.settings.cache)
         dataset = self._datasets[key]
         if isinstance(dataset, ReproError):
             raise dataset
@@ -130,21 +131,29 @@ class LocalEngine:
         return path
 
     def model(self, case: Case, weights: Path | None = None) -> nn.Module:
-        """Load the checkpoint of a case: float32, for inference, on the device.
+        """Load the checkpoint of a case for inference, on the device.
+
+        Its parameters are float32, or of the type that all of the case is computed in.
 
         Raises:
             NotAvailableError: its weights are not here.
             WeightsError: they are damaged or hold another architecture.
         """
         weights = weights or self.weights(case)
-        return load_model(case.model, case.release.location, weights, self.device)
+        model = load_model(case.model, case.release.location, weights, self.device)
+        return in_type_of(self.settings.precision_of(case), model)
 
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
         if case.protocol.text is None:
             raise OptionError(f"{case.id} is supervised; it has no text classifier")
+        # Before minutes are spent on encoding them.
+        outputs_of(case.dataset).check(
+            count_classes(case.protocol.text),
+            f"the protocol {case.protocol.id!r} has {{}} class names",
+        )
         tokenizer = self._tokenizer(case)
-        precision = self.settings.precision
+        precision = self.settings.precision_of(case)
         with arithmetic(precision, self.device):
             return zeroshot_classifier(
                 model,
@@ -172,19 +181,21 @@ class LocalEngine:
         Raises:
             NotAvailableError: the weights are not here.
             WeightsError: they are damaged or hold another architecture.
+            EvaluationError: their outputs are not as many as the dataset names.
         """
         model = self.model(case, weights)
         protocol, columns = case.protocol, case.dataset.columns
-        precision = self.settings.precision
+        precision, outputs = self.settings.precision_of(case), outputs_of(case.dataset)
         if protocol.text is None:
             classifier = supervised_classifier(
-                model, protocol, self.device, precision, columns
+                model, protocol, self.device, precision, columns, outputs
             )
         else:
             text = self.text_classifier(case, model)
             classifier = clip_classifier(
-                model, text, protocol, self.device, precision, columns
+                model, text, protocol, self.device, precision, columns, outputs
             )
+        classifier.check(protocol.pixels.output_size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)
         return classifier
@@ -255,7 +266,7 @@ class LocalEngine:
             total=len(dataset),
             seconds=time.perf_counter() - start,
             device=str(self.device),
-            precision=self.settings.precision,
+            precision=self.settings.precision_of(case),
             weights=str(weights),
             weights_sha256=verified.sha256,
             dataset_fingerprint=dataset.fingerprint,
@@ -327,7 +338,7 @@ class LocalEngine:
             weights_sha256=weights,
             dataset_fingerprint=dataset,
             environment=environment,
-            precision=self.settings.precision,
+            precision=self.settings.precision_of(case),
             limit=self.settings.limit,
             accelerate=self.settings.accelerate,
             code=self.settings.code,
@@ -336,12 +347,14 @@ class LocalEngine:
     def image_names(self, case: Case) -> ImageNames:
         """Name the images and classes of the case's dataset; errors as of `dataset`."""
         dataset = self.dataset(case)
-        return ImageNames(dataset.files, dataset.classes)
+        return ImageNames(dataset.files, dataset.classes, dataset.digests)
 
     def _stops(self, case: Case, dataset: Dataset) -> Settled:
-        """Make what ends a full evaluation that is hopeless; numbers are of fp32."""
+        """Make what ends a full evaluation that is hopeless for its numbers."""
         settings = self.settings
-        if not settings.early_stop or settings.limit or settings.precision != "fp32":
+        precision, published = settings.precision_of(case), case.protocol.precision
+        comparable = is_same_arithmetic(precision, published, self.device.type)
+        if not settings.early_stop or settings.limit or not comparable:
             return lambda predictions: False
         return lambda predictions: is_hopeless(
             case.references, predictions, dataset.class_sizes, len(dataset.strata)
@@ -350,13 +363,14 @@ class LocalEngine:
     def batch_size(self, case: Case) -> BatchSize:
         """Give the batch size for a case; what was found for one counts for others."""
         fixed = self.settings.batch_size
+        model, precision = case.model, self.settings.precision_of(case)
         return self._batch_sizes.setdefault(
-            (case.model.id, case.model.architecture, case.dataset.id),
+            (model.id, model.architecture, case.dataset.id, precision),
             BatchSize(self.device.type, fixed),
         )
 
 
-def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Interval]:
+def _intervals(predictions: Predictions, dataset: Dataset) -> dict[str, Interval]:
     """Bound every metric on the whole dataset where a part of it was evaluated."""
     if predictions.is_complete:
         return {}
@@ -365,11 +379,11 @@ def _intervals(predictions: Predictions, dataset: Dataset) -> dict[Metric, Inter
     return {metric: bound for metric, bound in bounds.items() if bound is not None}
 
 
-def _index(case: Case, data: Path | None) -> Dataset | ReproError:
+def _index(case: Case, data: Path | None, cache: Path | None) -> Dataset | ReproError:
     """Index a dataset; what is wrong with it is remembered like the index itself."""
     known = tuple(case.release.datasets.values())
     try:
         recorded = read_record(case.release, case.dataset)
-        return index_dataset(case.dataset, data, known, recorded)
+        return index_dataset(case.dataset, data, known, recorded, cache)
     except ReproError as error:
         return error

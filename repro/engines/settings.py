@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from repro.cases import Case
 from repro.evaluation.acceleration import AUTO
 from repro.published import Precision
 from repro.records.git import GitState
@@ -16,7 +17,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `data` and `checkpoints` are None where a release ships its own; `cache` is None to
     keep nothing on disk, and the pixel stores that are needed least are dropped when
-    all of them would have more than `cache_limit` bytes; `batch_size` is None to
+    all of them would have more than `cache_limit` bytes; `precision` is
+    None for that of the published numbers; `batch_size` is None to
     find it; `limit` is how many images of each dataset to evaluate at least, in whole
     strata; `workers` is how many processes share this machine; with `early_stop` a full
     evaluation ends once it is beyond doubt that the published numbers are not met; with
@@ -31,7 +33,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     cache_limit: int | None = None
     device: str = "auto"
-    precision: Precision = "fp32"
+    precision: Precision | None = None
     batch_size: int | None = None
     limit: int | None = None
     workers: int = 1
@@ -40,3 +42,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     diagnose_share: float = 0.1
     accelerate: tuple[str, ...] = (AUTO,)
     code: GitState | None = None
+
+    def precision_of(self, case: Case) -> Precision:
+        """Give the arithmetic of a case: as published unless asked otherwise."""
+        return self.precision or case.protocol.precision

@@ -26,7 +26,9 @@ Forward = Callable[[Tensor], Tensor]
 LIMITS: dict[Precision, float] = {
     "fp32": 1e-4,
     "tf32": 5e-3,
+    "amp-fp16": 5e-3,
     "fp16": 5e-3,
+    "amp-bf16": 4e-2,
     "bf16": 4e-2,
 }
 #: So often a size of batches has to come before it is taken to be the one that stays:

@@ -11,7 +11,8 @@ from torch.nn import functional
 from repro.errors import EvaluationError, WeightsError
 from repro.evaluation.acceleration import Acceleration
 from repro.evaluation.accelerators import Accelerated
-from repro.evaluation.precision import arithmetic
+from repro.evaluation.outputs import Outputs
+from repro.evaluation.precision import arithmetic, input_type
 from repro.published import Precision, Protocol
 
 
@@ -19,12 +20,13 @@ class Classifier:
     """Turns a batch of uint8 pixels `[B, 3, H, W]` into float32 logits `[B, C]`.
 
     Args:
-        forward: from normalised float32 images to logits.
+        forward: from normalised images to logits.
         mean: of each channel, on pixels scaled to 0..1.
         std: of each channel.
         device: where it computes.
-        precision: of the arithmetic of `forward`.
+        precision: of the arithmetic of `forward`, whose images have its type.
         columns: which logits to keep, for datasets with a part of the classes.
+        outputs: how many logits `forward` must give; None for any number.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Classifier:
         device: torch.device,
         precision: Precision = "fp32",
         columns: Sequence[int] | None = None,
+        outputs: Outputs | None = None,
     ) -> None:
         self.forward = forward
         self.device = device
@@ -42,6 +45,7 @@ class Classifier:
         self._mean = torch.tensor(mean, device=device).view(-1, 1, 1)
         self._std = torch.tensor(std, device=device).view(-1, 1, 1)
         self._pick = column_picker(columns, device)
+        self._outputs = outputs
         self._accelerated: Accelerated | None = None
 
     def accelerate(self, model: nn.Module, wanted: Sequence[str]) -> None:
@@ -70,35 +74,48 @@ class Classifier:
         """Compute the logits of a batch.
 
         Raises:
-            EvaluationError: the model has fewer outputs than the columns to keep.
+            EvaluationError: the model has another number of outputs than it must have.
         """
         with torch.inference_mode(), arithmetic(self.precision, self.device):
-            logits = self.forward(self.normalise(pixels)).float()
+            images = self.normalise(pixels).to(input_type(self.precision))
+            logits = self.forward(images).float()
+        if self._outputs is not None:
+            self._outputs.check(logits.shape[-1])
         return self._pick(logits)
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Compute a black image, so that what is no classifier of it costs no decoding.
+
+        Raises:
+            EvaluationError: the model refuses images of that size, or has another
+                number of outputs than it must have.
+        """
+        blank = torch.zeros(1, 3, *size, dtype=torch.uint8)
+        try:
+            logits = self(blank)
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError, ValueError) as error:
+            said = " ".join(str(error).split())[:200] or type(error).__name__
+            raise EvaluationError(
+                f"the model refuses images of {size[0]} x {size[1]} pixels, which the "
+                f"geometry gives: {said}"
+            ) from error
+        if logits.ndim != 2:
+            raise EvaluationError(
+                f"the model gives {list(logits.shape)} for one image; expected logits "
+                "[1, outputs]"
+            )
 
 
 def column_picker(
     columns: Sequence[int] | None, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
-    """Give the function that keeps some of the logits `[B, outputs]`, None for all.
-
-    It raises an EvaluationError where a model has fewer outputs than that.
-    """
+    """Give the function that keeps some of the logits `[B, outputs]`, None for all."""
     if columns is None:
         return lambda logits: logits
     kept = torch.tensor(columns).to(device)
-    outputs = 1 + max(columns)
-
-    def pick(logits: Tensor) -> Tensor:
-        if logits.shape[-1] < outputs:
-            raise EvaluationError(
-                f"the model has {logits.shape[-1]:,} outputs, but the dataset keeps "
-                f"number {outputs:,} of them; weights and dataset do not belong "
-                "together"
-            )
-        return logits[:, kept]
-
-    return pick
+    return lambda logits: logits[:, kept]
 
 
 def supervised_classifier(
@@ -107,9 +124,12 @@ def supervised_classifier(
     device: torch.device,
     precision: Precision = "fp32",
     columns: Sequence[int] | None = None,
+    outputs: Outputs | None = None,
 ) -> Classifier:
     """Make a classifier of a model that has a head of its own."""
-    return Classifier(model, protocol.mean, protocol.std, device, precision, columns)
+    return Classifier(
+        model, protocol.mean, protocol.std, device, precision, columns, outputs
+    )
 
 
 def clip_classifier(
@@ -119,6 +139,7 @@ def clip_classifier(
     device: torch.device,
     precision: Precision = "fp32",
     columns: Sequence[int] | None = None,
+    outputs: Outputs | None = None,
 ) -> Classifier:
     """Make a classifier of a CLIP model and a zero-shot text classifier `[C, D]`.
 
@@ -128,14 +149,14 @@ def clip_classifier(
         WeightsError: the protocol wants the checkpoint's scale and it has none.
     """
     embed = image_embedder(model, device)
-    directions = class_directions(model, text, protocol)
+    compare = text_comparison(model, text, protocol, precision)
 
     def forward(images: Tensor) -> Tensor:
-        # The comparison with the text is small and stays in float32.
-        with torch.autocast(device.type, enabled=False):
-            return embed(images) @ directions
+        return compare(embed(images))
 
-    return Classifier(forward, protocol.mean, protocol.std, device, precision, columns)
+    return Classifier(
+        forward, protocol.mean, protocol.std, device, precision, columns, outputs
+    )
 
 
 def image_embedder(
@@ -151,8 +172,14 @@ def image_embedder(
     return embed
 
 
-def class_directions(model: nn.Module, text: Tensor, protocol: Protocol) -> Tensor:
-    """Scale a zero-shot text classifier `[C, D]` as logits are: float32 `[D, C]`.
+def text_comparison(
+    model: nn.Module, text: Tensor, protocol: Protocol, precision: Precision
+) -> Callable[[Tensor], Tensor]:
+    """Give the function from unit vectors of images `[B, D]` to logits `[B, C]`.
+
+    It compares them with a zero-shot text classifier `[C, D]` in the arithmetic around
+    it: evaluation scripts have the product inside of autocast too
+    (github.com/mlfoundations/open_clip, src/open_clip_train/zero_shot.py).
 
     Raises:
         WeightsError: the protocol wants the checkpoint's scale and it has none.
@@ -162,6 +189,13 @@ def class_directions(model: nn.Module, text: Tensor, protocol: Protocol) -> Tens
         own = getattr(model, "logit_scale", None)
         if own is None:
             raise WeightsError("the checkpoint holds no logit_scale")
-        scale = float(own.exp())
+        scale = float(own.float().exp())
     assert scale is not None
-    return (text.float() * scale).T
+    directions = text.T.to(input_type(precision))
+
+    def compare(features: Tensor) -> Tensor:
+        # They scale the images, which rounds otherwise than scaling the product.
+        logits: Tensor = scale * features.to(directions.dtype) @ directions
+        return logits
+
+    return compare

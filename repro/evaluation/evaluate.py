@@ -207,10 +207,8 @@ def _check_outputs(logits: Tensor, images: int, dataset: Dataset) -> None:
     expected = images, len(dataset.classes)
     if logits.ndim == 2 and len(logits) == images and logits.shape != expected:
         raise EvaluationError(
-            f"the model has {logits.shape[1]:,} outputs, but {dataset.name} has "
-            f"{len(dataset.classes):,} classes; weights and dataset do not belong "
-            "together, or the dataset lacks the list of outputs"
-            + _background_hint(logits.shape[1], dataset)
+            f"the classifier gives {logits.shape[1]:,} logits, but {dataset.name} has "
+            f"{len(dataset.classes):,} classes; give one for each"
         )
     if logits.shape != expected:
         raise EvaluationError(
@@ -219,19 +217,9 @@ def _check_outputs(logits: Tensor, images: int, dataset: Dataset) -> None:
         )
 
 
-def _background_hint(outputs: int, dataset: Dataset) -> str:
-    """Say what one output more than classes mostly is."""
-    if outputs != len(dataset.classes) + 1:
-        return ""
-    return (
-        "; one more is mostly a background class: give the dataset outputs = "
-        '["background", ...classes] where it comes first, as in models of TensorFlow'
-    )
-
-
 def _check_finite(predictions: Predictions) -> None:
     if not np.isfinite(predictions.losses).all():
         raise EvaluationError(
             "the model gives logits that are not finite; the weights are damaged, or "
-            "the precision is too low (--repro-precision fp32)"
+            "the precision has too small a range (try --repro-precision fp32)"
         )

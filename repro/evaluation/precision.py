@@ -1,4 +1,4 @@
-"""Arithmetic of a model: float32 unless asked otherwise."""
+"""Arithmetic of a model: that of the published number unless asked otherwise."""
 
 from __future__ import annotations
 
@@ -6,10 +6,30 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
+from torch import nn
 
+from repro.errors import EvaluationError
+from repro.evaluation.float32 import multiplying_float32
 from repro.published import Precision
 
-_REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_MIXED: dict[Precision, torch.dtype] = {
+    "amp-fp16": torch.float16,
+    "amp-bf16": torch.bfloat16,
+}
+_WHOLE: dict[Precision, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def input_type(precision: Precision) -> torch.dtype:
+    """Give the type of parameters and normalised images."""
+    return _WHOLE.get(precision, torch.float32)
+
+
+def in_type_of(precision: Precision, model: nn.Module) -> nn.Module:
+    """Give a model whose parameters have the type that a precision asks for.
+
+    That is the model itself, changed in place.
+    """
+    return model.to(_WHOLE[precision]) if precision in _WHOLE else model
 
 
 @contextlib.contextmanager
@@ -17,17 +37,30 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
     """Compute in this precision, and leave the process as it was found.
 
     `fp32` and `tf32` differ in the matrix products and convolutions of CUDA devices
-    since Ampere; `bf16` and `fp16` are automatic mixed precision.
+    since Ampere; `amp-fp16` and `amp-bf16` are automatic mixed precision; `fp16` and
+    `bf16` need a model and images of that type, see `in_type_of`.
+
+    Raises:
+        EvaluationError: the device cannot compute that.
     """
-    matmul = torch.backends.cuda.matmul.allow_tf32
-    convolution = torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    mixed = _MIXED.get(precision)
+    autocast = torch.autocast(device.type, dtype=mixed, enabled=mixed is not None)
     try:
-        with torch.autocast(
-            device.type, dtype=_REDUCED.get(precision), enabled=precision in _REDUCED
-        ):
+        with multiplying_float32(as_tf32=precision == "tf32"), autocast:
+            # Torch only warns where it does not know how.
+            if mixed and not torch.is_autocast_enabled(device.type):
+                raise EvaluationError(_cannot(precision, device))
             yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = matmul
-        torch.backends.cudnn.allow_tf32 = convolution
+    except RuntimeError as error:
+        if "not implemented for" not in str(error) or precision in ("fp32", "tf32"):
+            raise
+        line = str(error).partition("\n")[0]
+        raise EvaluationError(f"{_cannot(precision, device)}: {line}") from error
+
+
+def _cannot(precision: Precision, device: torch.device) -> str:
+    return (
+        f"torch {torch.__version__} cannot compute this model in {precision} on "
+        f"{device.type}; use another --repro-device, or --repro-precision fp32, which "
+        "tells what it scores but settles no number that was published otherwise"
+    )

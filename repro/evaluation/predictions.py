@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from repro.published import METRICS, Metric
+
 TOP = 5
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of images, and the sum of their cross-entropies in nats."""
+    """Counts of images, and the sum of their cross-entropies in nats.
+
+    `others` are the means that do not follow from these, by metric: exact fractions
+    such as `17/20`.
+    """
 
     images: int
     top1: int
     top5: int
     loss_sum: float
+    others: dict[str, str] = {}
 
     @property
     def loss(self) -> float:
@@ -26,8 +34,35 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
         return self.loss_sum / self.images
 
     def percent(self, metric: str) -> float:
-        """Share of the images that `top1` or `top5` counts, in percent."""
-        return 100 * int(getattr(self, metric)) / self.images
+        """Give a share of the images in percent."""
+        return float(self.value(metric))
+
+    def value(self, metric: str) -> Fraction:
+        """Give a metric exactly, in its unit.
+
+        Raises:
+            KeyError: it was not counted, as in a measurement older than the metric.
+        """
+        entry = METRICS[metric]
+        if entry.complement_of:
+            return entry.unit.scale - self.value(entry.complement_of)
+        return entry.unit.scale * self._mean(metric)
+
+    def counted(self) -> list[str]:
+        """Name the metrics that it has, in the order of the table."""
+        known = {*ALWAYS_COUNTED, *self.others}
+        return [
+            m.name for m in METRICS.values() if (m.complement_of or m.name) in known
+        ]
+
+    def _mean(self, metric: str) -> Fraction:
+        if metric in ALWAYS_COUNTED:
+            return Fraction(getattr(self, ALWAYS_COUNTED[metric])) / self.images
+        return Fraction(self.others[metric])
+
+
+#: Metrics that every measurement has as sums over its images, and the fields of those.
+ALWAYS_COUNTED = {"top1": "top1", "top5": "top5", "loss": "loss_sum"}
 
 
 class Predictions(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +89,58 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.indices) == self.total
 
     def metrics(self) -> Metrics:
-        """Count what is right and add up the losses."""
-        hits = self.classes == self.labels[:, None]
+        """Count what is right and add up the losses, for every metric of the table."""
+        counted = {name: m for name, m in METRICS.items() if not m.complement_of}
         return Metrics(
             images=len(self.labels),
-            top1=int(hits[:, 0].sum()),
-            top5=int(hits.any(axis=1).sum()),
-            loss_sum=float(self.losses.sum()),
+            **{
+                field: METRICS[name].each(self).sum().item()
+                for name, field in ALWAYS_COUNTED.items()
+            },
+            others={
+                name: str(exact_mean(self, metric))
+                for name, metric in counted.items()
+                if name not in ALWAYS_COUNTED
+            },
         )
+
+
+def exact_mean(predictions: Predictions, metric: Metric) -> Fraction:
+    """Give the mean that a metric is: of integers exactly, of floats in float64.
+
+    A mean over classes is one over those that have images.
+    """
+    each = metric.each(predictions)
+    if metric.over == "images":
+        return Fraction(each.sum().item()) / len(each)
+    sizes = np.bincount(predictions.labels)
+    sums = np.bincount(predictions.labels, weights=each)
+    # Classes of one size together: their common denominator stays small.
+    by_size = (
+        Fraction(sums[sizes == size].sum().item()) / int(size)
+        for size in np.unique(sizes[sizes > 0])
+    )
+    return sum(by_size, Fraction(0)) / int((sizes > 0).sum())
+
+
+def weighted_values(
+    predictions: Predictions, metric: Metric, among: Predictions | None = None
+) -> npt.NDArray[np.float64]:
+    """Give what each image adds to a metric, in its unit: their mean is the metric.
+
+    In a mean over classes, images of small classes count more; how large the classes
+    are is taken from the images of `among`, where that is not the predictions.
+    """
+    values: npt.NDArray[np.float64] = metric.unit.scale * metric.each(
+        predictions
+    ).astype(np.float64)
+    if metric.over == "images":
+        return values
+    whole = among or predictions
+    sizes = np.bincount(whole.labels)
+    weights = len(whole.labels) / (np.count_nonzero(sizes) * sizes[predictions.labels])
+    weighted: npt.NDArray[np.float64] = values * weights
+    return weighted
 
 
 def join(parts: Sequence[Predictions]) -> Predictions:

@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 
 from repro.importing.rows import Table
-from repro.published import RELEASE_FILE, Metric, Release, read_releases
+from repro.published import METRICS, RELEASE_FILE, Release, read_releases
+from repro.published.numbers import in_unit
 
 #: A number's place: checkpoint, protocol, metric.
-Place = tuple[str, str, Metric]
+Place = tuple[str, str, str]
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ def changes(folder: Path, table: Table) -> Changes:
     if is_update:
         known = _published(read_releases([folder])[0])
     new = {
-        (row.checkpoint, row.protocol, metric): text
+        (row.checkpoint, row.protocol, metric): _in_unit(metric, text, table)
         for row in table.rows
         for metric, text in row.numbers.items()
     }
@@ -71,6 +72,10 @@ def changes(folder: Path, table: Table) -> Changes:
 
 def _published(release: Release) -> dict[Place, str]:
     return {
-        (number.checkpoint, number.protocol, number.metric): str(number.published)
+        (number.checkpoint, number.protocol, number.metric): number.digits
         for number in release.references
     }
+
+
+def _in_unit(metric: str, text: str, table: Table) -> str:
+    return f"{in_unit(text, METRICS[metric], table.unit):f}"

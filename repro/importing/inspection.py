@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from repro.errors import WeightsError
-from repro.models.weights import read_state_dict
+from repro.models.state import read_state_dict, state_entries
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Entries that training scripts keep the state dict in; empty: the file is one.
-WEIGHTS_KEYS = ("", "state_dict", "model", "model_state_dict", "state_dict_ema")
+#: Entries that training scripts keep the state dict in, the one that is meant first.
+WEIGHTS_KEYS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 
 _VIT_SIZES = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge"}
 _CLIP_SIZES = {768: "B", 1024: "L", 1280: "H"}
@@ -72,13 +71,9 @@ def inspect_weights(path: Path) -> Inspection:
 
 def _state(path: Path) -> tuple[str, Mapping[str, Tensor]]:
     """Find the state dict in a file."""
-    for key in WEIGHTS_KEYS:
-        try:
-            return key, read_state_dict(path, key)
-        except WeightsError as error:
-            if not key:
-                first = error
-    raise first
+    entries = state_entries(path)
+    key = next((key for key in WEIGHTS_KEYS if key in entries), "")
+    return key, read_state_dict(path, key)
 
 
 def _guesses(

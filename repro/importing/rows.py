@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from repro.importing.preprocessing import Channels, Preprocessing
-from repro.published import Kind, Metric
+from repro.published import Kind, Precision, Shares
 from repro.published.geometry import (
     BLACK,
     CenterCrop,
@@ -25,7 +25,7 @@ _MEANS: dict[Channels, str] = {
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of one checkpoint: digits as printed, in percent; there may be none.
+    """The numbers of one checkpoint: digits as printed; there may be none.
 
     `file` is where the library gets the weights; `note` says what is peculiar, such as
     that the installed library does not have the checkpoint.
@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     checkpoint: str
     preprocessing: Preprocessing
-    numbers: Mapping[Metric, str]
+    numbers: Mapping[str, str]
     gflops: float
     file: str = ""
     note: str = ""
@@ -45,7 +45,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A table of published numbers: who made it, where it was read, and its rows."""
+    """A table of published numbers: who made it, where it was read, and its rows.
+
+    `precision_note` says where it was read that they were computed in `precision`;
+    where nobody says so, `tolerance` is that of top-1 in points, with the reason.
+    `library` has the checkpoints, and `maker` is who measured them, where that is
+    another; `unit` is what the table prints shares of the images as.
+    """
 
     library: str
     version: str
@@ -55,8 +61,18 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     kind: Kind
     rows: tuple[Row, ...]
+    precision: Precision
+    precision_note: str
+    tolerance: tuple[str, str] | None = None
+    unit: Shares = "percent"
+    maker: str = ""
     protocol_note: str = ""
     note: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id of the release, which is also the name of its folder."""
+        return self.maker or self.library
 
 
 def protocol_name(preprocessing: Preprocessing) -> str:

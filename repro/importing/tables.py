@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from repro.errors import ExpectedError
 
+#: Columns that print the same in several forms, the preferred first, each with its
+#: metric: an accuracy, or the error that is its rest.
+Column = Mapping[str, str]
 
-def read_table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def read_table(
+    file: Path, columns: Sequence[str], numbers: Sequence[Column] = ()
+) -> list[dict[str, str]]:
     """Read a CSV file that has at least these columns; every cell stays text.
+
+    Of each of the `numbers` it has at least one form.
 
     Raises:
         ExpectedError: it cannot be read, lacks a column, or a row is cut off.
@@ -23,17 +34,37 @@ def read_table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ExpectedError(f"{file}: cannot be read as a table: {error}") from error
-    missing = [column for column in columns if column not in found]
+    wanted = [*((column,) for column in columns), *map(tuple, numbers)]
+    missing = [" or ".join(w) for w in wanted if not set(w) & set(found)]
     if missing:
         raise ExpectedError(
             f"{file}: has no column {', '.join(missing)}; its columns are "
             f"{', '.join(found[:12]) or 'none'}"
         )
     for number, row in enumerate(rows, 2):
-        empty = [column for column in columns if not row[column]]
+        empty = [" or ".join(w) for w in wanted if not any(map(row.get, w))]
         if empty:
             raise ExpectedError(f"{file}: row {number} has no {', '.join(empty)}")
     return rows
+
+
+def printed_numbers(
+    cells: Mapping[str, str], columns: Sequence[Column]
+) -> dict[str, str]:
+    """Take a row's numbers, as printed: of each column the preferred form.
+
+    Raises:
+        ValueError: a cell is empty or no number.
+    """
+    found: dict[str, str] = {}
+    for forms in columns:
+        name = next((name for name in forms if cells.get(name)), None)
+        if name is None:
+            raise ValueError(f"it has no {' or '.join(forms)}")
+        if not _NUMBER.fullmatch(cells[name]):
+            raise ValueError(f"{name} is {cells[name]!r}, which is no number")
+        found[forms[name]] = cells[name]
+    return found
 
 
 def origin_note(file: Path, rows: int) -> str:

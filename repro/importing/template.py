@@ -45,6 +45,7 @@ title = "ImageNet-1k validation (ILSVRC 2012)"
 folder = "val"
 classes = "imagenet-1k.txt"     # class folders in the order of the labels, one a line
 images = 50000
+files = "repro:imagenet-val"    # which image is of which class; optional
 
 # How the numbers were measured. Look into the evaluation script: size and filter of the
 # resize, crop, mean and std each move the accuracy by tenths of a point.

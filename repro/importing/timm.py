@@ -9,14 +9,21 @@ from typing import Any
 from repro.errors import ExpectedError
 from repro.importing.preprocessing import timm_preprocessing
 from repro.importing.rows import Row, Table
-from repro.importing.tables import origin_note, read_table
+from repro.importing.tables import origin_note, printed_numbers, read_table
 
-COLUMNS = (
-    *("model", "img_size", "top1", "top5", "param_count", "crop_pct"),
-    "interpolation",
+COLUMNS = ("model", "img_size", "param_count", "crop_pct", "interpolation")
+_NUMBERS = (
+    {"top1": "top1", "top1_err": "error"},
+    {"top5": "top5", "top5_err": "error5"},
 )
 _REPOSITORY = "https://github.com/huggingface/pytorch-image-models"
 _URL = f"{_REPOSITORY}/blob/main/results/results-imagenet.csv"
+#: `bulk_runner.py`, which the commit that added it says to be used for validation runs.
+_PRECISION_NOTE = (
+    "autocast to float16, the default type of validate.py --amp, without "
+    "--channels-last: so bulk_runner.py says to validate all models, "
+    f"{_REPOSITORY}/blob/aa4b5850c1543fa488abf260f18390eda46cf85d/bulk_runner.py"
+)
 #: GFLOPs a million parameters at 224 pixels, about that of ResNet-50 and ViT-B/16.
 _GFLOPS = 0.2
 
@@ -33,7 +40,7 @@ def timm_table(file: Path, url: str = "") -> Table:
     """
     import timm
 
-    rows = read_table(file, COLUMNS)
+    rows = read_table(file, COLUMNS, _NUMBERS)
     return Table(
         library="timm",
         version=timm.__version__,
@@ -43,6 +50,8 @@ def timm_table(file: Path, url: str = "") -> Table:
         url=url or _URL,
         kind="supervised",
         rows=tuple(_row(file, number, row) for number, row in enumerate(rows, 2)),
+        precision="amp-fp16",
+        precision_note=_PRECISION_NOTE,
         protocol_note=f"crop mode, mean and std as in timm {timm.__version__}",
         note=origin_note(file, len(rows)) + "; gflops are estimated from param_count "
         "and img_size and only order the cases",
@@ -54,6 +63,7 @@ def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
     config = _configuration(name)
     try:
         size = int(cells["img_size"])
+        numbers = printed_numbers(cells, _NUMBERS)
         parameters = float(cells["param_count"].replace(",", ""))
         preprocessing = timm_preprocessing(
             {
@@ -71,7 +81,7 @@ def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
     return Row(
         checkpoint=name,
         preprocessing=preprocessing,
-        numbers={"top1": cells["top1"], "top5": cells["top5"]},
+        numbers=numbers,
         gflops=round(_GFLOPS * parameters * (size / 224) ** 2, 2),
         file=f"hf://{repository}/model.safetensors" if repository else "",
         note="" if config else _gone(),

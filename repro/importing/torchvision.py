@@ -11,9 +11,13 @@ from collections.abc import Iterator
 
 from repro.importing.preprocessing import torchvision_preprocessing
 from repro.importing.rows import Row, Table
-from repro.published import Metric
 
-_METRICS: dict[Metric, str] = {"top1": "acc@1", "top5": "acc@5"}
+_PRECISION_NOTE = (
+    "float32: evaluate() of the reference script has no autocast, https://github.com/"
+    "pytorch/vision/blob/017e9b99b5daddec3d82d5b05fe26f6834c48fa9/references/"
+    "classification/train.py"
+)
+_METRICS: dict[str, str] = {"top1": "acc@1", "top5": "acc@5"}
 
 
 def torchvision_table() -> Table:
@@ -30,6 +34,8 @@ def torchvision_table() -> Table:
         url=f"https://github.com/pytorch/vision/tree/v{version}/torchvision/models",
         kind="supervised",
         rows=tuple(_rows()),
+        precision="fp32",
+        precision_note=_PRECISION_NOTE,
         protocol_note="transforms() of the weights entry",
     )
 

@@ -17,11 +17,11 @@ from repro.published import RELEASE_FILE, WEIGHTS_SUFFIXES
 CLASSES_FILE = "imagenet-1k.txt"
 
 _HEAD = """\
-# Made by `repro import {library_}`, which overwrites what is changed here by hand.
+# Made by `repro import {id_}`, which overwrites what is changed here by hand.
 schema = 1
 
 [release]
-id = {library}
+id = {id}
 title = {title}
 code = {code}
 
@@ -29,25 +29,26 @@ code = {code}
 title = {source}
 url = {url}
 note = {note}
-
+{unit}{tolerance}
 [dataset.imagenet-val]
 title = "ImageNet-1k validation (ILSVRC 2012)"
 folder = "val"
 classes = "{classes}"
 images = 50000
+files = "repro:imagenet-val"
 url = "https://www.image-net.org/challenges/LSVRC/2012/"
 
 [model.{library_}]
 loader = {library}
 architecture = "{{checkpoint}}"
 
-[family.{library_}]
+[family.{id_}]
 model = {library}
 training_data = "as its checkpoints' names say"
 folder = {code}
 protocols = [{protocol}]
 datasets = ["imagenet-val"]
-"""
+{local_names}"""
 _TEXT = """\
 logit_scale = "checkpoint"
 text.classnames = "open_clip:IMAGENET_CLASSNAMES"
@@ -76,6 +77,8 @@ def release_text(table: Table) -> str:
     """Write a table in the format of docs/expected-format.md."""
     protocols = {row.protocol: row.preprocessing for row in table.rows}
     head = _HEAD.format(
+        id=_quoted(table.id),
+        id_=table.id,
         library=_quoted(table.library),
         library_=table.library,
         title=_quoted(table.title),
@@ -83,11 +86,29 @@ def release_text(table: Table) -> str:
         source=_quoted(table.source),
         url=_quoted(table.url),
         note=_quoted(table.note),
+        tolerance=_tolerance(table),
+        unit="" if table.unit == "percent" else f"unit = {_quoted(table.unit)}\n",
         classes=CLASSES_FILE,
         protocol=_quoted(next(iter(protocols))),
+        # A mirror has the weights below the name of the library that they are from.
+        local_names=f"local_names = [{_quoted(table.library)}]\n"
+        if table.maker
+        else "",
     )
     parts = (*_files(table), *_protocols(table, protocols), *_references(table))
     return head + "".join(parts)
+
+
+def _tolerance(table: Table) -> str:
+    """Write the tolerance of all numbers where it is not the default one."""
+    if table.tolerance is None:
+        return ""
+    top1, reason = table.tolerance
+    return (
+        "\n[source.published.tolerance]\n"
+        f"top1 = {_quoted(top1)}\n"
+        f"reason = {_quoted(reason)}\n"
+    )
 
 
 def _files(table: Table) -> Iterator[str]:
@@ -98,7 +119,7 @@ def _files(table: Table) -> Iterator[str]:
         if (suffix := PurePosixPath(row.file).suffix) in WEIGHTS_SUFFIXES
     }
     if links:
-        yield f"\n[family.{table.library}.files]\n"
+        yield f"\n[family.{table.id}.files]\n"
     for name, link in links.items():
         yield f"{_quoted(name)} = {_quoted(link)}\n"
 
@@ -111,7 +132,8 @@ def _protocols(table: Table, protocols: Mapping[str, Preprocessing]) -> Iterator
             f"mean = {list(preprocessing.mean)}\n"
             f"std = {list(preprocessing.std)}\n"
             'source = "published"\n'
-            f"note = {_quoted(table.protocol_note)}\n"
+            f"precision = {_quoted(table.precision)}\n"
+            f"note = {_quoted(f'{table.protocol_note}; {table.precision_note}')}\n"
         )
         if table.kind == "clip":
             yield _TEXT
@@ -125,7 +147,7 @@ def _references(table: Table) -> Iterator[str]:
         note = f"note = {_quoted(row.note)}\n" if row.note else ""
         yield (
             "\n[[reference]]\n"
-            f'family = "{table.library}"\n'
+            f'family = "{table.id}"\n'
             f"checkpoint = {_quoted(row.checkpoint)}\n"
             'dataset = "imagenet-val"\n'
             f"protocol = {_quoted(row.protocol)}\n"

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from repro.evaluation.predictions import Metrics, Predictions
-from repro.judgement.flips import find_flips
+from repro.judgement.flips import are_right, evaluated_pairs, rows_of
+from repro.judgement.images import Alignment, ImageSet
+from repro.judgement.verdict import Verdict
 
 #: Relative difference of two losses that is rounding: another batch size, which is
 #: found by timing, adds up float32 in another order.
 ROUNDING = 1e-6
+
+#: More names of images that differ are not kept.
+NAMES_KEPT = 10
 
 
 class Flips(msgspec.Struct, frozen=True):
@@ -33,19 +40,68 @@ class Flips(msgspec.Struct, frozen=True):
         return bool(self.gained or self.lost)
 
 
+class Change(msgspec.Struct, frozen=True):
+    """Something that is recorded of two measurements and differs; None is none."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+class ImageGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Images of two datasets that have something in common, and how they were decided.
+
+    `images` counts them in the whole dataset and `names` are the first ten. What
+    follows is of the `evaluated` ones (by both runs, where both have them): how many
+    were right before and after, and how many became right and wrong. It is None where
+    a run does not have the images, or where predictions were not kept.
+    """
+
+    images: int
+    names: tuple[str, ...]
+    evaluated: int | None = None
+    right_before: int | None = None
+    right_after: int | None = None
+    gained: int | None = None
+    lost: int | None = None
+
+
+class ImageChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """How the images of two datasets differ; `same` counts those that do not.
+
+    `changed` have other bytes under the same name, `relabelled` the same bytes and
+    another label; `missing` are only in the one before, `new` only in the one after.
+    """
+
+    before: int
+    after: int
+    same: int
+    changed: ImageGroup
+    relabelled: ImageGroup
+    missing: ImageGroup
+    new: ImageGroup
+
+
 class CaseDifference(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between two measurements of a case.
 
-    `flips` is None where the predictions of either were not kept, or they are of other
-    images; `loss` is the mean loss after minus before, in nats, over all images that
-    each evaluated. `others` says what else differs: weights, images, protocol.
+    `published` are numbers, tolerances and declarations that were edited since;
+    `weights` are two SHA-256; `images` is None where both evaluated the same dataset,
+    or where that is unknown; `flips` is of the images that are the same in both, and
+    None where that is unknown. `others` are protocol, precision and the like,
+    `environment` software and machine. `unknown` says in words what cannot be compared.
     """
 
     case: str
     before: Metrics
     after: Metrics
     flips: Flips | None = None
-    others: tuple[str, ...] = ()
+    published: tuple[Change, ...] = ()
+    weights: Change | None = None
+    images: ImageChanges | None = None
+    others: tuple[Change, ...] = ()
+    environment: tuple[Change, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def points(self) -> float:
@@ -58,13 +114,100 @@ class CaseDifference(msgspec.Struct, frozen=True, kw_only=True):
         return self.after.loss - self.before.loss
 
     @property
-    def is_same(self) -> bool:
-        """Whether nothing that counts differs: no image, no metric, no condition."""
+    def measured_same(self) -> bool:
+        """Whether the same was measured, as far as that is known."""
         flipped = self.flips is not None and self.flips.any
         counts = ("images", "top1", "top5")
         counted = all(getattr(self.before, n) == getattr(self.after, n) for n in counts)
         rounded = math.isclose(self.before.loss, self.after.loss, rel_tol=ROUNDING)
-        return counted and rounded and not flipped and not self.others
+        return counted and rounded and not flipped
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing that counts is known to differ: no number, no condition.
+
+        The environment does not count: it is a condition of the whole run.
+        """
+        found = self.published or self.weights or self.images or self.others
+        return self.measured_same and not found
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether something else was measured though all that is recorded is equal."""
+        found = self.weights or self.images or self.others or self.environment
+        return not self.measured_same and not found
+
+
+class Since(msgspec.Struct, frozen=True):
+    """What has changed since an earlier run, in which the case had this verdict."""
+
+    run: int
+    verdict: Verdict
+    difference: CaseDifference
+
+
+def compare_images(
+    sets: tuple[ImageSet, ImageSet],
+    found: Alignment,
+    predictions: tuple[Predictions, Predictions] | None,
+) -> ImageChanges:
+    """Count the images that differ between two datasets, and how they were decided.
+
+    Args:
+        sets: the images before and after.
+        found: how they are aligned.
+        predictions: of both; None where either was not kept.
+    """
+    before, after = sets
+    return ImageChanges(
+        before=len(before.files),
+        after=len(after.files),
+        same=len(found.same),
+        changed=_both(after, found.changed, predictions),
+        relabelled=_both(after, found.relabelled, predictions),
+        missing=_alone(before, found.missing, predictions and predictions[0], "before"),
+        new=_alone(after, found.new, predictions and predictions[1], "after"),
+    )
+
+
+def _both(
+    after: ImageSet,
+    pairs: npt.NDArray[np.int64],
+    predictions: tuple[Predictions, Predictions] | None,
+) -> ImageGroup:
+    group = ImageGroup(images=len(pairs), names=_names(after, pairs[:, 1]))
+    if predictions is None:
+        return group
+    first, second = evaluated_pairs(*predictions, pairs)
+    old, new = are_right(predictions[0], first), are_right(predictions[1], second)
+    return msgspec.structs.replace(
+        group,
+        evaluated=len(first),
+        right_before=int(old.sum()),
+        right_after=int(new.sum()),
+        gained=int((new & ~old).sum()),
+        lost=int((old & ~new).sum()),
+    )
+
+
+def _alone(
+    images: ImageSet,
+    positions: npt.NDArray[np.int64],
+    predictions: Predictions | None,
+    when: Literal["before", "after"],
+) -> ImageGroup:
+    group = ImageGroup(images=len(positions), names=_names(images, positions))
+    if predictions is None:
+        return group
+    rows, evaluated = rows_of(predictions, positions)
+    right = int(are_right(predictions, rows[evaluated]).sum())
+    counts = {"evaluated": int(evaluated.sum()), f"right_{when}": right}
+    return msgspec.structs.replace(group, **counts)
+
+
+def _names(images: ImageSet, positions: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Name the first images, in the order of names: that of digests says nothing."""
+    return tuple(sorted(images.files[n] for n in positions.tolist())[:NAMES_KEPT])
 
 
 def mcnemar_p(gained: int, lost: int) -> float:
@@ -81,28 +224,32 @@ def mcnemar_p(gained: int, lost: int) -> float:
     return float(binomtest(gained, gained + lost, 0.5).pvalue)
 
 
-def compare_predictions(before: Predictions, after: Predictions) -> Flips:
+def compare_predictions(
+    before: Predictions,
+    after: Predictions,
+    pairs: npt.NDArray[np.int64] | None = None,
+) -> Flips:
     """Count the images that flipped among those that both evaluated.
 
-    The predictions must be of the same dataset.
+    Args as of `evaluated_pairs`.
     """
-    shared = np.intersect1d(before.indices, after.indices, assume_unique=True)
-    flips = find_flips(before, after)
-    gained = sum(flip.is_gain for flip in flips)
-    lost = len(flips) - gained
-    return Flips(len(shared), gained, lost, mcnemar_p(gained, lost))
+    first, second = evaluated_pairs(before, after, pairs)
+    old, new = are_right(before, first), are_right(after, second)
+    gained, lost = int((new & ~old).sum()), int((old & ~new).sum())
+    return Flips(len(first), gained, lost, mcnemar_p(gained, lost))
 
 
 def most_telling_first(differences: Iterable[CaseDifference]) -> list[CaseDifference]:
     """Sort differences by how telling they are.
 
     First what chance explains least, by its p-value, then by the number of flips and by
-    how far top-1 and loss moved. Cases without predictions are taken by their counts,
-    as if no image had flipped back.
+    how far top-1 and loss moved. Cases whose images differ, or whose predictions were
+    not kept, are taken by their counts, as if no image had flipped back.
     """
 
     def key(found: CaseDifference) -> tuple[object, ...]:
-        flips = found.flips or _fewest(found)
+        known = None if found.images else found.flips
+        flips = known or _fewest(found)
         return (
             flips.p,
             -(flips.gained + flips.lost),
@@ -115,7 +262,7 @@ def most_telling_first(differences: Iterable[CaseDifference]) -> list[CaseDiffer
 
 
 def total_flips(differences: Iterable[CaseDifference]) -> Flips:
-    """Add up the flips of all cases whose predictions were kept.
+    """Add up the flips of all cases for which they are known.
 
     Cases share images, so p is of the flips and not of independent images: it is a
     first look, and too small where cases flip together.

@@ -12,7 +12,7 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import compare_predictions
 from repro.judgement.estimates import Estimate, estimate, log_likelihood
 from repro.judgement.tolerance import tolerance_of
-from repro.published import Metric, Reference
+from repro.published import Reference
 
 #: Standard errors that an estimate may be off and still meet a number.
 ERRORS = 3.3
@@ -34,7 +34,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     `printed` has its digits; value and tolerance are in percent and points, or nats.
     """
 
-    metric: Metric
+    metric: str
     printed: str
     tolerance: float
 
@@ -52,7 +52,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     explained, None where there is no gap beyond the tolerance.
     """
 
-    metric: Metric
+    metric: str
     published: str
     measured: float
     value: float
@@ -112,7 +112,7 @@ def targets_of(references: Iterable[Reference], run: Predictions) -> tuple[Targe
     for reference in references:
         target = Target(
             metric=reference.metric,
-            printed=str(reference.published),
+            printed=reference.digits,
             tolerance=float(tolerance_of(reference).value),
         )
         by_source.setdefault(reference.source, []).append(target)

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from repro.evaluation.predictions import Predictions
-from repro.judgement.intervals import hits_of
-from repro.published import Metric
+from repro.evaluation.predictions import Predictions, weighted_values
+from repro.published import METRICS
+from repro.published.metrics import Unit
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class Estimate(msgspec.Struct, frozen=True):
     freedom: int
 
 
-def estimate(run: Predictions, trial: Predictions, metric: Metric) -> Estimate:
+def estimate(run: Predictions, trial: Predictions, metric: str) -> Estimate:
     """Estimate a metric on all images from a trial on some images.
 
     Args:
@@ -45,29 +45,23 @@ def estimate(run: Predictions, trial: Predictions, metric: Metric) -> Estimate:
     """
     if len(trial.labels) > len(run.labels):
         run = trial
-    before, after = values_of(run, metric), values_of(trial, metric)
+    entry = METRICS[metric]
+    before = weighted_values(run, entry)
+    after = weighted_values(trial, entry, among=run)
     shared = np.searchsorted(run.indices, trial.indices)
     change = after - before[shared]
     images, evaluated = len(change), len(before)
     value = float(before.mean() + change.mean())
     # What is left to know: of the images of the run, and of those beyond it.
-    variance = _variance(change, metric) * (1 / images - 1 / evaluated)
-    variance += _variance(after, metric) * (1 / evaluated - 1 / run.total)
+    variance = _variance(change, entry.unit) * (1 / images - 1 / evaluated)
+    variance += _variance(after, entry.unit) * (1 / evaluated - 1 / run.total)
     return Estimate(value, math.sqrt(max(0.0, variance)), max(1, images - 1))
-
-
-def values_of(predictions: Predictions, metric: Metric) -> Floats:
-    """Give what each image adds to the mean: 0 or 100 percent, or nats."""
-    if metric == "loss":
-        return predictions.losses
-    hits: Floats = 100.0 * hits_of(predictions, metric).astype(np.float64)
-    return hits
 
 
 def log_likelihood(
     run: Predictions,
     trial: Predictions,
-    metrics: Sequence[Metric],
+    metrics: Sequence[str],
     published: Sequence[float],
     tolerances: Sequence[float],
 ) -> float:
@@ -92,38 +86,42 @@ def log_likelihood(
     """
     if len(trial.labels) > len(run.labels):
         run = trial
-    before = np.stack([values_of(run, metric) for metric in metrics])
-    after = np.stack([values_of(trial, metric) for metric in metrics])
+    entries = [METRICS[metric] for metric in metrics]
+    before = np.stack([weighted_values(run, entry) for entry in entries])
+    after = np.stack([weighted_values(trial, entry, among=run) for entry in entries])
     shared = np.searchsorted(run.indices, trial.indices)
     change = after - before[:, shared]
     gap = np.asarray(published) - before.mean(axis=1)
     images, evaluated = change.shape[1], before.shape[1]
     around = change - gap[:, None]
     scatter = around @ around.T / images
-    for place, metric in enumerate(metrics):
+    for place, entry in enumerate(entries):
         # So many decisions change at least, if the published value is right.
-        least = 0.0 if metric == "loss" else 100 * abs(gap[place]) - gap[place] ** 2
+        whole = entry.unit.whole
+        least = whole * abs(gap[place]) - gap[place] ** 2 if whole else 0.0
         scatter[place, place] = max(scatter[place, place], least)
     spread = scatter * (1 / images - 1 / evaluated)
     unseen = 1 / evaluated - 1 / run.total
     if unseen:
-        spread += _scatter_of_values(after, metrics, published) * unseen
+        units = [entry.unit for entry in entries]
+        spread += _scatter_of_values(after, units, published) * unseen
     spread += np.diag((np.asarray(tolerances) / 3) ** 2)
     freedom = max(1, images - 1) if images < run.total else 1000
     return _log_density(change.mean(axis=1) - gap, spread, freedom)
 
 
 def _scatter_of_values(
-    values: Floats, metrics: Sequence[Metric], published: Sequence[float]
+    values: Floats, units: Sequence[Unit], published: Sequence[float]
 ) -> Floats:
     """Estimate how values scatter: decisions as the published share says."""
     scatter = (
-        np.atleast_2d(np.cov(values)) if values.shape[1] > 1 else np.eye(len(metrics))
+        np.atleast_2d(np.cov(values)) if values.shape[1] > 1 else np.eye(len(units))
     )
-    scatter = np.array(np.broadcast_to(scatter, (len(metrics), len(metrics))))
-    for place, (metric, value) in enumerate(zip(metrics, published, strict=True)):
-        if metric != "loss":
-            scatter[place, place] = max(scatter[place, place], value * (100 - value))
+    scatter = np.array(np.broadcast_to(scatter, (len(units), len(units))))
+    for place, (unit, value) in enumerate(zip(units, published, strict=True)):
+        if unit.whole:
+            least = value * (unit.whole - value)
+            scatter[place, place] = max(scatter[place, place], least)
     return scatter
 
 
@@ -141,12 +139,12 @@ def _log_density(distance: Floats, spread: Floats, freedom: int) -> float:
     return float(density - np.log(errors).sum())
 
 
-def _variance(values: Floats, metric: Metric) -> float:
+def _variance(values: Floats, unit: Unit) -> float:
     """Estimate a variance, never as nothing because few images showed nothing."""
     if len(values) < 2:
-        return 100.0**2 if metric != "loss" else 1.0
+        return float(unit.scale**2)
     spread = float(values.var(ddof=1))
-    if metric == "loss":
+    if unit.whole is None:
         return spread
     # As if one more image had changed: Laplace's rule for what was not seen yet.
-    return spread + 100.0**2 / (len(values) + 1)
+    return spread + unit.whole**2 / (len(values) + 1)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from repro.evaluation.predictions import Predictions
-from repro.published import Metric
+from repro.published import METRICS
+from repro.published.metrics import Bound
 
 #: Confidence of the intervals that a subset is judged by.
 LEVEL = 0.999
@@ -29,7 +31,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """Where the value on all images lies: percent for accuracies, nats for loss."""
+    """Where the value on all images lies, in the unit of the metric."""
 
     low: float
     high: float
@@ -73,15 +75,9 @@ def cells_of(labels: Counts, class_sizes: Counts, strata: int) -> Cells:
     return Cells(cell, sizes, np.bincount(cell[labels], minlength=count))
 
 
-def hits_of(predictions: Predictions, metric: Metric) -> npt.NDArray[np.bool_]:
-    """Tell of each image whether `top1` or `top5` counts it: bool `[N]`."""
-    hits = predictions.classes == predictions.labels[:, None]
-    return np.asarray(hits[:, 0] if metric == "top1" else hits.any(axis=1))
-
-
 def interval_of(
     predictions: Predictions,
-    metric: Metric,
+    metric: str,
     class_sizes: Counts,
     strata: int,
     level: float = LEVEL,
@@ -96,19 +92,79 @@ def interval_of(
         level: of confidence.
 
     Returns:
-        None for a loss where images are too few to bound it.
+        None where the metric has no such interval, or images are too few for it.
     """
-    cells = cells_of(predictions.labels, class_sizes, strata)
-    place = cells.cell[predictions.labels]
-    if metric == "loss":
-        return loss_interval(predictions.losses, place, cells, level)
-    return accuracy_interval(hits_of(predictions, metric), place, cells, level)
+    bound = METRICS[metric].bound
+    if bound is None:
+        return None
+    sample = Sample(
+        METRICS[metric].each(predictions), predictions.labels, class_sizes, strata
+    )
+    found = _METHODS[bound](sample, level)
+    if found is None:
+        return None
+    scale = METRICS[metric].unit.scale
+    return Interval(float(scale * found.low), float(scale * found.high))
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A part of the images: what each adds to a metric, and its class, `[N]`.
+
+    `class_sizes` int64 `[C]` counts the images of each class in the whole dataset of
+    `strata`.
+    """
+
+    values: npt.NDArray[Any]
+    labels: Counts
+    class_sizes: Counts
+    strata: int
+
+    def cells(self) -> tuple[Counts, Cells]:
+        """Give the cell of each image, and the cells."""
+        cells = cells_of(self.labels, self.class_sizes, self.strata)
+        return cells.cell[self.labels], cells
+
+
+def _of_share(sample: Sample, level: float) -> Interval | None:
+    return accuracy_interval(sample.values, *sample.cells(), level)
+
+
+def _of_mean(sample: Sample, level: float) -> Interval | None:
+    return loss_interval(sample.values, *sample.cells(), level)
+
+
+def class_mean_interval(sample: Sample, level: float = LEVEL) -> Interval:
+    """Bound the mean over classes of their shares of hits, from 0 to 1.
+
+    Hoeffding's inequality for a sum of independent values (Journal of the American
+    Statistical Association 58, 1963, theorems 2 and 4): the images of each class are
+    a random sample of it, and each moves the mean by its weight at most. It holds
+    whatever the sizes of the classes and whichever are hard. Classes without any image
+    in the part may hold anything; those that are whole in it are known.
+    """
+    sizes = sample.class_sizes
+    drawn = np.bincount(sample.labels, minlength=len(sizes))
+    found = np.bincount(sample.labels, weights=sample.values, minlength=len(sizes))
+    seen, classes = drawn > 0, int(np.count_nonzero(sizes))
+    mean = float((found[seen] / drawn[seen]).sum()) / classes
+    unseen = int(np.count_nonzero(sizes[~seen])) / classes
+    open_ = seen & (drawn < sizes)
+    squares = float((1 / drawn[open_]).sum()) / classes**2
+    reach = math.sqrt(math.log(2 / (1 - level)) / 2 * squares)
+    return Interval(max(0.0, mean - reach), min(1.0, mean + unseen + reach))
+
+
+_METHODS: dict[Bound, Callable[[Sample, float], Interval | None]] = {
+    "share": _of_share,
+    "mean of shares": class_mean_interval,
+    "mean": _of_mean,
+}
 
 
 def accuracy_interval(
     hits: npt.NDArray[np.bool_], place: Counts, cells: Cells, level: float = LEVEL
 ) -> Interval:
-    """Bound the share of hits among all images, in percent.
+    """Bound the share of hits among all images, from 0 to 1.
 
     The exact hypergeometric interval of a simple random sample, scaled by the design
     effect of the stratification, as Korn and Graubard (Survey Methodology 24, 1998) do
@@ -129,9 +185,7 @@ def accuracy_interval(
     low, high = _hypergeometric_interval(share * images, images, total, level)
     scale = math.sqrt(_design_effect(found, share, cells, level))
     low, high = share - scale * (share - low), share + scale * (high - share)
-    return Interval(
-        100 * known * max(0.0, low), 100 * (known * min(1.0, high) + 1 - known)
-    )
+    return Interval(known * max(0.0, low), known * min(1.0, high) + 1 - known)
 
 
 def loss_interval(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repro.judgement.diagnosis import EXPLAINED, Outcome, Restored, Trial
+from repro.published import METRICS
 
 #: Log likelihoods that differ by less do not tell two explanations apart.
 CLOSE = 3.0
@@ -22,13 +23,8 @@ _CAUSES = {
     "head": ("the classes at other outputs of the head", "outputs of the dataset"),
     "pooling": ("another pooling", "the options of the model"),
     "epsilon": ("another epsilon of LayerNorm", "the options of the model"),
-    "precision": ("another precision", "the tolerance of the reference, with a reason"),
+    "precision": ("another precision", "precision of the protocol"),
     "weights": ("other weights of the same file", "weights_key of the model"),
-}
-_SCORES = {
-    "top1": "it scores",
-    "top5": "its top-5 is",
-    "loss": "its loss is",
 }
 
 
@@ -50,7 +46,7 @@ def sentence(outcome: Outcome, trials: Sequence[Trial]) -> str:
     shown = headline(best)
     value, published = value_text(shown), shown.published
     instead = f" instead of {best.instead}" if best.instead else ""
-    scores = f"{_SCORES[shown.metric]} {value} (published {published})"
+    scores = f"{METRICS[shown.metric].phrase} {value} (published {published})"
     if outcome == "unexplained":
         others = f"None of the {len(trials):,} variations that were tried explains it; "
         return f"{others}closest is {best.suspect}, with which {scores}."

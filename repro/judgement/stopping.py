@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from repro.evaluation.predictions import Predictions
-from repro.judgement.intervals import Counts, cells_of, error_bound, hits_of
+from repro.judgement.intervals import Counts, cells_of, error_bound
 from repro.judgement.tolerance import tolerance_of
-from repro.published import Reference
+from repro.published import METRICS, Reference
 
 #: How likely one look at a run may be to call a number missed that would be met.
 LEVEL = 1e-9
@@ -25,11 +25,12 @@ def is_hopeless(
 ) -> bool:
     """Tell whether every source is contradicted beyond doubt by some of the strata.
 
-    A source is contradicted when one of its accuracies, with its tolerance, lies
+    A source is contradicted when one of its shares of images, with its tolerance, lies
     outside the `1 - level` interval. A bound that always holds is taken for each look,
     so K looks in two directions err with at most `2 * K * level` for each number. The
-    loss is not looked at, since nothing bounds what the remaining images add to it, and
-    neither is a number that may belong to another checkpoint.
+    loss is not looked at, since nothing bounds what the remaining images add to it,
+    nor a mean over classes, which images of small ones move much; and neither is a
+    number that may belong to another checkpoint.
 
     Args:
         references: the published numbers of the case.
@@ -46,9 +47,10 @@ def is_hopeless(
     contradicted: dict[str, bool] = {}
     for reference in references:
         known = contradicted.setdefault(reference.source, False)
-        if known or reference.metric == "loss" or len(reference.families) > 1:
+        metric = METRICS[reference.metric]
+        if known or metric.bound != "share" or len(reference.families) > 1:
             continue
-        hits = hits_of(predictions, reference.metric)
+        hits = metric.each(predictions)
         low, high = acceptable_shares(reference)
         bound = error_bound(hits, place, cells, low, high)
         contradicted[reference.source] = bound <= level

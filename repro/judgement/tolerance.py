@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import msgspec
 
-from repro.published import Reference
+from repro.published import METRICS, Reference, half_unit
 
-#: Share of the images that may be decided otherwise. The same weights on the same
-#: images differ by rounding in arithmetic and decoding only, so it is counted in
-#: images and not in sampling error: 25 of 50,000 is the largest shift among the 1,439
-#: models that timm measured again on newer software between 2024-08 and 2025-10 with
-#: the same preprocessing (results tables of huggingface/pytorch-image-models).
-IMAGES = Fraction(25, 50_000)
-
-#: Relative tolerance of a mean cross-entropy (docs/tolerances.md has the reasoning).
-LOSS = Fraction(1, 1000)
+#: How likely another run lies within what the spread of several runs allows.
+LEVEL = 0.99
 
 
 class Tolerance(msgspec.Struct, frozen=True):
@@ -33,15 +27,44 @@ class Tolerance(msgspec.Struct, frozen=True):
 def tolerance_of(reference: Reference) -> Tolerance:
     """Give the tolerance of a reference: its own or the default, plus its rounding.
 
-    Half a unit of the last printed digit is always added, since the source rounded.
+    Half a unit of the last printed digit is always added, since the source rounded. The
+    checkpoint that is measured is one run; where the number is the mean of several, the
+    default is how far one may lie from it, plus what a re-measurement may be off.
     """
     rounding = Fraction(reference.half_unit)
     if reference.tolerance is not None:
         own = Fraction(reference.tolerance)
         return Tolerance(own + rounding, f"its own: {reference.tolerance_reason}")
-    if reference.metric == "loss":
-        relative = LOSS * Fraction(reference.published)
-        return Tolerance(relative + rounding, "0.1 % plus half a printed digit")
-    return Tolerance(
-        IMAGES * 100 + rounding, "25 of 50,000 images plus half a printed digit"
-    )
+    metric = METRICS[reference.metric]
+    allowance, origin = metric.allowance, metric.allowance.origin
+    whole = Fraction(reference.published)
+    if not allowance.is_relative:
+        whole = Fraction(metric.unit.scale)
+    value = allowance.share * whole + rounding
+    if reference.spread is not None:
+        value += spread_of_a_run(reference)
+        origin = (
+            f"{100 * LEVEL:g} % prediction interval of one run, from the "
+            f"{reference.spread_is} of {reference.runs:,} runs, plus {origin}"
+        )
+    return Tolerance(value, f"{origin} plus half a printed digit")
+
+
+def spread_of_a_run(reference: Reference) -> Fraction:
+    """Tell how far one more run may be from the mean of the runs.
+
+    The prediction interval of a normal distribution: Student's t times the standard
+    deviation times the root of 1 + 1/n. The checkpoint may be one of the n runs, which
+    would be closer to their mean; a source seldom says so. The printed spread was
+    rounded, so half a unit of its last digit is added to it.
+    """
+    from scipy import stats
+
+    assert reference.spread is not None
+    runs = reference.runs
+    factor = float(stats.t.ppf((1 + LEVEL) / 2, runs - 1)) * math.sqrt(1 + 1 / runs)
+    if reference.spread_is == "standard error":
+        factor *= math.sqrt(runs)
+    spread = Fraction(reference.spread) + Fraction(half_unit(reference.spread))
+    # Four decimals, so that the border is the same wherever it is computed.
+    return Fraction(f"{factor:.4f}") * spread

@@ -11,7 +11,7 @@ import msgspec
 from repro.evaluation.predictions import Metrics
 from repro.judgement.intervals import LEVEL, Interval
 from repro.judgement.tolerance import Tolerance, tolerance_of
-from repro.published import Metric, Reference, Release
+from repro.published import METRICS, Reference, Release
 
 
 class Verdict(enum.StrEnum):
@@ -50,15 +50,17 @@ _WORST_FIRST = (
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One published number beside the measured one.
 
-    `published` has the digits as printed. Values are in percent, differences and
-    tolerances in points; for loss all are in nats. The `_images` twins count images and
-    are None for loss; what needs a measurement is None where there is none. `interval`
-    is where the value on all images lies when a part of them was evaluated; `xfail`
-    says why a divergence was expected.
+    `published` has the digits as printed, and `spread` what stands after ±, where it is
+    the mean of several runs. Values are in the metric's unit: percent, differences and
+    tolerances in points; or nats. The `_images` twins count images and are None where a
+    metric is no share of them; what needs a measurement is None where there is none.
+    `interval` is where the value on all images lies when a part of them was evaluated;
+    `xfail` says why a divergence was expected.
     """
 
-    metric: Metric
+    metric: str
     published: str
+    spread: str = ""
     measured: float | None = None
     difference: float | None = None
     difference_images: float | None = None
@@ -73,6 +75,20 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str = ""
 
+    @property
+    def printed(self) -> str:
+        """The published number as it was printed, with its spread."""
+        return f"{self.published} ± {self.spread}" if self.spread else self.published
+
+    @property
+    def quality(self) -> str:
+        """Say whether a divergence is one for the better; empty where there is none."""
+        if not self.verdict.is_divergence:
+            return ""
+        is_above = self.verdict is Verdict.ABOVE
+        is_better = is_above == METRICS[self.metric].is_higher_better
+        return "better" if is_better else "worse"
+
 
 def unmeasured(reference: Reference, release: Release) -> Comparison:
     """Write down a published number that nothing was measured for."""
@@ -80,7 +96,8 @@ def unmeasured(reference: Reference, release: Release) -> Comparison:
     source = release.sources[reference.source]
     return Comparison(
         metric=reference.metric,
-        published=str(reference.published),
+        published=reference.digits,
+        spread="" if reference.spread is None else f"{reference.spread:f}",
         tolerance=float(tolerance.value),
         tolerance_origin=tolerance.origin,
         source=source.id,
@@ -110,7 +127,14 @@ def compare(
             where it is given can an unsettled comparison be a divergence: when no value
             that would meet the number lies inside.
     """
-    exact = _measured(metrics, reference.metric)
+    try:
+        exact = metrics.value(reference.metric)
+    except KeyError:
+        return msgspec.structs.replace(
+            unmeasured(reference, release),
+            verdict=Verdict.INCONCLUSIVE,
+            reason=f"{reference.metric} was not counted in that measurement",
+        )
     difference = exact - Fraction(reference.published)
     tolerance = tolerance_of(reference)
     verdict = _verdict(reference, difference, tolerance, bool(unsettled), interval)
@@ -132,7 +156,7 @@ def compare(
         verdict=verdict,
         reason=reason,
     )
-    if reference.metric == "loss":
+    if METRICS[reference.metric].unit.whole is None:
         return found
     return msgspec.structs.replace(
         found,
@@ -171,9 +195,3 @@ def _verdict(
     if reference.xfail:
         return Verdict.EXPECTED_DIVERGENCE
     return Verdict.BELOW if difference < 0 else Verdict.ABOVE
-
-
-def _measured(metrics: Metrics, metric: Metric) -> Fraction:
-    if metric == "loss":
-        return Fraction(metrics.loss_sum) / metrics.images
-    return Fraction(100 * int(getattr(metrics, metric)), metrics.images)

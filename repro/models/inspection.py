@@ -12,7 +12,8 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
-from repro.models.weights import check_complete, check_names, read_entries
+from repro.models.state import check_names
+from repro.models.weights import check_complete, read_entries
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,9 +14,12 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from repro.errors import WeightsError
-from repro.models.loaders import find_loader
-from repro.models.weights import StateDict, read_state_dict
+from repro.models.loaders import Loader, find_loader
+from repro.models.state import StateDict, read_state_dict
 from repro.published import ModelSpec
+
+#: Archives of NumPy arrays, as models that were trained with JAX are published.
+_ARRAYS = {".npz", ".npy"}
 
 #: Methods of tensors that initialise.
 _FILLING = {
@@ -47,18 +50,58 @@ def load_model(
         ExpectedError: the spec names a loader or an architecture that does not exist.
     """
     loader = find_loader(spec.loader)
-    model = loader.load(spec, weights)
-    if model is None:
+    model: nn.Module | None
+    if weights.suffix in _ARRAYS:
+        model = _load_arrays(loader, spec, weights)
+    else:
+        # Read here for every loader, so that none can take another entry.
         state = read_state_dict(weights, spec.weights_key)
-        with skeleton():
-            model = loader.build(spec, location)
-        if any(buffer.is_meta for buffer in model.buffers()):
-            # Buffers that are computed where the parameters are need real ones.
-            model = loader.build(spec, location)
-        wanted = model.state_dict()
-        _check_fit(spec, weights, state, wanted)
-        _assign(model, state, wanted)
+        with _named(weights):
+            model = loader.load(spec, state)
+        if model is None:
+            model = _fill(loader, spec, location, weights, state)
     return model.requires_grad_(False).to(device).eval()
+
+
+def _load_arrays(loader: Loader, spec: ModelSpec, weights: Path) -> nn.Module:
+    """Have a library read an archive of NumPy arrays, which has no entries."""
+    if spec.weights_key:
+        raise WeightsError(
+            f"{weights} holds arrays, which have no entry {spec.weights_key!r}; leave "
+            f"weights_key of the model {spec.id!r} out"
+        )
+    with _named(weights):
+        model = loader.load_arrays(spec, weights)
+    if model is None:
+        raise WeightsError(
+            f"{weights} holds arrays, which loader {spec.loader} does not read for "
+            f"{spec.architecture!r}; give a file of torch or safetensors"
+        )
+    return model
+
+
+@contextlib.contextmanager
+def _named(weights: Path) -> Iterator[None]:
+    """Name the file in what a loader says of its tensors."""
+    try:
+        yield
+    except WeightsError as error:
+        raise WeightsError(f"{weights} {error}") from error
+
+
+def _fill(
+    loader: Loader, spec: ModelSpec, location: Path, weights: Path, state: StateDict
+) -> nn.Module:
+    """Build an architecture without initialising it and give it the tensors."""
+    with skeleton():
+        model = loader.build(spec, location)
+    if any(buffer.is_meta for buffer in model.buffers()):
+        # Buffers that are computed where the parameters are need real ones.
+        model = loader.build(spec, location)
+    wanted = model.state_dict()
+    _check_fit(spec, weights, state, wanted)
+    _assign(model, state, wanted)
+    return model
 
 
 @contextlib.contextmanager

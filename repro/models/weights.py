@@ -10,9 +10,9 @@ import shlex
 import struct
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -21,11 +21,6 @@ from repro.errors import NotAvailableError, WeightsError
 from repro.files import replace_bytes
 from repro.models.loaders.registry import find_loader
 from repro.models.refusal import refusal_reason
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-StateDict = dict[str, "Tensor"]
 
 _DOWNLOAD_TO = "--repro-download and --repro-checkpoints DIR"
 
@@ -139,53 +134,6 @@ def read_ahead(path: Path) -> None:
     """Let the system read a file into memory while something else computes."""
     with contextlib.suppress(OSError), path.open("rb") as stream:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-
-
-def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
-    """Read the tensors of a weights file, memory-mapped where the format allows it.
-
-    Args:
-        path: a file saved by torch or safetensors.
-        weights_key: entry that holds the tensors, where the file holds more.
-
-    Raises:
-        WeightsError: the file is damaged, holds other things than tensors, or does not
-            have the entry.
-    """
-    content = read_entries(path)
-    if weights_key:
-        if weights_key not in content:
-            raise WeightsError(
-                f"{path} has no entry {weights_key!r}; it has {_names(content)}"
-            )
-        content = content[weights_key]
-    check_names(path, content)
-    other = [key for key, value in content.items() if not _is_tensor(value)]
-    if other:
-        inside = [k for k in other if isinstance(content[k], dict)]
-        hint = (
-            f"name the entry that holds the weights as weights_key "
-            f"(one of {', '.join(inside)})"
-            if inside
-            else "a state dict holds tensors only"
-        )
-        raise WeightsError(
-            f"{path} is no bare state dict: it has {_names(content)}; {hint}"
-        )
-    return content
-
-
-def state_entries(path: Path) -> tuple[str, ...]:
-    """List the entries of a weights file that hold tensors by name.
-
-    Raises:
-        WeightsError: it is damaged or needs more than tensors and plain values.
-    """
-    return tuple(
-        str(key)
-        for key, value in read_entries(path).items()
-        if isinstance(value, dict) and value and all(map(_is_tensor, value.values()))
-    )
 
 
 def read_entries(path: Path) -> dict[str, Any]:
@@ -315,28 +263,3 @@ def _short(error: Exception) -> str:
     """Take from a message of torch what is about the file."""
     first = str(error).partition("\n")[0].partition("  (Could this")[0]
     return first.rstrip(". ") or type(error).__name__
-
-
-def check_names(path: Path, state: Mapping[Any, object]) -> None:
-    """Refuse tensors that have a number, say, in place of a name.
-
-    Raises:
-        WeightsError: one has.
-    """
-    for key in state:
-        if not isinstance(key, str):
-            raise WeightsError(
-                f"{path} is no state dict: it has an entry {key!r} where names of "
-                "tensors are expected. Ask its publisher for the state dict"
-            )
-
-
-def _is_tensor(value: object) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)
-
-
-def _names(content: dict[str, Any]) -> str:
-    names = [str(key) for key in content]
-    return ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" * (len(names) > 6))

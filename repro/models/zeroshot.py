@@ -42,6 +42,15 @@ def prompts_of(text: TextSpec) -> tuple[list[str], int]:
     return prompts, len(fillers)
 
 
+def count_classes(text: TextSpec) -> int:
+    """Count the classes that prompts are made for.
+
+    Raises:
+        ExpectedError: open_clip has no list of that name.
+    """
+    return len(_texts(text.classnames))
+
+
 def zeroshot_classifier(
     model: nn.Module,
     tokenizer: Tokenizer,

@@ -12,6 +12,7 @@ import msgspec
 from repro.cases import Case
 from repro.errors import LedgerError, OptionError
 from repro.files import replace_bytes
+from repro.published import Precision
 from repro.records.ledger import Ledger
 from repro.records.timings import Timing, load_timings
 
@@ -79,15 +80,22 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recorded_costs(
-    cases: Iterable[Case], timings: Iterable[Timing], device: Device, cores: int
+    cases: Iterable[Case],
+    timings: Iterable[Timing],
+    device: Device,
+    cores: int,
+    precision: Precision | None = None,
 ) -> Costs:
     """Learn from earlier measurements on the same kind of device.
+
+    Of a case only those count that were computed as it is going to be.
 
     Args:
         cases: whose multiply-adds are known.
         timings: earlier measurements, the newest of a case last.
         device: what is going to compute.
         cores: of the processor, where that is going to compute.
+        precision: of the arithmetic, None for that of each published number.
     """
     known = {case.id: case for case in cases}
     assumed = GPU_SPEED if device == "cuda" else CORE_SPEED * cores
@@ -96,12 +104,15 @@ def recorded_costs(
     for timing in timings:
         if timing.device.partition(":")[0] != device or not timing.images:
             continue
+        case = known.get(timing.case)
+        if case and timing.precision != (precision or case.protocol.precision):
+            continue
         busy = timing.seconds
         if device == "cpu":
             # Workers share the processor, and that of the run may have been another.
             busy *= timing.cores / timing.workers / cores
         seconds[timing.case] = busy * timing.total / timing.images
-        if case := known.get(timing.case):
+        if case:
             speeds[timing.case] = case.gflops * 1e9 / seconds[timing.case]
     return Costs(
         seconds={name: round(value, 3) for name, value in seconds.items()},

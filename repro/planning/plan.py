@@ -10,10 +10,20 @@ from pathlib import Path
 import msgspec
 
 from repro.cases import Case
+from repro.data.dataset import Dataset, remembered_dataset
 from repro.data.housekeeping import list_stores
+from repro.data.layout import store_identity, store_path
+from repro.errors import DatasetError
 from repro.files import shown_size
 from repro.planning.costs import Basis, Costs, Device, by_basis
-from repro.planning.workload import Stored, Workload, images_of, workload
+from repro.planning.workload import (
+    Images,
+    Stored,
+    Workload,
+    images_of,
+    which_images,
+    workload,
+)
 
 _BASES: dict[Basis, str] = {
     "recorded": "as they took before",
@@ -109,6 +119,7 @@ def make_plan(
     machine: Machine,
     *,
     checkpoints: Path | None = None,
+    data: Path | None = None,
     cache: Path | None = None,
     limit: int | None = None,
 ) -> Plan:
@@ -122,10 +133,12 @@ def make_plan(
         costs: what is known of their time.
         machine: what they run on.
         checkpoints: folder of the user's weights.
+        data: folder of the user's datasets.
         cache: folder of the pixel stores.
         limit: how many images of each dataset at least.
     """
-    work = workload(cases, checkpoints, limit, stores_there(cases, cache))
+    there = stores_there(cases, data, cache)
+    work = workload(cases, checkpoints, limit, there, data)
     each = [costs.of(case, images_of(case.dataset, limit)) for case in cases]
     computing = makespan([cost.seconds for cost in each], machine.gpus or 1)
     decoding = work.decode_seconds / machine.cores
@@ -147,14 +160,36 @@ def makespan(seconds: Iterable[float], devices: int) -> float:
     return max(free)
 
 
-def stores_there(cases: Iterable[Case], cache: Path | None) -> set[Stored]:
-    """List the pixel stores that are complete already, by dataset and geometry."""
-    images = {case.dataset.id: case.dataset.images for case in cases}
-    return {
-        (store.identity.dataset, store.identity.geometry)
-        for store in (list_stores(cache) if cache else ())
-        if store.images == images.get(store.identity.dataset)
-    }
+def stores_there(
+    cases: Iterable[Case], data: Path | None, cache: Path | None
+) -> set[Stored]:
+    """List the pixel stores that are complete already, for the images as they are now.
+
+    No image is read for it: where one is not remembered, its stores count as missing.
+    """
+    there: set[Stored] = set()
+    if cache is None:
+        return there
+    complete = {store.path: store.images for store in list_stores(cache)}
+    datasets: dict[Images, Dataset | None] = {}
+    for case in cases if complete else ():
+        images = which_images(case, data)
+        if images not in datasets:
+            datasets[images] = _remembered(case, images[-1], cache)
+        dataset = datasets[images]
+        if dataset is not None:
+            identity = store_identity(dataset, case.protocol.pixels)
+            if complete.get(store_path(cache, identity)) == len(dataset):
+                there.add((images, case.protocol.geometry))
+    return there
+
+
+def _remembered(case: Case, data: Path | None, cache: Path) -> Dataset | None:
+    try:
+        return remembered_dataset(case.dataset, data, cache)
+    except DatasetError:
+        # The run says what is wrong with it.
+        return None
 
 
 def flops(multiply_adds: float) -> str:

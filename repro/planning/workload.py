@@ -20,8 +20,10 @@ PHOTOGRAPH_BYTES = 6_744_924_160 // 50_000
 DECODE_SECONDS = 1 / 638
 RESIZE_SECONDS = 1 / 347 - 1 / 638
 
-#: A pixel store: dataset and geometry.
-Stored = tuple[str, str]
+#: What tells which images a case is about: a dataset, its folder, and where that lies.
+Images = tuple[str, str, Path | None]
+#: A pixel store: images and geometry.
+Stored = tuple[Images, str]
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,7 @@ def workload(
     checkpoints: Path | None = None,
     limit: int | None = None,
     there: Collection[Stored] = (),
+    data: Path | None = None,
 ) -> Workload:
     """Add up what cases take.
 
@@ -62,16 +65,17 @@ def workload(
         checkpoints: folder of the user's weights.
         limit: how many images of each dataset at least.
         there: pixel stores that are complete already.
+        data: folder of the datasets; None where releases have their own.
     """
-    wanted: dict[str, set[str]] = {}
-    specs: dict[str, DatasetSpec] = {}
+    wanted: dict[Images, set[str]] = {}
+    specs: dict[Images, DatasetSpec] = {}
     parsed: dict[str, Geometry] = {}
     for case in cases:
-        specs.setdefault(case.dataset.id, case.dataset)
+        images_there = which_images(case, data)
+        specs.setdefault(images_there, case.dataset)
         parsed[case.protocol.geometry] = case.protocol.pixels
-        missing = case.dataset.id, case.protocol.geometry
-        if missing not in there:
-            wanted.setdefault(case.dataset.id, set()).add(case.protocol.geometry)
+        if (images_there, case.protocol.geometry) not in there:
+            wanted.setdefault(images_there, set()).add(case.protocol.geometry)
     images = {name: images_of(spec, limit) for name, spec in specs.items()}
     stratum = {name: n // strata_of(specs[name], limit) for name, n in images.items()}
     decodes = photographs = stored = 0
@@ -93,9 +97,9 @@ def workload(
         decodes=decodes,
         geometries=len(parsed),
         stores=sum(map(len, wanted.values())),
-        evaluated=sum(images[case.dataset.id] for case in cases),
+        evaluated=sum(images[which_images(case, data)] for case in cases),
         operations=sum(
-            case.gflops * 1e9 * images[case.dataset.id] / case.dataset.images
+            case.gflops * 1e9 * images[which_images(case, data)] / case.dataset.images
             for case in cases
         ),
         prompts=_prompts(cases),
@@ -103,12 +107,17 @@ def workload(
         weights_bytes=sum(sized),
         unsized=len(weights) - len(sized),
         pixels_read=sum(
-            stored_bytes(case.protocol.pixels, images[case.dataset.id])
+            stored_bytes(case.protocol.pixels, images[which_images(case, data)])
             for case in cases
         ),
         stored=stored,
         decode_seconds=decode_seconds,
     )
+
+
+def which_images(case: Case, data: Path | None) -> Images:
+    """Tell which images a case is about, as far as names and places tell."""
+    return case.dataset.id, case.dataset.folder, data or case.release.own_data
 
 
 def images_of(spec: DatasetSpec, limit: int | None) -> int:

@@ -24,8 +24,12 @@ def claim_of(item: pytest.Item) -> Stated | None:
     """Give the claim of a test, if it has one."""
     if item.get_closest_marker(MARKER) is None:
         return None
+    from repro.claims.evidence import Stated
+
+    # A test for which there is no claim has a placeholder of pytest's.
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("claim") if callspec else None
+    found = callspec.params.get("claim") if callspec else None
+    return found if isinstance(found, Stated) else None
 
 
 def parametrize_claims(metafunc: pytest.Metafunc) -> None:
@@ -141,7 +145,7 @@ def _measure(
     return Measured(
         metrics=measurement.metrics,
         total=measurement.total,
-        precision=measurement.precision,
+        in_other_precision=measurement.in_other_precision(case.protocol.precision),
         predictions=predictions,
     )
 

@@ -10,12 +10,17 @@ import pytest
 
 from repro.errors import OptionError, ReproError
 from repro.plugin.options import Settings
-from repro.plugin.settings import read_settings
+from repro.plugin.settings import asks, read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
     from repro.engines.ray import RayEngine
     from repro.engines.settings import EngineSettings
+
+EXCLUDED = (
+    "-n and --repro-engine ray exclude each other: the cluster starts the "
+    "processes itself; leave out -n"
+)
 
 _ENGINES = pytest.StashKey["dict[EngineSettings, RayEngine]"]()
 
@@ -26,13 +31,14 @@ def refuse_workers(config: pytest.Config) -> None:
     Raises:
         UsageError: both were asked for.
     """
-    if not getattr(config.option, "tx", None):
+    if not getattr(config.option, "tx", None) or not asks(config):
         return
-    if read_settings(config, {}, config.rootpath).engine == "ray":
-        raise pytest.UsageError(
-            "-n and --repro-engine ray exclude each other: the cluster starts the "
-            "processes itself; leave out -n"
-        )
+    try:
+        engine = read_settings(config, {}, config.rootpath).engine
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from error
+    if engine == "ray":
+        raise pytest.UsageError(EXCLUDED)
 
 
 def start(config: pytest.Config, chosen: Sequence[tuple[Settings, Case]]) -> list[str]:

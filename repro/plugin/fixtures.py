@@ -6,7 +6,7 @@ Their docstrings are their documentation: `pytest --fixtures`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
@@ -68,8 +68,20 @@ def claim(request: pytest.FixtureRequest) -> Stated:
     return chosen
 
 
+class _NothingMeasured:
+    """Stands in for what measures where pytest only shows what it would set up."""
+
+    def settle(self, step: object, case: object = None) -> NoReturn:
+        pytest.skip("nothing is loaded to show what would be set up")
+
+    reproduce = settle
+
+
 @pytest.fixture
 def _runner(request: pytest.FixtureRequest) -> CaseRunner:
+    if request.config.option.setuponly:
+        # A stand-in that is typed as what it stands for; it measures nothing.
+        return cast("CaseRunner", _NothingMeasured())
     from repro.plugin.runner import runner_of
 
     return runner_of(request.node)

@@ -12,13 +12,6 @@ from collections.abc import Generator
 import pytest
 
 from repro.plugin import workers
-from repro.plugin.claims import (
-    attach_claim,
-    claim_of,
-    parametrize_claims,
-    put_claims_last,
-)
-from repro.plugin.cluster import refuse_workers
 from repro.plugin.fixtures import (
     _runner,
     case,
@@ -31,18 +24,18 @@ from repro.plugin.fixtures import (
     uphold,
     zeroshot_classifier,
 )
-from repro.plugin.planning import download_lines, keep_shard, plan_line
 from repro.plugin.recovery import Recovery
 from repro.plugin.reporting import Reporting
-from repro.plugin.selection import (
-    SETTINGS,
-    case_of,
-    order_items,
-    parametrize,
-    planned_cases,
-    remember_settings,
+from repro.plugin.settings import (
+    add_options,
+    asks,
+    check_options,
+    measures_nothing,
+    names_expected,
+    summary,
 )
-from repro.plugin.settings import add_options, names_expected, summary
+
+MARKER = "repro"
 
 __all__ = [
     "_runner",
@@ -63,6 +56,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Start again where pytest took the value of an option for a test."""
+    if workers.is_worker(config):
+        return None
+    from repro.plugin.rootdir import started_again
+
+    return started_again(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     for line in (
@@ -73,7 +76,11 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", line)
     if not workers.is_worker(config):
-        refuse_workers(config)
+        check_options(config)
+        if asks(config):
+            from repro.plugin.cluster import refuse_workers
+
+            refuse_workers(config)
         if names_expected(config):
             workers.deal_one_by_one(config)
         config.pluginmanager.register(Reporting(config), "repro-reporting")
@@ -83,40 +90,58 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Answer `-n auto` where published numbers are checked."""
-    asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
-    return workers.auto_number() if names_expected(config) and not asked else None
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    from repro.plugin.sources import mention_marker
+
+    is_mine = names_expected(config) or mention_marker(config)
+    return workers.auto_number() if is_mine else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give marked tests their cases."""
+    if metafunc.definition.get_closest_marker(MARKER) is None:
+        return
+    from repro.plugin.claims import parametrize_claims
+    from repro.plugin.selection import parametrize
+
     parametrize(metafunc)
     parametrize_claims(metafunc)
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
-) -> None:
-    """Order cases and give this process its GPU."""
-    chosen = [item for item in items if case_of(item) or claim_of(item)]
-    for item in chosen:
-        remember_settings(config, item)
-    if chosen:
-        keep_shard(config, chosen[0].stash[SETTINGS], items)
-        order_items(config, items)
-        put_claims_last(items)
-        workers.assign_gpu(config)
+) -> Generator[None, None, None]:
+    """Order cases and give this process its GPU.
+
+    What goes on from the last run, such as `--stepwise`, gets the order in which tests
+    run; what shuffles has had its say when they are put in order again.
+    """
+    if any(item.get_closest_marker(MARKER) for item in items):
+        from repro.plugin.arrangement import arrange, settle
+
+        arrange(config, items)
+        yield
+        settle(config, items)
+    else:
+        yield
 
 
 def pytest_report_collectionfinish(
     config: pytest.Config, items: list[pytest.Item]
 ) -> list[str]:
     """Say what is in force, if a case was selected."""
+    if workers.SELECTED not in config.stash:
+        return []
+    from repro.plugin.planning import download_lines, plan_line
+    from repro.plugin.selection import SETTINGS, planned_cases
+
     chosen = [item for item in items if SETTINGS in item.stash]
     lines = list(dict.fromkeys(summary(item.stash[SETTINGS]) for item in chosen))
     is_local = chosen and chosen[0].stash[SETTINGS].engine == "local"
-    if is_local and not config.option.collectonly:
-        cases = planned_cases(chosen)
+    if is_local and not measures_nothing(config):
+        cases = list({case.id: case for case in planned_cases(chosen)}.values())
         lines.append(plan_line(config, chosen[0].stash[SETTINGS], cases))
         lines += download_lines(chosen[0].stash[SETTINGS], cases)
     return lines
@@ -127,10 +152,15 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let a case's result travel with its report."""
+    if item.get_closest_marker(MARKER) is None:
+        return (yield)
+    from repro.plugin.claims import attach_claim, claim_of
+    from repro.plugin.selection import case_of
+    from repro.plugin.session import attach_result, keep_headline, settle_cause
+
+    settle_cause(call)
     report = yield
     if case_of(item) or claim_of(item):
-        from repro.plugin.session import attach_result, keep_headline
-
         (attach_result if case_of(item) else attach_claim)(item, report)
         keep_headline(call, report)
     return report

@@ -8,6 +8,21 @@ from repro.report.report import Report
 from repro.report.rows import rows_of, totals_text
 
 
+def forget(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Leave a test that is run again out of the file until it has ended.
+
+    pytest makes an element for each report, also for one of an outcome that it does
+    not know, and such an element never gets a name.
+    """
+    from _pytest.junitxml import xml_key
+
+    xml = config.stash.get(xml_key, None)
+    if xml is not None:
+        reporter = xml.node_reporter(report)
+        xml.finalize(report)
+        xml.node_reporters_ordered.remove(reporter)
+
+
 def add_properties(config: pytest.Config, report: Report) -> None:
     """Write the numbers of a run as properties of the test suite.
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 
-@dataclasses.dataclass(frozen=True)
+# Comparing and printing it would cost every start of pytest.
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Option:
     """One option: `--repro-NAME`, ini `repro_NAME`, environment `REPRO_NAME`.
 

@@ -62,11 +62,11 @@ class Settings:
         default="auto",
         metavar="NAME",
     )
-    precision: Precision = option(
-        "arithmetic: fp32, tf32, bf16 or fp16; numbers were published in fp32, so "
-        "the others settle nothing (default: fp32)",
+    precision: Precision | None = option(
+        "arithmetic: published, as the protocol of the number says, or fp32, tf32, "
+        "amp-fp16, amp-bf16 (mixed precision), fp16 or bf16 (all of the model); "
+        "another one than that of the number settles nothing (default: published)",
         readers.precision,
-        default="fp32",
         metavar="NAME",
     )
     accelerate: tuple[str, ...] = option(

@@ -11,7 +11,7 @@ import pytest
 from repro.machine import available_cores, visible_gpus
 from repro.plugin import workers
 from repro.plugin.options import Settings
-from repro.plugin.settings import names_expected, read_settings
+from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
@@ -23,22 +23,25 @@ if TYPE_CHECKING:
 #: that read the ledger itself, later, would put the cases into another order.
 TIMINGS = "repro_timings"
 
-#: Whether cases of other shards were left out.
-SHARDED = pytest.StashKey[bool]()
-
 _KNOWN = pytest.StashKey["list[Timing]"]()
 
 
 def timings_for_worker(config: pytest.Config) -> list[Any]:
     """Give what the ledger of this run knows, for `workerinput`.
 
-    It is empty, and nothing heavy is imported, in a project without published numbers.
+    It is empty, and nothing heavy is imported, in a project without a ledger.
     """
-    if not names_expected(config):
+    from repro.errors import OptionError
+
+    try:
+        settings = read_settings(config, {}, config.rootpath)
+    except OptionError:
+        # Of the environment: whether it matters is known once there are cases.
+        return []
+    if not settings.ledger or not (settings.ledger / "ledger.sqlite").is_file():
         return []
     import msgspec
 
-    settings = read_settings(config, {}, config.rootpath)
     found: list[Any] = msgspec.to_builtins(_timings(config, settings))
     return found
 
@@ -55,7 +58,9 @@ def costs_of(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -
         return Costs.read(settings.costs)
     machine = machine_of(config, settings)
     timings = _timings(config, settings)
-    return recorded_costs(cases, timings, machine.device, machine.cores)
+    return recorded_costs(
+        cases, timings, machine.device, machine.cores, settings.precision
+    )
 
 
 def keep_shard(
@@ -81,7 +86,7 @@ def keep_shard(
         case = case_of(item)
         return case.id in chosen if case else claim_of(item) is None
 
-    config.stash[SHARDED] = True
+    config.stash[workers.SHARDED] = True
     others = [item for item in items if not stays(item)]
     if others:
         config.hook.pytest_deselected(items=others)
@@ -98,6 +103,7 @@ def plan_line(config: pytest.Config, settings: Settings, cases: Sequence[Case]) 
         costs_of(config, settings, cases),
         machine,
         checkpoints=settings.checkpoints,
+        data=settings.data,
         cache=settings.cache,
         limit=settings.limit,
     ).summary()
@@ -133,7 +139,7 @@ def machine_of(config: pytest.Config, settings: Settings) -> Machine:
         return Machine(1, available_cores())  # the cluster is not asked yet
     processes = workers.count(config)
     if not workers.is_worker(config):
-        processes = max(1, len(getattr(config.option, "tx", None) or ()))
+        processes = config.stash.get(workers.STARTED, 1)
     gpus = min(processes, len(visible_gpus(os.environ)))
     return Machine(gpus, available_cores())
 

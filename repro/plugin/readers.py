@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from repro.published import Precision
 
 # Written out: importing the type would cost every project that has the plugin.
-PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16")
+PRECISIONS: tuple[Precision, ...] = (
+    *("fp32", "tf32", "amp-fp16", "amp-bf16", "fp16", "bf16"),
+)
 
 ENGINES = ("local", "ray")
 
@@ -81,10 +83,12 @@ def size(text: str, base: Path) -> int:
     return parse_size(text)
 
 
-def precision(text: str, base: Path) -> str:
-    """Give the name of an arithmetic."""
+def precision(text: str, base: Path) -> str | None:
+    """Give the name of an arithmetic, or None where it says `published`."""
+    if text == "published":
+        return None
     if text not in PRECISIONS:
-        raise ValueError(f"must be one of {', '.join(PRECISIONS)}")
+        raise ValueError(f"must be one of published, {', '.join(PRECISIONS)}")
     return text
 
 

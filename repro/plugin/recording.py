@@ -46,7 +46,7 @@ class Recorder:
         self._names: set[str] = set()
         self._taken_over: dict[str, int] = {}
         self.ledger = Ledger(folder, create=True)
-        if baseline and baseline.isdecimal():
+        if baseline and baseline not in ("last", "green"):
             self.ledger.find_run(baseline)
         self.run = self.ledger.begin(
             run_uid(config),
@@ -83,6 +83,23 @@ class Recorder:
         """Write down that the run has ended, and keep the ledger small."""
         self.ledger.finish(self.run, exit_status)
         prune(self.ledger)
+
+    def lacks(self, baseline: str) -> str:
+        """Say that there is no such baseline yet, or nothing where there is one."""
+        try:
+            self.ledger.find_run(baseline, before=self.run)
+        except LedgerError:
+            none = "no earlier run" if self.is_first else f"no {baseline} run"
+            return (
+                f"--repro-baseline is {baseline!r}, and {self.ledger.file} has {none}: "
+                "nothing to compare with"
+            )
+        return ""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the ledger has no run before this one."""
+        return all(run.id >= self.run for run in self.ledger.runs())
 
     def since(self, report: Report, baseline: str) -> Report:
         """Add to a report of this run what has changed since an earlier one.

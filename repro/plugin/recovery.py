@@ -7,21 +7,25 @@ short for a moment is the usual cause, and the replacement needs the GPU of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from repro.plugin.planning import TIMINGS, timings_for_worker
-from repro.plugin.selection import cases_named
-from repro.plugin.settings import read_settings
-from repro.plugin.workers import SEAT
+from repro.plugin.workers import SEAT, STARTED
 
 if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
     from xdist.workermanage import WorkerController
 
+    from repro.plugin.planned import Planned
+
 #: How a report is called that says that its test is run again.
 RERUN = "rerun"
+
+#: The tests of this run that have cases; only where there are some.
+PLANNED: pytest.StashKey[Planned] = pytest.StashKey()
 
 
 class Recovery:
@@ -35,6 +39,11 @@ class Recovery:
         self._config = config
         self._seats: dict[str, int] = {}
         self._run_again: set[str] = set()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: Sequence[object]) -> None:
+        """Count the workers that are going to be started."""
+        self._config.stash[STARTED] = len(specs)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
@@ -55,7 +64,8 @@ class Recovery:
         self, crashitem: str, report: pytest.TestReport, sched: Scheduling
     ) -> None:
         """Deal a case again, once; other tests fail as they would without repro."""
-        if not self._is_case(crashitem):
+        planned = self._config.stash.get(PLANNED, None)
+        if planned is None or crashitem not in planned.tests:
             return
         if crashitem in self._run_again:
             report.longrepr = (
@@ -78,7 +88,3 @@ class Recovery:
         if outcome != RERUN:
             return None
         return RERUN, "R", ("RERUN", {"yellow": True})
-
-    def _is_case(self, nodeid: str) -> bool:
-        settings = read_settings(self._config, {}, self._config.rootpath)
-        return "@" in nodeid and bool(cases_named(self._config, settings, [nodeid]))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
@@ -22,7 +20,7 @@ from repro.plugin.options import Settings
 from repro.plugin.progress import BARS, Transfer
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
-from repro.records.earlier import since_full_run
+from repro.records.earlier import since_earlier
 from repro.records.ledger import FILE as LEDGER_FILE
 from repro.records.ledger import Ledger
 from repro.records.result import (
@@ -33,6 +31,7 @@ from repro.records.result import (
     result_of,
 )
 from repro.records.shared import Measured, RunFolder
+from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ def runner_of(item: pytest.Item) -> CaseRunner:
 
 def run_folder(config: pytest.Config) -> RunFolder:
     """Give the folder that the processes of this run share."""
-    uid = workers.run_uid(config)
-    return RunFolder(Path(tempfile.gettempdir()) / f"repro-run-{uid}")
+    return RunFolder(workers.run_path(config))
 
 
 class CaseRunner:
@@ -127,7 +125,7 @@ class CaseRunner:
             result = msgspec.structs.replace(result, reason=" ".join(causes))
         elif result.verdict is not Verdict.REPRODUCED:
             result = msgspec.structs.replace(result, reason=_why_unsettled(result))
-        result = self._compared_with_all(result, predictions)
+        result = self._compared_with_earlier(case, result, predictions)
         result = self._diagnosed(case, result, predictions)
         self._item.stash[RESULT] = result
         if result.verdict.is_failure:
@@ -139,21 +137,34 @@ class CaseRunner:
             _end(f"{result.verdict}: {result.reason}", failed=failed)
         return result
 
-    def _compared_with_all(
-        self, result: CaseResult, predictions: Predictions
+    def _compared_with_earlier(
+        self, case: Case, result: CaseResult, predictions: Predictions
     ) -> CaseResult:
-        """Add to a part of the images what has changed since all were evaluated."""
+        """Add what has changed since the case was as expected, or since all images."""
         folder, measurement = self._settings.ledger, result.measurement
-        if measurement is None or measurement.is_complete:
+        if (
+            measurement is None
+            or folder is None
+            or not (folder / LEDGER_FILE).is_file()
+        ):
             return result
-        if folder is None or not (folder / LEDGER_FILE).is_file():
+        if measurement.is_complete and not result.verdict.is_failure:
             return result
-        with Ledger(folder) as ledger:
-            found = since_full_run(ledger, result.id, measurement, predictions)
-        if found is None:
+        names = partial(self.measuring.image_names, case)
+        uid = workers.run_uid(self._item.config)
+        try:
+            with Ledger(folder) as ledger:
+                since = since_earlier(ledger, result, predictions, names, uid)
+        except ReproError as error:
+            # What was measured stays measured.
+            why = f"{result.reason} What has changed was not found out: {error}"
+            return msgspec.structs.replace(result, reason=why.strip())
+        if since is None:
             return result
-        reason = "; ".join(filter(None, (result.reason, found.text())))
-        return msgspec.structs.replace(result, reason=reason)
+        reason = result.reason
+        if not result.verdict.is_failure:
+            reason = "; ".join(filter(None, (reason, since_sentence(since))))
+        return msgspec.structs.replace(result, reason=reason, since=since)
 
     def _diagnosed(
         self, case: Case, result: CaseResult, predictions: Predictions

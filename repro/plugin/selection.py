@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repro.errors import OptionError, ReproError
+from repro.plugin.cluster import EXCLUDED
 from repro.plugin.options import Settings
 from repro.plugin.settings import read_settings
+from repro.plugin.workers import is_worker
 
 if TYPE_CHECKING:
     from repro.cases import Case
@@ -38,6 +40,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
                 'for example @pytest.mark.repro(kind="supervised")'
             )
         settings = read_settings(metafunc.config, marker.kwargs, folder)
+        if settings.engine == "ray" and is_worker(metafunc.config):
+            raise OptionError(EXCLUDED)
         selected = _selector(marker)
         cases = filter(selected, all_cases(metafunc.config, settings))
     except ReproError as error:
@@ -60,6 +64,7 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
         ExpectedError: they cannot be read.
     """
     from repro.cases import list_cases, order_for_running
+    from repro.planning.costs import Costs
     from repro.plugin.planning import costs_of
     from repro.published import read_releases
 
@@ -73,7 +78,10 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
     if key not in known:
         releases = read_releases(settings.expected)
         cases = list_cases(releases, settings.checkpoints)
-        costs = costs_of(config, settings, cases)
+        # Where a run goes on from a test of the last one, both need the same order,
+        # also when that one has found out how long cases take.
+        is_stable = config.getoption("stepwise", False) and not settings.costs
+        costs = Costs() if is_stable else costs_of(config, settings, cases)
         known[key] = order_for_running(cases, lambda case: costs.of(case).seconds)
     return known[key]
 
@@ -90,6 +98,12 @@ def order_items(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[place] = item
 
 
+def keeps_order(config: pytest.Config) -> bool:
+    """Whether pytest was asked for an order that follows from its last run."""
+    own = ("stepwise", "failedfirst", "newfirst")
+    return not any(config.getoption(name, False) for name in own)
+
+
 def _place(item: pytest.Item, order: Mapping[str, int]) -> int:
     case = case_of(item)
     return order.get(case.id, 0) if case else 0
@@ -99,24 +113,17 @@ def case_of(item: pytest.Item) -> Case | None:
     """Give the case of a test, if it has one."""
     if item.get_closest_marker(MARKER) is None:
         return None
+    from repro.cases import Case
+
+    # A test for which there is no case has a placeholder of pytest's.
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("case") if callspec else None
+    found = callspec.params.get("case") if callspec else None
+    return found if isinstance(found, Case) else None
 
 
 def planned_cases(items: Iterable[pytest.Item]) -> list[Case]:
     """List the cases of some tests."""
     return [case for item in items if (case := case_of(item)) is not None]
-
-
-def cases_named(
-    config: pytest.Config, settings: Settings, nodeids: Iterable[str]
-) -> list[Case]:
-    """List the cases that tests are about, where only their names are known."""
-    named = {nodeid.partition("[")[2].removesuffix("]") for nodeid in nodeids}
-    try:
-        return [case for case in all_cases(config, settings) if case.id in named]
-    except ReproError:
-        return []
 
 
 def remember_settings(config: pytest.Config, item: pytest.Item) -> Settings:

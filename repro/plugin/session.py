@@ -18,7 +18,6 @@ from repro.errors import ReproError
 from repro.plugin.junit import add_properties
 from repro.plugin.recording import Recorder
 from repro.plugin.runner import ORIGIN, RESULT, run_folder
-from repro.plugin.selection import cases_named
 from repro.plugin.settings import read_settings
 from repro.records.result import CaseResult, not_run
 from repro.report.claims import claim_lines
@@ -31,7 +30,7 @@ from repro.report.terminal import Style, Verbosity, table_lines
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-    from repro.cases import Case
+    from repro.plugin.planned import Planned
 
 _MARKUP: dict[Style, dict[str, bool]] = {
     "plain": {},
@@ -47,15 +46,23 @@ class RunSession:
 
     Args:
         config: of the run.
-        planned: how many cases were selected; a run of none leaves no record, unless
+        planned: the tests that have cases.
+        recorded: whether it is written into the ledger. A run of no case is not, unless
             it is a shard, of which there may be more than cases.
 
     Raises:
         UsageError: the ledger cannot be written, or has no such baseline.
     """
 
-    def __init__(self, config: pytest.Config, planned: int) -> None:
+    def __init__(
+        self, config: pytest.Config, planned: Planned, *, recorded: bool
+    ) -> None:
         self._config = config
+        self._planned = planned
+        self._ended: set[str] = set()
+        self._unrun: list[str] = []
+        self._lacking = ""
+        self._lacks_baseline = False
         self._settings = read_settings(config, {}, config.rootpath)
         self._results: dict[str, CaseResult] = {}
         self._claims: dict[tuple[str, str], ClaimResult] = {}
@@ -64,12 +71,12 @@ class RunSession:
         self._written: list[Path] = []
         self._unwritten: list[str] = []
         self._changes: list[str] = []
-        if self._settings.ledger and (planned or self._settings.shard):
+        if self._settings.ledger and recorded:
             try:
                 self._recorder = Recorder(
                     config,
                     self._settings.ledger,
-                    planned,
+                    len(planned.judged),
                     self._settings.baseline,
                     self._settings.shard,
                 )
@@ -82,12 +89,19 @@ class RunSession:
         It is given back; None where the report adds nothing to what is known.
         """
         content = getattr(report, "repro", None)
+        if report.failed or report.when == "teardown":
+            self._ended.add(report.nodeid)
         if content is not None:
             return self._add(msgspec.convert(content, CaseResult), report)
-        case = self._case_of(report.nodeid) if report.failed else None
+        case = self._planned.tests.get(report.nodeid)
         if case is None or case.id in self._results:
             return None
-        reason = _last_line(report.longreprtext) or "the test failed"
+        if report.failed:
+            reason = _last_line(report.longreprtext) or "the test failed"
+        elif report.skipped and self._planned.judges(report.nodeid):
+            reason = _reason(report) or "the test was skipped"
+        else:
+            return None
         return self._add(not_run(case, reason), report)
 
     def receive_claim(self, content: object) -> None:
@@ -97,6 +111,22 @@ class RunSession:
         if self._recorder and not self._trouble:
             with self._forgiven():
                 self._recorder.ledger.record_claim(self._recorder.run, result)
+
+    def count_unrun(self) -> None:
+        """Add the planned cases that have no result, now that no test is left."""
+        ended = {self._planned.tests[test].id for test in self._ended_tests}
+        for name, case in self._planned.judged.items():
+            if name in self._results:
+                continue
+            reason = "its test did not measure it"
+            if name not in ended:
+                reason = "the run ended before its turn"
+                self._unrun.append(name)
+            self._results[name] = not_run(case, reason)
+
+    @property
+    def _ended_tests(self) -> list[str]:
+        return [test for test in self._planned.tests if test in self._ended]
 
     def print_table(self, reporter: TerminalReporter) -> None:
         """Print the table, the claims, and where the reports went."""
@@ -136,6 +166,7 @@ class RunSession:
             if self._recorder:
                 with self._forgiven():
                     self._recorder.finish(exit_status)
+                    self._look_for_baseline(self._recorder)
                     self._changes = self._since_baseline(self._recorder)
             if self._results or self._claims:
                 self._write_reports()
@@ -143,6 +174,17 @@ class RunSession:
             run_folder(self._config).remove()
             if self._recorder:
                 self._recorder.ledger.close()
+
+    def _look_for_baseline(self, recorder: Recorder) -> None:
+        """Note when there is none; a strict run fails, unless it is the first of all.
+
+        In the ledger its exit status is what it would be with one: else no run could
+        become the baseline of the next.
+        """
+        if self._settings.baseline:
+            self._lacking = recorder.lacks(self._settings.baseline)
+            relied_on = self._settings.strict and not recorder.is_first
+            self._lacks_baseline = bool(self._lacking) and relied_on
 
     def _since_baseline(self, recorder: Recorder) -> list[str]:
         """Say what has changed since the baseline, where there is one."""
@@ -152,15 +194,25 @@ class RunSession:
         found = recorder.compared(baseline, self._results.values())
         return list(comparison_lines(found)) if found else []
 
-    def exit_status(self, status: int) -> int:
-        """Give the exit status of the run: another one, if asked, for a divergence."""
+    def exit_status(self, status: int, *, stopped: bool = False) -> int:
+        """Give the exit status of the run: another one, if asked, for a divergence.
+
+        Args:
+            status: that pytest gives it.
+            stopped: whether it ended where it was to, with a failure.
+        """
+        failed, asked = pytest.ExitCode.TESTS_FAILED, self._settings.diverged_exit
         diverged = any(result.verdict.is_failure for result in self._results.values())
-        failed = status == pytest.ExitCode.TESTS_FAILED
         if self._settings.shard and status == pytest.ExitCode.NO_TESTS_COLLECTED:
             return pytest.ExitCode.OK
-        if self._unwritten and status == pytest.ExitCode.OK:
-            return pytest.ExitCode.USAGE_ERROR
-        return self._settings.diverged_exit if diverged and failed else status
+        if status == pytest.ExitCode.OK:
+            if self._unwritten:
+                return pytest.ExitCode.USAGE_ERROR
+            return failed if self._unrun or self._lacks_baseline else status
+        if status == pytest.ExitCode.INTERRUPTED and stopped and asked != failed:
+            status = failed  # as --exitfirst ends a run without workers
+        is_whole = stopped or not self._unrun
+        return asked if diverged and status == failed and is_whole else status
 
     def _write_reports(self) -> None:
         if not self._settings.report:
@@ -206,16 +258,20 @@ class RunSession:
                     f"taken over from run {run}: {', '.join(sorted(cases))}"
                 )
             reporter.write_line(f"run {self._recorder.run} of the ledger")
+        if self._unrun:
+            number, all_cases = len(self._unrun), len(self._planned.judged)
+            reporter.write_line(
+                f"{number:,} of {all_cases:,} cases did not get their turn: "
+                f"{', '.join(self._unrun)}",
+                red=True,
+            )
+        if self._lacking:
+            reporter.write_line(self._lacking, red=self._lacks_baseline)
         for line in self._changes:
             reporter.write_line(line)
 
     def _ordered(self) -> list[CaseResult]:
         return in_order(self._results.values())
-
-    def _case_of(self, nodeid: str) -> Case | None:
-        """Find the case that a test was about, when it left no result behind."""
-        found = cases_named(self._config, self._settings, [nodeid])
-        return found[0] if found else None
 
 
 def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -246,6 +302,21 @@ def keep_headline(call: pytest.CallInfo[None], report: pytest.TestReport) -> Non
     crash = getattr(report.longrepr, "reprcrash", None)
     if isinstance(error, pytest.fail.Exception) and not error.pytrace and crash:
         crash.message = crash.message.partition("\n")[0]
+
+
+def settle_cause(call: pytest.CallInfo[None]) -> None:
+    """Show an error that is worded for users once, without what it was made of."""
+    error = call.excinfo.value if call.excinfo else None
+    is_worded = isinstance(error, ReproError) or not getattr(error, "pytrace", True)
+    if error is not None and is_worded and isinstance(error.__context__, ReproError):
+        error.__cause__ = None
+        error.__suppress_context__ = True
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Give the reason of a skipped test."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+    return reason.removeprefix("Skipped: ")
 
 
 def _last_line(text: str) -> str:

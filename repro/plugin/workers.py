@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import MutableMapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,15 @@ from repro.machine import (
 
 #: What the controller tells a worker: its place among those that are alive.
 SEAT = "repro_seat"
+
+#: How many workers xdist is going to start.
+STARTED = pytest.StashKey[int]()
+
+#: Whether cases of other shards were left out.
+SHARDED = pytest.StashKey[bool]()
+
+#: Whether this process has selected cases or claims.
+SELECTED = pytest.StashKey[bool]()
 
 _UID = pytest.StashKey[str]()
 
@@ -35,6 +45,13 @@ def run_uid(config: pytest.Config) -> str:
     """Name this run; its controller and workers agree on it."""
     own = getattr(config, "workerinput", {}).get("testrunuid")
     return own or config.stash.setdefault(_UID, _controller_uid(config))
+
+
+def run_path(config: pytest.Config) -> Path:
+    """Give the folder that controller and workers of this run share."""
+    import tempfile
+
+    return Path(tempfile.gettempdir()) / f"repro-run-{run_uid(config)}"
 
 
 def assign_gpu(config: pytest.Config) -> None:
@@ -66,10 +83,15 @@ def deal_one_by_one(config: pytest.Config) -> None:
     """Let xdist deal cases one at a time, unless the user has said how many.
 
     They take minutes and come longest first; xdist would give each worker a quarter of
-    its share at once.
+    its share at once. Where only a marker names published numbers, that is known when
+    xdist's scheduler is already there.
     """
     if getattr(config.option, "maxschedchunk", 1) is None:
         config.option.maxschedchunk = 1
+        distributed = config.pluginmanager.get_plugin("dsession")
+        scheduler = getattr(distributed, "sched", None)
+        if getattr(scheduler, "maxschedchunk", 1) is None:
+            scheduler.maxschedchunk = 1  # type: ignore[union-attr]
 
 
 def describe(workers: int, gpus: Sequence[str]) -> str:

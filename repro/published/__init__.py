@@ -16,6 +16,12 @@ from repro.published.claims import (
     SaturationClaim,
     SlopesClaim,
 )
+from repro.published.file_lists import (
+    FileList,
+    make_list,
+    shipped_list,
+    shipped_names,
+)
 from repro.published.files import EMBEDDED, RELEASE_FILE
 from repro.published.geometry import (
     CenterCrop,
@@ -27,21 +33,22 @@ from repro.published.geometry import (
     parse_geometry,
 )
 from repro.published.loaders import find_entry_point, loader_names
+from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
+from repro.published.precision import PRECISIONS, Precision, is_same_arithmetic
 from repro.published.reading import read_releases
 from repro.published.recorded import place_beside, place_of_user, place_to_record
 from repro.published.release import (
-    METRICS,
     DatasetSpec,
     Family,
     Kind,
-    Metric,
     ModelSpec,
-    Precision,
     Protocol,
     Reference,
     Release,
+    Shares,
     Source,
     TextSpec,
+    half_unit,
     training_images,
 )
 
@@ -49,6 +56,7 @@ __all__ = [
     "CHECKSUMS_FILE",
     "EMBEDDED",
     "METRICS",
+    "PRECISIONS",
     "RELEASE_FILE",
     "WEIGHTS_SUFFIXES",
     "CenterCrop",
@@ -59,12 +67,14 @@ __all__ = [
     "DatasetSpec",
     "ExponentClaim",
     "Family",
+    "FileList",
     "Filter",
     "Geometry",
     "Kind",
     "Metric",
     "ModelSpec",
     "OrderingClaim",
+    "Outcomes",
     "Place",
     "Precision",
     "Protocol",
@@ -73,12 +83,17 @@ __all__ = [
     "Release",
     "Resize",
     "SaturationClaim",
+    "Shares",
     "SlopesClaim",
     "Source",
     "TextSpec",
     "check_name",
+    "half_unit",
     "find_entry_point",
+    "is_same_arithmetic",
     "loader_names",
+    "main_metrics",
+    "make_list",
     "check_weights_name",
     "checksums_text",
     "parse_geometry",
@@ -87,5 +102,7 @@ __all__ = [
     "place_to_record",
     "read_checksums",
     "read_releases",
+    "shipped_list",
+    "shipped_names",
     "training_images",
 ]

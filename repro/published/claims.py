@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 import msgspec
 
 from repro.published.located import Located, convert, shown
+from repro.published.metrics import METRICS
 from repro.published.release import (
-    Metric,
     Release,
     training_images,
 )
@@ -53,7 +53,7 @@ class _Statement(NamedTable, frozen=True, kw_only=True):
     source: str
     dataset: str
     protocol: str
-    metric: Metric = "loss"
+    metric: str = "loss"
     expected: Expectation = "holds"
     note: str = ""
 
@@ -62,6 +62,10 @@ class _Statement(NamedTable, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a fit of anything but the loss, and a surprise without a reason."""
         super().__post_init__()
+        if self.metric not in METRICS:
+            raise ValueError(
+                f"metric is {self.metric!r}; it must be one of {', '.join(METRICS)}"
+            )
         if self.metric != "loss" and not isinstance(self, OrderingClaim):
             raise ValueError(
                 f"metric is {self.metric!r}; a power law is fitted to loss"
@@ -199,7 +203,7 @@ class OrderingClaim(_OfSeveralFamilies, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "ordering"
-    metric: Metric
+    metric: str
     checkpoints: tuple[Named, ...]
     ties: bool = False
 

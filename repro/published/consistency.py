@@ -8,6 +8,9 @@ from repro.published.loaders import find_entry_point, loader_names
 from repro.published.located import Located
 from repro.published.release import Reference, Release
 
+#: Loaders that read no file of a release besides the weights.
+_WITHOUT_FILES = ("timm", "torchvision")
+
 
 def check_consistency(
     release: Release,
@@ -38,6 +41,11 @@ def check_consistency(
                 raise tables["model"][name].error(
                     f"{key} names {path}, which does not exist"
                 )
+            if file and model.loader in _WITHOUT_FILES:
+                raise tables["model"][name].error(
+                    f"{key} has no effect with loader {model.loader!r}; it belongs to "
+                    "open_clip, so remove it"
+                )
     for name, protocol in release.protocols.items():
         located = tables["protocol"][name]
         _check_known(located, "source", [protocol.source], release.sources)
@@ -47,8 +55,10 @@ def check_consistency(
         located = tables["checksum"][name]
         _check_known(located, "the name", [checksum.family], release.families)
     seen: dict[tuple[object, ...], str] = {}
+    costs: dict[tuple[object, ...], Reference] = {}
     for located, reference in references:
         _check_reference(located, reference, release)
+        _check_cost(located, reference, costs)
         measurement = (
             frozenset(reference.families),
             reference.checkpoint,
@@ -92,6 +102,22 @@ def _check_reference(located: Located, reference: Reference, release: Release) -
             raise located.error(
                 f"protocol {reference.protocol!r} is {kind}, but the family {name!r} "
                 f"has {own} checkpoints"
+            )
+
+
+def _check_cost(
+    located: Located, reference: Reference, costs: dict[tuple[object, ...], Reference]
+) -> None:
+    """Refuse two costs for one case, of which only the first would count."""
+    if reference.gflops is None:
+        return
+    for family in reference.families:
+        case = family, reference.checkpoint, reference.protocol, reference.dataset
+        known = costs.setdefault(case, reference)
+        if known.gflops != reference.gflops:
+            raise located.error(
+                f"gflops is {reference.gflops}, but {known.defined_in} says "
+                f"{known.gflops} of the same case; give one of them"
             )
 
 

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published.allowed import WEIGHTS_SUFFIXES, check_below, check_name
+from repro.published.allowed import check_below, check_name
 from repro.published.checksums import Checksum
 from repro.published.claims import check_claims, convert_claim
 from repro.published.consistency import check_consistency
+from repro.published.file_lists import (
+    SHIPPED,
+    FileList,
+    plain_list,
+    shipped_list,
+    shipped_names,
+)
 from repro.published.files import RELEASE_FILE, load_toml, read_text, release_files
 from repro.published.located import Located, convert, shown
+from repro.published.numbers import read_references, read_source
 from repro.published.release import (
-    LIMITS,
-    METRICS,
     DatasetSpec,
     Family,
-    Metric,
     ModelSpec,
-    OwnTolerance,
     Protocol,
-    Reference,
     Release,
     Source,
 )
@@ -43,8 +43,6 @@ _TABLES: dict[str, tuple[str, type[NamedTable]]] = {
     "family": ("families", Family),
     "checksum": ("checksums", Checksum),
 }
-_LINK = re.compile(r"\w.*https?://\w")
-_PRINTED = re.compile(r"[0-9]{1,4}(\.[0-9]{1,20})?")
 
 Tables = dict[str, dict[str, Located]]
 
@@ -66,43 +64,6 @@ class _Header(Table, frozen=True):
         check_name(self.id, "id")
         check_below("checkpoints", self.checkpoints)
         check_below("data", self.data)
-
-
-class _ReferenceRow(Table, frozen=True):
-    """One `[[reference]]`: the metrics that one source gives for one checkpoint."""
-
-    family: str | tuple[str, ...]
-    checkpoint: str
-    dataset: str
-    protocol: str
-    source: str
-    note: str = ""
-    top1: str | None = None
-    top5: str | None = None
-    loss: str | None = None
-    tolerance: OwnTolerance | None = None
-    gflops: float | None = None
-    xfail: Text | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a checkpoint that is no file's name and a tolerance for nothing."""
-        check_name(self.checkpoint, "checkpoint")
-        if self.checkpoint.endswith(WEIGHTS_SUFFIXES):
-            stem = self.checkpoint.rpartition(".")[0]
-            raise ValueError(
-                f"checkpoint is {self.checkpoint!r}; leave the suffix out: {stem!r}"
-            )
-        if self.gflops is not None and not 0 < self.gflops < math.inf:
-            raise ValueError(f"gflops is {self.gflops}; it must be above 0")
-        if self.xfail is not None and not _LINK.search(self.xfail):
-            raise ValueError(
-                f"xfail is {self.xfail!r}; say why the number is not met and where to "
-                "read about it: 'reason, https://...'"
-            )
-        for metric in METRICS:
-            tolerated = getattr(self.tolerance, metric, None) is not None
-            if tolerated and getattr(self, metric) is None:
-                raise ValueError(f"tolerance names {metric}, but there is no {metric}")
 
 
 def read_releases(paths: Sequence[Path | str]) -> list[Release]:
@@ -139,11 +100,7 @@ def _read_release(files: Sequence[Path]) -> Release:
     header = convert(header_at, _Header)
     parts: dict[str, dict[str, Any]] = {
         field: {
-            name: convert(
-                _with_files(located) if type_ is DatasetSpec else located,
-                type_,
-                id=name,
-            )
+            name: _converted(located, type_, name)
             for name, located in tables.get(table, {}).items()
         }
         for table, (field, type_) in _TABLES.items()
@@ -156,7 +113,7 @@ def _read_release(files: Sequence[Path]) -> Release:
     references = [
         (row, reference)
         for row in rows
-        for reference in _references(row, parts["sources"])
+        for reference in read_references(row, parts["sources"])
     ]
     claims = [(row, convert_claim(row)) for row in claim_rows]
     release = Release(
@@ -168,6 +125,14 @@ def _read_release(files: Sequence[Path]) -> Release:
     check_consistency(release, header_at, tables, references)
     check_claims(claims, release)
     return release
+
+
+def _converted(located: Located, type_: type[NamedTable], name: str) -> NamedTable:
+    if type_ is Source:
+        return read_source(located, name)
+    if type_ is DatasetSpec:
+        located = _with_files(located)
+    return convert(located, type_, id=name)
 
 
 def _merge(files: Sequence[Path]) -> tuple[Tables, list[Located], list[Located]]:
@@ -223,82 +188,45 @@ def _check_schema(file: Path, value: object) -> None:
 
 
 def _with_files(located: Located) -> Located:
-    """Put the lines of a class list that stands in a file of its own in its place."""
+    """Put the lines of a list that stands in a file of its own in its place."""
     value = dict(located.value)
     for key in ("classes", "outputs"):
         if isinstance(name := value.get(key), str):
-            value[key] = _read_lines(located, key, name)
+            lines = _read_beside(located, key, name, "is a list or").splitlines()
+            value[key] = [line.strip() for line in lines if line.strip()]
+            if not value[key]:
+                raise located.error(f"{key} names {name!r}, which holds no line")
+    if "files" in value:
+        files = _read_file_list(located, value["files"], str(value.get("title", "")))
+        value["files"] = msgspec.to_builtins(files)
     return Located(located.file, located.key, value)
 
 
-def _read_lines(located: Located, key: str, name: str) -> list[str]:
+def _read_file_list(located: Located, name: object, title: str) -> FileList:
+    """Read a list of file names: one that is shipped, or lines `<class>/<image>`."""
+    if not isinstance(name, str):
+        raise located.error(f"files must be a string, not {shown(name)}")
+    if name.startswith(SHIPPED):
+        known = shipped_names()
+        if (shipped := name.removeprefix(SHIPPED)) not in known:
+            raise located.error(
+                f"files is {shown(name)}; shipped are "
+                f"{', '.join(SHIPPED + each for each in known)}"
+            )
+        return shipped_list(shipped)
+    text = _read_beside(located, "files", name, "")
+    try:
+        return plain_list(text, title, str(located.file.parent / name))
+    except ValueError as error:
+        raise located.error(f"files names {shown(name)}; {error}") from error
+
+
+def _read_beside(located: Located, key: str, name: str, or_else: str) -> str:
+    """Read a text file that a key names, relative to the TOML file."""
     if not name or not name.isprintable():
         raise located.error(f"{key} is {name!r}, which is neither a list nor a file")
     try:
-        text = read_text(located.file.parent / name)
+        return read_text(located.file.parent / name)
     except ExpectedError as error:
-        raise located.error(f"{key} is a list or names a text file; {error}") from error
-    lines = [line.strip() for line in text.splitlines()]
-    if not any(lines):
-        raise located.error(f"{key} names {name!r}, which holds no line")
-    return [line for line in lines if line]
-
-
-def _references(located: Located, sources: Mapping[str, Source]) -> Iterator[Reference]:
-    """Yield one reference for each metric of a `[[reference]]`."""
-    for metric in METRICS:
-        value = located.value.get(metric) if isinstance(located.value, dict) else None
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            raise located.error(
-                f"{metric} = {shown(value)} must be a string with all its printed "
-                'digits, such as "58.140": they say how precise it is'
-            )
-    row = convert(located, _ReferenceRow)
-    measured = {m: text for m in METRICS if (text := getattr(row, m)) is not None}
-    if not measured:
-        raise located.error(f"has no number; give one or more of {', '.join(METRICS)}")
-    source = sources.get(row.source)
-    for metric, text in measured.items():
-        tolerance, reason = _tolerance(metric, row.tolerance, source)
-        yield Reference(
-            metric=metric,
-            published=_printed_number(located, metric, text),
-            families=(row.family,) if isinstance(row.family, str) else row.family,
-            checkpoint=row.checkpoint,
-            dataset=row.dataset,
-            protocol=row.protocol,
-            source=row.source,
-            note=row.note,
-            tolerance=tolerance,
-            tolerance_reason=reason,
-            gflops=row.gflops,
-            xfail=row.xfail or "",
-            defined_in=f"{located.file}: {located.key}",
-        )
-
-
-def _tolerance(
-    metric: Metric, own: OwnTolerance | None, source: Source | None
-) -> tuple[Decimal | None, str]:
-    """Choose the reference's tolerance of a metric before that of its source."""
-    for tolerance in (own, source.tolerance if source else None):
-        value: Decimal | None = getattr(tolerance, metric, None)
-        if tolerance and value is not None:
-            return value, tolerance.reason
-    return None, ""
-
-
-def _printed_number(located: Located, metric: Metric, text: str) -> Decimal:
-    if not _PRINTED.fullmatch(text):
-        raise located.error(
-            f"{metric} = {shown(text)} is no number as it is printed, such as "
-            "'58.140': digits, a point and at most 20 more digits"
-        )
-    number = Decimal(text)
-    if number > LIMITS[metric]:
-        unit = "nats" if metric == "loss" else "percent"
-        raise located.error(
-            f"{metric} = {text!r} is out of range; it must be between 0 and "
-            f"{LIMITS[metric]} {unit}"
-        )
-    return number
+        what = f"{or_else} names a text file".lstrip()
+        raise located.error(f"{key} {what}; {error}") from error

@@ -6,7 +6,7 @@ import math
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -17,21 +17,19 @@ from repro.published.allowed import (
     check_weights_name,
 )
 from repro.published.checksums import Checksum
+from repro.published.file_lists import FileList
 from repro.published.geometry import Geometry, parse_geometry
+from repro.published.precision import Precision
 from repro.published.tables import NamedTable, Table, Text
 
 if TYPE_CHECKING:
     from repro.published.claims import Claim
 
 Kind = Literal["supervised", "clip"]
-Metric = Literal["top1", "top5", "loss"]
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
-LIMITS: dict[Metric, Decimal] = {
-    "top1": Decimal(100),
-    "top5": Decimal(100),
-    "loss": Decimal(1000),
-}
+#: What shares are printed as; other values are not concerned.
+Shares = Literal["percent", "fraction"]
+#: What stands after ± in a mean of several runs.
+Spread = Literal["standard deviation", "standard error"]
 
 #: An architecture that is named as the checkpoint is.
 CHECKPOINT = "{checkpoint}"
@@ -41,36 +39,26 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 
 class OwnTolerance(Table, frozen=True):
-    """A tolerance other than the default, in the metric's unit, and why.
+    """A tolerance other than the default, by metric and in its unit, and why.
 
     Half a unit of the last printed digit is added to it.
     """
 
     reason: Text
-    top1: Decimal | None = None
-    top5: Decimal | None = None
-    loss: Decimal | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a tolerance of nothing and one that no measurement can exceed."""
-        given = [m for m in METRICS if getattr(self, m) is not None]
-        if not given:
-            raise ValueError(f"give one or more of {', '.join(METRICS)}")
-        for metric in given:
-            value: Decimal = getattr(self, metric)
-            if not value.is_finite() or not 0 <= value < LIMITS[metric]:
-                raise ValueError(
-                    f"{metric} must be 0 or more and below {LIMITS[metric]}"
-                )
+    values: dict[str, Decimal]
 
 
 class Source(NamedTable, frozen=True):
-    """Where numbers were read, so that somebody else can open it."""
+    """Where numbers were read, so that somebody else can open it.
+
+    `unit` is what it prints shares as.
+    """
 
     title: Text
     url: Text
     note: str = ""
     tolerance: OwnTolerance | None = None
+    unit: Shares = "percent"
 
 
 class DatasetSpec(NamedTable, frozen=True):
@@ -79,7 +67,8 @@ class DatasetSpec(NamedTable, frozen=True):
     `classes` are the names of the class folders in label order; `images` is how many
     images the whole set has; `folder` lies below the data folder of the user. Where a
     model has more outputs than the set has classes, `outputs` names all of them in
-    order, and the logits are restricted to `classes`.
+    order, and the logits are restricted to `classes`. `files` says which files are of
+    which class.
     """
 
     title: Text
@@ -87,6 +76,7 @@ class DatasetSpec(NamedTable, frozen=True):
     classes: tuple[str, ...]
     images: int
     outputs: tuple[str, ...] = ()
+    files: FileList | None = None
     url: str = ""
     note: str = ""
 
@@ -103,6 +93,9 @@ class DatasetSpec(NamedTable, frozen=True):
         if self.outputs and not set(self.classes) <= set(self.outputs):
             unknown = sorted(set(self.classes) - set(self.outputs))
             raise ValueError(f"outputs lacks the classes {', '.join(unknown[:5])}")
+        listed = set(self.files.classes) if self.files else set(self.classes)
+        if not listed & set(self.classes):
+            raise ValueError("files has none of the classes; name a list of this set")
 
     @property
     def columns(self) -> tuple[int, ...] | None:
@@ -148,7 +141,8 @@ class Protocol(NamedTable, frozen=True):
     `geometry` is kept in its canonical spelling. `mean` and `std` are per RGB channel,
     on pixels scaled to 0..1. With `text` it is a zero-shot protocol; `logit_scale` is
     then a factor or `checkpoint`, which takes the exponential of the one that the
-    checkpoint holds (it matters for the loss only).
+    checkpoint holds (it matters for the loss only). `precision` is the arithmetic that
+    the numbers were computed in.
     """
 
     geometry: str
@@ -157,6 +151,7 @@ class Protocol(NamedTable, frozen=True):
     source: str
     text: TextSpec | None = None
     logit_scale: float | Literal["checkpoint"] | None = None
+    precision: Precision = "fp32"
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -197,6 +192,8 @@ class Protocol(NamedTable, frozen=True):
                 f"class names {_counted(self.text.classnames)}",
                 f"logit scale {self.logit_scale}",
             ]
+        if self.precision != "fp32":
+            parts.append(f"published in {self.precision}")
         return ", ".join(parts)
 
     @property
@@ -281,15 +278,16 @@ class Family(NamedTable, frozen=True):
 class Reference(Table, frozen=True):
     """One published number.
 
-    `published` keeps the digits as printed, in percent or in nats. `tolerance` is in
-    the same unit; None means the default one. `gflops` is the cost of one image, where
-    that of the family's model is not right for this checkpoint. Of the checkpoints
-    (`family/name`) at least one must meet it: a source does not always say which of
-    two families it measured. `xfail` says why it is known not to be met, and where to
-    read about it; meeting it after all is then a failure.
+    `published` keeps the digits as printed, in the unit of the metric: percent or nats.
+    `tolerance` is in the same unit; None means the default one. Where it is the mean of
+    several `runs`, `spread` is what stands after ±, in that unit too. `gflops` is the
+    cost of one image, where that of the family's model is not right for this
+    checkpoint. Of the checkpoints (`family/name`) at least one must meet it: a source
+    does not always say which of two families it measured. `xfail` says why it is known
+    not to be met, and where to read about it; meeting it after all is then a failure.
     """
 
-    metric: Metric
+    metric: str
     published: Decimal
     families: tuple[str, ...]
     checkpoint: str
@@ -299,6 +297,9 @@ class Reference(Table, frozen=True):
     note: str = ""
     tolerance: Decimal | None = None
     tolerance_reason: str = ""
+    runs: int = 1
+    spread: Decimal | None = None
+    spread_is: Spread = "standard deviation"
     gflops: float | None = None
     xfail: str = ""
     defined_in: str = ""
@@ -306,9 +307,17 @@ class Reference(Table, frozen=True):
     @property
     def half_unit(self) -> Decimal:
         """Half a unit of the last printed digit, in the metric's unit."""
-        exponent = self.published.as_tuple().exponent
-        assert isinstance(exponent, int)
-        return Decimal((0, (5,), exponent - 1))
+        return half_unit(self.published)
+
+    @property
+    def digits(self) -> str:
+        """The published value with its digits, without an exponent."""
+        return f"{self.published:f}"
+
+    @property
+    def printed(self) -> str:
+        """The same with the spread after it, where it is a mean of several runs."""
+        return self.digits + (f" ± {self.spread:f}" if self.spread is not None else "")
 
 
 class Release(Table, frozen=True):
@@ -341,6 +350,13 @@ class Release(Table, frozen=True):
     def own_data(self) -> Path | None:
         """The images that are shipped with the release, if they are."""
         return self.location / self.data if self.data else None
+
+
+def half_unit(printed: Decimal) -> Decimal:
+    """Give half a unit of the last digit."""
+    exponent = printed.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return Decimal((0, (5,), exponent - 1))
 
 
 def training_images(checkpoint: str) -> int | None:

@@ -12,8 +12,9 @@ from tomlkit.items import AoT
 
 from repro.cases import Case
 from repro.errors import LedgerError, ReproError
+from repro.evaluation.predictions import ALWAYS_COUNTED
 from repro.files import replace_bytes
-from repro.published import RELEASE_FILE, read_releases
+from repro.published import METRICS, RELEASE_FILE, read_releases
 from repro.records.result import CaseResult, Measurement
 from repro.records.run import Run
 
@@ -46,7 +47,7 @@ def accept(case: Case, result: CaseResult, run: Run) -> Accepted:
         LedgerError: the measurement is no basis for a reference.
         ExpectedError: the file cannot be read, or would not be valid afterwards.
     """
-    measurement = _settled(result)
+    measurement = _settled(case, result)
     file = _file_of(case)
     before = file.read_bytes()
     document = tomlkit.parse(before.decode("utf-8"))
@@ -60,10 +61,10 @@ def accept(case: Case, result: CaseResult, run: Run) -> Accepted:
     except ReproError:
         replace_bytes(file, before)
         raise
-    return Accepted(case.id, file, _numbers(measurement), replaced)
+    return Accepted(case.id, file, _numbers(case, measurement), replaced)
 
 
-def _settled(result: CaseResult) -> Measurement:
+def _settled(case: Case, result: CaseResult) -> Measurement:
     measurement = result.measurement
     if measurement is None:
         raise LedgerError(f"{result.id} was not measured in that run: {result.reason}")
@@ -72,9 +73,10 @@ def _settled(result: CaseResult) -> Measurement:
             f"{result.id} was measured on {measurement.metrics.images:,} of "
             f"{measurement.total:,} images; accept a run of the whole dataset"
         )
-    if measurement.precision != "fp32":
+    if unsettled := measurement.in_other_precision(case.protocol.precision):
         raise LedgerError(
-            f"{result.id} was measured in {measurement.precision}; accept a run in fp32"
+            f"{result.id} was {unsettled}; accept a run with --repro-precision "
+            "published, or correct precision of the protocol"
         )
     return measurement
 
@@ -111,19 +113,26 @@ def _reference(case: Case, measurement: Measurement, run: Run) -> dict[str, str]
         "dataset": case.dataset.id,
         "protocol": case.protocol.id,
         "source": SOURCE,
-        **_numbers(measurement),
+        **_numbers(case, measurement),
         "note": f"run {run.id} on {run.started:%Y-%m-%d}, {environment}",
     }
 
 
-def _numbers(measurement: Measurement) -> dict[str, str]:
-    """Write metrics with digits enough to tell one image."""
+def _numbers(case: Case, measurement: Measurement) -> dict[str, str]:
+    """Write metrics with digits enough to tell one image.
+
+    Those that every measurement has, and others that a source has published.
+    """
     metrics = measurement.metrics
     decimals = max(2, len(str(metrics.images)) - 2)
-    shares = {
-        name: f"{metrics.percent(name):.{decimals}f}" for name in ("top1", "top5")
-    }
-    return {**shares, "loss": f"{metrics.loss:.6f}"}
+    published = [reference.metric for reference in case.references]
+    found = {}
+    for name in dict.fromkeys((*ALWAYS_COUNTED, *published)):
+        if name in metrics.counted():
+            unit = METRICS[name].unit
+            digits = decimals if unit.whole else unit.decimals
+            found[name] = f"{float(metrics.value(name)):.{digits}f}"
+    return found
 
 
 def _place(rows: AoT, content: dict[str, str], case: Case) -> bool:

@@ -46,7 +46,9 @@ def judge_from_ledger(stated: Stated, ledger: Ledger) -> ClaimResult:
                 return Measured(
                     metrics=found.metrics,
                     total=found.total,
-                    precision=found.precision,
+                    in_other_precision=found.in_other_precision(
+                        release.protocols[claim.protocol].precision
+                    ),
                     predictions=ledger.predictions(run.id, name),
                 )
         raise MissingError("no run in the ledger measured all its images")

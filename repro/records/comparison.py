@@ -1,16 +1,27 @@
-"""Two runs of the ledger, compared case by case."""
+"""What differs between two measurements of a case, and between two runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from typing import NamedTuple
 
 import msgspec
 
+from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import (
     CaseDifference,
+    Change,
+    Flips,
+    ImageChanges,
+    compare_images,
     compare_predictions,
     most_telling_first,
 )
+from repro.judgement.flips import Flip, find_flips
+from repro.judgement.images import Alignment, ImageSet, align
+from repro.judgement.verdict import Comparison
+from repro.records.compact import ImageNames
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, Measurement
@@ -26,23 +37,54 @@ _CONDITIONS = {
     "cuda": "CUDA",
     "driver": "driver",
     "commit": "commit",
+    "dirty": "local changes",
 }
+
+#: What the fingerprint of a dataset begins with where it is of the images' bytes.
+_BY_CONTENT = "xxh3:"
 
 
 class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
     """What has changed between two runs.
 
-    `differences` are of the cases that both measured, the most telling first;
-    `environment` lists what differs between the environments, such as
-    `torch 2.14.0 -> 2.15.0`; the last two are cases that one run has and the other not.
+    `differences` are of the cases that both measured, the most telling first; the last
+    two are cases that one run has and the other not.
     """
 
     before: int
     after: int
     differences: tuple[CaseDifference, ...]
-    environment: tuple[str, ...]
     only_before: tuple[str, ...] = ()
     only_after: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> list[Change]:
+        """List what differs between the environments of any case, each once."""
+        found = (change for case in self.differences for change in case.environment)
+        return list(dict.fromkeys(found))
+
+
+class Side(NamedTuple):
+    """One of two measurements of a case, with what is only looked for when needed."""
+
+    run: str
+    result: CaseResult
+    measurement: Measurement
+    predictions: Callable[[], Predictions | None]
+    names: Callable[[], ImageNames | None]
+
+
+def recorded_side(ledger: Ledger, run: int, result: CaseResult) -> Side | None:
+    """Give the measurement of a run in the ledger; None where there is none."""
+    if (measurement := result.measurement) is None:
+        return None
+    return Side(
+        f"run {run}",
+        result,
+        measurement,
+        cache(partial(ledger.predictions, run, result.id)),
+        cache(partial(ledger.names, measurement.dataset_fingerprint)),
+    )
 
 
 def compare_runs(
@@ -59,93 +101,188 @@ def compare_runs(
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    old = _measured(ledger.results(before))
-    new = _measured(ledger.results(after) if results is None else results)
-    shared = [name for name in new if name in old]
+    old = _sides(ledger, before, ledger.results(before))
+    new = _sides(ledger, after, ledger.results(after) if results is None else results)
     differences = [
-        _difference(ledger, (before, old[name]), (after, new[name])) for name in shared
+        compare_sides(old[name], side) for name, side in new.items() if name in old
     ]
-    environments = dict.fromkeys(
-        change
-        for name in shared
-        for change in environment_changes(
-            old[name][1].environment, new[name][1].environment
-        )
-    )
     return RunComparison(
         before=before,
         after=after,
         differences=tuple(most_telling_first(differences)),
-        environment=tuple(environments),
         only_before=tuple(sorted(old.keys() - new.keys())),
         only_after=tuple(sorted(new.keys() - old.keys())),
     )
 
 
-def environment_changes(before: Environment, after: Environment) -> list[str]:
-    """List what differs between two environments, each as `name old -> new`."""
-    names = dict.fromkeys([*before.packages, *after.packages])
-    pairs = [(n, before.packages.get(n), after.packages.get(n)) for n in names]
-    pairs += [
-        (shown, getattr(before, name), getattr(after, name))
-        for name, shown in _CONDITIONS.items()
-    ]
-    return [
-        f"{name} {_short(name, old)} -> {_short(name, new)}"
-        for name, old, new in pairs
-        if old != new
-    ]
-
-
-_Measured = tuple[CaseResult, Measurement]
-
-
-def _measured(results: Iterable[CaseResult]) -> dict[str, _Measured]:
-    return {r.id: (r, r.measurement) for r in results if r.measurement is not None}
-
-
-def _difference(
-    ledger: Ledger, before: tuple[int, _Measured], after: tuple[int, _Measured]
-) -> CaseDifference:
-    (run, (old, old_measured)), (other, (new, new_measured)) = before, after
-    same_images = old_measured.dataset_fingerprint == new_measured.dataset_fingerprint
-    first = ledger.predictions(run, old.id) if same_images else None
-    second = ledger.predictions(other, new.id) if same_images else None
+def compare_sides(old: Side, new: Side) -> CaseDifference:
+    """Say what differs between two measurements of a case, and what is unknown."""
+    first, second = old.measurement, new.measurement
+    images, flips, unknown = _image_changes(old, new)
+    sums = first.weights_sha256, second.weights_sha256
     return CaseDifference(
-        case=new.id,
-        before=old_measured.metrics,
-        after=new_measured.metrics,
-        flips=(
-            None
-            if first is None or second is None
-            else compare_predictions(first, second)
+        case=new.result.id,
+        before=first.metrics,
+        after=second.metrics,
+        flips=flips,
+        published=tuple(
+            _published_changes(old.result.comparisons, new.result.comparisons)
         ),
-        others=tuple(_others((old, old_measured), (new, new_measured))),
+        weights=None if sums[0] == sums[1] else Change("weights", *sums),
+        images=images,
+        others=tuple(_other_changes(old, new)),
+        environment=tuple(environment_changes(first.environment, second.environment)),
+        unknown=tuple(unknown),
     )
 
 
-def _others(before: _Measured, after: _Measured) -> Iterable[str]:
-    """Name what two measurements of a case differ in besides their environment."""
-    (old, first), (new, second) = before, after
-    if first.weights_sha256 != second.weights_sha256:
-        yield "weights"
-    if first.dataset_fingerprint != second.dataset_fingerprint:
-        yield "images"
-    if (old.geometry, old.conditions) != (new.geometry, new.conditions):
-        yield "protocol"
-    if first.precision != second.precision:
-        yield f"precision {first.precision} -> {second.precision}"
-    if (old_used := _used(first)) != (new_used := _used(second)):
-        yield f"accelerated by {old_used} -> {new_used}"
-    if first.metrics.images != second.metrics.images:
-        yield f"images evaluated {first.metrics.images:,} -> {second.metrics.images:,}"
+def flipped_images(old: Side, new: Side) -> list[Flip]:
+    """List the images that are the same in both and flipped, as far as it is known."""
+    predictions = _both_predictions(old, new)
+    if predictions is None:
+        return []
+    if _fingerprint(old) == _fingerprint(new):
+        return find_flips(*predictions)
+    aligned = _aligned(old, new)
+    return find_flips(*predictions, aligned[2].same) if aligned else []
+
+
+def environment_changes(before: Environment, after: Environment) -> list[Change]:
+    """List what differs between two environments."""
+    names = dict.fromkeys([*before.packages, *after.packages])
+    pairs = [(n, before.packages.get(n), after.packages.get(n)) for n in names]
+    pairs += [
+        (shown, _shown(getattr(before, name)), _shown(getattr(after, name)))
+        for name, shown in _CONDITIONS.items()
+    ]
+    return [Change(name, old, new) for name, old, new in pairs if old != new]
+
+
+def _shown(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return None if value is None else str(value)
+
+
+def _sides(ledger: Ledger, run: int, results: Iterable[CaseResult]) -> dict[str, Side]:
+    found = (recorded_side(ledger, run, result) for result in results)
+    return {side.result.id: side for side in found if side is not None}
+
+
+def _published_changes(
+    before: Sequence[Comparison], after: Sequence[Comparison]
+) -> Iterator[Change]:
+    """Yield what was edited in the published numbers of a case."""
+    old, new = _numbers(before), _numbers(after)
+    for key in dict.fromkeys([*old, *new]):
+        name, was, now = key[0], old.get(key), new.get(key)
+        if len({source for metric, source, _ in (*old, *new) if metric == name}) > 1:
+            name = f"{name} of {key[1]}"
+        if was is None or now is None or was.published != now.published:
+            numbers = (number.published if number else None for number in (was, now))
+            yield Change(name, *numbers)
+        elif was.tolerance != now.tolerance:
+            tolerances = f"{was.tolerance:g}", f"{now.tolerance:g}"
+            yield Change(f"tolerance of {name}", *tolerances)
+        if was and now and was.xfail != now.xfail:
+            yield Change(f"xfail of {name}", was.xfail or None, now.xfail or None)
+
+
+def _numbers(
+    comparisons: Sequence[Comparison],
+) -> dict[tuple[str, str, int], Comparison]:
+    """Find published numbers by metric, source, and which one of those it is."""
+    found: dict[tuple[str, str, int], Comparison] = {}
+    for number in comparisons:
+        earlier = sum(key[:2] == (number.metric, number.source) for key in found)
+        found[number.metric, number.source, earlier] = number
+    return found
+
+
+def _other_changes(old: Side, new: Side) -> Iterator[Change]:
+    """Yield what differs besides weights, images, numbers and environment."""
+    first, second = old.measurement, new.measurement
+    for name, before, after in (
+        ("geometry", old.result.geometry, new.result.geometry),
+        ("protocol", old.result.conditions, new.result.conditions),
+        ("precision", first.precision, second.precision),
+        ("accelerated by", _used(first), _used(second)),
+        ("images evaluated", f"{first.metrics.images:,}", f"{second.metrics.images:,}"),
+    ):
+        if before != after:
+            yield Change(name, before or None, after or None)
 
 
 def _used(measurement: Measurement) -> str:
-    return ", ".join(a.name for a in measurement.accelerations if a.used) or "nothing"
+    return ", ".join(a.name for a in measurement.accelerations if a.used)
 
 
-def _short(name: str, value: object) -> str:
-    if value is None:
-        return "none"
-    return str(value)[:10] if name == "commit" else str(value)
+def _image_changes(
+    old: Side, new: Side
+) -> tuple[ImageChanges | None, Flips | None, list[str]]:
+    """Say how images and their verdicts differ, and what of it is unknown."""
+    predictions = _both_predictions(old, new)
+    unkept = _unkept(old, new) if predictions is None else []
+    if _fingerprint(old) == _fingerprint(new):
+        unknown = [] if _is_by_content(old) else [_by_name(old, new)]
+        flips = compare_predictions(*predictions) if predictions else None
+        return None, flips, [*unknown, *unkept]
+    if not (_is_by_content(old) and _is_by_content(new)):
+        return None, None, [_by_name(old, new)]
+    aligned = _aligned(old, new)
+    if aligned is None:
+        return None, None, [_unnamed(old, new)]
+    before, after, found = aligned
+    changes = compare_images((before, after), found, predictions)
+    flips = compare_predictions(*predictions, found.same) if predictions else None
+    return changes, flips, unkept
+
+
+def _aligned(old: Side, new: Side) -> tuple[ImageSet, ImageSet, Alignment] | None:
+    """Find the images of one measurement in the other; None where that is unknown."""
+    before, after = _image_set(old), _image_set(new)
+    if before is None or after is None:
+        return None
+    return before, after, align(before, after)
+
+
+def _image_set(side: Side) -> ImageSet | None:
+    names = side.names()
+    return None if names is None else names.images()
+
+
+def _fingerprint(side: Side) -> str:
+    return side.measurement.dataset_fingerprint
+
+
+def _is_by_content(side: Side) -> bool:
+    return _fingerprint(side).startswith(_BY_CONTENT)
+
+
+def _both_predictions(old: Side, new: Side) -> tuple[Predictions, Predictions] | None:
+    before, after = old.predictions(), new.predictions()
+    return None if before is None or after is None else (before, after)
+
+
+def _unkept(old: Side, new: Side) -> list[str]:
+    runs = [side.run for side in (old, new) if side.predictions() is None]
+    return [
+        "which images became right or wrong: the predictions of "
+        f"{' and '.join(runs)} were not kept"
+    ]
+
+
+def _by_name(old: Side, new: Side) -> str:
+    runs = [side.run for side in (old, new) if not _is_by_content(side)]
+    return (
+        f"whether the images are the same: {' and '.join(runs)} knew them by names and "
+        "sizes only"
+    )
+
+
+def _unnamed(old: Side, new: Side) -> str:
+    runs = [side.run for side in (old, new) if _image_set(side) is None]
+    return (
+        "which images differ, though some do: the digests of those of "
+        f"{' and '.join(runs)} were not kept"
+    )

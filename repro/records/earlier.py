@@ -1,66 +1,65 @@
-"""A part of the images, compared with an earlier run of all of them."""
+"""What has changed since an earlier run of a case, the last that can tell most."""
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Callable
 
 from repro.evaluation.predictions import Predictions
-from repro.judgement.compare import Flips, compare_predictions
+from repro.judgement.compare import Since
+from repro.judgement.verdict import Verdict
+from repro.records.compact import ImageNames
+from repro.records.comparison import Side, compare_sides, recorded_side
 from repro.records.ledger import Ledger
-from repro.records.result import Measurement
+from repro.records.result import CaseResult
+
+_AS_EXPECTED = (Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE)
 
 
-class SinceFullRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What has changed on some images since a run evaluated all of them.
+def since_earlier(
+    ledger: Ledger,
+    result: CaseResult,
+    predictions: Predictions,
+    names: Callable[[], ImageNames | None],
+    uid: str = "",
+) -> Since | None:
+    """Compare a result with an earlier run of its case.
 
-    `top1` is what that run measured on all images, in percent; `same_weights` tells
-    whether the weights are those of then.
-    """
+    One that fails is compared with the newest run in which it was as expected; else a
+    part of the images with the newest run that evaluated all of them in the same
+    precision, and kept what it predicted.
 
-    run: int
-    top1: float
-    flips: Flips
-    same_weights: bool
-
-    def text(self) -> str:
-        """Say it in one line."""
-        images = f"{self.flips.images:,} images"
-        weights = "" if self.same_weights else ", with other weights"
-        if not self.flips.any:
-            said = f"all {images} are decided as in run {self.run}"
-        else:
-            said = (
-                f"of {images}, {self.flips.gained:,} became right and "
-                f"{self.flips.lost:,} wrong since run {self.run} "
-                f"(McNemar p = {self.flips.p:.2g})"
-            )
-        return f"{said}{weights}, which measured {self.top1:.3f} % on all images"
-
-
-def since_full_run(
-    ledger: Ledger, case: str, measurement: Measurement, predictions: Predictions
-) -> SinceFullRun | None:
-    """Compare a part of the images with the newest run of all of the same images.
-
-    None where the ledger has none with its predictions.
+    Args:
+        ledger: that has the earlier runs.
+        result: of now.
+        predictions: of now.
+        names: names the images of now; called only where they differ.
+        uid: of the run of now, which is no earlier one.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    for run, result in reversed(ledger.history(case)):
-        earlier = result.measurement
-        if earlier is None or not earlier.is_complete:
+    measurement = result.measurement
+    if measurement is None:
+        return None
+    now = Side("this run", result, measurement, lambda: predictions, names)
+    earlier = [
+        (run.id, found, side)
+        for run, found in reversed(ledger.history(result.id))
+        if run.uid != uid and (side := recorded_side(ledger, run.id, found))
+    ]
+    for run, found, side in earlier:
+        if result.verdict.is_failure and found.verdict in _AS_EXPECTED:
+            return Since(run, found.verdict, compare_sides(side, now))
+    for run, found, side in earlier:
+        if measurement.is_complete or not _is_whole(side, measurement.precision):
             continue
-        if earlier.dataset_fingerprint != measurement.dataset_fingerprint:
-            continue
-        if earlier.precision != measurement.precision:
-            continue
-        before = ledger.predictions(run.id, case)
-        if before is not None:
-            return SinceFullRun(
-                run=run.id,
-                top1=earlier.metrics.percent("top1"),
-                flips=compare_predictions(before, predictions),
-                same_weights=earlier.weights_sha256 == measurement.weights_sha256,
-            )
+        return Since(run, found.verdict, compare_sides(side, now))
     return None
+
+
+def _is_whole(side: Side, precision: str) -> bool:
+    """Whether all images were evaluated in this precision, and predictions kept."""
+    earlier = side.measurement
+    if not earlier.is_complete or earlier.precision != precision:
+        return False
+    return side.predictions() is not None

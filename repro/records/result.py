@@ -7,10 +7,11 @@ import msgspec
 from repro.cases import Case
 from repro.evaluation.acceleration import Acceleration, in_words
 from repro.evaluation.predictions import Metrics
+from repro.judgement.compare import Since
 from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
-from repro.published import Metric, Reference, Release
+from repro.published import Precision, Reference, Release, is_same_arithmetic
 from repro.records.environment import Environment
 
 
@@ -35,7 +36,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str
     dataset_fingerprint: str
     environment: Environment
-    intervals: dict[Metric, Interval] = {}
+    intervals: dict[str, Interval] = {}
     stopped_early: bool = False
     workers: int = 1
     calibration_error: float | None = None
@@ -45,6 +46,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     def arithmetic(self) -> str:
         """Say in which precision it was computed, and what made it faster."""
         return in_words(self.precision, self.accelerations)
+
+    def in_other_precision(self, published: Precision) -> str:
+        """Say that it was computed in another precision than a number; else nothing."""
+        if is_same_arithmetic(self.precision, published, self.device):
+            return ""
+        return f"measured in {self.precision}, published in {published}"
 
     @property
     def is_complete(self) -> bool:
@@ -57,8 +64,9 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `conditions` is what else the protocol says, for people to read;
     `reason` says why there is no verdict, or why a verdict is what it is; `diagnosis`
-    is what would explain a divergence, where that was looked for; `position` is the
-    place of the case in tables.
+    is what would explain a divergence, where that was looked for; `since` is what has
+    changed since the case was as expected, or since all images were evaluated, where
+    the ledger knows; `position` is the place of the case in tables.
     """
 
     id: str
@@ -76,6 +84,7 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
     diagnosis: Diagnosis | None = None
+    since: Since | None = None
 
 
 def judge(
@@ -83,8 +92,8 @@ def judge(
 ) -> Comparison:
     """Compare a measurement with a published number, as far as it can settle it."""
     metrics = measurement.metrics
-    if measurement.precision != "fp32":
-        unsettled = f"measured in {measurement.precision}, published in fp32"
+    published = release.protocols[reference.protocol].precision
+    if unsettled := measurement.in_other_precision(published):
         return compare(reference, release, metrics, unsettled)
     if measurement.is_complete:
         return compare(reference, release, metrics)

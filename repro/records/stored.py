@@ -112,7 +112,8 @@ def _store_measurement(
     measurement: dict[str, Any],
 ) -> None:
     environment = _once(connection, "environment", {}, measurement.pop("environment"))
-    columns = {**known, **_take(measurement.pop("metrics"), _METRICS)}
+    # What has no column stays behind, and goes into the details.
+    columns = {**known, **_take(measurement["metrics"], _METRICS)}
     columns |= _take(measurement, _MEASURED)
     columns |= {"environment": environment, "details": _json(measurement)}
     _insert(connection, "measurement", columns)
@@ -123,9 +124,11 @@ def _result(row: sqlite3.Row, comparisons: list[dict[str, Any]]) -> CaseResult:
     content |= {name: row[name] for name in ("verdict", "reason")}
     content["comparisons"] = comparisons
     if row["measured"] is not None:
+        details = msgspec.json.decode(row["measured"])
+        columns = {name: row[name] for name in _METRICS}
         content["measurement"] = {
-            **msgspec.json.decode(row["measured"]),
-            "metrics": {name: row[name] for name in _METRICS},
+            **details,
+            "metrics": details.get("metrics", {}) | columns,
             **{name: row[name] for name in _MEASURED},
             "environment": msgspec.json.decode(row["environment"]),
         }

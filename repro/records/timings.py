@@ -26,7 +26,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """The time that a measurement took on its device.
 
     `images` of `total` were evaluated, `cores` is how many the machine had, and
-    `workers` how many processes shared it.
+    `workers` how many processes shared it; `precision` is that of the arithmetic.
     """
 
     case: str
@@ -36,12 +36,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     cores: int
     workers: int
+    precision: str
 
 
 def load_timings(ledger: Ledger) -> list[Timing]:
     """Read the newest timing of each case in each environment, oldest first.
-
-    Only float32 counts: other arithmetic has other speeds.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -49,8 +48,6 @@ def load_timings(ledger: Ledger) -> list[Timing]:
     found: list[Timing] = []
     for row in ledger.read(_LAST):
         details: dict[str, Any] = msgspec.json.decode(row["details"])
-        if details["precision"] != "fp32":
-            continue
         found.append(
             Timing(
                 case=row["case_id"],
@@ -60,6 +57,7 @@ def load_timings(ledger: Ledger) -> list[Timing]:
                 device=details["device"],
                 cores=msgspec.json.decode(row["environment"])["cores"],
                 workers=details.get("workers", 1),
+                precision=details["precision"],
             )
         )
     return found

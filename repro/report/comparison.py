@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
+from repro.report.changes import environment_text, grouped_changes, listed
 
 #: A smaller p-value, times the number of cases, is called more than chance.
 SIGNIFICANT = 0.01
@@ -28,7 +29,7 @@ def comparison_lines(
     """
     yield f"run {found.before} -> run {found.after}: {answer(found)}"
     if found.environment:
-        yield f"environment: {', '.join(found.environment)}"
+        yield f"environment: {environment_text(found.environment)}"
     elif found.differences:
         yield "environment: the same"
     changed = [case for case in found.differences if not case.is_same]
@@ -38,35 +39,80 @@ def comparison_lines(
         yield from _table(shown)
     if len(changed) > len(shown):
         yield f"{len(changed) - len(shown):,} more cases differ"
+    yield from _details(found, shown)
     for run, cases in (
         (found.before, found.only_before),
         (found.after, found.only_after),
     ):
         if cases:
-            yield f"only measured in run {run}: {_listed(cases)}"
+            yield f"only measured in run {run}: {listed(cases)}"
 
 
 def answer(found: RunComparison) -> str:
-    """Say in one sentence whether anything has changed."""
+    """Say in one sentence whether anything has changed, and what is unknown."""
     cases = len(found.differences)
     if not cases:
         return "no case was measured in both"
     changed = [case for case in found.differences if not case.is_same]
-    if not changed:
+    unknown = [case for case in found.differences if case.flips is None]
+    if not changed and not unknown:
         return f"nothing changed: {_cases(cases)}, every image as before"
-    flips = total_flips(found.differences)
+    parts = [f"{len(changed):,} of {_cases(cases)} changed"]
+    if edited := [case for case in found.differences if case.published]:
+        numbers = f"published numbers of {_cases(len(edited))} were edited"
+        parts.insert(0, numbers)
+    if not changed:
+        parts = [f"{_cases(cases)} measured the same as before"]
+    parts += _moves(found.differences)
+    if unknown:
+        parts.append(
+            f"which images became right or wrong is unknown in {_cases(len(unknown))}"
+        )
+    return "; ".join([", ".join(parts), *_chance(found.differences)])
+
+
+def _moves(differences: Sequence[CaseDifference]) -> Iterator[str]:
+    """Yield how many images became right and wrong, as far as that is known."""
+    known = [case for case in differences if case.flips is not None]
+    replaced = [case.images for case in differences if case.images]
+    if known:
+        flips = total_flips(known)
+        is_part = any(
+            case.flips.images < max(case.before.images, case.after.images)
+            for case in known
+            if case.flips
+        )
+        which = "images that both evaluated" if is_part else "images"
+        yield f"{flips.gained:,} {which} became right and {flips.lost:,} wrong"
+    if replaced:
+        yield f"{_cases(len(replaced))} evaluated other images"
+
+
+def _chance(differences: Sequence[CaseDifference]) -> Iterator[str]:
+    """Yield which cases changed by more than chance, where all can be judged."""
     telling = [
-        case
-        for case in found.differences
-        if case.flips is not None and case.flips.p * cases < SIGNIFICANT
+        case.case
+        for case in differences
+        if case.flips is not None and case.flips.p * len(differences) < SIGNIFICANT
     ]
-    said = (
-        f"{len(changed):,} of {_cases(cases)} changed, "
-        f"{flips.gained:,} images became right and {flips.lost:,} wrong"
-    )
     if telling:
-        return f"{said}; more than chance in {_listed([c.case for c in telling])}"
-    return f"{said}; no case gained or lost more than chance would"
+        yield f"more than chance in {listed(telling)}"
+    elif all(case.flips and not case.images for case in differences):
+        yield "no case gained or lost more than chance would"
+
+
+def _details(found: RunComparison, changed: Sequence[CaseDifference]) -> Iterator[str]:
+    """Yield what differs in the cases besides the environment, each once."""
+    shown = {case.case for case in changed}
+    unknown = [case for case in found.differences if case.unknown]
+    chosen = [c for c in found.differences if c.case in shown or c in unknown]
+    lines = [
+        f"{label}: {text} ({listed(cases)})"
+        for (label, text), cases in grouped_changes(chosen).items()
+        if label not in ("environment", "measured", "verdicts")
+    ]
+    if lines:
+        yield from ("", *lines)
 
 
 def _table(cases: Sequence[CaseDifference]) -> Iterator[str]:
@@ -78,7 +124,7 @@ def _table(cases: Sequence[CaseDifference]) -> Iterator[str]:
             f"{case.points:+.3f}" if case.points else "0",
             f"{case.loss:+.6f}" if case.loss else "0",
             *_flips(case),
-            ", ".join(case.others),
+            ", ".join(_others(case)),
         )
         for case in cases
     ]
@@ -105,10 +151,18 @@ def _flips(case: CaseDifference) -> tuple[str, str, str]:
     return f"{case.flips.gained:,}", f"{case.flips.lost:,}", f"{case.flips.p:.2g}"
 
 
+def _others(case: CaseDifference) -> Iterator[str]:
+    """Yield what else differs, in a word each; what it is stands below the table."""
+    if case.published:
+        yield "published"
+    if case.weights:
+        yield "weights"
+    if case.images:
+        yield "images"
+    if case.unknown:
+        yield "unknown"
+    yield from (change.name for change in case.others)
+
+
 def _cases(number: int) -> str:
     return f"{number:,} case{'s' * (number != 1)}"
-
-
-def _listed(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

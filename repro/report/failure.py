@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from repro.cases import Case
+from repro.judgement.compare import Since
 from repro.judgement.intervals import LEVEL
 from repro.judgement.verdict import Comparison, Verdict
 from repro.records.result import CaseResult, Measurement
+from repro.report.changes import change_parts, heading
 from repro.report.diagnosis import diagnosis_lines
 from repro.report.numbers import (
-    UNITS,
     difference_text,
     interval_text,
+    sign_of,
     tolerance_text,
     value_text,
 )
@@ -23,6 +27,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
     diverged = [c for c in result.comparisons if c.verdict.is_failure]
     met = [c for c in result.comparisons if c.verdict is Verdict.REPRODUCED]
     lines = [f"{case.id} {headline(result)}", ""]
+    if result.since:
+        lines += [*since_lines(result.since, "  "), ""]
     for comparison in diverged:
         lines += _comparison_lines(comparison)
     if met:
@@ -30,10 +36,11 @@ def failure_text(case: Case, result: CaseResult) -> str:
     protocol = case.protocol
     lines += [
         f"  {'protocol':<12}{protocol.id}: {protocol.geometry}, "
-        f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}",
+        f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}, "
+        f"published in {protocol.precision}",
         f"  {'dataset':<12}{case.dataset.title}, "
         f"{_images(measurement)}, "
-        f"fingerprint {measurement.dataset_fingerprint[:12]}",
+        f"fingerprint {measurement.dataset_fingerprint[:17]}",
         f"  {'weights':<12}{measurement.weights}, "
         f"sha256 {measurement.weights_sha256[:12]}",
         f"  {'environment':<12}{measurement.environment.summary()}, "
@@ -52,21 +59,29 @@ def headline(result: CaseResult) -> str:
     if result.verdict is Verdict.UNEXPECTEDLY_MET:
         said = "meets what was published, though it is declared not to"
     numbers = [
-        f"{c.metric} {value_text(c)}, published {c.published}"
+        f"{c.metric} {value_text(c)}, published {c.printed}"
         for c in result.comparisons
         if c.verdict.is_failure
     ]
     return f"{said}: {'; '.join(numbers)}"
 
 
+def since_lines(since: Since, indent: str = "") -> Iterator[str]:
+    """Yield what has changed since a case was as expected, below a heading."""
+    yield f"{indent}{heading(since)}:"
+    for label, text in change_parts(since.difference):
+        yield f"{indent}  {f'{label} ':<12}{text}"
+
+
 def _comparison_lines(comparison: Comparison) -> list[str]:
-    unit = UNITS[comparison.metric]
+    unit = sign_of(comparison.metric)
+    quality = f" ({comparison.quality})" if comparison.quality else ""
     lines = [
         f"  {comparison.metric}",
-        f"  {'  published':<12}{comparison.published} {unit}  "
+        f"  {'  published':<12}{comparison.printed} {unit}  "
         f"({comparison.source_title}, {comparison.source_url})",
         f"  {'  measured':<12}{value_text(comparison)} {unit}",
-        f"  {'  difference':<12} {difference_text(comparison, long=True)}, "
+        f"  {'  difference':<12} {difference_text(comparison, long=True)}{quality}, "
         f"tolerance {tolerance_text(comparison, long=True)} "
         f"({comparison.tolerance_origin})",
     ]

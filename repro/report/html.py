@@ -15,8 +15,17 @@ from repro.judgement.verdict import Comparison, Verdict
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
 from repro.report import claims
+from repro.report.changes import (
+    change_parts,
+    environment_text,
+    grouped_changes,
+    heading,
+    listed,
+    since_groups,
+)
+from repro.report.comparison import answer
 from repro.report.diagnosis import diagnosis_parts
-from repro.report.numbers import UNITS, difference_text, tolerance_text, value_text
+from repro.report.numbers import difference_text, sign_of, tolerance_text, value_text
 from repro.report.plots import scaling_svgs
 from repro.report.report import Report
 from repro.report.rows import (
@@ -31,6 +40,7 @@ from repro.report.scaling import Panel, claim_panel, panels
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
+_CHANGES_SHOWN = 100
 _COLUMNS = (
     ("case", "case", ""),
     ("metric", "metric", ""),
@@ -64,6 +74,7 @@ def html(report: Report) -> str:
         totals=totals_text(report.results),
         counts=counts(report.results),
         notes=list(_notes(report)),
+        changes=list(_changes(report)),
         claims=[_claim(claim, report) for claim in report.claims],
         columns=_COLUMNS,
         rows=rows,
@@ -86,6 +97,19 @@ def _notes(report: Report) -> Iterator[str]:
             yield warning
     if report.claims:
         yield claims.totals_text(report.claims)
+
+
+def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Yield what has changed since cases were as expected, and since the baseline."""
+    for title, parts in since_groups(report.results):
+        yield title, [(*part, listed(cases)) for part, cases in parts.items()]
+    if compared := report.compared:
+        found = [c for c in compared.differences if c.unknown or not c.is_same]
+        parts = grouped_changes(found)
+        rows = [(*p, listed(c)) for p, c in parts.items() if p[0] != "environment"]
+        if compared.environment:
+            rows.append(("environment", environment_text(compared.environment), ""))
+        yield f"Since run {compared.before}: {answer(compared)}", rows[:_CHANGES_SHOWN]
 
 
 def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
@@ -215,6 +239,10 @@ def _cases(report: Report) -> Iterator[dict[str, Any]]:
         gained = sum(flip.is_gain for flip in flips)
         yield {
             "result": result,
+            "since": heading(result.since) if result.since else "",
+            "since_parts": list(change_parts(result.since.difference))
+            if result.since
+            else [],
             "is_open": result.verdict.is_failure or bool(flips),
             "facts": list(_case_facts(result)),
             "comparisons": [_comparison(c) for c in result.comparisons],
@@ -243,7 +271,7 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
     yield (
         "dataset",
         f"{result.dataset}, {images:,}{part} images, "
-        f"fingerprint {measurement.dataset_fingerprint[:12]}",
+        f"fingerprint {measurement.dataset_fingerprint[:17]}",
     )
     if measurement.calibration_error is not None:
         error = 100 * measurement.calibration_error
@@ -261,12 +289,13 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
 
 
 def _comparison(comparison: Comparison) -> dict[str, str]:
-    unit = UNITS[comparison.metric]
-    text = f"published {comparison.published} {unit}"
+    unit = sign_of(comparison.metric)
+    text = f"published {comparison.printed} {unit}"
     if comparison.measured is not None:
         text += (
             f", measured {value_text(comparison)} {unit}, "
             f"difference {difference_text(comparison, long=True)}"
+            f"{f' ({comparison.quality})' if comparison.quality else ''}"
         )
     link = comparison.source_url
     return {

@@ -9,6 +9,7 @@ import msgspec
 
 from repro.claims.result import ClaimResult
 from repro.judgement.verdict import Comparison
+from repro.published import METRICS
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
 from repro.report.claims import claims_data
@@ -47,11 +48,14 @@ def json_text(report: Report) -> str:
 
 
 def _baseline(report: Report) -> dict[str, Any] | None:
-    if report.baseline is None:
+    if report.compared is None:
         return None
     keys = ("image", "label", "before", "after")
     return {
-        "run": report.baseline,
+        "run": report.compared.before,
+        "changes": msgspec.to_builtins(report.compared.differences),
+        "only_before": report.compared.only_before,
+        "only_after": report.compared.only_after,
         "flips": {
             case.case: [
                 dict(zip(keys, case.named(flip), strict=True)) for flip in case.flips
@@ -78,6 +82,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "verdict": result.verdict,
         "reason": result.reason,
         "diagnosis": msgspec.to_builtins(result.diagnosis),
+        "since": msgspec.to_builtins(result.since),
         "stopped_early": measurement.stopped_early if measurement else False,
         "seconds": measurement.seconds if measurement else None,
         "precision": measurement.precision if measurement else None,
@@ -112,6 +117,7 @@ def _metrics(measurement: Measurement) -> dict[str, Any]:
     return {
         **counted,
         "loss": metrics.loss,
+        "values": {name: float(metrics.value(name)) for name in metrics.counted()},
         "calibration_error": None if error is None else 100 * error,
     }
 
@@ -120,7 +126,9 @@ def _reference(comparison: Comparison) -> dict[str, Any]:
     return {
         "metric": comparison.metric,
         "published": float(comparison.published),
-        "printed": comparison.published,
+        "printed": comparison.printed,
+        "unit": METRICS[comparison.metric].unit.name,
+        "higher_is_better": METRICS[comparison.metric].is_higher_better,
         "measured": comparison.measured,
         "difference": comparison.difference,
         "difference_images": comparison.difference_images,
@@ -129,6 +137,7 @@ def _reference(comparison: Comparison) -> dict[str, Any]:
         "tolerance_images": comparison.tolerance_images,
         "tolerance_origin": comparison.tolerance_origin,
         "verdict": comparison.verdict,
+        "quality": comparison.quality,
         "reason": comparison.reason,
         "xfail": comparison.xfail,
         "source": {

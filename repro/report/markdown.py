@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report import claims
+from repro.report.changes import (
+    environment_text,
+    grouped_changes,
+    listed,
+    since_groups,
+)
+from repro.report.comparison import answer
 from repro.report.diagnosis import diagnosed, diagnosis_parts
 from repro.report.report import Report
 from repro.report.rows import (
@@ -57,6 +64,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", shift_text(shift))
         if warning := shift_warning(shift):
             yield from ("", f"**{_escaped(warning)}**")
+    yield from _since(report)
     rows = rows_of(results)
     bad = [row for row in rows if row.verdict not in _FINE]
     measured = [row for row in bad if row.measured]
@@ -66,7 +74,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _reasons(results)
     yield from _causes(results)
     yield from _claims(report)
-    yield from _flips(report)
+    yield from _baseline(report)
     yield from ("", "<details>", f"<summary>All {len(rows):,} rows</summary>", "")
     yield from _rows(rows[:ROWS_SHOWN])
     if len(rows) > ROWS_SHOWN:
@@ -139,12 +147,26 @@ def _claims(report: Report) -> Iterator[str]:
                 yield f"    - {_escaped(line)}"
 
 
-def _flips(report: Report) -> Iterator[str]:
-    if report.baseline is None:
+def _since(report: Report) -> Iterator[str]:
+    """Yield what has changed since failing cases were as expected."""
+    for title, parts in since_groups(report.results):
+        yield from ("", f"## {title}", "")
+        yield from _parts(parts)
+
+
+def _baseline(report: Report) -> Iterator[str]:
+    """Yield what has changed since the baseline, then the images that flipped."""
+    compared = report.compared
+    if compared is None:
         return
-    yield from ("", f"## Since run {report.baseline}", "")
-    if not report.flips:
-        yield "No image became right or wrong."
+    yield from ("", f"## Since run {compared.before}", "", _escaped(answer(compared)))
+    yield ""
+    changed = [case for case in compared.differences if not case.is_same]
+    unknown = [case for case in compared.differences if case.unknown]
+    if compared.environment:
+        yield f"- environment: {_escaped(environment_text(compared.environment))}"
+    parts = grouped_changes(dict.fromkeys([*changed, *unknown]))
+    yield from _parts({p: c for p, c in parts.items() if p[0] != "environment"})
     for case in report.flips:
         gained = sum(flip.is_gain for flip in case.flips)
         lost = len(case.flips) - gained
@@ -154,6 +176,13 @@ def _flips(report: Report) -> Iterator[str]:
             yield f"    - {image} ({label}): {before} → {after}"
         if len(case.flips) > FLIPS_SHOWN:
             yield f"    - {len(case.flips) - FLIPS_SHOWN:,} more"
+
+
+def _parts(parts: Mapping[tuple[str, str], Sequence[str]]) -> Iterator[str]:
+    for (label, text), cases in list(parts.items())[:ROWS_SHOWN]:
+        yield f"- {label}: {_escaped(text)} ({_escaped(listed(cases))})"
+    if len(parts) > ROWS_SHOWN:
+        yield f"- {len(parts) - ROWS_SHOWN:,} more are in the other reports"
 
 
 def _escaped(text: str) -> str:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from repro.judgement.verdict import Comparison
+from fractions import Fraction
 
-UNITS = {"top1": "%", "top5": "%", "loss": "nats"}
+from repro.judgement.verdict import Comparison
+from repro.published import METRICS, Metric
+
+
+def sign_of(metric: str) -> str:
+    """Give what stands after a value: `%` or `nats`."""
+    return METRICS[metric].unit.sign
+
+
+def plain_text(value: Fraction, metric: Metric) -> str:
+    """Write a measured value where nothing was published."""
+    return f"{float(value):.{metric.unit.decimals}f}"
 
 
 def decimals(comparison: Comparison) -> int:
@@ -37,9 +48,10 @@ def difference_text(comparison: Comparison, *, long: bool = False) -> str:
         text = text[1:]
     if not long:
         return text
+    said = f"{text} {METRICS[comparison.metric].unit.difference}"
     if comparison.difference_images is None:
-        return f"{text} nats"
-    return f"{text} points = {comparison.difference_images:+.4g} images"
+        return said
+    return f"{said} = {comparison.difference_images:+.4g} images"
 
 
 def tolerance_text(comparison: Comparison, *, long: bool = False) -> str:
@@ -47,9 +59,10 @@ def tolerance_text(comparison: Comparison, *, long: bool = False) -> str:
     text = f"{comparison.tolerance:.{max(3, decimals(comparison))}f}"
     if not long:
         return text
+    said = f"{text} {METRICS[comparison.metric].unit.difference}"
     if comparison.tolerance_images is None:
-        return f"{text} nats"
-    return f"{text} points = {comparison.tolerance_images:.4g} images"
+        return said
+    return f"{said} = {comparison.tolerance_images:.4g} images"
 
 
 def images_text(images: float | None) -> str:

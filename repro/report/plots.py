@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from repro.report.scaling import Curve, CurveMetric, Panel, error_rate, images_text
+from repro.published import Metric, main_metrics
+from repro.report.scaling import Curve, Panel, error_rate, images_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +43,7 @@ _STYLE = {
 class ScalingPlot(NamedTuple):
     """A plot of one metric."""
 
-    metric: CurveMetric
+    metric: str
     title: str
     svg: str
 
@@ -53,20 +54,24 @@ def scaling_svgs(panel: Panel) -> list[ScalingPlot]:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    titles: dict[CurveMetric, str] = {"top1": "Top-1 accuracy", "loss": "Loss"}
     return [
-        ScalingPlot(metric, title, _svg(panel, metric))
-        for metric, title in titles.items()
-        if any(curve.metric == metric for curve in panel.curves)
+        ScalingPlot(metric.name, _capital(metric.title), _svg(panel, metric))
+        for metric in main_metrics()
+        if any(curve.metric == metric.name for curve in panel.curves)
     ]
 
 
-def _svg(panel: Panel, metric: CurveMetric) -> str:
+def _capital(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
+def _svg(panel: Panel, metric: Metric) -> str:
     import matplotlib
     from matplotlib.figure import Figure
 
-    curves = [curve for curve in panel.curves if curve.metric == metric]
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"{panel.title} {metric}"}):
+    curves = [curve for curve in panel.curves if curve.metric == metric.name]
+    salt = f"{panel.title} {metric.name}"
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": salt}):
         height = _HEIGHT + _LEGEND_LINE * (len(curves) + panel.has_bands)
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         axes = figure.subplots()
@@ -76,7 +81,7 @@ def _svg(panel: Panel, metric: CurveMetric) -> str:
                 _draw_band(axes, curve, _colour(number))
         _scale(axes, metric, curves, has_bands=panel.has_bands)
         axes.set_xlabel("training images")
-        axes.set_ylabel("top-1 accuracy, %" if metric == "top1" else "loss, nats")
+        axes.set_ylabel(f"{metric.title}, {metric.unit.sign}")
         # Beside the curves and not among them, since they leave no corner free.
         figure.legend(
             loc="outside upper left", fontsize=9, frameon=False, handlelength=3.2
@@ -144,9 +149,7 @@ def _colour(number: int) -> str:
     return f"#0a0b{number % SERIES:02x}"
 
 
-def _scale(
-    axes: Axes, metric: CurveMetric, curves: list[Curve], *, has_bands: bool
-) -> None:
+def _scale(axes: Axes, metric: Metric, curves: list[Curve], *, has_bands: bool) -> None:
     """Use log axes; that of accuracy is logarithmic in what is wrong."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -158,7 +161,7 @@ def _scale(
         errors += [end for curve in curves for end in _band_ends(curve)]
     low, high = min(errors, default=1) / 1.25, max(errors, default=1) * 1.25
     ticks = _ticks(low, high)
-    if metric == "top1":
+    if metric.is_higher_better and metric.unit.whole:
         high = min(high, 100)
         axes.set_yscale("function", functions=(_from_accuracy, _to_accuracy))
         axes.set_ylim(100 - high, 100 - low)

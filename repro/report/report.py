@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
 
 from repro.claims.result import ClaimResult
-from repro.judgement.flips import Flip, find_flips
+from repro.judgement.flips import Flip
 from repro.records.compact import ImageNames
+from repro.records.comparison import (
+    RunComparison,
+    compare_runs,
+    flipped_images,
+    recorded_side,
+)
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
@@ -46,15 +52,21 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a run, and what has changed since another.
 
     `results` are in the order of the tables; `run` and `started` are None for a run
-    that no ledger keeps; `baseline` is the number of the run that `flips` refer to.
+    that no ledger keeps; `compared` says what has changed since a baseline, and `flips`
+    which images flipped.
     """
 
     results: tuple[CaseResult, ...]
     claims: tuple[ClaimResult, ...] = ()
     run: int | None = None
     started: datetime | None = None
-    baseline: int | None = None
+    compared: RunComparison | None = None
     flips: tuple[CaseFlips, ...] = ()
+
+    @property
+    def baseline(self) -> int | None:
+        """The number of the run that this one was compared with, if it was."""
+        return self.compared.before if self.compared else None
 
     @property
     def environments(self) -> list[Environment]:
@@ -86,31 +98,26 @@ def report_of_run(ledger: Ledger, run: Run, baseline: Run | None = None) -> Repo
 
 
 def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report:
-    """Add to the report of a run the images that flipped since an earlier one.
+    """Add to the report of a run what has changed since an earlier one.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    flips = tuple(_flips(ledger, run, baseline, report.results))
-    return msgspec.structs.replace(report, baseline=baseline.id, flips=flips)
+    return msgspec.structs.replace(
+        report,
+        compared=compare_runs(ledger, baseline.id, run, report.results),
+        flips=tuple(_flips(ledger, run, baseline, report.results)),
+    )
 
 
 def _flips(
     ledger: Ledger, run: int, baseline: Run, results: Iterable[CaseResult]
-) -> list[CaseFlips]:
-    earlier = {r.id: r.measurement for r in ledger.results(baseline.id)}
-    found: list[CaseFlips] = []
+) -> Iterator[CaseFlips]:
+    earlier = {result.id: result for result in ledger.results(baseline.id)}
     for result in results:
-        measured, before = result.measurement, earlier.get(result.id)
-        if measured is None or before is None:
+        if (before := earlier.get(result.id)) is None:
             continue
-        if measured.dataset_fingerprint != before.dataset_fingerprint:
-            continue
-        old = ledger.predictions(baseline.id, result.id)
-        new = ledger.predictions(run, result.id)
-        if old is None or new is None:
-            continue
-        if flips := find_flips(old, new):
-            names = ledger.names(measured.dataset_fingerprint)
-            found.append(CaseFlips(result.id, flips, names))
-    return found
+        old = recorded_side(ledger, baseline.id, before)
+        new = recorded_side(ledger, run, result)
+        if old and new and (flips := flipped_images(old, new)):
+            yield CaseFlips(result.id, flips, new.names())

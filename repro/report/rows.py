@@ -9,10 +9,13 @@ import msgspec
 
 from repro.judgement.shift import HONEST, CommonShift, common_shift
 from repro.judgement.verdict import Comparison, Verdict
+from repro.published import METRICS, Metric, main_metrics
+from repro.published.metrics import TOP1
 from repro.records.result import CaseResult
 from repro.report.numbers import (
     difference_text,
     images_text,
+    plain_text,
     tolerance_text,
     value_text,
 )
@@ -23,7 +26,8 @@ _SETTLED = (Verdict.REPRODUCED, Verdict.BELOW, Verdict.ABOVE)
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a table: a published number, or a case that has none.
 
-    Texts are ready to print; an empty one means that there is no such number.
+    Texts are ready to print; an empty one means that there is no such number. `quality`
+    says of a divergence whether it is one for the better.
     """
 
     case: str
@@ -40,6 +44,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: str = ""
     source: str = ""
     reason: str = ""
+    quality: str = ""
 
     @property
     def group(self) -> str:
@@ -88,15 +93,21 @@ def shift_of(results: Iterable[CaseResult]) -> CommonShift | None:
     """Sum up how far top-1 is off, over all numbers that were settled on all images."""
     return common_shift(
         [
-            comparison.difference
+            -difference if METRICS[comparison.metric].complement_of else difference
             for result in results
             if result.measurement and result.measurement.is_complete
             for comparison in result.comparisons
-            if comparison.metric == "top1"
+            if _is_of(comparison, TOP1)
             and comparison.verdict in _SETTLED
-            and comparison.difference is not None
+            and (difference := comparison.difference) is not None
         ]
     )
+
+
+def _is_of(comparison: Comparison, metric: Metric) -> bool:
+    """Tell whether a number is of a metric, or of its complement."""
+    entry = METRICS[comparison.metric]
+    return metric.name in (entry.name, entry.complement_of)
 
 
 def shift_text(shift: CommonShift) -> str:
@@ -129,14 +140,12 @@ def _case_rows(result: CaseResult) -> list[Row]:
     return [
         _row(
             result,
-            metric=metric,
-            measured=f"{measured:.{decimals}f}",
+            metric=metric.name,
+            measured=plain_text(metrics.value(metric.name), metric),
             reason=result.reason,
         )
-        for metric, measured, decimals in (
-            ("top1", metrics.percent("top1"), 3),
-            ("loss", metrics.loss, 6),
-        )
+        for metric in main_metrics()
+        if metric.name in metrics.counted()
     ]
 
 
@@ -144,12 +153,13 @@ def _compared(result: CaseResult, comparison: Comparison) -> Row:
     return _row(
         result,
         metric=comparison.metric,
-        published=comparison.published,
+        published=comparison.printed,
         measured=value_text(comparison),
         difference=difference_text(comparison),
         images=images_text(comparison.difference_images),
         tolerance=tolerance_text(comparison),
         verdict=comparison.verdict,
+        quality=comparison.quality,
         source=comparison.source,
         reason=comparison.reason or result.reason,
     )

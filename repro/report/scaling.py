@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
@@ -11,9 +10,10 @@ from repro.claims import fits
 from repro.claims.fits import Interval, PowerLaw
 from repro.claims.result import ClaimResult
 from repro.judgement.verdict import Comparison
+from repro.published import METRICS, main_metrics
+from repro.published.metrics import LOSS_METRIC
 from repro.records.result import CaseResult
 
-CurveMetric = Literal["top1", "loss"]
 Point = tuple[int, float]
 
 #: A power law meets any two points.
@@ -30,7 +30,7 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    metric: CurveMetric
+    metric: str
     published: tuple[Point, ...]
     measured: tuple[Point, ...]
     law: PowerLaw | None
@@ -66,8 +66,8 @@ def panels(results: Iterable[CaseResult]) -> list[Panel]:
         curves = [
             curve
             for name, members in families.items()
-            for metric in ("top1", "loss")
-            if (curve := _curve(name, metric, members)) is not None
+            for metric in main_metrics()
+            if (curve := _curve(name, metric.name, members)) is not None
         ]
         if curves:
             found.append(Panel(title=f"{protocol} on {dataset}", curves=tuple(curves)))
@@ -83,7 +83,7 @@ def claim_panel(claim: ClaimResult, results: Iterable[CaseResult]) -> Panel | No
     for result in results:
         place = result.release, result.protocol, result.dataset
         if place == (claim.release, claim.protocol, claim.dataset):
-            for comparison in _comparisons(result, "loss"):
+            for comparison in _comparisons(result, LOSS_METRIC.name):
                 key = result.family, result.training_images or 0
                 published[key] = float(comparison.published)
     curves = []
@@ -94,7 +94,7 @@ def claim_panel(claim: ClaimResult, results: Iterable[CaseResult]) -> Panel | No
         curves.append(
             Curve(
                 name=f"{' or '.join(families)}, {over}",
-                metric="loss",
+                metric=LOSS_METRIC.name,
                 published=tuple(
                     (point.images, published[family, point.images])
                     for point in points
@@ -121,12 +121,13 @@ def images_text(number: float) -> str:
     return f"{number:g}"
 
 
-def error_rate(metric: CurveMetric, value: float) -> float:
+def error_rate(metric: str, value: float) -> float:
     """Give what falls with more training images: the loss, or what is wrong in %."""
-    return value if metric == "loss" else 100 - value
+    entry = METRICS[metric]
+    return entry.unit.scale - value if entry.is_higher_better else value
 
 
-def fit_power_law(metric: CurveMetric, points: Sequence[Point]) -> PowerLaw | None:
+def fit_power_law(metric: str, points: Sequence[Point]) -> PowerLaw | None:
     """Fit a power law to the loss or to the error rate; None for too few points.
 
     What a `PowerLaw` calls loss is then what `error_rate` gives.
@@ -141,9 +142,7 @@ def fit_power_law(metric: CurveMetric, points: Sequence[Point]) -> PowerLaw | No
     return fits.fit_curve(usable)
 
 
-def _curve(
-    name: str, metric: CurveMetric, members: Sequence[CaseResult]
-) -> Curve | None:
+def _curve(name: str, metric: str, members: Sequence[CaseResult]) -> Curve | None:
     published = sorted(
         (result.training_images or 0, float(comparison.published))
         for result in members
@@ -169,11 +168,10 @@ def _curve(
     )
 
 
-def _comparisons(result: CaseResult, metric: CurveMetric) -> list[Comparison]:
+def _comparisons(result: CaseResult, metric: str) -> list[Comparison]:
     return [c for c in result.comparisons if c.metric == metric]
 
 
-def _value(result: CaseResult, metric: CurveMetric) -> float:
+def _value(result: CaseResult, metric: str) -> float:
     assert result.measurement is not None
-    metrics = result.measurement.metrics
-    return metrics.loss if metric == "loss" else metrics.percent("top1")
+    return float(result.measurement.metrics.value(metric))

@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
+from repro.report.changes import listed, since_groups
 from repro.report.diagnosis import CALLED, diagnosed
 from repro.report.rows import (
     Row,
@@ -62,6 +63,7 @@ def table_lines(
     if hidden := len(rows) - len(shown):
         yield f"{hidden:,} reproduced rows are not shown; -v shows them", "dim"
     yield from _reasons(results)
+    yield from _since(results, width)
     yield from _causes(results)
     if shift := shift_of(results):
         for line in _wrapped(shift_text(shift), width):
@@ -129,6 +131,15 @@ def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
         more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
         yield f"not run: {cases[0]}{more}", "plain"
         yield f"    {reason}", "dim"
+
+
+def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
+    """Yield what has changed since failing cases were as expected, each part once."""
+    for title, parts in since_groups(results):
+        yield f"{title}:", "plain"
+        for (label, text), cases in parts.items():
+            for line in _wrapped(f"  {label}: {text} ({listed(cases)})", width):
+                yield line, "plain" if label == "published" else "dim"
 
 
 def _causes(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:

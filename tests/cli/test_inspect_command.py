@@ -23,7 +23,7 @@ from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
 from repro.models.inspection import inspect_weights
 from repro.models.loading import skeleton
-from repro.models.weights import read_state_dict
+from repro.models.state import read_state_dict
 from repro.published import EMBEDDED
 
 SUPERVISED = EMBEDDED / "checkpoints/supervised/real/80.pt"

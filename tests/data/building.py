@@ -27,9 +27,9 @@ def main(data: Path, cache: Path, log: Path, geometries: list[str]) -> None:
     decode = geometry_module.decode
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def decode_and_note(path: Place) -> Image.Image:
+    def decode_and_note(path: Place, digest: str | None = None) -> Image.Image:
         os.write(written, f"{path}\n".encode())
-        return decode(path)
+        return decode(path, digest)
 
     geometry_module.decode = decode_and_note
     classes = sorted(folder.name for folder in (data / "val").iterdir())

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.data.dataset import Dataset, index_dataset, index_part
+from repro.data.places import digest_of
 from repro.errors import DatasetError, NotAvailableError
 from tests.stand_ins import dataset_spec
 
@@ -16,22 +19,26 @@ CLASSES = ("n03", "n01", "n02")
 
 
 def make_files(root: Path, counts: dict[str, int]) -> None:
-    """Write files that have an image's name; indexing never opens them."""
+    """Write files that have an image's name, all different."""
     for name, count in counts.items():
         (root / name).mkdir(parents=True)
         for number in range(count):
-            (root / name / f"{number:05d}.JPEG").write_bytes(bytes(1 + number % 7))
+            (root / name / f"{number:05d}.JPEG").write_text(f"{name} {number:3}")
 
 
 def dataset_of(counts: Sequence[int]) -> Dataset:
     """Make an index of that many images a class, without files."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    files = [f"c{label}/{place}.jpg" for place, label in enumerate(labels.tolist())]
+    files = sorted(
+        (f"c{label}/{place}.jpg" for place, label in enumerate(labels.tolist())),
+        key=lambda file: (int(file[1 : file.index("/")]), digest_of(file.encode())),
+    )
     return Dataset(
         name="made up",
         root=Path("nowhere"),
         classes=tuple(f"c{label}" for label in range(len(counts))),
         files=tuple(files),
+        digests=tuple(digest_of(file.encode()) for file in files),
         sizes=(1,) * len(files),
         labels=labels.astype(np.int64),
     )
@@ -47,18 +54,20 @@ def in_strata(dataset: Dataset) -> np.ndarray:
     )
 
 
-def test_labels_follow_the_spec_and_files_their_names(tmp_path: Path) -> None:
-    make_files(tmp_path / "val", {"n01": 2, "n02": 1, "n03": 2})
-    dataset = index_dataset(dataset_spec(CLASSES, 5), tmp_path)
-    assert dataset.files == (
-        "n03/00000.JPEG",
-        "n03/00001.JPEG",
-        "n01/00000.JPEG",
-        "n01/00001.JPEG",
-        "n02/00000.JPEG",
+def test_labels_follow_the_spec_and_images_their_digests(tmp_path: Path) -> None:
+    make_files(tmp_path / "val", {"n01": 4, "n02": 1, "n03": 4})
+    dataset = index_dataset(dataset_spec(CLASSES, 9), tmp_path)
+    assert dataset.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2]
+    assert [file.partition("/")[0] for file in dataset.files] == (
+        ["n03"] * 4 + ["n01"] * 4 + ["n02"]
     )
-    assert dataset.labels.tolist() == [0, 0, 1, 1, 2]
-    assert dataset.sizes == (1, 2, 1, 2, 1)
+    assert list(dataset.digests[:4]) == sorted(dataset.digests[:4])
+    for file, size, digest in zip(
+        dataset.files, dataset.sizes, dataset.digests, strict=True
+    ):
+        content = (dataset.root / file).read_bytes()
+        assert size == len(content)
+        assert digest == xxhash.xxh3_128_hexdigest(content)
 
 
 def test_numbered_folders_are_labelled_by_number_not_by_spelling(
@@ -71,16 +80,14 @@ def test_numbered_folders_are_labelled_by_number_not_by_spelling(
         assert file.startswith(f"{label}/")
 
 
-def test_images_in_folders_of_a_class_folder_count_and_other_files_do_not(
+def test_images_in_a_folder_of_each_class_folder_count_and_other_files_do_not(
     tmp_path: Path,
 ) -> None:
-    make_files(tmp_path / "val", {"n01": 1, "n02": 1, "n03": 1})
-    (tmp_path / "val/n01/more").mkdir()
-    (tmp_path / "val/n01/more/a.png").write_bytes(b"x")
+    make_files(tmp_path / "val", {f"{name}/images": 2 for name in CLASSES})
     (tmp_path / "val/n01/README.txt").touch()
     (tmp_path / "val/labels.csv").touch()
-    dataset = index_dataset(dataset_spec(CLASSES, 4), tmp_path)
-    assert "n01/more/a.png" in dataset.files
+    dataset = index_dataset(dataset_spec(CLASSES, 6), tmp_path)
+    assert "n01/images/00001.JPEG" in dataset.files
 
 
 def test_a_copy_in_another_place_has_the_same_fingerprint(tmp_path: Path) -> None:
@@ -92,8 +99,25 @@ def test_a_copy_in_another_place_has_the_same_fingerprint(tmp_path: Path) -> Non
     assert len(prints) == 1
 
 
-def renamed(root: Path) -> None:
-    (root / "n01/00000.JPEG").rename(root / "n01/9.JPEG")
+def test_other_names_are_the_same_dataset_in_the_same_order(tmp_path: Path) -> None:
+    spec = dataset_spec(CLASSES, 30)
+    make_files(tmp_path / "val", {"n01": 10, "n02": 10, "n03": 10})
+    before = index_dataset(spec, tmp_path)
+    for number, file in enumerate((tmp_path / "val").glob("*/*")):
+        file.rename(file.with_name(f"{'abcdefghi'[number % 9]}{number}.png"))
+    after = index_dataset(spec, tmp_path)
+    assert set(after.files).isdisjoint(before.files)
+    assert after.fingerprint == before.fingerprint
+    assert after.digests == before.digests
+    assert after.partition == before.partition
+
+
+def rewritten(root: Path) -> None:
+    file = root / "n01/00001.JPEG"
+    before = file.stat()
+    file.write_bytes(b"x" * before.st_size)
+    assert file.stat().st_size == before.st_size
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def resized(root: Path) -> None:
@@ -104,7 +128,7 @@ def moved_to_another_class(root: Path) -> None:
     (root / "n01/00002.JPEG").rename(root / "n02/00003.JPEG")
 
 
-@pytest.mark.parametrize("change", [renamed, resized, moved_to_another_class])
+@pytest.mark.parametrize("change", [rewritten, resized, moved_to_another_class])
 def test_other_images_have_another_fingerprint(
     change: Callable[[Path], None], tmp_path: Path
 ) -> None:
@@ -226,6 +250,7 @@ def test_a_single_image_is_one_stratum() -> None:
     assert [m.tolist() for m in dataset_of([1]).strata] == [[0]]
 
 
-def test_strata_do_not_follow_the_order_of_files() -> None:
-    first = dataset_of([50] * 20).strata[0]
-    assert len(set((first % 50).tolist())) > 5
+def test_strata_do_not_follow_the_names_of_files() -> None:
+    dataset = dataset_of([50] * 20)
+    names = (Path(dataset.files[image]).stem for image in dataset.strata[0].tolist())
+    assert len({int(name) % 50 for name in names}) > 30

@@ -208,7 +208,7 @@ def bomb(file: Path) -> None:
         (truncated, "cannot be decoded: .*truncated"),
         (with_a_text_inside, "cannot be decoded: its 14 bytes are no image"),
         (Path.touch, "cannot be decoded: it is empty"),
-        (Path.mkdir, "cannot be decoded: Is a directory"),
+        (Path.mkdir, "cannot be read: Is a directory"),
         (bomb, "cannot be decoded: .*decompression bomb"),
         (lambda file: None, "is missing. Restore the original file"),
     ],

@@ -20,12 +20,12 @@ from PIL import Image
 import repro
 from repro.data import geometry as geometry_module
 from repro.data import layout
-from repro.data.dataset import Dataset
+from repro.data.dataset import Dataset, index_part
 from repro.data.geometry import Pixels, planar_pixels
 from repro.data.pixels import PixelStore, stream
 from repro.errors import DatasetError
 from repro.published import Geometry, parse_geometry
-from tests.stand_ins import photograph_dataset
+from tests.stand_ins import dataset_spec, photograph_dataset
 
 SUPERVISED = parse_geometry("rgb|resize(48,bilinear)|center_crop(40)")
 CLIP = parse_geometry("rgb|resize(40,bicubic)|center_crop(40)")
@@ -45,9 +45,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     decode = geometry_module.decode
     paths: list[Path] = []
 
-    def decode_and_note(path: Path) -> Image.Image:
+    def decode_and_note(path: Path, digest: str | None = None) -> Image.Image:
         paths.append(path)
-        return decode(path)
+        return decode(path, digest)
 
     monkeypatch.setattr(geometry_module, "decode", decode_and_note)
     return paths
@@ -66,6 +66,11 @@ def gather(dataset: Dataset, strata: Iterator[tuple[int, Pixels]]) -> Pixels:
     for stratum, part in found.items():
         pixels[dataset.strata[stratum]] = part
     return pixels
+
+
+def stratum_of(dataset: Dataset, file: str) -> int:
+    index = dataset.files.index(file)
+    return next(s for s in all_strata(dataset) if index in dataset.strata[s])
 
 
 def decode_directly(dataset: Dataset, geometry: Geometry) -> Pixels:
@@ -228,10 +233,11 @@ def test_no_half_file_is_visible_while_a_store_is_built(
 def test_an_unreadable_image_is_named_and_other_strata_are_usable(
     tmp_path: Path,
 ) -> None:
-    dataset = photograph_dataset(tmp_path / "data", per_class=20)
-    bad = 4
-    broken = dataset.root / dataset.files[dataset.strata[bad][0]]
+    photographs = photograph_dataset(tmp_path / "data", per_class=20)
+    broken = photographs.root / photographs.files[7]
     broken.write_bytes(broken.read_bytes()[:200].ljust(broken.stat().st_size))
+    dataset = index_part(dataset_spec(photographs.classes, 60), tmp_path / "data")
+    bad = stratum_of(dataset, photographs.files[7])
     store = PixelStore(dataset, CLIP, tmp_path / "cache", 2)
     with pytest.raises(DatasetError, match=f"{broken} cannot be decoded"):
         list(store.iterate(all_strata(dataset)))

@@ -93,9 +93,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     seen: list[Path] = []
     decode = geometry.decode
 
-    def noted(path: Path) -> Image.Image:
+    def noted(path: Path, digest: str | None = None) -> Image.Image:
         seen.append(path)
-        return decode(path)
+        return decode(path, digest)
 
     monkeypatch.setattr(geometry, "decode", noted)
     return seen

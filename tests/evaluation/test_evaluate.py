@@ -17,6 +17,7 @@ from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate
 from repro.evaluation.metrics import calibration_error
+from repro.evaluation.outputs import Outputs
 from repro.evaluation.predictions import (
     Predictions,
     load_predictions,
@@ -238,20 +239,20 @@ def test_columns_restrict_the_logits_to_the_classes_of_the_dataset(
     assert torch.equal(restricted, whole[:, columns])
 
 
-def test_a_model_with_too_few_outputs_for_the_columns_is_an_error(
+def test_a_model_with_another_number_of_outputs_than_named_is_an_error(
     network: nn.Module, strata: list[tuple[int, Pixels]]
 ) -> None:
     pixels = torch.from_numpy(np.array(strata[0][1]))
-    restricted = Classifier(network, MEAN, STD, CPU, columns=[0, 10])
-    with pytest.raises(EvaluationError, match=r"has 10 outputs, .* number 11 of them"):
+    outputs = Outputs("photographs", 11, "outputs")
+    restricted = Classifier(network, MEAN, STD, CPU, columns=[0, 1], outputs=outputs)
+    with pytest.raises(EvaluationError, match=r"has 10 outputs, .* names 11 in outp"):
         restricted(pixels)
 
 
 @pytest.mark.parametrize(
     ("shape", "told"),
     [
-        ((7, 1000), "has 1,000 outputs, but photographs has 10 classes"),
-        ((7, 11), "one more is mostly a background class"),
+        ((7, 1000), "gives 1,000 logits, but photographs has 10 classes"),
         ((7,), r"gives \[7\] for a batch of 7; expected logits \[7, 10\]"),
         ((6, 10), r"gives \[6, 10\] for a batch of 7; expected logits \[7, 10\]"),
         ((7, 10, 1), r"gives \[7, 10, 1\] for a batch of 7"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -118,6 +119,34 @@ def test_the_table_of_open_clip_becomes_zero_shot_cases_in_percent(
     squashed = cases["open_clip/ViT-B-16-SigLIP-512.webli@512x512-bicubic-half"]
     assert squashed.protocol.geometry == "rgb|resize(512x512,bicubic)"
     assert {case.kind for case in cases.values()} == {"clip"}
+
+
+def test_the_precision_of_a_table_stands_in_its_protocols_with_its_source(
+    tmp_path: Path, timm_csv: Path, open_clip_csv: Path
+) -> None:
+    tables = {
+        "timm": (timm_table(timm_csv), "amp-fp16", "bulk_runner.py"),
+        "torchvision": (torchvision_table(), "fp32", "classification/train.py"),
+        "open_clip": (open_clip_table(open_clip_csv), "fp32", "wds_eval.py"),
+    }
+    for name, (table, precision, script) in tables.items():
+        for case in written(tmp_path / name, table).values():
+            assert case.protocol.precision == precision
+            assert re.search(
+                rf"https://\S+/[0-9a-f]{{40}}/.*{script}", case.protocol.note
+            )
+
+
+def test_what_is_not_known_of_open_clips_table_makes_its_tolerance_wider(
+    tmp_path: Path, timm_csv: Path, open_clip_csv: Path
+) -> None:
+    cases = written(tmp_path / "open_clip", open_clip_table(open_clip_csv))
+    for case in cases.values():
+        (reference,) = case.references
+        assert reference.tolerance == Decimal("0.122")
+        assert "CLIP_benchmark/blob/48de38c" in reference.tolerance_reason
+    for case in written(tmp_path / "timm", timm_table(timm_csv)).values():
+        assert {reference.tolerance for reference in case.references} == {None}
 
 
 def test_rows_that_the_installed_library_does_not_have_are_kept_and_marked(
@@ -246,9 +275,9 @@ def test_a_source_can_be_named_at_a_commit(tmp_path: Path, open_clip_csv: Path) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("model,top1\nresnet50,80\n", "has no column img_size, top5, param_count"),
+        ("model,top1\nresnet50,80\n", "has no column img_size, param_count"),
         ("", "its columns are none"),
-        (TIMM + "cut,224,80\n", "row 7 has no top5, param_count, crop_pct, interpol"),
+        (TIMM + "cut,224,80\n", "row 7 has no param_count, crop_pct, interpol"),
         (TIMM.replace(",288,", ",2x8,"), r"row 3 \(resnet50.a1_in1k\): invalid litera"),
         (TIMM.replace("bicubic", "random"), "interpolation 'random' has no geometry"),
     ],
@@ -329,6 +358,8 @@ def test_two_thousand_imported_rows_are_listed_within_two_seconds(
         url="https://example.org",
         kind="supervised",
         rows=rows,
+        precision="fp32",
+        precision_note="p",
     )
     write_release(tmp_path, table)
     started = time.process_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,13 +13,17 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement import intervals
 from repro.judgement.intervals import (
     Cells,
+    Interval,
+    Sample,
     accuracy_interval,
     cells_of,
+    class_mean_interval,
     error_bound,
-    hits_of,
     interval_of,
     loss_interval,
 )
+from repro.published import METRICS
+from repro.published.metrics import TOP1
 
 from .conftest import by_class, drawn
 
@@ -32,8 +37,8 @@ def test_three_nines_are_three_nines_for_accuracies_of_real_predictions(
     missed, tries = 0, 0
     for predictions in real_predictions.values():
         for metric in ("top1", "top5"):
-            hits = by_class(predictions, hits_of(predictions, metric))
-            truth = 100 * float(hits.mean())
+            hits = by_class(predictions, METRICS[metric].each(predictions))
+            truth = float(hits.mean())
             for per_class in (5, 10, 25):
                 labels = np.repeat(np.arange(10), per_class)
                 cells = cells_of(labels, SIZES, 10)
@@ -44,7 +49,7 @@ def test_three_nines_are_three_nines_for_accuracies_of_real_predictions(
                     tries += 1
     assert stats.binomtest(missed, tries, 0.001, "greater").pvalue > 0.001
     # Neither is it so wide that it says nothing.
-    assert found.high - found.low < 25
+    assert found.high - found.low < 0.25
 
 
 @pytest.mark.slow
@@ -56,8 +61,8 @@ def test_accuracies_are_covered_at_each_size_of_a_subset(
     labels = np.repeat(np.arange(10), per_class)
     cells = cells_of(labels, SIZES, 10)
     for predictions in real_predictions.values():
-        hits = by_class(predictions, hits_of(predictions, "top1"))
-        truth = 100 * float(hits.mean())
+        hits = by_class(predictions, TOP1.each(predictions))
+        truth = float(hits.mean())
         missed = sum(
             accuracy_interval(
                 drawn(hits, per_class, random).astype(bool), labels, cells
@@ -124,11 +129,11 @@ def test_without_classes_it_is_the_exact_hypergeometric_interval(
         (stats.hypergeom.cdf(found, total, possible, images) >= alpha)
         & (stats.hypergeom.sf(found - 1, total, possible, images) >= alpha)
     ]
-    assert interval.low <= 100 * accepted.min() / total + 1e-6
-    assert interval.high >= 100 * accepted.max() / total - 1e-6
+    assert interval.low <= accepted.min() / total + 1e-8
+    assert interval.high >= accepted.max() / total - 1e-8
     # A design effect near 1 cannot widen it much.
-    width = 100 * (accepted.max() - accepted.min()) / total
-    assert interval.high - interval.low <= 1.5 * width + 1e-6
+    width = (accepted.max() - accepted.min()) / total
+    assert interval.high - interval.low <= 1.5 * width + 1e-8
 
 
 def test_of_all_images_the_interval_is_the_value(
@@ -146,16 +151,16 @@ def test_classes_count_with_their_size_in_the_dataset() -> None:
     labels = np.repeat([0, 1], 10)
     cells = cells_of(labels, np.array([90, 10]), 5)
     found = accuracy_interval(labels == 0, labels, cells)
-    assert found.low < 90 < found.high
-    assert found.low > 50
+    assert found.low < 0.9 < found.high
+    assert found.low > 0.5
 
 
 def test_classes_that_no_stratum_holds_may_be_all_right_or_all_wrong() -> None:
     cells = cells_of(np.zeros(50, dtype=np.int64), np.array([90, 5, 5]), 9)
     assert cells.sizes.tolist() == [90, 10]
     found = accuracy_interval(np.ones(50, bool), np.zeros(50, dtype=np.int64), cells)
-    assert found.low <= 90
-    assert found.high == pytest.approx(100)
+    assert found.low <= 0.9
+    assert found.high == pytest.approx(1)
 
 
 @given(
@@ -184,6 +189,41 @@ def test_the_bound_doubts_nothing_inside_the_range() -> None:
     place = np.zeros(20_000, dtype=np.int64)
     assert error_bound(hits, place, cells, 0.6, 0.8) == 1
     assert error_bound(hits, place, cells, 0.75, 0.8) < 1e-9
+
+
+def test_a_mean_over_unequal_classes_is_covered_whichever_are_hard() -> None:
+    random = np.random.default_rng(0)
+    sizes = np.array([8, 12, 20, 60, 200])
+    shares = np.array([0.5, 0.9, 0.2, 0.95, 0.99])
+    values = [
+        random.permutation(np.arange(n) < s * n)
+        for n, s in zip(sizes, shares, strict=True)
+    ]
+    truth = float(np.mean([v.mean() for v in values]))
+    for drawn_sizes in ([2, 3, 5, 15, 50], [4, 6, 10, 30, 100], [0, 3, 5, 15, 50]):
+        labels = np.repeat(np.arange(5), drawn_sizes)
+        for _ in range(200):
+            parts = [
+                random.permutation(v)[:n]
+                for v, n in zip(values, drawn_sizes, strict=True)
+            ]
+            sample = Sample(np.concatenate(parts), labels, sizes, 4)
+            found = class_mean_interval(sample)
+            assert found.low <= truth <= found.high
+            assert found.high - found.low < 1
+    whole = Sample(np.concatenate(values), np.repeat(np.arange(5), sizes), sizes, 4)
+    found = class_mean_interval(whole)
+    assert found.low == pytest.approx(truth) == pytest.approx(found.high)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_interval_travels_as_plain_numbers(
+    real_predictions: dict[str, Predictions], metric: str
+) -> None:
+    found = interval_of(real_predictions["clip/real/1280"], metric, SIZES * 3, 30)
+    assert (
+        msgspec.json.decode(msgspec.json.encode(found), type=Interval | None) == found
+    )
 
 
 def test_the_levels_are_what_the_documents_say() -> None:

@@ -12,9 +12,10 @@ from scipy import stats
 
 from repro.evaluation.predictions import Predictions
 from repro.judgement import stopping
-from repro.judgement.intervals import cells_of, error_bound, hits_of
+from repro.judgement.intervals import cells_of, error_bound
 from repro.judgement.stopping import acceptable_shares, is_hopeless
-from repro.published import Metric, Reference
+from repro.published import Reference
+from repro.published.metrics import TOP1
 
 from .conftest import by_class
 
@@ -22,7 +23,7 @@ SIZES = np.full(10, 50)
 STRATA = 10
 
 
-def reference(published: str, metric: Metric = "top1", **fields: Any) -> Reference:
+def reference(published: str, metric: str = "top1", **fields: Any) -> Reference:
     values: dict[str, Any] = {
         "families": ("f",),
         "checkpoint": "c",
@@ -94,7 +95,7 @@ def test_a_correct_checkpoint_is_stopped_less_than_once_in_a_million_runs(
     real_predictions: dict[str, Predictions],
 ) -> None:
     for predictions in real_predictions.values():
-        hits = by_class(predictions, hits_of(predictions, "top1"))
+        hits = by_class(predictions, TOP1.each(predictions))
         measured = 100 * float(hits.mean())
         # As far off as an honest measurement may be, on either side.
         for off in (-0.05, 0.05):
@@ -109,7 +110,7 @@ def test_nor_is_a_correct_full_size_checkpoint(
     real_predictions: dict[str, Predictions],
 ) -> None:
     random = np.random.default_rng(0)
-    hits = hits_of(real_predictions["supervised/real/160"], "top1")
+    hits = TOP1.each(real_predictions["supervised/real/160"])
     correct = random.permutation(np.tile(hits, 100)).reshape(1000, 50).sum(axis=1)
     published = reference(f"{100 * correct.sum() / 50_000 + 0.05:.3f}")
     # The first look has the heaviest tail, so 48 looks are at most 48 times it.
@@ -123,7 +124,7 @@ def test_no_simulated_correct_run_is_stopped(
 ) -> None:
     random = np.random.default_rng(0)
     predictions = real_predictions["clip/synthetic/640"]
-    hits = by_class(predictions, hits_of(predictions, "top1"))
+    hits = by_class(predictions, TOP1.each(predictions))
     low, high = acceptable_shares(reference(f"{100 * float(hits.mean()):.2f}"))
     stopped_at_one_percent = 0
     for _ in range(500):

@@ -21,7 +21,8 @@ from repro.cases import list_cases
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.models.loaders.timm import TimmLoader
 from repro.models.loading import load_model
-from repro.models.weights import find_weights, read_state_dict, verify_weights
+from repro.models.state import read_state_dict
+from repro.models.weights import find_weights, verify_weights
 from repro.published import ModelSpec, read_releases
 
 CPU = torch.device("cpu")
@@ -175,21 +176,6 @@ def test_models_built_afterwards_are_initialised_as_usual(
     torch.save(vit_state, tmp_path / "a.pt")
     load_model(VIT, HERE, tmp_path / "a.pt", CPU)
     assert not nn.Linear(2, 2).weight.is_meta
-
-
-@pytest.mark.parametrize("entry", ["model", "state_dict"])
-def test_wrapped_weights_are_read_from_their_entry(
-    entry: str, vit_state: StateDict, tmp_path: Path
-) -> None:
-    file = tmp_path / "a.pt"
-    torch.save({entry: vit_state, "epoch": 90, "args": {"lr": 0.1}}, file)
-    assert read_state_dict(file, entry).keys() == vit_state.keys()
-    with pytest.raises(
-        WeightsError, match=rf"has {entry}, epoch, args; name the .*one of {entry}, ar"
-    ):
-        read_state_dict(file)
-    with pytest.raises(WeightsError, match=r"has no entry 'ema'; it has "):
-        read_state_dict(file, "ema")
 
 
 class Payload:

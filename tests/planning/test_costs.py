@@ -24,6 +24,7 @@ def timing(**fields: object) -> Timing:
     known: dict[str, object] = {
         **{"case": FIRST.id, "seconds": 10.0, "images": 500, "total": 500},
         **{"device": "cuda:0", "cores": 8, "workers": 1},
+        "precision": "fp32",
     }
     return Timing(**(known | fields))  # type: ignore[arg-type]
 
@@ -79,7 +80,14 @@ def test_another_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
         Costs.read(tmp_path / "costs.json")
 
 
-def test_the_ledger_gives_the_newest_timing_of_each_case_in_fp32(
+def test_a_case_in_another_precision_tells_nothing() -> None:
+    half = timing(precision="amp-fp16")
+    assert recorded_costs(CASES, [half], "cuda", 8).seconds == {}
+    costs = recorded_costs(CASES, [half], "cuda", 8, "amp-fp16")
+    assert costs.of(FIRST).basis == "recorded"
+
+
+def test_the_ledger_gives_the_newest_timing_of_each_case(
     tmp_path: Path,
 ) -> None:
     slow = measurement(metrics(), seconds=9.0)
@@ -93,9 +101,11 @@ def test_the_ledger_gives_the_newest_timing_of_each_case_in_fp32(
         ):
             run = ledger.begin(str(number), 1, [], GitState())
             ledger.record(run, result(name, measurement=measured))
-        (found,) = load_timings(ledger)
+        timings = {timing.case: timing for timing in load_timings(ledger)}
+    found = timings.pop(result("1M").id)
     assert (found.seconds, found.workers, found.cores) == (4, 2, 8)
-    assert found.case == result("1M").id
+    assert found.precision == "fp32"
+    assert timings[result("2M").id].precision == "bf16"
 
 
 def test_a_folder_without_a_ledger_tells_nothing(tmp_path: Path) -> None:

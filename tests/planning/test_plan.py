@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
+from unittest import mock
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.cases import list_cases
+from repro.data import digests
+from repro.data.layout import StoreFolder, store_identity, store_path
 from repro.engines.local import LocalEngine
 from repro.engines.settings import EngineSettings
 from repro.engines.stores import first_strata
 from repro.planning import workload as counting
 from repro.planning.costs import Costs
-from repro.planning.plan import Machine, flops, make_plan, makespan, shown_time
-from repro.planning.workload import images_of, workload
+from repro.planning.plan import (
+    Machine,
+    flops,
+    make_plan,
+    makespan,
+    shown_time,
+    stores_there,
+)
+from repro.planning.workload import Stored, images_of, which_images, workload
 from repro.published import EMBEDDED, read_releases
 
 CASES = list_cases(read_releases([EMBEDDED]))
@@ -56,6 +70,36 @@ def test_geometries_beyond_memory_need_the_photographs_again(
 ) -> None:
     monkeypatch.setattr(counting, "DECODED_AT_ONCE", 50 * 3 * 28 * 28)
     assert workload(CASES).decodes == 1000
+
+
+def test_pixels_of_other_images_or_another_decoder_are_not_there(
+    tmp_path: Path,
+) -> None:
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    shutil.copytree(EMBEDDED / "val", data / "val")
+    settings = EngineSettings(data=data, cache=cache, device="cpu")
+    dataset = LocalEngine(settings, CASES).dataset(CASES[0])
+
+    def complete(name: str = "") -> set[Stored]:
+        identity = store_identity(dataset, CASES[0].protocol.pixels)
+        identity = msgspec.structs.replace(identity, decoder=name or identity.decoder)
+        folder = StoreFolder(store_path(cache, identity), identity)
+        folder.describe()
+        shape = (len(dataset), 3, 1, 1)
+        with folder.writing(0, shape, dataset.digests) as append:
+            append(np.zeros(shape, np.uint8))
+        return stores_there(CASES, data, cache)
+
+    # What is younger than two seconds is not remembered, and so not known to be there.
+    with mock.patch.object(digests, "YOUNG_NANOSECONDS", -(10**9)):
+        LocalEngine(settings, CASES).dataset(CASES[0])
+    assert complete("another Pillow") == set()
+    assert complete() == {(which_images(CASES[0], data), CASES[0].protocol.geometry)}
+    image = data / "val/0/0-00.jpg"
+    before = image.stat()
+    image.write_bytes(image.read_bytes()[::-1])
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert complete() == set()
 
 
 def test_pixels_that_are_there_are_not_decoded_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from click.testing import CliRunner
+from PIL import Image
 
 from repro.cli import cli
 
@@ -55,6 +56,35 @@ def test_other_weights_are_named_with_the_images_that_flipped(
     )
     assert answered.exit_code == 0
     assert all(line in said for line in answered.output.splitlines())
+
+
+def test_a_case_that_was_met_before_begins_with_what_changed(
+    release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
+) -> None:
+    one = ("-k", "supervised/real/80", "--repro-no-early-stop")
+    ledger = f"--repro-ledger={tmp_path / 'ledger'}"
+    run_cases(release, *one, ledger).assert_outcomes(passed=1)
+    release.keep("supervised/real/80")
+    published = release.published("supervised/real/80", "top1")
+    release.edit("references.toml", (f'top1 = "{published}"', 'top1 = "12.34"'))
+    images = sorted((release.folder / "val").rglob("*.jpg"))[:12]
+    for number, file in enumerate(images):
+        Image.new("L", (32, 32), 10 * number).save(file)
+    result = run_cases(release, *one, ledger)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "  Since run 1, where it was met:",
+            f"    published   top1 {published} -> 12.34 (edited since)",
+            "    images      12 of 500 images have other bytes under the same name: *",
+            "    replaced    of 12 evaluated, * were right then, * are right now: *",
+            "    the others  of 488 images, 0 became right and 0 wrong *",
+            "  top1",
+        ]
+    )
+    said = str(run_cases(release, *one, "--repro-ledger=none").stdout)
+    assert "12.34" in said
+    assert "Since run" not in said
 
 
 def _flips(said: str) -> tuple[int, int]:

@@ -157,12 +157,12 @@ def test_two_workers_decode_each_photograph_exactly_once(
 
         decode = geometry.decode
 
-        def noted(place):
+        def noted(place, digest):
             file = Path(__file__).parent / f"{os.environ['PYTEST_XDIST_WORKER']}.seen"
             with file.open("a") as stream:
                 print(place, file=stream)
             time.sleep(0.01)  # else the first worker is done before the second begins
-            return decode(place)
+            return decode(place, digest)
 
         geometry.decode = noted
         """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +52,7 @@ def test_collecting_cases_imports_no_torch(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.slow
-def test_start_up_takes_at_most_50_ms_longer(tmp_path: Path) -> None:
+def test_start_up_takes_at_most_10_ms_longer(tmp_path: Path) -> None:
     (tmp_path / "test_other.py").write_text("def test_nothing():\n    pass\n")
 
     def seconds(*options: str) -> float:
@@ -65,7 +64,8 @@ def test_start_up_takes_at_most_50_ms_longer(tmp_path: Path) -> None:
     seconds()
     without = [seconds("-p", "no:repro") for _ in range(7)]
     with_ = [seconds() for _ in range(7)]
-    assert statistics.median(with_) - statistics.median(without) < 0.05
+    # What else runs on the machine can only add to it.
+    assert min(with_) - min(without) < 0.01
 
 
 def _children_seconds() -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import xxhash
 
 from repro.judgement.verdict import Verdict
 from repro.records.ledger import FILE, Ledger
@@ -117,7 +118,12 @@ def test_predictions_and_names_of_images_are_kept(
             assert (counted.top1, counted.top5) == (measured.top1, measured.top5)
             names = ledger.names(result.measurement.dataset_fingerprint)
             assert names is not None
-            assert (names.files[0], len(names.files)) == ("0/0-00.jpg", 500)
+            assert len(set(names.files)) == 500
+            photographs = release.folder / "val"
+            for file, digest in zip(names.files, names.digests, strict=True):
+                assert xxhash.xxh3_128_hexdigest((photographs / file).read_bytes()) == (
+                    digest
+                )
 
 
 def test_an_option_that_pytest_refuses_leaves_no_run(

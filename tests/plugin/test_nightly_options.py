@@ -25,6 +25,16 @@ def test_a_divergence_has_the_exit_status_that_was_asked_for(
     assert run_cases(release, *ONE).ret == pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", ["--exitfirst", "--maxfail=1"])
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_a_divergence_that_ends_the_run_has_the_same_exit_status(
+    release: ReleaseCopy, run_cases: RunCases, stop: str, workers: tuple[str, ...]
+) -> None:
+    diverge(release)
+    assert run_cases(release, stop, *workers, "--repro-diverged-exit=10").ret == 10
+
+
 def test_what_breaks_has_the_exit_status_of_pytest(
     release: ReleaseCopy, run_cases: RunCases
 ) -> None:

@@ -50,9 +50,11 @@ def test_a_limit_settles_nothing(release: ReleaseCopy, run_cases: RunCases) -> N
 def test_another_precision_settles_nothing(
     release: ReleaseCopy, run_cases: RunCases
 ) -> None:
-    result = run_cases(release, *ONE, "--repro-precision=bf16", "-rs")
+    result = run_cases(release, *ONE, "--repro-precision=amp-bf16", "-rs")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["*inconclusive*measured in bf16, published in fp32*"])
+    result.stdout.fnmatch_lines(
+        ["*inconclusive*measured in amp-bf16, published in fp32*"]
+    )
 
 
 def test_without_a_cache_nothing_is_kept_and_the_numbers_are_the_same(

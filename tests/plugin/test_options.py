@@ -22,7 +22,7 @@ VALUES = {
     "cache_limit": ("1G", "2G", "3G", "4G"),
     "expected": ("a", "b", "c", "d"),
     "device": ("cpu", "cuda", "cuda:1", "auto"),
-    "precision": ("bf16", "fp16", "tf32", "fp32"),
+    "precision": ("amp-bf16", "fp16", "tf32", "fp32"),
     "accelerate": ("compile", "none", "channels-last", "auto, compile"),
     "batch_size": ("1", "2", "3", "4"),
     "limit": ("1", "2", "3", "4"),
@@ -57,6 +57,8 @@ def test_each_place_counts_before_the_next(
         content = option.read(text, pytester.path)
         return (content,) if option.repeatable else content
 
+    if option.name == "ray_address":
+        monkeypatch.setenv("REPRO_ENGINE", "ray")
     monkeypatch.setenv(option.variable, environment)
     assert value(pytester.parseconfig(), {}) == read(environment)
     pytester.makeini(f"[pytest]\n{option.ini_name} = {ini}\n")
@@ -131,12 +133,12 @@ def test_the_header_says_in_one_line_what_is_in_force(
     config = pytester.parseconfig(
         "--repro-expected=embedded",
         "--repro-cache=none",
-        "--repro-precision=bf16",
+        "--repro-precision=amp-bf16",
         "--repro-limit=1000",
         "--repro-strict",
     )
     line = summary(read_settings(config, {}, pytester.path))
     assert line == (
         "repro: expected embedded, data of the release, checkpoints of the release, "
-        "cache none, device auto, bf16, limit 1,000 images, strict"
+        "cache none, device auto, amp-bf16, limit 1,000 images, strict"
     )

@@ -72,7 +72,7 @@ def test_a_divergence_says_which_side_measured_what(
             f"top1 {published}, published 12.34",
             "*published *12.34 %*make_embedded_release.py*",
             f"*measured *{published} %",
-            "*difference *points = *images, tolerance * points = * images (25 of *",
+            "*difference *points = *images (better), tolerance *points = *images (25 *",
             "*protocol *digits-supervised: rgb|resize(32,bilinear)|center_crop(28)*",
             "*environment *torch *Pillow *Python *",
         ]

@@ -72,6 +72,15 @@ def changed_weights(release: ReleaseCopy) -> None:
 
 
 def changed_images(release: ReleaseCopy) -> None:
+    """Write other bytes under the same name, size and time."""
+    file = release.folder / "val/0/0-00.jpg"
+    before = file.stat()
+    file.write_bytes(file.read_bytes()[:-4] + b"\0\0\xff\xd9")
+    assert file.stat().st_size == before.st_size
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def renamed_image(release: ReleaseCopy) -> None:
     (release.folder / "val/0/0-00.jpg").rename(release.folder / "val/0/0-99.jpg")
 
 
@@ -91,7 +100,15 @@ def test_a_case_that_is_no_longer_the_same_is_measured_again(
     assert taken_over(run_cases(release, "-k", NAMED, "--repro-resume")) == 0
 
 
-@pytest.mark.parametrize("option", ["--repro-limit=60", "--repro-precision=bf16"])
+def test_other_names_of_the_same_images_are_still_the_same(
+    release: ReleaseCopy, run_cases: RunCases
+) -> None:
+    run_cases(release, "-k", NAMED)
+    renamed_image(release)
+    assert taken_over(run_cases(release, "-k", NAMED, "--repro-resume")) == 1
+
+
+@pytest.mark.parametrize("option", ["--repro-limit=60", "--repro-precision=amp-bf16"])
 def test_another_way_to_measure_is_not_the_same(
     release: ReleaseCopy, run_cases: RunCases, option: str
 ) -> None:

@@ -103,6 +103,22 @@ def test_another_projects_n_auto_is_left_alone(pytester: pytest.Pytester) -> Non
     assert pytest_xdist_auto_num_workers(asked) == auto_number()
 
 
+def test_n_auto_is_answered_where_only_a_marker_names_published_numbers(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.repro(expected="embedded")
+        def test_checkpoint(case, reproduce):
+            reproduce(case)
+        """
+    )
+    config = pytester.parseconfig()
+    assert pytest_xdist_auto_num_workers(config) == auto_number()
+
+
 def test_cases_are_dealt_one_by_one_unless_the_user_says_otherwise(
     pytester: pytest.Pytester,
 ) -> None:

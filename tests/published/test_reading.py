@@ -341,7 +341,8 @@ def test_a_loss_may_exceed_100_nats(tmp_path: Path) -> None:
 def test_a_reference_without_a_number_is_an_error(tmp_path: Path) -> None:
     message = fault_of(tmp_path, edited('top1 = "50.580"', ""))
     assert message == (
-        "reference 1: has no number; give one or more of top1, top5, loss"
+        "reference 1: has no number; give one or more of top1, top5, loss, error, "
+        "error5, mean_per_class_recall"
     )
 
 
@@ -441,9 +442,13 @@ def test_a_known_divergence_without_reason_or_link_is_refused(
         (
             'url = "https://example.org/paper"',
             "source.paper",
-            "title, url, note, toler",
+            "title, url, note, unit",
         ),
-        ("images = 4", "dataset.val", "title, folder, classes, images, outputs, url"),
+        (
+            "images = 4",
+            "dataset.val",
+            "title, folder, classes, images, outputs, files, url",
+        ),
         ("logit_scale = 100.0", "protocol.text", "geometry, mean, std, source, text"),
         ('classnames = ["cat", "dog"]', "protocol.text.text", "classnames, templates"),
         ('loader = "timm"', "model.vit", "loader, architecture, options, config,"),
@@ -777,3 +782,31 @@ def test_whatever_a_key_is_set_to_is_read_or_refused_with_one_error(
         message = f"{file}: was read"
     assert message.startswith(f"{file}: ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("key", ["config", "tokenizer"])
+@pytest.mark.parametrize("loader", ["timm", "torchvision"])
+def test_a_file_that_a_loader_never_reads_is_refused(
+    key: str, loader: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file.json").write_text("{}")
+    given = f'loader = "{loader}"\n{key} = "file.json"'
+    assert fault_of(tmp_path, edited('loader = "timm"', given)) == (
+        f"model.vit: {key} has no effect with loader '{loader}'; it belongs to "
+        "open_clip, so remove it"
+    )
+
+
+def test_two_costs_of_one_case_are_refused_and_of_two_protocols_are_not(
+    tmp_path: Path,
+) -> None:
+    first = TINY + "gflops = 2\n"
+    other = REFERENCE.replace("top1", "loss") + "gflops = 3\n"
+    assert fault_of(tmp_path, first + other) == (
+        f"reference 2: gflops is 3.0, but {tmp_path / 'tiny.toml'}: reference 1 says "
+        "2.0 of the same case; give one of them"
+    )
+    larger = '[protocol.larger]\ngeometry = "rgb|resize(448x448,bilinear)"\n'
+    larger += 'mean = [0, 0, 0]\nstd = [1, 1, 1]\nsource = "paper"\n'
+    apart = other.replace('"plain"', '"larger"')
+    assert len(read(tmp_path, first + larger + apart).references) == 2

@@ -12,6 +12,7 @@ import pytest
 from repro.judgement.flips import find_flips
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames
+from repro.records.comparison import RunComparison
 from repro.records.result import CaseResult
 from repro.report.report import CaseFlips, Report, report_of_results
 
@@ -85,7 +86,8 @@ def report(results: list[CaseResult]) -> Report:
     )
     case = CaseFlips(results[0].id, flips, names)
     made = report_of_results(results)
-    return msgspec.structs.replace(made, run=12, baseline=7, flips=(case,))
+    compared = RunComparison(before=7, after=12, differences=())
+    return msgspec.structs.replace(made, run=12, compared=compared, flips=(case,))
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,7 @@ FAULTS: tuple[Fault, ...] = (
 #: What digits models do not feel, planted in a ViT-B/16 with random weights.
 FULL_SIZE: tuple[Fault, ...] = (
     Fault("epsilon", "a LayerNorm epsilon of 1e-05", "ViT-B/16", {"epsilon": 1e-5}),
-    Fault("precision", "bf16 arithmetic", "ViT-B/16", {"autocast": torch.bfloat16}),
+    Fault("precision", "amp-bf16 arithmetic", "ViT-B/16", {"autocast": torch.bfloat16}),
     Fault("activation", "QuickGELU", "ViT-B/16", {"activation": "quick_gelu"}),
     Fault("normalisation", "ImageNet mean/std", "ViT-B/16", IMAGENET),
 )

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from repro.errors import ReproError
 from repro.evaluation.classifier import (
     Classifier,
-    class_directions,
     column_picker,
     image_embedder,
+    text_comparison,
 )
 from repro.evaluation.diagnosis.setup import RGB, Activation, Body, Pooling, Setup
-from repro.evaluation.precision import arithmetic
+from repro.evaluation.precision import arithmetic, in_type_of, input_type
 from repro.models.clip import build_tokenizer
 from repro.models.loading import load_model
 from repro.models.zeroshot import zeroshot_classifier
@@ -64,7 +64,7 @@ class Builder:
         self._weights = weights
         self._device = device
         self._cache = cache
-        self._plain: tuple[ModelSpec, nn.Module] | None = None
+        self._plain: tuple[ModelSpec, torch.dtype, nn.Module] | None = None
         self._last: tuple[Body, nn.Module] | None = None
 
     def body(self, body: Body, *, is_clip: bool) -> Callable[[Tensor], Tensor]:
@@ -93,15 +93,18 @@ class Builder:
             NotApplicableError: the model has nothing to vary there.
             ReproError: it cannot be evaluated that way.
         """
-        directions: Tensor | None = None
+        compare: Callable[[Tensor], Tensor] | None = None
         if setup.protocol.text is not None:
             model = self._model(setup.body)
             text = self._text(setup, setup.protocol.text, model)
-            directions = class_directions(model, text, setup.protocol)
+            compare = text_comparison(model, text, setup.protocol, setup.precision)
         pick = column_picker(setup.columns, self._device)
 
         def logits(features: Tensor) -> Tensor:
-            found = features if directions is None else features @ directions
+            found = features
+            if compare is not None:
+                with arithmetic(setup.precision, self._device):
+                    found = compare(features).float()
             # The output that stands so many places further, around the end.
             return pick(found.roll(-setup.offset, dims=-1))
 
@@ -110,19 +113,21 @@ class Builder:
     def _model(self, body: Body) -> nn.Module:
         """Load a model; the plain one and the last changed one are kept."""
         if not body.changes_model:
-            if self._plain is None or self._plain[0] != body.model:
+            wanted = body.model, input_type(body.precision)
+            if self._plain is None or self._plain[:2] != wanted:
                 self._plain = None
-                self._plain = body.model, self._load(body.model)
-            return self._plain[1]
+                self._plain = *wanted, self._load(body)
+            return self._plain[2]
         if self._last is None or self._last[0] != body:
             self._last = None
-            model = self._load(body.model)
+            model = self._load(body)
             change_model(model, body)
             self._last = body, model
         return self._last[1]
 
-    def _load(self, spec: ModelSpec) -> nn.Module:
-        return load_model(spec, self._location, self._weights, self._device)
+    def _load(self, body: Body) -> nn.Module:
+        model = load_model(body.model, self._location, self._weights, self._device)
+        return in_type_of(body.precision, model)
 
     def _text(self, setup: Setup, text: TextSpec, model: nn.Module) -> Tensor:
         tokenizer = build_tokenizer(setup.model, self._location)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.data.dataset import Dataset
-from repro.data.geometry import Pixels, planar_pixels
+from repro.data.geometry import Pixels
 from repro.evaluation.predictions import Predictions
 from repro.published import Geometry
 
@@ -45,8 +45,7 @@ class PixelSource:
         pixels = np.empty((len(members), 3, *geometry.output_size), dtype=np.uint8)
 
         def decode(row: int) -> None:
-            place = self._dataset.place(int(members[row]))
-            planar_pixels(place, [geometry], [pixels[row]])
+            self._dataset.planar_pixels(int(members[row]), [geometry], [pixels[row]])
 
         with ThreadPoolExecutor(self._threads, "repro-decode") as pool:
             list(pool.map(decode, range(len(members))))

@@ -53,7 +53,7 @@ POOLINGS: dict[str, Pooling] = {
     "the class token": "token",
 }
 EPSILONS = (1e-5, 1e-6, 1e-12)
-PRECISIONS: tuple[Precision, ...] = ("bf16", "fp16")
+PRECISIONS: tuple[Precision, ...] = ("amp-bf16", "amp-fp16", "fp32")
 #: Entries that training scripts write: timm, DeiT, Lightning, DINO, MoCo.
 ENTRIES = (
     "model",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.loaders.cache import hub_file, offline
+from repro.models.loaders.handing import handing, refuse_weights, without_wrappers
 from repro.models.loaders.naming import split_tag
 from repro.models.loaders.protocol import Loader
 from repro.models.loaders.refusals import reason
@@ -17,6 +18,7 @@ from repro.models.loaders.refusals import reason
 if TYPE_CHECKING:
     from torch import nn
 
+    from repro.models.state import StateDict
     from repro.published import ModelSpec
 
 
@@ -35,32 +37,26 @@ class OpenClipLoader(Loader):
             return _create(spec, spec.architecture, spec.options)
         return _create(spec, split_tag(spec)[0], spec.options)
 
-    def load(self, spec: ModelSpec, weights: Path) -> nn.Module | None:
+    def load(self, spec: ModelSpec, state: StateDict) -> nn.Module | None:
         """Have open_clip convert and resize the tensors of a published file."""
-        name, tag = split_tag(spec)
-        if spec.config or not tag:
+        if not _is_published(spec):
             return None
-        import open_clip
+        from open_clip import factory
 
-        # OpenAI's checkpoints need QuickGELU whatever the architecture's name says.
-        quick_gelu = open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False)
-        model = _create(spec, name, {"force_quick_gelu": quick_gelu} | spec.options)
-        try:
-            open_clip.load_checkpoint(model, str(weights), weights_only=True)
-        except Exception as error:
-            raise WeightsError(
-                f"{weights} does not fit open_clip {spec.architecture}: {reason(error)}"
-            ) from error
-        return model
+        with handing(factory, "load_state_dict", without_wrappers(state)):
+            return _published(spec, "tensors")
+
+    def load_arrays(self, spec: ModelSpec, file: Path) -> nn.Module | None:
+        """Have open_clip read the arrays of a model that was trained with JAX."""
+        return _published(spec, str(file)) if _is_published(spec) else None
 
     def cached(self, spec: ModelSpec) -> Path | None:
         """Look into the caches of Hugging Face and of open_clip."""
-        name, tag = split_tag(spec)
-        if spec.config or not tag:
+        if not _is_published(spec):
             return None
         import open_clip
 
-        config = open_clip.get_pretrained_cfg(name, tag)
+        config = open_clip.get_pretrained_cfg(*split_tag(spec))
         repository, _, file = config.get("hf_hub", "").rpartition("/")
         names = [file] if file else []
         names += ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
@@ -68,6 +64,28 @@ class OpenClipLoader(Loader):
             return found
         own = Path("~/.cache/clip").expanduser() / Path(config.get("url", "")).name
         return own if own.is_file() else None
+
+
+def _is_published(spec: ModelSpec) -> bool:
+    """Whether a spec names a checkpoint of open_clip, not an architecture alone."""
+    return bool(split_tag(spec)[1]) and not spec.config
+
+
+def _published(spec: ModelSpec, file: str) -> nn.Module:
+    """Build a published checkpoint from what open_clip reads where a file is."""
+    import open_clip
+
+    name, tag = split_tag(spec)
+    # OpenAI's checkpoints need QuickGELU whatever the architecture's name says.
+    quick_gelu = open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False)
+    model = _create(spec, name, {"force_quick_gelu": quick_gelu} | spec.options)
+    try:
+        open_clip.load_checkpoint(model, file, weights_only=True)
+    except Exception as error:
+        raise WeightsError(
+            f"does not fit open_clip {spec.architecture}: {reason(error)}"
+        ) from error
+    return model
 
 
 def existing(spec: ModelSpec, file: Path) -> Path:
@@ -84,6 +102,7 @@ def existing(spec: ModelSpec, file: Path) -> Path:
 def _create(spec: ModelSpec, name: str, options: dict[str, Any]) -> nn.Module:
     import open_clip
 
+    refuse_weights(spec, ("load_weights", "pretrained", "pretrained_image"))
     try:
         with _quiet(), offline():
             # No device: parameters that have no memory yet cannot be moved.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import nn
 
+    from repro.models.state import StateDict
     from repro.published import ModelSpec
 
 
@@ -31,15 +32,30 @@ class Loader(Protocol):
         """
         ...
 
-    def load(self, spec: ModelSpec, weights: Path) -> nn.Module | None:
-        """Build a checkpoint that the library publishes and read its file as it does.
+    def load(self, spec: ModelSpec, state: StateDict) -> nn.Module | None:
+        """Build a checkpoint that the library publishes and convert its tensors.
 
-        None, the default, has the tensors of the file put into what `build` gives;
-        they have to fit by name and shape. The file has to be read without unpickling
-        code.
+        None, the default, has the tensors put into what `build` gives; they have to
+        fit by name and shape.
+
+        Args:
+            spec: the architecture and the library's own keyword arguments.
+            state: the tensors of the weights file, or of the entry that was named.
 
         Raises:
-            WeightsError: the file holds something else.
+            WeightsError: they are of something else; the message goes on a sentence
+                that begins with the file.
+        """
+        return None
+
+    def load_arrays(self, spec: ModelSpec, file: Path) -> nn.Module | None:
+        """Build a published checkpoint that is an archive of NumPy arrays.
+
+        None, the default, means that the library reads none. It has to be read without
+        unpickling code.
+
+        Raises:
+            WeightsError: as for `load`.
         """
         return None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.loaders.cache import hub_file, torch_hub_file
+from repro.models.loaders.handing import handing, refuse_weights, without_wrappers
 from repro.models.loaders.naming import split_tag
 from repro.models.loaders.protocol import Loader
 from repro.models.loaders.refusals import reason
@@ -14,6 +15,7 @@ from repro.models.loaders.refusals import reason
 if TYPE_CHECKING:
     from torch import nn
 
+    from repro.models.state import StateDict
     from repro.published import ModelSpec
 
 
@@ -27,20 +29,21 @@ class TimmLoader(Loader):
         """Build an architecture."""
         return _create(spec, {})
 
-    def load(self, spec: ModelSpec, weights: Path) -> nn.Module | None:
+    def load(self, spec: ModelSpec, state: StateDict) -> nn.Module | None:
         """Have timm rename, resize and cut the tensors of a published file."""
         if not split_tag(spec)[1]:
             return None
-        overlay = {"file": str(weights), "custom_load": weights.suffix == ".npz"}
-        if "num_classes" in spec.options:
-            # Else timm leaves a head random that is not the published one's size.
-            overlay["num_classes"] = spec.options["num_classes"]
-        try:
-            return _create(spec, {"pretrained_cfg_overlay": overlay})
-        except (ExpectedError, KeyError) as error:
-            raise WeightsError(
-                f"{weights} cannot be read by timm: {reason(error)}"
-            ) from error
+        from timm.models import _builder
+
+        # As tensors in its configuration timm would copy them twice.
+        with handing(_builder, "load_state_dict", without_wrappers(state)):
+            return _published(spec, {"file": "tensors", "custom_load": False})
+
+    def load_arrays(self, spec: ModelSpec, file: Path) -> nn.Module | None:
+        """Have timm read the arrays of a model that was trained with JAX."""
+        if not split_tag(spec)[1]:
+            return None
+        return _published(spec, {"file": str(file), "custom_load": True})
 
     def cached(self, spec: ModelSpec) -> Path | None:
         """Look into the cache of Hugging Face, then into that of torch.hub."""
@@ -60,9 +63,22 @@ class TimmLoader(Loader):
         return found or (torch_hub_file(config.url) if config.url else None)
 
 
+def _published(spec: ModelSpec, overlay: dict[str, Any]) -> nn.Module:
+    """Build a model with changes to what timm knows of its published weights."""
+    if "num_classes" in spec.options:
+        # Else timm leaves a head random that is not the published one's size.
+        overlay["num_classes"] = spec.options["num_classes"]
+    try:
+        return _create(spec, {"pretrained_cfg_overlay": overlay})
+    # Of arrays that are none of its models', timm raises what it likes.
+    except Exception as error:
+        raise WeightsError(f"cannot be read by timm: {reason(error)}") from error
+
+
 def _create(spec: ModelSpec, options: dict[str, Any]) -> nn.Module:
     import timm
 
+    refuse_weights(spec, ("checkpoint_path", "pretrained"))
     try:
         model: nn.Module = timm.create_model(
             spec.architecture, pretrained=bool(options), **options, **spec.options

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.loaders.cache import torch_hub_file
+from repro.models.loaders.handing import handing
 from repro.models.loaders.naming import split_tag
 from repro.models.loaders.protocol import Loader
 from repro.models.loaders.refusals import reason
-from repro.models.weights import read_state_dict
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from repro.models.state import StateDict
     from repro.published import ModelSpec
-
-_PATCHED = threading.Lock()
 
 
 class TorchvisionLoader(Loader):
@@ -33,22 +30,20 @@ class TorchvisionLoader(Loader):
         """Build an architecture."""
         return _create(spec, None)
 
-    def load(self, spec: ModelSpec, weights: Path) -> nn.Module | None:
+    def load(self, spec: ModelSpec, state: StateDict) -> nn.Module | None:
         """Have torchvision take the settings and the names of a weights entry."""
         if not split_tag(spec)[1]:
             return None
         from torchvision.models import WeightsEnum
 
-        entry, state = _entry(spec), read_state_dict(weights, spec.weights_key)
-        # A builder takes an entry only, whose only way to tensors is to download them.
-        local = mock.patch.object(WeightsEnum, "get_state_dict", return_value=state)
+        entry = _entry(spec)
         try:
-            with _PATCHED, local:
+            # A builder takes an entry only, whose only way to tensors is a download.
+            with handing(WeightsEnum, "get_state_dict", state):
                 return _create(spec, entry)
         except ExpectedError as error:
             raise WeightsError(
-                f"{weights} does not fit torchvision {spec.architecture}: "
-                f"{reason(error)}"
+                f"does not fit torchvision {spec.architecture}: {reason(error)}"
             ) from error
 
     def cached(self, spec: ModelSpec) -> Path | None:

@@ -1,0 +1,126 @@
+"""Options that can have no effect beside others: the stronger place counts, or none.
+
+Where the place that counts more says otherwise, an option simply does not apply, as a
+project's default does not in a run that wants something else. Where the same place asks
+for both, or the command line for what nothing in force can do, somebody is mistaken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from repro.errors import OptionError
+
+COMMAND_LINE, MARKER, INI, ENVIRONMENT, DEFAULT = range(5)
+
+
+class Given(NamedTuple):
+    """Where a value comes from; a place with a smaller rank counts before."""
+
+    rank: int
+    name: str
+
+
+class _Rule(NamedTuple):
+    """An option that has no effect where another one has such a value."""
+
+    option: str
+    other: str
+    is_idle: Callable[[Any], bool]
+    reason: str
+    advice: str
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+_RULES = (
+    _Rule(
+        "ray_address",
+        "engine",
+        lambda engine: engine != "ray",
+        "cases are measured in these processes",
+        "add --repro-engine ray",
+    ),
+    _Rule(
+        "resume",
+        "ledger",
+        _is_none,
+        "there is no ledger to take cases over from",
+        "name one with --repro-ledger",
+    ),
+    _Rule(
+        "baseline",
+        "ledger",
+        _is_none,
+        "there is no ledger with earlier runs",
+        "name one with --repro-ledger",
+    ),
+    _Rule(
+        "cache_limit",
+        "cache",
+        _is_none,
+        "nothing is kept on disk",
+        "name a folder with --repro-cache",
+    ),
+    _Rule(
+        "diagnose_share",
+        "no_diagnose",
+        bool,
+        "nothing is diagnosed",
+        "leave --repro-no-diagnose out",
+    ),
+    _Rule(
+        "no_early_stop",
+        "limit",
+        lambda limit: limit is not None,
+        "a part of the images is never stopped early",
+        "leave --repro-limit out to evaluate all",
+    ),
+)
+
+
+def settle(values: Mapping[str, Any], places: Mapping[str, Given]) -> dict[str, Any]:
+    """Give the values in force, of two that exclude each other the stronger one.
+
+    Args:
+        values: of every option by its name.
+        places: where each that was given comes from.
+
+    Raises:
+        OptionError: an option was asked for that can have no effect.
+    """
+    settled = _settle_diagnosis(dict(values), places)
+    for rule in _RULES:
+        mine = places.get(rule.option)
+        if mine is None or not settled[rule.option]:
+            continue
+        if not rule.is_idle(settled[rule.other]):
+            continue
+        theirs = places.get(rule.other, Given(DEFAULT, ""))
+        # A marker speaks of one test, the command line of all others too.
+        is_asked = mine.rank <= MARKER < theirs.rank
+        if is_asked or mine.rank == theirs.rank:
+            cause = f" ({theirs.name})" if theirs.name else ""
+            raise OptionError(
+                f"{mine.name} has no effect, since {rule.reason}{cause}; "
+                f"{rule.advice}, or leave {mine.name} out"
+            )
+    return settled
+
+
+def _settle_diagnosis(
+    values: dict[str, Any], places: Mapping[str, Given]
+) -> dict[str, Any]:
+    """Let the stronger one of `diagnose` and `no_diagnose` count."""
+    if not (values["diagnose"] and values["no_diagnose"]):
+        return values
+    wanted, unwanted = places["diagnose"], places["no_diagnose"]
+    if wanted.rank == unwanted.rank:
+        raise OptionError(
+            f"{wanted.name} and {unwanted.name} exclude each other; leave one out"
+        )
+    weaker = "diagnose" if wanted.rank > unwanted.rank else "no_diagnose"
+    return {**values, weaker: False}

@@ -1,0 +1,101 @@
+"""Where pytest took the value of an option for a test, and so lost its ini file.
+
+pytest looks for its root folder before it loads plugins. It cannot know then that the
+folder in `--repro-data FOLDER` is not a test, and looks for the ini file there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.plugin.options import OPTIONS
+from repro.plugin.places import invoked_in
+
+
+def started_again(config: pytest.Config) -> int | None:
+    """Start pytest with `--option=value` where the space misled it; give its status.
+
+    None where it was not misled: what was parsed counts.
+
+    Raises:
+        UsageError: it was misled by something else, and options of repro were lost.
+    """
+    typed = list(config.invocation_params.args)
+    asked = any(argument.startswith("--repro-") for argument in typed)
+    started = invoked_in(config)
+    ini = config.inipath
+    is_near = ini is not None and ini.parent in (started, *started.parents)
+    if is_near and not asked:
+        return None
+    meant = _meant(config, typed)
+    if meant is None or meant == (config.rootpath, ini):
+        return None
+    joined = join_values(typed)
+    if joined != typed:
+        return int(
+            pytest.main(joined, plugins=list(config.invocation_params.plugins or ()))
+        )
+    if meant[1] is not None and meant[1] != ini and (asked or _is_ours(meant[1])):
+        raise pytest.UsageError(
+            f"{meant[1]} was not read, but {ini or 'no ini file at all'}: pytest took "
+            "the value of an option for a test; write each as --option=value, or add "
+            f"-c {shlex.quote(str(meant[1]))}"
+        )
+    return None
+
+
+def join_values(arguments: Sequence[str]) -> list[str]:
+    """Write `--repro-data FOLDER` as `--repro-data=FOLDER`; leave all else alone."""
+    takers = {option.flag_name for option in OPTIONS if not option.flag}
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in takers:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _meant(
+    config: pytest.Config, typed: Sequence[str]
+) -> tuple[Path, Path | None] | None:
+    """Find root folder and ini file from those arguments that are tests.
+
+    None where that cannot be told.
+    """
+    from _pytest.config import findpaths
+
+    everything = [*typed, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+    if any(argument.startswith("@") for argument in everything):
+        return None
+    # What stands in the ini file is read when that has been found. With --help pytest
+    # parses nothing else.
+    parsed = getattr(config.option, "file_or_dir", None) or []
+    tests = [test for test in parsed if test in everything]
+    names_root = any(argument.startswith("--rootdir") for argument in everything)
+    known: dict[str, Any] = {
+        "inifile": config.option.inifilename,
+        "override_ini": None,
+        "args": tests,
+        "rootdir_cmd_arg": config.option.rootdir if names_root else None,
+        "invocation_dir": invoked_in(config),
+    }
+    determine: Any = findpaths.determine_setup
+    accepted = inspect.signature(determine).parameters
+    try:
+        root, ini, *_ = determine(**{name: known[name] for name in accepted})
+    except (KeyError, TypeError, pytest.UsageError):
+        return None
+    return root, ini
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether an ini file sets options of repro."""
+    return "repro_" in file.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,192 @@
+"""What differs between two measurements of a case, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from repro.judgement.compare import (
+    CaseDifference,
+    Change,
+    Flips,
+    ImageChanges,
+    ImageGroup,
+    Since,
+)
+from repro.judgement.verdict import Verdict
+from repro.records.result import CaseResult
+
+#: What is a digest, and how many digits of it people are shown.
+_DIGITS = {"weights": 8, "commit": 10}
+_NOTHING = "nothing else that is recorded differs, so nothing recorded explains this"
+
+
+def heading(since: Since) -> str:
+    """Say since when something has changed."""
+    which = "which evaluated all images"
+    if since.verdict is Verdict.REPRODUCED:
+        which = "where it was met"
+    elif since.verdict is Verdict.EXPECTED_DIVERGENCE:
+        which = "where it diverged as expected"
+    return f"Since run {since.run}, {which}"
+
+
+def change_parts(found: CaseDifference) -> Iterator[tuple[str, str]]:
+    """Yield what differs, each with a label: first what may be the cause, then more.
+
+    What is unknown is said as such and never as 0.
+    """
+    for change in found.published:
+        yield "published", f"{change_text(change)} (edited since)"
+    if found.weights:
+        yield "weights", _values(found.weights)
+    if found.images:
+        yield from _images(found.images)
+    for change in found.others:
+        yield change.name, _values(change)
+    if found.environment:
+        yield "environment", environment_text(found.environment)
+    if found.is_unexplained and not found.unknown:
+        yield "unexplained", _NOTHING
+    yield "measured", measured_text(found)
+    if found.flips:
+        label = "the others" if found.images else "verdicts"
+        yield label, flips_text(found.flips)
+    for text in found.unknown:
+        yield "unknown", text
+
+
+def grouped_changes(
+    differences: Iterable[CaseDifference],
+) -> dict[tuple[str, str], list[str]]:
+    """Give what differs in several cases, each part once with its cases."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for difference in differences:
+        for part in change_parts(difference):
+            found.setdefault(part, []).append(difference.case)
+    first = [part for part in found if part[0] == "published"]
+    return {part: found[part] for part in dict.fromkeys([*first, *found])}
+
+
+def since_groups(
+    results: Iterable[CaseResult],
+) -> Iterator[tuple[str, dict[tuple[str, str], list[str]]]]:
+    """Yield what has changed since each run in which failing cases were as expected."""
+    found: dict[str, list[CaseDifference]] = {}
+    for result in results:
+        if result.since and result.verdict.is_failure:
+            differences = found.setdefault(heading(result.since), [])
+            differences.append(result.since.difference)
+    for title, differences in found.items():
+        yield title, grouped_changes(differences)
+
+
+def since_sentence(since: Since) -> str:
+    """Say in one line what has changed on a part of the images."""
+    found, when = since.difference, f"run {since.run}"
+    if found.flips is None:
+        said = f"which images were decided otherwise in {when} is unknown"
+    elif not found.flips.any and found.flips.images:
+        said = f"all {_count(found.flips.images)} are decided as in {when}"
+    else:
+        said = flips_text(found.flips, f" since {when}")
+    if found.images:
+        said += " where they are the same as then"
+    if found.weights:
+        said += f", with other weights ({_values(found.weights)})"
+    top1 = found.before.percent("top1")
+    return f"{said}, which measured {top1:.3f} % on all images"
+
+
+def change_text(change: Change) -> str:
+    """Write a change as `name before -> after`."""
+    return f"{change.name} {_values(change)}"
+
+
+def environment_text(changes: Sequence[Change]) -> str:
+    """Write what differs between two environments."""
+    return ", ".join(map(change_text, changes))
+
+
+def measured_text(found: CaseDifference) -> str:
+    """Write what was measured before and after."""
+    if found.measured_same:
+        return f"the same as then: top1 {found.after.percent('top1'):.3f}"
+    texts = [
+        f"{metric} {before:.{digits}f} -> {after:.{digits}f}"
+        for metric, before, after, digits in (
+            *(
+                (name, found.before.percent(name), found.after.percent(name), 3)
+                for name in ("top1", "top5")
+            ),
+            ("loss", found.before.loss, found.after.loss, 6),
+        )
+        if before != after
+    ]
+    return ", ".join(texts) or "the same numbers by other images"
+
+
+def flips_text(flips: Flips, then: str = "") -> str:
+    """Write how many of some images became right and wrong."""
+    return (
+        f"of {_count(flips.images)}, {flips.gained:,} became right and "
+        f"{flips.lost:,} wrong{then} (McNemar p = {flips.p:.2g})"
+    )
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """List names, the first few of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _images(found: ImageChanges) -> Iterator[tuple[str, str]]:
+    total = f"of {_count(found.before)}"
+    if found.before != found.after:
+        total = f"of {_count(found.before)} then and {found.after:,} now"
+    for group, label, said in (
+        (found.changed, "replaced", "have other bytes under the same name"),
+        (found.relabelled, "relabelled", "have another label"),
+        (found.missing, "missing", "are missing"),
+        (found.new, "new", "are new"),
+    ):
+        if group.images:
+            yield "images", f"{group.images:,} {total} {said}: {_names(group)}"
+            yield label, _verdicts(group)
+
+
+def _names(group: ImageGroup) -> str:
+    more = group.images - len(group.names)
+    return ", ".join(group.names) + (f" and {more:,} more" if more else "")
+
+
+def _verdicts(group: ImageGroup) -> str:
+    """Say how images that differ were decided."""
+    if group.evaluated is None:
+        return "how many were right is unknown"
+    if not group.evaluated:
+        return "none was evaluated"
+    said = [
+        f"{right:,} {when}"
+        for right, when in (
+            (group.right_before, "were right then"),
+            (group.right_after, "are right now"),
+        )
+        if right is not None
+    ]
+    moved = ""
+    if group.gained is not None and group.lost is not None:
+        moved = f": {group.gained:,} became right and {group.lost:,} wrong"
+    return f"of {group.evaluated:,} evaluated, {', '.join(said)}{moved}"
+
+
+def _values(change: Change) -> str:
+    digits = _DIGITS.get(change.name)
+    before, after = (
+        "none" if value is None else value[:digits]
+        for value in (change.before, change.after)
+    )
+    return f"{before} -> {after}"
+
+
+def _count(images: int) -> str:
+    return f"{images:,} image{'s' * (images != 1)}"

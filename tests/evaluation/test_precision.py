@@ -1,0 +1,139 @@
+"""Arithmetic that is asked for, and a process that is left as it was found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from repro.errors import EvaluationError
+from repro.evaluation.classifier import Classifier
+from repro.evaluation.precision import arithmetic, in_type_of, input_type
+from repro.published import PRECISIONS, Precision
+
+CPU = torch.device("cpu")
+
+#: What a conftest may have done.
+SETTINGS = {
+    "nothing": "pass",
+    "high": 'torch.set_float32_matmul_precision("high")',
+    "medium": 'torch.set_float32_matmul_precision("medium")',
+    "old flags": "backends.cuda.matmul.allow_tf32 = True; "
+    "backends.cudnn.allow_tf32 = False",
+    "everything ieee": 'backends.fp32_precision = "ieee"',
+    "everything tf32": 'backends.fp32_precision = "tf32"',
+    "a product": 'backends.cuda.matmul.fp32_precision = "tf32"',
+    "a convolution": 'backends.cudnn.conv.fp32_precision = "ieee"',
+    "a processor's": 'backends.mkldnn.conv.fp32_precision = "bf16"',
+}
+#: A process for each, since what torch begins with cannot be had back.
+PROGRAM = f"""
+import os
+import torch
+from torch import backends
+from repro.evaluation.float32 import multiplying_float32
+
+def found():
+    said = []
+    for read in (
+        lambda: backends.cuda.matmul.fp32_precision,
+        lambda: backends.cudnn.conv.fp32_precision,
+        lambda: backends.mkldnn.matmul.fp32_precision,
+        lambda: backends.mkldnn.conv.fp32_precision,
+        lambda: backends.fp32_precision,
+        lambda: backends.cudnn.rnn.fp32_precision,
+        lambda: backends.cuda.matmul.allow_tf32,
+        lambda: backends.cudnn.allow_tf32,
+        torch.get_float32_matmul_precision,
+    ):
+        try:
+            said.append(read())
+        except RuntimeError as error:
+            said.append("mixed")
+    return said
+
+def check():
+    before = found()
+    for as_tf32 in (False, True):
+        with multiplying_float32(as_tf32=as_tf32):
+            inside = found()
+        wanted = {{"tf32"}} if as_tf32 else {{"ieee", "none"}}
+        assert set(inside[:2]) <= wanted, (as_tf32, inside)
+        assert as_tf32 or set(inside[2:4]) <= wanted, (as_tf32, inside)
+        assert found() == before, (as_tf32, before, found())
+
+for name, setting in {SETTINGS!r}.items():
+    child = os.fork()
+    if not child:
+        exec(setting)
+        try:
+            check()
+        except Exception as error:
+            print(name, repr(error), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.backends, "fp32_precision"), reason="torch has one interface"
+)
+def test_whatever_a_process_chose_is_overruled_and_put_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.fixture
+def autocast_off() -> Iterator[None]:
+    assert not torch.is_autocast_enabled("cpu")
+    yield
+    assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.usefixtures("autocast_off")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_model_computes_in_the_type_that_was_asked_for(precision: Precision) -> None:
+    seen: list[tuple[torch.dtype, torch.dtype]] = []
+    layer = in_type_of(precision, nn.Linear(12, 3))
+    layer.register_forward_hook(
+        lambda _, inputs, y: seen.append((inputs[0].dtype, y.dtype))
+    )
+    network = nn.Sequential(nn.Flatten(), layer)
+    classifier = Classifier(
+        network, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), CPU, precision=precision
+    )
+    logits = classifier(torch.zeros(2, 3, 2, 2, dtype=torch.uint8))
+    half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision[-4:])
+    assert seen == [(input_type(precision), half or torch.float32)]
+    assert logits.dtype == torch.float32
+    whole = precision in ("fp16", "bf16")
+    assert input_type(precision) == (half if whole else torch.float32)
+
+
+def test_what_torch_cannot_compute_is_one_sentence() -> None:
+    message = (
+        r"torch \S+ cannot compute this model in fp16 on cpu; use another "
+        r"--repro-device.*settles no number.*not implemented for 'Half'"
+    )
+    with pytest.raises(EvaluationError, match=message), arithmetic("fp16", CPU):
+        torch.linalg.svd(torch.zeros(2, 2, dtype=torch.float16))
+
+
+def test_another_error_of_torch_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), arithmetic("bf16", CPU):
+        torch.zeros(2, 3) @ torch.zeros(2, 3)
+
+
+def test_autocast_that_torch_would_leave_out_with_a_warning_is_an_error() -> None:
+    meta = torch.device("meta")
+    with pytest.raises((EvaluationError, RuntimeError)), arithmetic("amp-fp16", meta):
+        pass

@@ -1,0 +1,253 @@
+"""Nothing happens because of tests that are not repro's, and nothing is left undone.
+
+Most releases here have no weights: their cases end at once, without torch.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from repro.records.ledger import Ledger
+
+from .conftest import SUITE, ReleaseCopy
+
+FOREIGN = """
+import pytest
+
+@pytest.mark.parametrize("address", ["someone@example.org"])
+def test_mail(address):
+    assert address == "nobody"
+"""
+SUPERVISED = """
+import pytest
+
+@pytest.mark.repro(expected="embedded", kind="supervised", checkpoints="none")
+def test_checkpoint(case, reproduce):
+    reproduce(case)
+"""
+ALONE = ("-p", "no:cacheprovider")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",), ("-p", "no:xdist")])
+def test_a_foreign_test_with_an_at_in_its_name_leaves_no_ledger(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(FOREIGN)
+    (pytester.path / ".repro").write_text("no ledger can be made here")
+    result = pytester.runpytest(*ALONE, *workers)
+    result.assert_outcomes(failed=1)
+    assert "repro:" not in str(result.stdout)
+    assert (pytester.path / ".repro").is_file()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_a_bad_variable_does_not_concern_foreign_tests(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("REPRO_ENGINE", "slurm")
+    pytester.makepyfile("def test_something():\n    pass\n")
+    pytester.runpytest(*ALONE, *workers).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("place", ["command line", "ini file", "environment"])
+def test_a_bad_value_is_one_sentence_also_with_workers(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: tuple[str, ...],
+    place: str,
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    options = [*ALONE, *workers]
+    if place == "command line":
+        options.append("--repro-precision=fp8")
+    elif place == "ini file":
+        pytester.makeini("[pytest]\nrepro_precision = fp8\n")
+    else:
+        monkeypatch.setenv("REPRO_PRECISION", "fp8")
+    result = pytester.runpytest(*options)
+    said = "\n".join([*result.outlines, *result.errlines])
+    assert "is 'fp8'; it must be one of" in said
+    assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
+    assert "INTERNALERROR" not in said
+    assert "Traceback" not in said
+
+
+def test_a_release_of_one_kind_leaves_the_tests_of_the_other_empty(
+    pytester: pytest.Pytester, release: ReleaseCopy
+) -> None:
+    release.keep("supervised/real/80")
+    clip = SUITE.replace("mark.repro", 'mark.repro(kind="clip")')
+    claims = SUITE.replace("case", "claim").replace("reproduce", "uphold")
+    pytester.makepyfile(test_clip=clip, test_claims=claims)
+    (release.folder / "claims.toml").unlink()
+    options = (f"--repro-expected={release.folder}", "--repro-checkpoints=none")
+    result = pytester.runpytest(*ALONE, *options)
+    result.assert_outcomes(skipped=2)
+    assert result.ret == 0
+
+
+SHOWN = "--setup-plan --setup-only --fixtures --fixtures-per-test --collect-only"
+
+
+@pytest.mark.parametrize("option", [*SHOWN.split(), "--markers", "--help", "--version"])
+def test_what_only_shows_measures_and_writes_nothing(
+    pytester: pytest.Pytester, option: str
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.repro(expected="embedded")
+        def test_checkpoint(case, reproduce, classifier):
+            reproduce(case)
+        """
+    )
+    pytester.makeconftest(
+        """
+        import sys
+
+        def pytest_unconfigure():
+            assert "torch" not in sys.modules
+        """
+    )
+    pytesters_own = {"__pycache__", "stdout", "stderr", "runpytest-0"}
+    pytesters_own |= {file.name for file in pytester.path.iterdir()}
+    options = ("--repro-engine=ray", "--repro-ray-address=nowhere:1", "-k", "real/80")
+    result = pytester.runpytest_subprocess(*ALONE, option, *options)
+    assert result.ret == 0
+    assert "Traceback" not in str(result.stderr)
+    left = {file.name for file in pytester.path.iterdir() if not file.is_symlink()}
+    assert not left - pytesters_own
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_two_tests_for_a_case_are_planned_once_and_those_without_result_never(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    again = SUPERVISED.partition("@")[2].replace("test_checkpoint", "test_again")
+    only = again.replace("test_again", "test_only").replace(", reproduce", "")
+    only = only.replace("reproduce(case)", "pass")
+    pytester.makepyfile(f"{SUPERVISED}\n@{again}\n@{only}")
+    result = pytester.runpytest(*ALONE, *workers, "-k", "real/80 or real/160")
+    result.assert_outcomes(passed=2, skipped=4)
+    with Ledger(pytester.path / ".repro") as ledger:
+        (run,) = ledger.runs()
+    assert (run.planned, run.cases) == (2, 2)
+
+
+def test_published_numbers_of_a_marker_have_a_header_with_workers_too(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest(*ALONE, "--tx", "2*popen", "--dist=load")
+    said = str(result.stdout)
+    assert "repro: expected embedded" in said
+    assert "repro: 2 workers with" in said
+    assert "repro: 12 cases" in said
+    assert result.ret == 0
+
+
+DIES = """
+import os, signal
+
+def pytest_runtest_call(item):
+    if "real/" in item.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_cases_that_got_no_turn_are_named_and_the_run_fails(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    pytester.makeconftest(DIES)
+    file = tmp_path / "junit.xml"
+    options = ("-n1", "--max-worker-restart=1", f"--junitxml={file}")
+    result = pytester.runpytest(*ALONE, *options)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*12 cases: 12 not run", "* of 12 cases did not get their turn: supervised/*"]
+    )
+    names = [case.get("name") for case in ET.parse(file).iter("testcase")]
+    assert names
+    assert all(names)
+
+
+def test_stepwise_leaves_out_no_case_that_never_ran(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    first = pytester.runpytest("--stepwise", "--repro-strict", "-v")
+    failed = next(line for line in first.outlines if "FAILED" in line)
+    passed = [line for line in first.outlines if "PASSED" in line or "SKIPPED" in line]
+    again = pytester.runpytest("--stepwise", "--repro-strict", "-v")
+    repeated = next(line for line in again.outlines if "FAILED" in line)
+    assert failed.partition(" ")[0] == repeated.partition(" ")[0]
+    assert f"{len(passed)} deselected" in str(again.stdout) or not passed
+
+
+def test_failed_first_is_not_sorted_away(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUPERVISED)
+    everything = pytester.runpytest("--repro-strict", "-v").outlines
+    last = [line.partition(" ")[0] for line in everything if "FAILED" in line][11]
+    only = last.partition("[")[2].removesuffix("]")
+    cache = pytester.path / ".pytest_cache" / "v" / "cache" / "lastfailed"
+    module = last.partition("[")[0]
+    cache.write_text(f'{{"{module}[{only}]": true}}')
+    again = pytester.runpytest("--failed-first", "--repro-strict", "-v").outlines
+    assert next(line for line in again if "FAILED" in line).startswith(last)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_a_misspelt_baseline_is_refused_and_a_missing_one_is_said(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    options = [*ALONE, *workers, "-k", "real/80"]
+    misspelt = pytester.runpytest(*options, "--repro-baseline=gren")
+    assert misspelt.ret == pytest.ExitCode.USAGE_ERROR
+    first = pytester.runpytest(*options, "--repro-baseline=green")
+    first.stdout.fnmatch_lines(["*has no earlier run: nothing to compare with"])
+    second = pytester.runpytest(*options, "--repro-baseline=green")
+    second.stdout.fnmatch_lines(["*has no green run: nothing to compare with"])
+
+
+def test_a_clear_error_is_printed_once(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest(*ALONE, "--repro-strict", "-k", "real/80")
+    result.assert_outcomes(failed=1)
+    assert "another exception occurred" not in str(result.stdout)
+    assert "direct cause" not in str(result.stdout)
+
+
+@pytest.mark.parametrize("option", ["--repro-data", "--repro-checkpoints"])
+def test_a_folder_behind_a_space_is_not_taken_for_a_test(
+    pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory, option: str
+) -> None:
+    elsewhere = str(tmp_path_factory.mktemp("images"))
+    pytester.makeini("[pytest]\nrepro_strict = true\nrepro_limit = 100\n")
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest("--collect-only", option, elsewhere)
+    result.stdout.fnmatch_lines([f"rootdir: {pytester.path}", "configfile: tox.ini"])
+    result.stdout.fnmatch_lines(["repro: *limit 100 images, strict"])
+    assert result.ret == 0
+
+
+def test_an_ini_file_that_is_lost_otherwise_stops_the_run(
+    pytester: pytest.Pytester,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("images")
+    pytester.makeini("[pytest]\nrepro_strict = true\n")
+    pytester.makepyfile(SUPERVISED)
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--repro-data {elsewhere}")
+    result = pytester.runpytest("--collect-only")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*tox.ini was not read*--option=value, or add -c *"])

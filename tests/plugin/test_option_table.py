@@ -1,0 +1,189 @@
+"""Every option, keyword of the marker and ini key has an effect, or is refused.
+
+One row for each: what the header says then and not otherwise, or how it is refused, or
+the file of tests that shows its effect. A new option without a row fails.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from repro.errors import OptionError
+from repro.plugin.option import Option
+from repro.plugin.options import OPTIONS
+from repro.plugin.settings import read_settings, summary
+
+HERE = Path(__file__).parent
+TESTS = HERE.parent
+
+
+class Row(NamedTuple):
+    """A value, and what of the header or of a refusal tells it, or where it is tested.
+
+    `idle` are arguments beside which the option can have no effect, and is refused.
+    """
+
+    value: str = ""
+    header: str = ""
+    tested: str = ""
+    idle: tuple[str, ...] = ()
+
+
+TABLE = {
+    "data": Row("a", "data a"),
+    "checkpoints": Row("a", "checkpoints a"),
+    "cache": Row("a", "cache a"),
+    "cache_limit": Row(
+        "1G", tested="engines/test_cache_limit.py", idle=("--repro-cache=none",)
+    ),
+    "expected": Row("embedded", "expected embedded"),
+    "device": Row("cpu", "device cpu"),
+    "precision": Row("bf16", "bf16"),
+    "accelerate": Row("compile", "accelerated by compile"),
+    "batch_size": Row("7", "batches of 7"),
+    "limit": Row("60", "limit 60 images"),
+    "no_early_stop": Row("", "no early stop", idle=("--repro-limit=5",)),
+    "diagnose": Row("", "diagnosing every case", idle=("--repro-no-diagnose",)),
+    "no_diagnose": Row("", "no diagnosis", idle=("--repro-diagnose",)),
+    "diagnose_share": Row("30", "30 % of an evaluat", idle=("--repro-no-diagnose",)),
+    "strict": Row("", "strict"),
+    "download": Row("", "downloading what is missing"),
+    "report": Row("a.json", tested="plugin/test_option_effects.py"),
+    "ledger": Row("a", tested="plugin/test_ledger_option.py"),
+    "baseline": Row(
+        "1", tested="plugin/test_baseline_option.py", idle=("--repro-ledger=none",)
+    ),
+    "diverged_exit": Row("9", tested="plugin/test_nightly_options.py"),
+    "engine": Row("ray", "engine ray"),
+    "ray_address": Row("a:1", tested="engines/test_ray.py", idle=("--repro-limit=5",)),
+    "shard": Row("1/2", "shard 1/2"),
+    "costs": Row("a", tested="plugin/test_shard_option.py"),
+    "resume": Row(
+        "", tested="plugin/test_resume_option.py", idle=("--repro-ledger=none",)
+    ),
+}
+ROWS = [
+    pytest.param(option, TABLE.get(option.name, Row()), id=option.name)
+    for option in OPTIONS
+]
+
+IDLE = [option for option in OPTIONS if TABLE.get(option.name, Row()).idle]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what is set around the tests."""
+    for name in list(os.environ):
+        if name.startswith("REPRO_"):
+            monkeypatch.delenv(name)
+
+
+def flag(option: Option, value: str) -> str:
+    return option.flag_name if option.flag else f"{option.flag_name}={value}"
+
+
+def header(pytester: pytest.Pytester, *arguments: str, **marker: str | bool) -> str:
+    config = pytester.parseconfig(*arguments)
+    return summary(read_settings(config, marker, pytester.path))
+
+
+def test_every_option_has_a_row() -> None:
+    assert set(TABLE) == {option.name for option in OPTIONS}
+    for option in OPTIONS:
+        row = TABLE[option.name]
+        assert row.header or row.tested
+        if row.tested:
+            # Said as the flag, or as the setting of the engine.
+            shown = (TESTS / row.tested).read_text()
+            assert option.flag_name in shown or f"{option.name}=" in shown
+
+
+@pytest.mark.parametrize(("option", "row"), ROWS)
+def test_an_option_says_in_the_header_what_it_changes(
+    option: Option, row: Row, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not row.header:
+        pytest.skip(f"a run shows it: {row.tested}")
+    value = row.value or "true"
+    assert row.header not in header(pytester)
+    assert row.header in header(pytester, flag(option, row.value))
+    if option.in_marker:
+        keywords: dict[str, str | bool] = {option.name: row.value or True}
+        assert row.header in header(pytester, **keywords)
+    with monkeypatch.context() as patch:
+        patch.setenv(option.variable, value)
+        assert row.header in header(pytester)
+    pytester.makeini(f"[pytest]\n{option.ini_name} = {value}\n")
+    assert row.header in header(pytester)
+
+
+@pytest.mark.parametrize("option", IDLE, ids=lambda option: option.name)
+def test_an_option_that_can_have_no_effect_is_refused_in_one_sentence(
+    option: Option, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = TABLE[option.name]
+    with pytest.raises(OptionError) as caught:
+        header(pytester, flag(option, row.value), *row.idle)
+    message = str(caught.value)
+    assert option.flag_name in message
+    assert "leave" in message
+    assert "\n" not in message
+    # A default of the environment that does not apply is no mistake.
+    monkeypatch.setenv(option.variable, row.value or "true")
+    header(pytester, *row.idle)
+
+
+def test_of_two_that_exclude_each_other_the_stronger_place_counts(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPRO_NO_DIAGNOSE", "1")
+    assert "diagnosing every case" in header(pytester, "--repro-diagnose")
+    assert "diagnosing every case" in header(pytester, diagnose=True)
+    pytester.makeini("[pytest]\nrepro_diagnose = true\n")
+    assert "diagnosing every case" in header(pytester)
+    assert "no diagnosis" in header(pytester, "--repro-no-diagnose")
+    assert "no diagnosis" in header(pytester, "--repro-no-diagnose", diagnose=True)
+    with pytest.raises(OptionError, match="marker repro and no_diagnose of"):
+        header(pytester, diagnose=True, no_diagnose=True)
+
+
+def test_an_ini_file_that_contradicts_itself_is_refused(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]\nrepro_resume = true\nrepro_ledger = none\n")
+    with pytest.raises(OptionError, match="ini repro_resume has no effect"):
+        header(pytester)
+
+
+def test_what_a_marker_says_of_one_test_does_not_refuse_the_command_line(
+    pytester: pytest.Pytester,
+) -> None:
+    assert "limit 5 images" in header(pytester, "--repro-no-early-stop", limit="5")
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_an_empty_value_is_refused_where_it_can_be_left_out(
+    option: Option, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not option.flag:
+        with pytest.raises(OptionError, match=f"^{option.flag_name} is empty; give"):
+            header(pytester, f"{option.flag_name}=")
+    if option.in_marker:
+        with pytest.raises(OptionError, match=f"^{option.name} of the marker"):
+            header(pytester, **{option.name: ""})
+    monkeypatch.setenv(option.variable, "")
+    header(pytester)
+
+
+def test_a_misprint_in_a_variable_is_refused_and_a_stranger_is_not(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPRO_PROJECT_ROOT", "theirs")
+    header(pytester)
+    monkeypatch.setenv("REPRO_CHEKPOINTS", "a")
+    with pytest.raises(OptionError, match="correct it to REPRO_CHECKPOINTS"):
+        header(pytester)
