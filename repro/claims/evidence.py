@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.evaluation.predictions import Metrics, Predictions, weighted_values
-from repro.published import METRICS, Claim, Place, Reference, Release
+from repro.published import MEASURED, METRICS, Claim, Place, Reference, Release
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +65,9 @@ class Evidence(Protocol):
 class PublishedEvidence:
     """The references alone: what can be checked without any weights.
 
-    A reference belongs to a place when it names the same families.
+    A reference belongs to a place when it names the same families. Where several
+    sources have the number, that of the claim counts; if it has none, nothing tells
+    which is meant. What was measured here and accepted was never published.
 
     Args:
         release: whose references count.
@@ -74,13 +76,17 @@ class PublishedEvidence:
 
     def __init__(self, release: Release, claim: Claim) -> None:
         self._images = release.datasets[claim.dataset].images
-        self._known: dict[tuple[frozenset[str], str], Reference] = {
-            (frozenset(reference.families), reference.checkpoint): reference
-            for reference in release.references
-            if reference.dataset == claim.dataset
-            and reference.protocol == claim.protocol
-            and reference.metric == claim.metric
-        }
+        self._source = claim.source
+        self._known: dict[tuple[frozenset[str], str], list[Reference]] = {}
+        for reference in release.references:
+            if (
+                reference.dataset == claim.dataset
+                and reference.protocol == claim.protocol
+                and reference.metric == claim.metric
+                and reference.source != MEASURED
+            ):
+                subject = frozenset(reference.families), reference.checkpoint
+                self._known.setdefault(subject, []).append(reference)
 
     def choices(self, place: Place) -> Sequence[Place]:
         """Keep the families together, as their references do."""
@@ -96,9 +102,17 @@ class PublishedEvidence:
         Raises:
             MissingError: there is none.
         """
-        reference = self._known.get((frozenset(place), checkpoint))
-        if reference is None:
+        found = self._known.get((frozenset(place), checkpoint), [])
+        own = [reference for reference in found if reference.source == self._source]
+        if not found:
             raise MissingError("not published")
+        if len(found) > 1 and not own:
+            printed = ", ".join(f"{r.published} in {r.source}" for r in found)
+            raise MissingError(
+                f"{checkpoint} was published as {printed}, and the claim's source "
+                f"{self._source} does not have it"
+            )
+        reference = (own or found)[0]
         return Observation(
             value=float(reference.published),
             rounding=float(reference.half_unit),

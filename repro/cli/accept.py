@@ -14,6 +14,7 @@ from repro.published import read_releases
 from repro.records.accept import accept as write_reference
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
+from repro.report.variants import names
 
 
 @click.command()
@@ -50,13 +51,20 @@ def accept(
 def _chosen(patterns: tuple[str, ...], results: list[CaseResult]) -> list[CaseResult]:
     """Find the results that are meant, before anything is written."""
     chosen: dict[str, CaseResult] = {}
+    called = names(results)
     for pattern in patterns:
         met = [r for r in results if r.id == pattern or fnmatchcase(r.id, pattern)]
         if not met:
             raise LedgerError(
                 f"the run has no case {pattern!r}; 'repro show RUN' lists them"
             )
-        chosen |= {result.id: result for result in met}
+        for result in met:
+            other = chosen.setdefault(result.id, result)
+            if other.place != result.place:
+                raise LedgerError(
+                    f"the run has {called[other.place]} and {called[result.place]}; "
+                    "accept a run that has measured the case in one way"
+                )
     return list(chosen.values())
 
 

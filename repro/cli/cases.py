@@ -11,7 +11,8 @@ from tabulate import tabulate
 
 from repro.cases import Case, list_cases, order_for_reading
 from repro.cli.options import checkpoints_option, expected_option
-from repro.published import read_releases
+from repro.judgement.tolerance import tolerance_of
+from repro.published import Reference, read_releases
 
 
 @click.command()
@@ -44,25 +45,59 @@ def cases(
 
 
 def _as_data(case: Case) -> dict[str, Any]:
+    release, family, dataset = case.release, case.family, case.dataset
     return {
         "id": case.id,
-        "release": case.release.id,
+        "release": release.id,
+        "title": release.title,
+        "paper": release.paper,
+        "code": release.code,
         "kind": case.kind,
-        "family": case.family.id,
+        "family": family.id,
+        "training_data": family.training_data,
+        "prompt": family.prompt,
+        "cfg_scale": family.cfg_scale,
+        "download": family.files or family.folder,
         "checkpoint": case.checkpoint,
         "training_images": case.training_images,
+        "model": msgspec.to_builtins(case.model),
+        "gflops": case.gflops,
         "protocol": case.protocol.id,
         "geometry": case.protocol.geometry,
-        "dataset": case.dataset.id,
-        "images": case.dataset.images,
-        "references": [
-            {
-                "metric": reference.metric,
-                "published": reference.digits,
-                "one_of": list(reference.families),
-                "source": case.release.sources[reference.source].url,
-                "note": reference.note,
-            }
-            for reference in case.references
-        ],
+        "conditions": case.protocol.conditions,
+        "text": msgspec.to_builtins(case.protocol.text),
+        "protocol_source": release.sources[case.protocol.source].url,
+        "dataset": dataset.id,
+        "dataset_title": dataset.title,
+        "dataset_url": dataset.url,
+        "classes": len(dataset.classes),
+        "own_data": str(release.own_data or ""),
+        "own_checkpoints": str(release.own_checkpoints or ""),
+        "images": dataset.images,
+        "notes": {
+            "release": release.note,
+            "family": family.note,
+            "protocol": case.protocol.note,
+            "dataset": dataset.note,
+        },
+        "references": [_reference(case, reference) for reference in case.references],
+    }
+
+
+def _reference(case: Case, reference: Reference) -> dict[str, Any]:
+    source = case.release.sources[reference.source]
+    tolerance = tolerance_of(reference)
+    return {
+        "metric": reference.metric,
+        "published": reference.digits,
+        "spread": None if reference.spread is None else f"{reference.spread:f}",
+        "runs": reference.runs,
+        "tolerance": float(tolerance.value),
+        "tolerance_origin": tolerance.origin,
+        "one_of": list(reference.families),
+        "source": source.url,
+        "source_title": source.title,
+        "source_note": source.note,
+        "note": reference.note,
+        "xfail": reference.xfail,
     }

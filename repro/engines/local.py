@@ -41,7 +41,7 @@ from repro.models.zeroshot import count_classes, zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
-from repro.records.identity import measurement_identity
+from repro.records.identity import MeasurementKey, digest_of, measurement_key
 from repro.records.result import Measurement
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class LocalEngine:
             torch.set_num_threads(max(1, _TORCH_THREADS // settings.workers))
         self._order = list(planned)
         self._stores = Stores(settings, self._order, self._threads)
-        self._datasets: dict[tuple[str, Path | None], Dataset | ReproError] = {}
-        self._batch_sizes: dict[tuple[str, str, str, str], BatchSize] = {}
+        self._datasets: dict[str, Dataset | ReproError] = {}
+        self._batch_sizes: dict[str, BatchSize] = {}
         self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
         self._downloads: Downloads | None = None
         if settings.download:
@@ -96,7 +96,10 @@ class LocalEngine:
             DatasetError: it is incomplete.
         """
         data = self.settings.data or case.release.own_data
-        key = case.dataset.id, data
+        release = case.release
+        # All that the index is made from: releases may mean other images by one name.
+        known = list(release.datasets.values())
+        key = digest_of((case.dataset, known, release.location, data))
         if key not in self._datasets:
             self._datasets[key] = _index(case, data, self.settings.cache)
         dataset = self._datasets[key]
@@ -261,6 +264,8 @@ class LocalEngine:
         predictions = self.evaluate(
             classifier, case, progress, dataset, self._stops(case, dataset)
         )
+        is_whole = predictions.is_complete or not self.settings.may_end_early
+        key = self._key(case, verified.sha256, dataset)
         measurement = Measurement(
             metrics=predictions.metrics(),
             total=len(dataset),
@@ -270,7 +275,9 @@ class LocalEngine:
             weights=str(weights),
             weights_sha256=verified.sha256,
             dataset_fingerprint=dataset.fingerprint,
-            environment=self._environment(),
+            environment=key.environment,
+            key=(key.whole if is_whole else key).digest,
+            conditions=key.conditions,
             intervals=_intervals(predictions, dataset),
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
@@ -318,29 +325,24 @@ class LocalEngine:
             with contextlib.suppress(ReproError):
                 read_ahead(find_weights(following, self.settings.checkpoints))
 
-    def identity(self, case: Case, measurement: Measurement | None = None) -> str:
-        """Digest all that a measurement of a case depends on, made or to be made.
+    def key(self, case: Case) -> MeasurementKey:
+        """Give all that a measurement of a case depends on, made or to be made.
 
         Raises:
             NotAvailableError: weights or images are not here.
             ReproError: something about them is wrong.
         """
-        if measurement is None:
-            verified = verify_weights(self.weights(case), self.settings.cache)
-            weights, dataset = verified.sha256, self.dataset(case).fingerprint
-            environment = self._environment()
-        else:
-            weights = measurement.weights_sha256
-            dataset = measurement.dataset_fingerprint
-            environment = measurement.environment
-        return measurement_identity(
+        verified = verify_weights(self.weights(case), self.settings.cache)
+        return self._key(case, verified.sha256, self.dataset(case))
+
+    def _key(self, case: Case, weights: str, dataset: Dataset) -> MeasurementKey:
+        return measurement_key(
             case,
+            self.settings.counted(case),
             weights_sha256=weights,
-            dataset_fingerprint=dataset,
-            environment=environment,
-            precision=self.settings.precision_of(case),
-            limit=self.settings.limit,
-            accelerate=self.settings.accelerate,
+            dataset_fingerprint=dataset.fingerprint,
+            environment=self._environment(),
+            may_end_early=self.settings.may_end_early,
             code=self.settings.code,
         )
 
@@ -363,11 +365,10 @@ class LocalEngine:
     def batch_size(self, case: Case) -> BatchSize:
         """Give the batch size for a case; what was found for one counts for others."""
         fixed = self.settings.batch_size
-        model, precision = case.model, self.settings.precision_of(case)
-        return self._batch_sizes.setdefault(
-            (model.id, model.architecture, case.dataset.id, precision),
-            BatchSize(self.device.type, fixed),
-        )
+        # What decides about memory: the model, its pixels, the classes, the arithmetic.
+        precision = self.settings.precision_of(case)
+        needs = digest_of((case.model, case.protocol, case.dataset, precision))
+        return self._batch_sizes.setdefault(needs, BatchSize(self.device.type, fixed))
 
 
 def _intervals(predictions: Predictions, dataset: Dataset) -> dict[str, Interval]:

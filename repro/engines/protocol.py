@@ -8,6 +8,7 @@ from repro.cases import Case
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Diagnosis
 from repro.records.compact import ImageNames
+from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
 
@@ -29,8 +30,8 @@ class Engine(Protocol):
             ReproError: weights or images are not what `measure` found.
         """
 
-    def identity(self, case: Case, measurement: Measurement | None = None) -> str:
-        """Digest all that a measurement of a case depends on, made or to be made.
+    def key(self, case: Case) -> MeasurementKey:
+        """Give all that a measurement of a case depends on, made or to be made.
 
         Raises:
             NotAvailableError: weights or images are not where it is measured.

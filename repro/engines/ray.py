@@ -28,13 +28,14 @@ from repro.engines.remote import (
     key_of,
     measure_there,
     names_there,
-    place_of,
 )
 from repro.engines.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
 from repro.judgement.diagnosis import Diagnosis
 from repro.machine import WORKER_BYTES
+from repro.published import Release
 from repro.records.compact import ImageNames
+from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class RayEngine:
             their own paths into it (`REPRO_NODE_PATHS`).
         planned: the cases of the run, in the order to begin them.
         address: of the cluster: `HOST:PORT`, or `auto` for the one on this machine.
-        known: identities of measurements that need not be made again.
+        known: keys of measurements that need not be made again.
 
     Raises:
         OptionError: there is no such cluster, or it has no device of the kind.
@@ -80,16 +81,19 @@ class RayEngine:
         known: Iterable[str] = (),
     ) -> None:
         self._ray = _connect(address)
-        self._planned = {case.id: place for place, case in enumerate(planned)}
         alive = [node for node in self._ray.nodes() if node["Alive"]]
         self.uses_gpus = _uses_gpus(settings.device, alive)
         self.cores = _cores(alive, uses_gpus=self.uses_gpus)
-        releases = {place_of(case.release): case.release for case in planned}
-        self._places = {place: number for number, place in enumerate(releases)}
+        releases: list[Release] = []
+        for case in planned:
+            if case.release not in releases:
+                releases.append(case.release)
+        keys = [key_of(case, releases.index(case.release)) for case in planned]
+        self._planned = {key: place for place, key in enumerate(keys)}
         self._job = Job(
             uid=uuid.uuid4().hex,
-            releases=tuple(releases.values()),
-            planned=tuple(map(self._key, planned)),
+            releases=tuple(releases),
+            planned=tuple(keys),
             settings=settings,
             package=Path(repro.__file__).parent,
             known=frozenset(known),
@@ -99,7 +103,7 @@ class RayEngine:
         self._measuring = self._computing(measure_there)
         self.nodes = self._inspect(alive)
         self._tasks = {
-            case.id: self._submit(case)
+            self._key(case): self._submit(case)
             for case in planned
             if any(self._has(node, case) for node in self.nodes)
         }
@@ -141,7 +145,7 @@ class RayEngine:
         """
         answer = self._answer(case)
         if answer.measurement is None:
-            self._tasks[case.id] = self._submit(case, anew=True)
+            self._tasks[self._key(case)] = self._submit(case, anew=True)
             answer = self._answer(case)
         assert answer.measurement is not None
         assert answer.predictions is not None
@@ -156,9 +160,9 @@ class RayEngine:
         diagnosis: Diagnosis = _unless_refused(self._wait(case, asked))
         return diagnosis
 
-    def identity(self, case: Case, measurement: Measurement | None = None) -> str:
-        """Give the identity that the node has found; see `measure` for errors."""
-        return self._answer(case).identity
+    def key(self, case: Case) -> MeasurementKey:
+        """Give the key that the node has found; see `measure` for errors."""
+        return self._answer(case).key
 
     def image_names(self, case: Case) -> ImageNames:
         """Ask a node that has the images for their names; see `measure` for errors."""
@@ -186,14 +190,15 @@ class RayEngine:
         )(function)
 
     def _answer(self, case: Case) -> Answer:
-        if case.id not in self._tasks:
-            if case.id in self._planned:
-                place = self._planned[case.id]
+        key = self._key(case)
+        if key not in self._tasks:
+            if key in self._planned:
+                place = self._planned[key]
                 said = (f"{n}: {n.state.lacking[place]}" for n in self.nodes)
                 raise NotAvailableError(f"no node has it. {'. '.join(said)}")
             # Of a claim, or one of two checkpoints that a number may belong to.
-            self._tasks[case.id] = self._submit(case)
-        answer: Answer = _unless_refused(self._wait(case, self._tasks[case.id]))
+            self._tasks[key] = self._submit(case)
+        answer: Answer = _unless_refused(self._wait(case, self._tasks[key]))
         return answer
 
     def _wait(self, case: Case, task: Any) -> Any:
@@ -222,16 +227,15 @@ class RayEngine:
         return {"ray.io/node-id": f"!in({','.join(lacking)})"} if lacking else {}
 
     def _has(self, node: Node, case: Case) -> bool:
-        return self._planned.get(case.id, -1) not in node.state.lacking
+        return self._planned.get(self._key(case), -1) not in node.state.lacking
 
     def _key(self, case: Case) -> CaseKey:
-        place = place_of(case.release)
-        if place not in self._places:
-            self._places[place] = len(self._places)
-            releases = (*self._job.releases, case.release)
+        releases = self._job.releases
+        if case.release not in releases:
+            releases = (*releases, case.release)
             self._job = msgspec.structs.replace(self._job, releases=releases)
             self._sent = self._ray.put(self._job)
-        return key_of(case, self._places[place])
+        return key_of(case, releases.index(case.release))
 
     def _inspect(self, alive: Sequence[dict[str, Any]]) -> list[Node]:
         """Ask every node what it has, all at once."""

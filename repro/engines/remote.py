@@ -25,6 +25,7 @@ from repro.machine import available_cores
 from repro.models.weights import find_weights
 from repro.published import Release
 from repro.records.compact import ImageNames
+from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
 #: Names where a node has what the driver has elsewhere: `FROM=TO`, separated by `:`.
@@ -45,7 +46,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What all cases of a run have in common; it is sent to a node once.
 
     `planned` are the cases of the run in their order; `package` is where the driver has
-    repro, `known` the identities of measurements that need not be made again, and
+    repro, `known` the keys of measurements that need not be made again, and
     `cores` how many of a node's are for one case.
     """
 
@@ -59,9 +60,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a case: a measurement, or only its identity if that is known."""
+    """What became of a case: a measurement, or only its key if that is known."""
 
-    identity: str
+    key: MeasurementKey
     measurement: Measurement | None = None
     predictions: Predictions | None = None
 
@@ -98,13 +99,13 @@ def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Ref
         here = localized(job, os.environ)
         case = find_case(here, key)
         engine = engine_for(here)
-        identity = engine.identity(case)
-        if identity in job.known and not anew:
-            return Answer(identity=identity)
+        found = engine.key(case)
+        if found.whole.digest in job.known and not anew:
+            return Answer(key=found)
         measurement, predictions = engine.measure(case)
     except ReproError as error:
         return refused(error)
-    return Answer(identity=identity, measurement=measurement, predictions=predictions)
+    return Answer(key=found, measurement=measurement, predictions=predictions)
 
 
 def diagnose_there(
@@ -222,11 +223,6 @@ def _check_model(case: Case) -> None:
                 f"no {name} of release {case.release.id}: {case.release.location} does "
                 "not have it"
             )
-
-
-def place_of(release: Release) -> tuple[str, Path]:
-    """Tell a release from others of the same run."""
-    return release.id, release.location
 
 
 def key_of(case: Case, release: int) -> CaseKey:

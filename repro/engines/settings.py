@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -10,6 +12,24 @@ from repro.cases import Case
 from repro.evaluation.acceleration import AUTO
 from repro.published import Precision
 from repro.records.git import GitState
+
+#: Fields that cannot change what is measured, and why. A field that is not here counts.
+WITHOUT_INFLUENCE = {
+    "cache": "what is kept there is what would be made again",
+    "cache_limit": "what was dropped is made again",
+    "batch_size": "it moves logits by rounding only",
+    "workers": "who measures a case does not matter",
+    "download": "weights are the same wherever they come from",
+    "diagnose_share": "a diagnosis follows the measurement",
+}
+#: Fields that lead to something else that counts in their place, and to what.
+STANDING_FOR = {
+    "data": "the images that are found there",
+    "checkpoints": "the weights that are found there",
+    "device": "the device that is found, which is part of the environment",
+    "early_stop": "the published numbers that end an evaluation",
+    "code": "the code, which is there even when it is not given",
+}
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +62,30 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     diagnose_share: float = 0.1
     accelerate: tuple[str, ...] = (AUTO,)
     code: GitState | None = None
+
+    def asked(self) -> dict[str, Any]:
+        """Give all fields that may change what is measured, as plain data."""
+        return self._but(WITHOUT_INFLUENCE)
+
+    def counted(self, case: Case) -> dict[str, Any]:
+        """Give the fields that count by themselves in the key of a measurement."""
+        counted = self._but({**WITHOUT_INFLUENCE, **STANDING_FOR})
+        # Asked for or published so: it is the same arithmetic.
+        return {**counted, "precision": self.precision_of(case)}
+
+    def chosen(self) -> dict[str, Any]:
+        """Give what `asked` gives where it is not as it is by default."""
+        default = type(self)().asked()
+        return {n: value for n, value in self.asked().items() if value != default[n]}
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether published numbers can end an evaluation."""
+        return self.early_stop and self.limit is None
+
+    def _but(self, left_out: Mapping[str, str]) -> dict[str, Any]:
+        names = [name for name in self.__struct_fields__ if name not in left_out]
+        return {n: msgspec.to_builtins(getattr(self, n), enc_hook=str) for n in names}
 
     def precision_of(self, case: Case) -> Precision:
         """Give the arithmetic of a case: as published unless asked otherwise."""

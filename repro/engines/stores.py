@@ -25,6 +25,7 @@ from repro.data.pixels import PixelStore, stream
 from repro.data.room import HeldStores, WantedStore, make_room_for
 from repro.engines.settings import EngineSettings
 from repro.published import Geometry
+from repro.records.identity import digest_of
 
 
 class Stores:
@@ -41,9 +42,9 @@ class Stores:
     ) -> None:
         self._settings = settings
         self._threads = threads
-        self._wanted: dict[tuple[str, str, Path | None], list[Geometry]] = {}
+        self._wanted: dict[str, list[Geometry]] = {}
         for case in planned:
-            wanted = self._wanted.setdefault(self._images(case), [])
+            wanted = self._wanted.setdefault(_photographs(case, settings), [])
             if case.protocol.pixels not in wanted:
                 wanted.append(case.protocol.pixels)
         self._held = HeldStores()
@@ -104,17 +105,22 @@ class Stores:
         worker holds is made for it again.
         """
         own = case.protocol.pixels
-        planned = self._wanted.get(self._images(case), [])
+        planned = self._wanted.get(_photographs(case, self._settings), [])
         start = planned.index(own) if own in planned else 0
         earlier = planned[:start]
         if self._settings.cache_limit is not None:
             earlier = [geometry for geometry in earlier if is_held(path(geometry))]
         return [own, *(g for g in (*planned[start:], *earlier) if g != own)]
 
-    def _images(self, case: Case) -> tuple[str, str, Path | None]:
-        """Tell which images a case is about; releases may share them."""
-        data = self._settings.data or case.release.own_data
-        return case.dataset.id, case.dataset.folder, data
+
+def _photographs(case: Case, settings: EngineSettings) -> str:
+    """Tell which photographs a case is about, as far as one decode can serve several.
+
+    Releases that describe the same folder in other words share it. What is made of the
+    photographs has an identity of its own, so this decides about speed only.
+    """
+    data = settings.data or case.release.own_data
+    return digest_of((case.dataset.folder, case.dataset.classes, data))
 
 
 def first_strata(dataset: Dataset, limit: int | None) -> list[int]:

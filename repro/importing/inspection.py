@@ -107,10 +107,10 @@ def _built(guess: Inspection) -> dict[str, tuple[int, ...]]:
 
     Raises nothing: a guess may name an architecture that does not exist.
     """
-    import torch
+    from repro.models.loading import skeleton
 
     try:
-        with torch.device("meta"):
+        with skeleton():
             if guess.loader == "open_clip":
                 import open_clip
 

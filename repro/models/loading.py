@@ -93,7 +93,7 @@ def _fill(
     loader: Loader, spec: ModelSpec, location: Path, weights: Path, state: StateDict
 ) -> nn.Module:
     """Build an architecture without initialising it and give it the tensors."""
-    with _skeleton():
+    with skeleton():
         model = loader.build(spec, location)
     if any(buffer.is_meta for buffer in model.buffers()):
         # Buffers that are computed where the parameters are need real ones.
@@ -105,7 +105,7 @@ def _fill(
 
 
 @contextlib.contextmanager
-def _skeleton() -> Iterator[None]:
+def skeleton() -> Iterator[None]:
     """Build modules whose parameters have a shape but no memory.
 
     Random initialisation, most of the time of building a model, then costs nothing.

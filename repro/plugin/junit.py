@@ -28,7 +28,8 @@ def add_properties(config: pytest.Config, report: Report) -> None:
 
     Not of each test case: there the schema of JUnit's XML has no place for properties.
     Their names are `case metric field`, such as
-    `supervised/real/1M@plain top1 measured`.
+    `supervised/real/1M@plain top1 measured`. What tells apart two results of one case,
+    or two sources of one metric, stands in brackets behind it.
 
     Args:
         config: of the run.
@@ -42,9 +43,9 @@ def add_properties(config: pytest.Config, report: Report) -> None:
     xml.add_global_property("repro", totals_text(report.results))
     for row in rows_of(report.results):
         if not row.metric:
-            xml.add_global_property(f"{row.case} verdict", row.verdict)
+            xml.add_global_property(f"{row.name} verdict", row.verdict)
             continue
         for field in ("published", "measured", "difference", "tolerance", "verdict"):
             if text := getattr(row, field):
-                name = f"{row.case} {row.metric} {field}"
+                name = f"{row.name} {row.metric_name} {field}"
                 xml.add_global_property(name, str(text))

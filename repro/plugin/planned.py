@@ -20,6 +20,8 @@ from repro.plugin import workers
 from repro.plugin.options import Settings
 from repro.plugin.selection import MARKER, SETTINGS, all_cases, case_of
 from repro.plugin.settings import read_settings
+from repro.records.identity import Asked, asked
+from repro.records.result import place_of
 
 if TYPE_CHECKING:
     from repro.cases import Case
@@ -47,11 +49,14 @@ class Planned:
     def __init__(self) -> None:
         self.tests: dict[str, Case] = {}
         self.settings: list[Settings] = []
+        self.asked: dict[str, Asked] = {}
         self._judged: set[str] = set()
 
     def add(self, test: str, case: Case, settings: Settings, *, judged: bool) -> None:
         """Add a test by its name; `judged` tells whether its case gets a result."""
         self.tests[test] = case
+        engine = settings.for_engine()
+        self.asked[test] = asked(case, engine.asked(), engine.chosen())
         if settings not in self.settings:
             self.settings.append(settings)
         if judged:
@@ -63,9 +68,10 @@ class Planned:
         return list({case.id: case for case in self.tests.values()}.values())
 
     @property
-    def judged(self) -> dict[str, Case]:
-        """The cases that get a result, each once, by their ids."""
-        return {self.tests[test].id: self.tests[test] for test in self._judged}
+    def judged(self) -> dict[str, tuple[Case, Asked]]:
+        """What gets a result, each once: cases, and what is asked of them, by place."""
+        found = [(self.tests[test], self.asked[test]) for test in self._judged]
+        return {place_of(*one): one for one in found}
 
     def judges(self, test: str) -> bool:
         """Whether a test gives its case a result."""

@@ -35,7 +35,8 @@ class Progress(Protocol):
 
 def is_shown(reporter: TerminalReporter | None) -> TypeGuard[TerminalReporter]:
     """Whether somebody sits in front of what pytest writes."""
-    return reporter is not None and reporter.isatty()
+    # An attribute until pytest 8.3, a method since, that still is true or false.
+    return reporter is not None and bool(reporter.isatty)
 
 
 class Lines:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from repro.errors import LedgerError
-from repro.plugin.runner import Origin, run_folder
-from repro.plugin.workers import run_uid
+from repro.plugin.runner import run_folder
+from repro.plugin.workers import run_name
 from repro.records.comparison import RunComparison, compare_runs
 from repro.records.git import git_state
 from repro.records.ledger import Ledger
@@ -49,34 +48,33 @@ class Recorder:
         if baseline and baseline not in ("last", "green"):
             self.ledger.find_run(baseline)
         self.run = self.ledger.begin(
-            run_uid(config),
+            run_name(config),
             planned,
             [*config.invocation_params.args, *shard_argument(shard)],
             git_state(Path.cwd()),
         )
 
-    def record(self, result: CaseResult, content: object) -> None:
+    def record(self, result: CaseResult, taken_from: int | None) -> None:
         """Write down a result.
 
         Args:
             result: of a case.
-            content: its `Origin` as plain data; None when nothing was measured.
+            taken_from: the run that it was taken over from, if it was.
         """
-        if content is None or result.measurement is None:
+        if result.measurement is None:
             self.ledger.record(self.run, result)
             return
-        origin = msgspec.convert(content, Origin)
-        if origin.taken_from is not None:
-            self._taken_over[result.id] = origin.taken_from
+        if taken_from is not None:
+            self._taken_over[result.place] = taken_from
         self._record_names(result.measurement.dataset_fingerprint)
-        predictions = self._shared.predictions(origin.key)
-        self.ledger.record(self.run, result, origin.identity, predictions)
+        predictions = self._shared.predictions(result.measurement.key)
+        self.ledger.record(self.run, result, predictions)
 
     def taken_over(self) -> dict[int, list[str]]:
         """List the cases that were taken over from each earlier run."""
         found: dict[int, list[str]] = {}
-        for case, run in self._taken_over.items():
-            found.setdefault(run, []).append(case)
+        for place, run in self._taken_over.items():
+            found.setdefault(run, []).append(place.partition(" ")[0])
         return found
 
     def finish(self, exit_status: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.plugin.planning import TIMINGS, timings_for_worker
-from repro.plugin.workers import SEAT, STARTED
+from repro.plugin.workers import RUN, SEAT, STARTED, run_name
 
 if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
@@ -52,6 +52,7 @@ class Recovery:
         seat = next(n for n in range(len(taken) + 1) if n not in taken)
         self._seats[node.gateway.id] = seat
         node.workerinput[SEAT] = seat
+        node.workerinput[RUN] = run_name(self._config)
         node.workerinput[TIMINGS] = timings_for_worker(self._config)
 
     @pytest.hookimpl(optionalhook=True)

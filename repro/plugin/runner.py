@@ -21,6 +21,7 @@ from repro.plugin.progress import BARS, Transfer
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
 from repro.records.earlier import since_earlier
+from repro.records.identity import Asked, MeasurementKey, asked
 from repro.records.ledger import FILE as LEDGER_FILE
 from repro.records.ledger import Ledger
 from repro.records.result import (
@@ -41,22 +42,11 @@ if TYPE_CHECKING:
     from repro.evaluation.predictions import Predictions
 
 RESULT = pytest.StashKey[CaseResult]()
-ORIGIN = pytest.StashKey["Origin"]()
+#: The run that the measurement of a test's own case was taken over from.
+TAKEN_FROM = pytest.StashKey[int]()
 _ENGINES: pytest.StashKey[dict[EngineSettings, LocalEngine]] = pytest.StashKey()
 
 T = TypeVar("T")
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Where the measurement of a result comes from, for the ledger.
-
-    `identity` is that of `measurement_identity`, `key` its name in the run's folder and
-    `taken_from` the run that it was taken over from.
-    """
-
-    identity: str
-    key: str
-    taken_from: int | None
 
 
 def runner_of(item: pytest.Item) -> CaseRunner:
@@ -67,6 +57,12 @@ def runner_of(item: pytest.Item) -> CaseRunner:
 def run_folder(config: pytest.Config) -> RunFolder:
     """Give the folder that the processes of this run share."""
     return RunFolder(workers.run_path(config))
+
+
+def asked_of(item: pytest.Item, case: Case) -> Asked:
+    """Write down what a test asks for a case."""
+    settings = item.stash[SETTINGS].for_engine()
+    return asked(case, settings.asked(), settings.chosen())
 
 
 class CaseRunner:
@@ -80,7 +76,6 @@ class CaseRunner:
     def __init__(self, item: pytest.Item, settings: Settings) -> None:
         self._item = item
         self._settings = settings
-        self._taken_from: int | None = None
 
     @property
     def engine(self) -> LocalEngine:
@@ -109,7 +104,8 @@ class CaseRunner:
         except ReproError as error:
             concerned = case or case_of(self._item)
             if concerned:
-                self._item.stash[RESULT] = not_run(concerned, str(error))
+                wanted = asked_of(self._item, concerned)
+                self._item.stash[RESULT] = not_run(concerned, str(error), wanted)
             missing = isinstance(error, NotAvailableError)
             _end(str(error), failed=self._settings.strict or not missing)
 
@@ -119,7 +115,13 @@ class CaseRunner:
         comparisons = tuple(
             self._compare(case, reference, measurement) for reference in case.references
         )
-        result = result_of(case, verdict_of(comparisons), measurement, comparisons)
+        result = result_of(
+            case,
+            verdict_of(comparisons),
+            measurement,
+            comparisons,
+            asked=asked_of(self._item, case),
+        )
         if result.verdict.is_divergence:
             causes = likely_causes(predictions, len(case.dataset.classes))
             result = msgspec.structs.replace(result, reason=" ".join(causes))
@@ -151,7 +153,7 @@ class CaseRunner:
         if measurement.is_complete and not result.verdict.is_failure:
             return result
         names = partial(self.measuring.image_names, case)
-        uid = workers.run_uid(self._item.config)
+        uid = workers.run_name(self._item.config)
         try:
             with Ledger(folder) as ledger:
                 since = since_earlier(ledger, result, predictions, names, uid)
@@ -196,24 +198,14 @@ class CaseRunner:
 
     def _measure(self, case: Case) -> Measured:
         folder = run_folder(self._item.config)
-        settings = (
-            f"{self._settings.precision} {self._settings.limit} "
-            f"{self._settings.no_early_stop} {','.join(self._settings.accelerate)}"
-        )
+        key = self.measuring.key(case)
         measured = folder.measure_once(
-            case.id,
-            settings,
-            lambda: self._take_over(case) or self._measure_now(case),
+            key, lambda: self._take_over(case, key) or self._measure_now(case)
         )
         if self._settings.ledger and case is case_of(self._item):
             folder.share_names(
                 measured[0].dataset_fingerprint,
                 lambda: self.measuring.image_names(case),
-            )
-            self._item.stash[ORIGIN] = Origin(
-                identity=self.measuring.identity(case, measured[0]),
-                key=folder.key(case.id, settings),
-                taken_from=self._taken_from,
             )
         return measured
 
@@ -226,17 +218,18 @@ class CaseRunner:
         with bars.measuring(case.id, case.dataset.images, count) as advance:
             return self.engine.measure(case, advance)
 
-    def _take_over(self, case: Case) -> Measured | None:
+    def _take_over(self, case: Case, key: MeasurementKey) -> Measured | None:
         """Look for the measurement in the ledger, where that was asked for."""
         folder = self._settings.ledger
         if not self._settings.resume or folder is None:
             return None
         with Ledger(folder) as ledger:
-            found = ledger.measured(self.measuring.identity(case))
-        # What was stopped early was hopeless for the numbers of then.
-        if found is None or found.measurement.stopped_early:
+            # What was ended early was hopeless for the numbers of then.
+            found = ledger.measured(key.whole.digest)
+        if found is None:
             return None
-        self._taken_from = found.run
+        if case is case_of(self._item):
+            self._item.stash[TAKEN_FROM] = found.run
         return found.measurement, found.predictions
 
     def _compare(

@@ -17,9 +17,9 @@ from repro.claims.result import ClaimResult
 from repro.errors import ReproError
 from repro.plugin.junit import add_properties
 from repro.plugin.recording import Recorder
-from repro.plugin.runner import ORIGIN, RESULT, run_folder
+from repro.plugin.runner import RESULT, TAKEN_FROM, run_folder
 from repro.plugin.settings import read_settings
-from repro.records.result import CaseResult, not_run
+from repro.records.result import CaseResult, not_run, place_of
 from repro.report.claims import claim_lines
 from repro.report.comparison import comparison_lines
 from repro.report.faces import write_report
@@ -64,6 +64,8 @@ class RunSession:
         self._lacking = ""
         self._lacks_baseline = False
         self._settings = read_settings(config, {}, config.rootpath)
+        self._shared = run_folder(config)
+        self._shared.claim()
         self._results: dict[str, CaseResult] = {}
         self._claims: dict[tuple[str, str], ClaimResult] = {}
         self._recorder: Recorder | None = None
@@ -94,7 +96,10 @@ class RunSession:
         if content is not None:
             return self._add(msgspec.convert(content, CaseResult), report)
         case = self._planned.tests.get(report.nodeid)
-        if case is None or case.id in self._results:
+        if case is None:
+            return None
+        wanted = self._planned.asked[report.nodeid]
+        if place_of(case, wanted) in self._results:
             return None
         if report.failed:
             reason = _last_line(report.longreprtext) or "the test failed"
@@ -102,7 +107,7 @@ class RunSession:
             reason = _reason(report) or "the test was skipped"
         else:
             return None
-        return self._add(not_run(case, reason), report)
+        return self._add(not_run(case, reason, wanted), report)
 
     def receive_claim(self, content: object) -> None:
         """Take the result of a claim, as plain data."""
@@ -114,19 +119,19 @@ class RunSession:
 
     def count_unrun(self) -> None:
         """Add the planned cases that have no result, now that no test is left."""
-        ended = {self._planned.tests[test].id for test in self._ended_tests}
-        for name, case in self._planned.judged.items():
-            if name in self._results:
+        ended = {
+            place_of(case, self._planned.asked[test])
+            for test, case in self._planned.tests.items()
+            if test in self._ended
+        }
+        for place, (case, wanted) in self._planned.judged.items():
+            if place in self._results:
                 continue
             reason = "its test did not measure it"
-            if name not in ended:
+            if place not in ended:
                 reason = "the run ended before its turn"
-                self._unrun.append(name)
-            self._results[name] = not_run(case, reason)
-
-    @property
-    def _ended_tests(self) -> list[str]:
-        return [test for test in self._planned.tests if test in self._ended]
+                self._unrun.append(case.id)
+            self._results[place] = not_run(case, reason, wanted)
 
     def print_table(self, reporter: TerminalReporter) -> None:
         """Print the table, the claims, and where the reports went."""
@@ -171,7 +176,7 @@ class RunSession:
             if self._results or self._claims:
                 self._write_reports()
         finally:
-            run_folder(self._config).remove()
+            self._shared.remove()
             if self._recorder:
                 self._recorder.ledger.close()
 
@@ -235,10 +240,11 @@ class RunSession:
         return report
 
     def _add(self, result: CaseResult, report: pytest.TestReport) -> CaseResult:
-        self._results[result.id] = result
+        self._results[result.place] = result
         if self._recorder and not self._trouble:
             with self._forgiven():
-                self._recorder.record(result, getattr(report, "repro_origin", None))
+                taken_from = getattr(report, "repro_taken_from", None)
+                self._recorder.record(result, taken_from)
         return result
 
     @contextlib.contextmanager
@@ -287,10 +293,10 @@ def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
     del item.stash[RESULT]
     content: dict[str, Any] = msgspec.to_builtins(result)
     report.repro = content  # type: ignore[attr-defined]
-    origin = item.stash.get(ORIGIN, None)
-    if origin is not None:
-        del item.stash[ORIGIN]
-        report.repro_origin = msgspec.to_builtins(origin)  # type: ignore[attr-defined]
+    taken_from = item.stash.get(TAKEN_FROM, None)
+    if taken_from is not None:
+        del item.stash[TAKEN_FROM]
+        report.repro_taken_from = taken_from  # type: ignore[attr-defined]
 
 
 def keep_headline(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

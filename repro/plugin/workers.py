@@ -19,6 +19,12 @@ from repro.machine import (
 #: What the controller tells a worker: its place among those that are alive.
 SEAT = "repro_seat"
 
+#: What the names of the folders of all runs begin with.
+RUN_PREFIX = "repro-run-"
+
+#: What the controller tells a worker: the name of the run.
+RUN = "repro_run"
+
 #: How many workers xdist is going to start.
 STARTED = pytest.StashKey[int]()
 
@@ -28,7 +34,7 @@ SHARDED = pytest.StashKey[bool]()
 #: Whether this process has selected cases or claims.
 SELECTED = pytest.StashKey[bool]()
 
-_UID = pytest.StashKey[str]()
+_RUN = pytest.StashKey[str]()
 
 
 def count(config: pytest.Config) -> int:
@@ -41,17 +47,21 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def run_uid(config: pytest.Config) -> str:
-    """Name this run; its controller and workers agree on it."""
-    own = getattr(config, "workerinput", {}).get("testrunuid")
-    return own or config.stash.setdefault(_UID, _controller_uid(config))
+def run_name(config: pytest.Config) -> str:
+    """Name this run; its controller and workers agree on it.
+
+    It is drawn by the controller: xdist's own name can be given by the user, and was
+    perhaps that of an earlier run.
+    """
+    told: str | None = getattr(config, "workerinput", {}).get(RUN)
+    return told or config.stash.setdefault(_RUN, uuid.uuid4().hex)
 
 
 def run_path(config: pytest.Config) -> Path:
     """Give the folder that controller and workers of this run share."""
     import tempfile
 
-    return Path(tempfile.gettempdir()) / f"repro-run-{run_uid(config)}"
+    return Path(tempfile.gettempdir()) / f"{RUN_PREFIX}{run_name(config)}"
 
 
 def assign_gpu(config: pytest.Config) -> None:
@@ -111,10 +121,3 @@ def show_one_gpu(
     """Set `CUDA_VISIBLE_DEVICES` for a worker; nothing changes without a GPU."""
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
-
-
-def _controller_uid(config: pytest.Config) -> str:
-    """Ask xdist's controller for the name that it gives its workers."""
-    distributed = config.pluginmanager.get_plugin("dsession")
-    uid = getattr(getattr(distributed, "nodemanager", None), "testrunuid", None)
-    return uid or uuid.uuid4().hex

@@ -38,6 +38,7 @@ from repro.published.precision import PRECISIONS, Precision, is_same_arithmetic
 from repro.published.reading import read_releases
 from repro.published.recorded import place_beside, place_of_user, place_to_record
 from repro.published.release import (
+    MEASURED,
     DatasetSpec,
     Family,
     Kind,
@@ -55,6 +56,7 @@ from repro.published.release import (
 __all__ = [
     "CHECKSUMS_FILE",
     "EMBEDDED",
+    "MEASURED",
     "METRICS",
     "PRECISIONS",
     "RELEASE_FILE",

@@ -46,6 +46,11 @@ def check_consistency(
                     f"{key} has no effect with loader {model.loader!r}; it belongs to "
                     "open_clip, so remove it"
                 )
+            if key == "tokenizer" and file and _is_supervised(name, release):
+                raise tables["model"][name].error(
+                    "tokenizer has no effect, since the families of this model have "
+                    "no zero-shot protocol; remove it"
+                )
     for name, protocol in release.protocols.items():
         located = tables["protocol"][name]
         _check_known(located, "source", [protocol.source], release.sources)
@@ -73,6 +78,18 @@ def check_consistency(
                 f"source stands in {seen[measurement]} already; remove one of them"
             )
         seen[measurement] = reference.defined_in
+
+
+def _is_supervised(model: str, release: Release) -> bool:
+    """Tell whether families use a model, and none of them describes classes by text."""
+    protocols = [
+        protocol
+        for family in release.families.values()
+        if family.model == model
+        for protocol in family.protocols
+    ]
+    kinds = [release.protocols[p].kind for p in protocols if p in release.protocols]
+    return bool(kinds) and "clip" not in kinds
 
 
 def _check_family(located: Located, name: str, release: Release) -> None:

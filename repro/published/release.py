@@ -31,6 +31,9 @@ Shares = Literal["percent", "fraction"]
 #: What stands after ± in a mean of several runs.
 Spread = Literal["standard deviation", "standard error"]
 
+#: The source of numbers that were measured here and accepted: nobody published them.
+MEASURED = "measured"
+
 #: An architecture that is named as the checkpoint is.
 CHECKPOINT = "{checkpoint}"
 

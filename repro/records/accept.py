@@ -14,11 +14,11 @@ from repro.cases import Case
 from repro.errors import LedgerError, ReproError
 from repro.evaluation.predictions import ALWAYS_COUNTED
 from repro.files import replace_bytes
-from repro.published import METRICS, RELEASE_FILE, read_releases
+from repro.published import MEASURED, METRICS, RELEASE_FILE, read_releases
 from repro.records.result import CaseResult, Measurement
 from repro.records.run import Run
 
-SOURCE = "measured"
+SOURCE = MEASURED
 _TITLE = "Measured with repro and accepted with repro accept"
 _URL = "https://pypi.org/project/pytest-repro/"
 

@@ -24,6 +24,7 @@ from repro.judgement.verdict import Comparison
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
+from repro.records.pairing import pair_results
 from repro.records.result import CaseResult, Measurement
 
 #: What describes an environment besides its packages, and how it is called.
@@ -82,7 +83,7 @@ def recorded_side(ledger: Ledger, run: int, result: CaseResult) -> Side | None:
         f"run {run}",
         result,
         measurement,
-        cache(partial(ledger.predictions, run, result.id)),
+        cache(partial(ledger.predictions, run, result.id, measurement.key)),
         cache(partial(ledger.names, measurement.dataset_fingerprint)),
     )
 
@@ -101,17 +102,19 @@ def compare_runs(
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    old = _sides(ledger, before, ledger.results(before))
-    new = _sides(ledger, after, ledger.results(after) if results is None else results)
-    differences = [
-        compare_sides(old[name], side) for name, side in new.items() if name in old
+    later = ledger.results(after) if results is None else results
+    pairs = pair_results(_measured(ledger.results(before)), _measured(later))
+    sides = [
+        (recorded_side(ledger, before, old), recorded_side(ledger, after, new))
+        for old, new in pairs.both
     ]
+    differences = [compare_sides(old, new) for old, new in sides if old and new]
     return RunComparison(
         before=before,
         after=after,
         differences=tuple(most_telling_first(differences)),
-        only_before=tuple(sorted(old.keys() - new.keys())),
-        only_after=tuple(sorted(new.keys() - old.keys())),
+        only_before=tuple(sorted(result.id for result in pairs.only_before)),
+        only_after=tuple(sorted(result.id for result in pairs.only_after)),
     )
 
 
@@ -164,9 +167,8 @@ def _shown(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _sides(ledger: Ledger, run: int, results: Iterable[CaseResult]) -> dict[str, Side]:
-    found = (recorded_side(ledger, run, result) for result in results)
-    return {side.result.id: side for side in found if side is not None}
+def _measured(results: Iterable[CaseResult]) -> list[CaseResult]:
+    return [result for result in results if result.measurement is not None]
 
 
 def _published_changes(

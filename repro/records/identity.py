@@ -1,58 +1,157 @@
-"""All that a measurement depends on, as one digest."""
+"""All that a measurement depends on, as one key.
+
+It is made here and nowhere else. Whatever keeps, shares, resumes or joins measurements
+goes by its digest, so that nobody has to think of a field that was added later.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 import repro
 from repro.cases import Case
+from repro.published import DatasetSpec, ModelSpec, Protocol, Reference
 from repro.records.environment import Environment
 from repro.records.git import GitState, git_state
 
+_OF_CHECKPOINT = ("case", "model", "model_files", "weights_sha256", "ends_with")
+_OF_SOFTWARE = ("environment", "code", "changes")
 
-def measurement_identity(
+
+class MeasurementKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the predictions of a case depend on.
+
+    `settings` are those of the engine that count (`EngineSettings.counted`);
+    `model_files` are SHA-256 of the files that describe the model; `code` is that of
+    repro itself, `changes` those of the working tree that the run was started in, whose
+    commit is in the environment; `ends_with` are the published numbers that may end an
+    evaluation early, none where that is not allowed.
+    """
+
+    case: str
+    release: str
+    model: ModelSpec
+    model_files: tuple[str, ...]
+    protocol: Protocol
+    dataset: DatasetSpec
+    weights_sha256: str
+    dataset_fingerprint: str
+    settings: dict[str, Any]
+    environment: Environment
+    code: str
+    changes: str
+    ends_with: tuple[Reference, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Name of the measurement: 64 hexadecimal digits."""
+        return digest_of(self)
+
+    @property
+    def conditions(self) -> str:
+        """Name what measurements of several checkpoints have in common, or have not.
+
+        All but the checkpoint and what is the software's counts.
+        """
+        fields = {
+            name: getattr(self, name)
+            for name in self.__struct_fields__
+            if name not in _OF_CHECKPOINT and name not in _OF_SOFTWARE
+        }
+        return digest_of(fields)[:32]
+
+    @property
+    def whole(self) -> MeasurementKey:
+        """The key of the measurement if it is not ended early: no number matters."""
+        return msgspec.structs.replace(self, ends_with=())
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test asks for, which is known before anything is read.
+
+    `settings` are those of the engine that somebody has set, for people to read; the
+    `digest` is of all that counts, and empty where it is not known. A run has one
+    result for each thing that is asked.
+    """
+
+    settings: dict[str, str] = {}
+    digest: str = ""
+
+
+#: Where nobody knows any more what was asked for.
+UNKNOWN = Asked()
+
+
+def measurement_key(
     case: Case,
+    settings: Mapping[str, Any],
     *,
     weights_sha256: str,
     dataset_fingerprint: str,
     environment: Environment,
-    precision: str,
-    limit: int | None,
-    accelerate: Sequence[str] = (),
+    may_end_early: bool = False,
     code: GitState | None = None,
-) -> str:
-    """Digest what the predictions of a case depend on: 64 hexadecimal digits.
+) -> MeasurementKey:
+    """Gather all that a measurement of a case depends on.
 
-    That is the code (repro's own, and the commit and changes of the working tree that
-    the run was started in), the weights, the images, the protocol with the model that
-    it is applied to, the accelerators that are wanted, and the environment. The size of
-    batches and how the work was spread over processes change nothing and do not count.
+    Args:
+        case: what is measured.
+        settings: of the engine, those that count.
+        weights_sha256: of the weights file.
+        dataset_fingerprint: of the images.
+        environment: that it is measured in.
+        may_end_early: whether published numbers can end the evaluation.
+        code: that the run was started with; what is found here by default.
     """
     location = case.release.location
-    content = {
-        "code": code_digest(),
-        "changes": (code or git_state(Path.cwd())).changes,
-        "weights": weights_sha256,
-        "dataset": dataset_fingerprint,
-        "columns": case.dataset.columns,
-        "protocol": case.protocol,
-        "model": case.model,
-        "model_files": [
+    return MeasurementKey(
+        case=case.id,
+        release=case.release.id,
+        model=case.model,
+        model_files=tuple(
             hashlib.sha256((location / file).read_bytes()).hexdigest()
             for file in (case.model.config, case.model.tokenizer)
             if file
-        ],
-        "environment": environment,
-        "precision": precision,
-        "limit": limit,
-        "accelerate": sorted(accelerate),
-    }
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+        ),
+        protocol=case.protocol,
+        dataset=case.dataset,
+        weights_sha256=weights_sha256,
+        dataset_fingerprint=dataset_fingerprint,
+        settings=dict(settings),
+        environment=environment,
+        code=code_digest(),
+        changes=(code or git_state(Path.cwd())).changes,
+        ends_with=_numbers(case) if may_end_early else (),
+    )
+
+
+def asked(case: Case, settings: Mapping[str, Any], chosen: Mapping[str, Any]) -> Asked:
+    """Write down what is asked for.
+
+    Args:
+        case: with its published numbers.
+        settings: of the engine, those that may change what is measured.
+        chosen: those of them that are not as they are by default.
+    """
+    release = case.release
+    content = (
+        *(case.id, release.id, release.location, case.model, case.protocol),
+        *(case.dataset, _numbers(case), settings),
+    )
+    texts = {name: _in_words(value) for name, value in chosen.items()}
+    return Asked(settings=texts, digest=digest_of(content))
+
+
+def digest_of(content: object) -> str:
+    """Digest structs, mappings and paths: 64 hexadecimal digits."""
+    text = msgspec.json.encode(content, order="sorted", enc_hook=str)
+    return hashlib.sha256(text).hexdigest()
 
 
 @functools.cache
@@ -64,3 +163,17 @@ def code_digest() -> str:
         digest.update(str(file.relative_to(package)).encode() + b"\0")
         digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _numbers(case: Case) -> tuple[Reference, ...]:
+    """Give the published numbers of a case, wherever they are written down."""
+    return tuple(
+        msgspec.structs.replace(reference, defined_in="")
+        for reference in case.references
+    )
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

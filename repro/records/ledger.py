@@ -122,20 +122,19 @@ class Ledger:
         self,
         run: int,
         result: CaseResult,
-        identity: str = "",
         predictions: Predictions | None = None,
     ) -> None:
         """Write down the result of a case, at once and for good.
 
         Args:
             run: its number.
-            result: of the case; an earlier one of the same run is replaced.
-            identity: of the measurement (`measurement_identity`), for resuming.
+            result: of the case; an earlier one of the same run that was asked for in
+                the same way is replaced.
             predictions: of the case, where they are at hand.
         """
         blob = None if predictions is None else encode_predictions(predictions)
         with self.transaction() as connection:
-            store_result(connection, run, time.time(), result, identity, blob)
+            store_result(connection, run, time.time(), result, blob)
 
     def record_claim(self, run: int, result: ClaimResult) -> None:
         """Write down what is said of a claim."""
@@ -210,8 +209,13 @@ class Ledger:
             )
             return [msgspec.json.decode(row[0], type=ClaimResult) for row in rows]
 
-    def predictions(self, run: int, case: str) -> Predictions | None:
+    def predictions(
+        self, run: int, case: str, key: str | None = None
+    ) -> Predictions | None:
         """Give the predictions of a case in a run; None where none were kept.
+
+        Where a run has measured a case in several ways, the digest of the measurement's
+        key tells which is meant; without it, the last one is.
 
         Of an image's classes only the first is kept, and the true one where it is among
         the first five; others are -1. Losses have three significant digits.
@@ -221,8 +225,9 @@ class Ledger:
             "JOIN subject ON subject.id = result.subject "
             "JOIN measurement ON measurement.result = result.id "
             "JOIN prediction ON prediction.id = measurement.prediction "
-            "WHERE run = ? AND case_id = ?",
-            (run, case),
+            "WHERE run = ? AND case_id = ? AND (?3 IS NULL OR identity = ?3) "
+            "ORDER BY result.id DESC",
+            (run, case, key),
         )
         return None if row is None else decode_predictions(row[0])
 
@@ -257,14 +262,14 @@ class Ledger:
             )
             return [row[0] for row in rows]
 
-    def measured(self, identity: str) -> Found | None:
-        """Find a measurement of this identity whose predictions were kept."""
+    def measured(self, key: str) -> Found | None:
+        """Find a measurement whose predictions were kept by its key's digest."""
         row = self._one(
             "SELECT result.id, prediction.content FROM measurement "
             "JOIN result ON result.id = measurement.result "
             "JOIN prediction ON prediction.id = measurement.prediction "
             "WHERE identity = ? ORDER BY 1 DESC LIMIT 1",
-            (identity,),
+            (key,),
         )
         if row is None:
             return None

@@ -137,7 +137,7 @@ def _check_disjoint(results: Iterable[tuple[Part, Sequence[CaseResult]]]) -> Non
     seen: dict[str, Part] = {}
     for part, content in results:
         for result in content:
-            if result.id in seen:
+            if seen.get(result.id, part) is not part:
                 raise LedgerError(
                     f"{result.id} is in {seen[result.id]} and in {part}; name runs "
                     "that have no case in common"
@@ -165,22 +165,15 @@ def _uid(runs: Iterable[Run], target: Ledger) -> str:
 def _copy(
     source: Ledger, run: Run, results: Iterable[CaseResult], target: Ledger, number: int
 ) -> None:
-    identities = {
-        row["case_id"]: row["identity"]
-        for row in source.read(
-            "SELECT case_id, identity FROM measurement "
-            "JOIN result ON result.id = measurement.result "
-            "JOIN subject ON subject.id = result.subject WHERE run = ?",
-            (run.id,),
-        )
-    }
     for result in results:
+        predictions = None
         if result.measurement:
+            key = result.measurement.key
+            predictions = source.predictions(run.id, result.id, key)
             fingerprint = result.measurement.dataset_fingerprint
             if (names := source.names(fingerprint)) and not target.names(fingerprint):
                 target.record_names(fingerprint, encode_names(names))
-        predictions = source.predictions(run.id, result.id)
-        target.record(number, result, identities.get(result.id, ""), predictions)
+        target.record(number, result, predictions)
     for claim in source.claims(run.id):
         target.record_claim(number, claim)
 

@@ -13,6 +13,7 @@ from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
 from repro.published import Precision, Reference, Release, is_same_arithmetic
 from repro.records.environment import Environment
+from repro.records.identity import UNKNOWN, Asked
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,9 +21,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
     `total` is the number of images of the whole dataset; `seconds` is the time of
     loading and evaluating, on a machine that `workers` processes share; hashes are
-    SHA-256 in hexadecimal. Where a part of the images was evaluated, `intervals` say
-    where the metrics on all images lie, as far as that can be said; `stopped_early`
-    tells that all were asked for. The expected `calibration_error` is a share from 0 to
+    SHA-256 in hexadecimal. `key` is the digest of its `MeasurementKey`: two that have
+    the same are the same measurement. `conditions` are what measurements of several
+    checkpoints can have in common. Where a part of the images was evaluated,
+    `intervals` say where the metrics on all images lie, as far as that can be said;
+    `stopped_early` tells that all were asked for. The expected `calibration_error` is a
+    share from 0 to
     1, None where it was not kept. `accelerations` are those that were wanted, used or
     not.
     """
@@ -36,6 +40,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str
     dataset_fingerprint: str
     environment: Environment
+    key: str = ""
+    conditions: str = ""
     intervals: dict[str, Interval] = {}
     stopped_early: bool = False
     workers: int = 1
@@ -66,7 +72,8 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     `reason` says why there is no verdict, or why a verdict is what it is; `diagnosis`
     is what would explain a divergence, where that was looked for; `since` is what has
     changed since the case was as expected, or since all images were evaluated, where
-    the ledger knows; `position` is the place of the case in tables.
+    the ledger knows; `position` is the place of the case in tables; `asked` tells it
+    from what the run measured of the same case in another way.
     """
 
     id: str
@@ -85,6 +92,21 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     diagnosis: Diagnosis | None = None
     since: Since | None = None
+    asked: Asked = UNKNOWN
+
+    @property
+    def place(self) -> str:
+        """Name it among the results of a run, for joining and not for reading."""
+        return _place(self.id, self.asked)
+
+
+def place_of(case: Case, asked: Asked) -> str:
+    """Name the result that a case will have, as `CaseResult.place` does."""
+    return _place(case.id, asked)
+
+
+def _place(case: str, asked: Asked) -> str:
+    return f"{case} {asked.digest}"
 
 
 def judge(
@@ -102,10 +124,12 @@ def judge(
     return compare(reference, release, metrics, part, interval)
 
 
-def not_run(case: Case, reason: str) -> CaseResult:
+def not_run(case: Case, reason: str, asked: Asked = UNKNOWN) -> CaseResult:
     """Write down that a case was not measured, and why."""
     numbers = tuple(unmeasured(r, case.release) for r in case.references)
-    return result_of(case, Verdict.NOT_RUN, comparisons=numbers, reason=reason)
+    return result_of(
+        case, Verdict.NOT_RUN, comparisons=numbers, reason=reason, asked=asked
+    )
 
 
 def result_of(
@@ -114,6 +138,7 @@ def result_of(
     measurement: Measurement | None = None,
     comparisons: tuple[Comparison, ...] = (),
     reason: str = "",
+    asked: Asked = UNKNOWN,
 ) -> CaseResult:
     """Write down the outcome of a case."""
     return CaseResult(
@@ -134,4 +159,5 @@ def result_of(
         measurement=measurement,
         comparisons=comparisons,
         reason=reason,
+        asked=asked,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +19,13 @@ from repro.evaluation.predictions import (
     save_predictions,
 )
 from repro.records.compact import ImageNames, encode_names
+from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
 Measured = tuple[Measurement, Predictions]
+
+_OWNER = "owner.lock"
+_JUST_BEGUN = 60.0  # seconds in which a process may not have its lock yet
 
 
 class RunFolder:
@@ -27,23 +33,18 @@ class RunFolder:
 
     A case is measured once in a run, by whoever needs it first: another case may need
     it too, when one published number belongs to one of two checkpoints.
+
+    Args:
+        folder: that no other run has; up to the last hyphen, its name is that of the
+            folders of all runs.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-
-    @staticmethod
-    def key(case: str, settings: str) -> str:
-        """Name the measurement of a case.
-
-        Args:
-            case: its id.
-            settings: what else a measurement depends on, such as precision and limit.
-        """
-        return hashlib.sha256(f"{case}\0{settings}".encode()).hexdigest()[:32]
+        self._owned: int | None = None
 
     def predictions(self, key: str) -> Predictions | None:
-        """Give the predictions of a measurement, if it was made on this machine."""
+        """Give the predictions of a key's digest, if they were made on this machine."""
         file = self._folder / f"{key}.npz"
         return load_predictions(file) if file.is_file() else None
 
@@ -67,29 +68,77 @@ class RunFolder:
         return file.read_bytes() if file.is_file() else None
 
     def measure_once(
-        self, case: str, settings: str, measure: Callable[[], Measured]
+        self, key: MeasurementKey, measure: Callable[[], Measured]
     ) -> Measured:
-        """Give the measurement of a case, made now or earlier in this run.
+        """Give the measurement of a key, made now or earlier in this run.
+
+        What an evaluation of all images gave is right whatever numbers could have ended
+        it; one that was ended early is for those who have the same numbers.
 
         Args:
-            case: its id.
-            settings: as for `key`.
+            key: all that it depends on.
             measure: makes it.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        file = self._folder / f"{self.key(case, settings)}.json"
-        predicted = file.with_suffix(".npz")
-        with FileLock(file.with_suffix(".lock")):
-            if file.is_file():
-                kept = msgspec.json.decode(file.read_bytes(), type=Measurement)
-                return kept, load_predictions(predicted)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        whole = key.whole.digest
+        with FileLock(self._folder / f"{whole}.lock"):
+            for digest in dict.fromkeys((whole, key.digest)):
+                if kept := self._kept(digest):
+                    return kept
             measurement, predictions = measure()
-            save_predictions(predictions, predicted)
+            file = self._folder / f"{measurement.key}.json"
+            save_predictions(predictions, file.with_suffix(".npz"))
             part = file.with_suffix(".part")
             part.write_bytes(msgspec.json.encode(measurement))
             part.replace(file)
             return measurement, predictions
 
+    def claim(self) -> None:
+        """Make it the folder of this process, and remove what dead ones left.
+
+        A lock that ends with the process tells that the folder is in use.
+        """
+        common = self._folder.name.rpartition("-")[0]
+        for lock in self._folder.parent.glob(f"{common}-*/{_OWNER}"):
+            _remove_abandoned(lock)
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._owned = _lock(self._folder / _OWNER)
+
     def remove(self) -> None:
         """Delete what the run has shared."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._owned is not None:
+            os.close(self._owned)
+            self._owned = None
+
+    def _kept(self, digest: str) -> Measured | None:
+        file = self._folder / f"{digest}.json"
+        if not file.is_file():
+            return None
+        kept = msgspec.json.decode(file.read_bytes(), type=Measurement)
+        return kept, load_predictions(file.with_suffix(".npz"))
+
+
+def _remove_abandoned(lock: Path) -> None:
+    """Remove a run's folder unless its process lives, or has only just begun."""
+    try:
+        if time.time() - lock.parent.stat().st_mtime < _JUST_BEGUN:
+            return
+        held = _lock(lock)
+    except OSError:  # Somebody else's, or gone.
+        return
+    if held is not None:
+        shutil.rmtree(lock.parent, ignore_errors=True)
+        os.close(held)
+
+
+def _lock(file: Path) -> int | None:
+    """Take the lock of a folder; None where somebody has it."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

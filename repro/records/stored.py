@@ -27,6 +27,7 @@ _SUBJECT = (
     "conditions",
     "dataset",
     "position",
+    "asked",
 )
 _COMPARED = ("verdict", "measured", "difference", "difference_images", "reason")
 _REFERENCE = (
@@ -39,12 +40,19 @@ _REFERENCE = (
     "source_url",
 )
 _METRICS = ("images", "top1", "top5", "loss_sum")
-_MEASURED = ("total", "seconds", "weights_sha256", "dataset_fingerprint")
+#: Columns of a measurement, and what they are called there.
+_MEASURED = {
+    "total": "total",
+    "seconds": "seconds",
+    "weights_sha256": "weights_sha256",
+    "dataset_fingerprint": "dataset_fingerprint",
+    "key": "identity",
+}
 
 _RESULTS = """
 SELECT result.id, run, subject.content AS subject, verdict, reason, result.details,
     environment.content AS environment, images, top1, top5, loss_sum, total, seconds,
-    weights_sha256, dataset_fingerprint, measurement.details AS measured
+    weights_sha256, dataset_fingerprint, identity, measurement.details AS measured
 FROM result JOIN subject ON subject.id = result.subject
 LEFT JOIN measurement ON measurement.result = result.id
 LEFT JOIN environment ON environment.id = measurement.environment
@@ -62,10 +70,9 @@ def store_result(
     run: int,
     recorded: float,
     result: CaseResult,
-    identity: str,
     predictions: bytes | None,
 ) -> None:
-    """Insert a result; an earlier one of the same case and run is replaced."""
+    """Insert a result; what the run had of the same case, asked alike, is replaced."""
     content: dict[str, Any] = msgspec.to_builtins(result)
     described = _take(content, _SUBJECT)
     subject = _once(connection, "subject", {"case_id": result.id}, described)
@@ -79,7 +86,7 @@ def store_result(
     number = _insert(connection, "result", {**head, "details": _json(content)})
     if measurement is not None:
         kept = None if predictions is None else _blob(connection, predictions)
-        known = {"result": number, "identity": identity, "prediction": kept}
+        known = {"result": number, "prediction": kept}
         _store_measurement(connection, known, measurement)
     for place, comparison in enumerate(comparisons):
         row = {"result": number, "place": place, **_take(comparison, _COMPARED)}
@@ -114,7 +121,7 @@ def _store_measurement(
     environment = _once(connection, "environment", {}, measurement.pop("environment"))
     # What has no column stays behind, and goes into the details.
     columns = {**known, **_take(measurement["metrics"], _METRICS)}
-    columns |= _take(measurement, _MEASURED)
+    columns |= {column: measurement.pop(n) for n, column in _MEASURED.items()}
     columns |= {"environment": environment, "details": _json(measurement)}
     _insert(connection, "measurement", columns)
 
@@ -129,7 +136,7 @@ def _result(row: sqlite3.Row, comparisons: list[dict[str, Any]]) -> CaseResult:
         content["measurement"] = {
             **details,
             "metrics": details.get("metrics", {}) | columns,
-            **{name: row[name] for name in _MEASURED},
+            **{name: row[column] for name, column in _MEASURED.items()},
             "environment": msgspec.json.decode(row["environment"]),
         }
     return msgspec.convert(content, CaseResult)

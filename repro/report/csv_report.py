@@ -13,7 +13,7 @@ def csv_text(report: Report) -> str:
     """Write the rows of the table with a header; numbers as they are printed."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
-    fields = Row.__struct_fields__
+    fields = [name for name in Row.__struct_fields__ if name != "is_one_of_several"]
     writer.writerow(fields)
     for row in rows_of(report.results):
         writer.writerow(getattr(row, field) for field in fields)

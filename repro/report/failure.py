@@ -8,6 +8,7 @@ from repro.cases import Case
 from repro.judgement.compare import Since
 from repro.judgement.intervals import LEVEL
 from repro.judgement.verdict import Comparison, Verdict
+from repro.published import MEASURED
 from repro.records.result import CaseResult, Measurement
 from repro.report.changes import change_parts, heading
 from repro.report.diagnosis import diagnosis_lines
@@ -18,6 +19,7 @@ from repro.report.numbers import (
     tolerance_text,
     value_text,
 )
+from repro.report.variants import named
 
 
 def failure_text(case: Case, result: CaseResult) -> str:
@@ -25,14 +27,18 @@ def failure_text(case: Case, result: CaseResult) -> str:
     assert result.measurement is not None
     measurement = result.measurement
     diverged = [c for c in result.comparisons if c.verdict.is_failure]
-    met = [c for c in result.comparisons if c.verdict is Verdict.REPRODUCED]
+    met = [
+        _named(comparison, result)
+        for comparison in result.comparisons
+        if comparison.verdict is Verdict.REPRODUCED and comparison.source != MEASURED
+    ]
     lines = [f"{case.id} {headline(result)}", ""]
     if result.since:
         lines += [*since_lines(result.since, "  "), ""]
     for comparison in diverged:
         lines += _comparison_lines(comparison)
     if met:
-        lines.append(f"  {'met':<12}{', '.join(c.metric for c in met)}")
+        lines.append(f"  {'met':<12}{', '.join(met)}")
     protocol = case.protocol
     lines += [
         f"  {'protocol':<12}{protocol.id}: {protocol.geometry}, "
@@ -46,6 +52,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"  {'environment':<12}{measurement.environment.summary()}, "
         f"{measurement.arithmetic}",
     ]
+    if images := result.asked.settings.get("data"):
+        lines.append(f"  {'images':<12}{images}")
     if result.reason:
         lines += ["", f"  {result.reason}"]
     if result.diagnosis:
@@ -59,11 +67,17 @@ def headline(result: CaseResult) -> str:
     if result.verdict is Verdict.UNEXPECTEDLY_MET:
         said = "meets what was published, though it is declared not to"
     numbers = [
-        f"{c.metric} {value_text(c)}, published {c.printed}"
+        f"{_named(c, result)} {value_text(c)}, published {c.printed}"
         for c in result.comparisons
         if c.verdict.is_failure
     ]
     return f"{said}: {'; '.join(numbers)}"
+
+
+def _named(comparison: Comparison, result: CaseResult) -> str:
+    """Name a metric, with its source where several have a number of it."""
+    same = [c for c in result.comparisons if c.metric == comparison.metric]
+    return named(comparison.metric, comparison.source if len(same) > 1 else "")
 
 
 def since_lines(since: Since, indent: str = "") -> Iterator[str]:

@@ -30,13 +30,14 @@ from repro.report.plots import scaling_svgs
 from repro.report.report import Report
 from repro.report.rows import (
     counts,
-    rows_of,
+    rows_with_origin,
     shift_of,
     shift_text,
     shift_warning,
     totals_text,
 )
 from repro.report.scaling import Panel, claim_panel, panels
+from repro.report.variants import names
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
@@ -145,20 +146,14 @@ def _sign(verdict: Verdict) -> str:
 
 
 def _rows(results: Sequence[CaseResult]) -> Iterator[dict[str, Any]]:
-    numbers = {result.id: place for place, result in enumerate(results, start=1)}
-    by_key: dict[tuple[str, str], Comparison]
-    by_key = {
-        (result.id, comparison.metric): comparison
-        for result in results
-        for comparison in result.comparisons
-    }
-    for place, row in enumerate(rows_of(results)):
-        comparison = by_key.get((row.case, row.metric))
+    numbers = {result.place: place for place, result in enumerate(results, start=1)}
+    for place, (row, result, comparison) in enumerate(rows_with_origin(results)):
         share = None if comparison is None else _share(comparison)
         yield {
             **{name: getattr(row, name) for name in row.__struct_fields__},
+            "metric": row.metric_name,
             "place": place,
-            "number": numbers[row.case],
+            "number": numbers[result.place],
             "share": "" if share is None else f"{share:.6g}",
             "bar": "" if share is None else _bar(share),
         }
@@ -232,13 +227,15 @@ def _laws(panel: Panel, metric: str) -> list[dict[str, str]]:
 
 
 def _cases(report: Report) -> Iterator[dict[str, Any]]:
-    flipped = {case.case: case for case in report.flips}
+    flipped = {case.place: case for case in report.flips}
+    called = names(report.results)
     for result in report.results:
-        found = flipped.get(result.id)
+        found = flipped.get(result.place)
         flips = found.flips if found else []
         gained = sum(flip.is_gain for flip in flips)
         yield {
             "result": result,
+            "name": called[result.place],
             "since": heading(result.since) if result.since else "",
             "since_parts": list(change_parts(result.since.difference))
             if result.since
@@ -303,7 +300,7 @@ def _comparison(comparison: Comparison) -> dict[str, str]:
         "text": text,
         "tolerance": f"tolerance {tolerance_text(comparison, long=True)} "
         f"({comparison.tolerance_origin})",
-        "source": comparison.source_title,
+        "source": comparison.source_title or comparison.source,
         "link": link if link.startswith(("https://", "http://")) else "",
     }
 

@@ -14,6 +14,7 @@ from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
 from repro.report.claims import claims_data
 from repro.report.report import Report
+from repro.report.variants import variants
 
 SCHEMA_VERSION = 1
 
@@ -30,10 +31,11 @@ def json_report(
         environment: of the controller; None when nothing was evaluated.
         claims: that were checked.
     """
+    special = variants(results)
     return {
         "schema_version": SCHEMA_VERSION,
         "environment": msgspec.to_builtins(environment),
-        "cases": [_case(result) for result in results],
+        "cases": [_case(result, special[result.place]) for result in results],
         "claims": claims_data(claims),
     }
 
@@ -65,10 +67,11 @@ def _baseline(report: Report) -> dict[str, Any] | None:
     }
 
 
-def _case(result: CaseResult) -> dict[str, Any]:
+def _case(result: CaseResult, variant: str) -> dict[str, Any]:
     measurement = result.measurement
     return {
         "id": result.id,
+        "variant": variant,
         "release": result.release,
         "family": result.family,
         "checkpoint": result.checkpoint,
@@ -92,6 +95,8 @@ def _case(result: CaseResult) -> dict[str, Any]:
             else []
         ),
         "device": measurement.device if measurement else None,
+        "settings": result.asked.settings,
+        "key": measurement.key if measurement else None,
         "weights": measurement.weights if measurement else None,
         "weights_sha256": measurement.weights_sha256 if measurement else None,
         "dataset_fingerprint": (

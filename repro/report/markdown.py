@@ -25,14 +25,15 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
+from repro.report.variants import names
 
 #: GitHub refuses a summary of more than 1 MiB; the table is what grows.
 ROWS_SHOWN = 2000
 FLIPS_SHOWN = 10
 
 _COLUMNS = {
-    "case": "case",
-    "metric": "metric",
+    "name": "case",
+    "metric_name": "metric",
     "published": "published",
     "measured": "measured",
     "difference": "difference",
@@ -96,7 +97,7 @@ def _rows(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _cell(column: str, text: str) -> str:
-    return f"`{text}`" if column == "case" else _escaped(text)
+    return f"`{text}`" if column == "name" else _escaped(text)
 
 
 def _table(
@@ -111,10 +112,11 @@ def _table(
 def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield why cases are not reproduced, each reason once with its cases."""
     grouped: dict[tuple[Verdict, str], list[str]] = {}
+    called = names(results)
     for result in results:
         if result.reason and result.verdict not in _FINE:
             key = result.verdict, result.reason.splitlines()[0]
-            grouped.setdefault(key, []).append(result.id)
+            grouped.setdefault(key, []).append(called[result.place])
     if grouped:
         yield from ("", "## Why", "")
     for (verdict, reason), cases in grouped.items():
@@ -128,9 +130,10 @@ def _causes(results: Sequence[CaseResult]) -> Iterator[str]:
     found = diagnosed(results)
     if found:
         yield from ("", "## Likely causes", "")
+    called = names(results)
     for result in found:
         assert result.diagnosis is not None
-        yield f"- `{result.id}`: {_escaped(result.diagnosis.sentence)}"
+        yield f"- `{called[result.place]}`: {_escaped(result.diagnosis.sentence)}"
         for label, text in diagnosis_parts(result.diagnosis)[1:]:
             yield f"    - {label}: {_escaped(text)}"
 
@@ -162,10 +165,10 @@ def _baseline(report: Report) -> Iterator[str]:
     yield from ("", f"## Since run {compared.before}", "", _escaped(answer(compared)))
     yield ""
     changed = [case for case in compared.differences if not case.is_same]
-    unknown = [case for case in compared.differences if case.unknown]
+    unknown = [case for case in compared.differences if case.unknown and case.is_same]
     if compared.environment:
         yield f"- environment: {_escaped(environment_text(compared.environment))}"
-    parts = grouped_changes(dict.fromkeys([*changed, *unknown]))
+    parts = grouped_changes([*changed, *unknown])
     yield from _parts({p: c for p, c in parts.items() if p[0] != "environment"})
     for case in report.flips:
         gained = sum(flip.is_gain for flip in case.flips)

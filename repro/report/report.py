@@ -18,18 +18,22 @@ from repro.records.comparison import (
 )
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
+from repro.records.pairing import pair_results
 from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.rows import in_order
+from repro.report.variants import names
 
 
 class CaseFlips(msgspec.Struct, frozen=True):
     """The images of a case that flipped since the baseline run.
 
-    `names` are None where the ledger does not know them.
+    `case` names it for people and `place` among the results; `names` are None where the
+    ledger does not know them.
     """
 
     case: str
+    place: str
     flips: list[Flip]
     names: ImageNames | None
 
@@ -113,11 +117,11 @@ def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report
 def _flips(
     ledger: Ledger, run: int, baseline: Run, results: Iterable[CaseResult]
 ) -> Iterator[CaseFlips]:
-    earlier = {result.id: result for result in ledger.results(baseline.id)}
-    for result in results:
-        if (before := earlier.get(result.id)) is None:
-            continue
+    results = list(results)
+    called = names(results)
+    for before, result in pair_results(ledger.results(baseline.id), results).both:
         old = recorded_side(ledger, baseline.id, before)
         new = recorded_side(ledger, run, result)
         if old and new and (flips := flipped_images(old, new)):
-            yield CaseFlips(result.id, flips, new.names())
+            name = called[result.place]
+            yield CaseFlips(name, result.place, flips, new.names())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from repro.judgement.shift import HONEST, CommonShift, common_shift
 from repro.judgement.verdict import Comparison, Verdict
-from repro.published import METRICS, Metric, main_metrics
+from repro.published import MEASURED, METRICS, Metric, main_metrics
 from repro.published.metrics import TOP1
 from repro.records.result import CaseResult
 from repro.report.numbers import (
@@ -19,6 +20,7 @@ from repro.report.numbers import (
     tolerance_text,
     value_text,
 )
+from repro.report.variants import named, variants
 
 _SETTLED = (Verdict.REPRODUCED, Verdict.BELOW, Verdict.ABOVE)
 
@@ -27,7 +29,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a table: a published number, or a case that has none.
 
     Texts are ready to print; an empty one means that there is no such number. `quality`
-    says of a divergence whether it is one for the better.
+    says of a divergence whether it is one for the better; `variant` is what is special
+    about the case where a run has several of its id; `is_one_of_several` tells that
+    other sources have a number of the same metric.
     """
 
     case: str
@@ -45,6 +49,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     reason: str = ""
     quality: str = ""
+    variant: str = ""
+    is_one_of_several: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name the case, with what tells it from others of its id."""
+        return named(self.case, self.variant)
+
+    @property
+    def checkpoint_name(self) -> str:
+        """Name the checkpoint like the case."""
+        return named(self.checkpoint, self.variant)
+
+    @property
+    def metric_name(self) -> str:
+        """Name the metric, with the source where several have a number of it."""
+        return named(self.metric, self.source if self.is_one_of_several else "")
 
     @property
     def group(self) -> str:
@@ -67,6 +88,7 @@ def in_order(results: Iterable[CaseResult]) -> list[CaseResult]:
             result.dataset,
             size,
             result.checkpoint,
+            result.place,
         )
 
     return sorted(results, key=key)
@@ -74,7 +96,30 @@ def in_order(results: Iterable[CaseResult]) -> list[CaseResult]:
 
 def rows_of(results: Iterable[CaseResult]) -> list[Row]:
     """List the rows of some cases, in order."""
-    return [row for result in in_order(results) for row in _case_rows(result)]
+    return [row.row for row in rows_with_origin(results)]
+
+
+class RowOrigin(NamedTuple):
+    """A row with the result, and the comparison if there is one, that it is about."""
+
+    row: Row
+    result: CaseResult
+    comparison: Comparison | None
+
+
+def rows_with_origin(results: Iterable[CaseResult]) -> list[RowOrigin]:
+    """List the rows of some cases, in order, each with what it is about."""
+    ordered = in_order(results)
+    special = variants(ordered)
+    return [
+        RowOrigin(
+            msgspec.structs.replace(row, variant=special[result.place]),
+            result,
+            comparison,
+        )
+        for result in ordered
+        for row, comparison in _case_rows(result)
+    ]
 
 
 def counts(results: Iterable[CaseResult]) -> dict[Verdict, int]:
@@ -90,7 +135,10 @@ def totals_text(results: Sequence[CaseResult]) -> str:
 
 
 def shift_of(results: Iterable[CaseResult]) -> CommonShift | None:
-    """Sum up how far top-1 is off, over all numbers that were settled on all images."""
+    """Sum up how far top-1 is off, over all numbers that were settled on all images.
+
+    What was measured here and accepted does not count: it says nothing of others.
+    """
     return common_shift(
         [
             -difference if METRICS[comparison.metric].complement_of else difference
@@ -98,6 +146,7 @@ def shift_of(results: Iterable[CaseResult]) -> CommonShift | None:
             if result.measurement and result.measurement.is_complete
             for comparison in result.comparisons
             if _is_of(comparison, TOP1)
+            and comparison.source != MEASURED
             and comparison.verdict in _SETTLED
             and (difference := comparison.difference) is not None
         ]
@@ -131,9 +180,13 @@ def shift_warning(shift: CommonShift | None) -> str:
     )
 
 
-def _case_rows(result: CaseResult) -> list[Row]:
+def _case_rows(result: CaseResult) -> list[tuple[Row, Comparison | None]]:
     if result.comparisons:
-        return [_compared(result, comparison) for comparison in result.comparisons]
+        return [(_compared(result, found), found) for found in result.comparisons]
+    return [(row, None) for row in _measured_rows(result)]
+
+
+def _measured_rows(result: CaseResult) -> list[Row]:
     if result.measurement is None:
         return [_row(result, reason=result.reason)]
     metrics = result.measurement.metrics
@@ -162,10 +215,20 @@ def _compared(result: CaseResult, comparison: Comparison) -> Row:
         quality=comparison.quality,
         source=comparison.source,
         reason=comparison.reason or result.reason,
+        is_one_of_several=sum(
+            other.metric == comparison.metric for other in result.comparisons
+        )
+        > 1,
     )
 
 
-def _row(result: CaseResult, verdict: Verdict | None = None, **texts: str) -> Row:
+def _row(
+    result: CaseResult,
+    verdict: Verdict | None = None,
+    *,
+    is_one_of_several: bool = False,
+    **texts: str,
+) -> Row:
     return Row(
         case=result.id,
         family=result.family,
@@ -173,5 +236,6 @@ def _row(result: CaseResult, verdict: Verdict | None = None, **texts: str) -> Ro
         protocol=result.protocol,
         dataset=result.dataset,
         verdict=verdict or result.verdict,
+        is_one_of_several=is_one_of_several,
         **texts,
     )

@@ -13,6 +13,7 @@ from repro.judgement.verdict import Comparison
 from repro.published import METRICS, main_metrics
 from repro.published.metrics import LOSS_METRIC
 from repro.records.result import CaseResult
+from repro.report.variants import named, variants
 
 Point = tuple[int, float]
 
@@ -56,11 +57,14 @@ def panels(results: Iterable[CaseResult]) -> list[Panel]:
     A family is a curve when it has at least two sizes.
     """
     grouped: dict[tuple[str, str, str], dict[str, list[CaseResult]]] = {}
+    results = list(results)
+    special = variants(results)
     for result in results:
         if result.training_images:
             key = result.release, result.protocol, result.dataset
             families = grouped.setdefault(key, {})
-            families.setdefault(result.family, []).append(result)
+            name = named(result.family, special[result.place])
+            families.setdefault(name, []).append(result)
     found: list[Panel] = []
     for (_, protocol, dataset), families in grouped.items():
         curves = [
@@ -85,7 +89,7 @@ def claim_panel(claim: ClaimResult, results: Iterable[CaseResult]) -> Panel | No
         if place == (claim.release, claim.protocol, claim.dataset):
             for comparison in _comparisons(result, LOSS_METRIC.name):
                 key = result.family, result.training_images or 0
-                published[key] = float(comparison.published)
+                published.setdefault(key, float(comparison.published))
     curves = []
     for curve in claim.curves:
         points = curve.fit.points

@@ -21,6 +21,7 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
+from repro.report.variants import names
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
@@ -32,8 +33,8 @@ ROWS_SHOWN = 100
 _NARROWEST = 40
 
 _HEADERS = {
-    "checkpoint": "checkpoint",
-    "metric": "metric",
+    "checkpoint_name": "checkpoint",
+    "metric_name": "metric",
     "published": "published",
     "measured": "measured",
     "difference": "diff",
@@ -41,7 +42,7 @@ _HEADERS = {
     "tolerance": "tolerance",
     "verdict": "verdict",
 }
-_TEXTS = ("checkpoint", "metric", "verdict")
+_TEXTS = ("checkpoint_name", "metric_name", "verdict")
 #: What a narrow terminal does without, first to last.
 _DISPENSABLE = ("images", "tolerance", "difference")
 
@@ -124,9 +125,11 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
 def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
     """Yield why cases were not run, each reason once with its cases."""
     grouped: dict[str, list[str]] = {}
+    called = names(results)
     for result in results:
         if result.verdict is Verdict.NOT_RUN:
-            grouped.setdefault(result.reason.splitlines()[0], []).append(result.id)
+            reason = result.reason.splitlines()[0]
+            grouped.setdefault(reason, []).append(called[result.place])
     for reason, cases in grouped.items():
         more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
         yield f"not run: {cases[0]}{more}", "plain"
@@ -144,9 +147,11 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
 
 def _causes(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
     """Yield what was found to explain a case, or that nothing was."""
+    called = names(results)
     for result in diagnosed(results):
         assert result.diagnosis is not None
-        yield f"{CALLED[result.diagnosis.outcome]}: {result.id}", "plain"
+        name = called[result.place]
+        yield f"{CALLED[result.diagnosis.outcome]}: {name}", "plain"
         yield f"    {result.diagnosis.sentence}", "dim"
 
 

@@ -22,6 +22,7 @@ from repro.cli import cli
 from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
 from repro.models.inspection import inspect_weights
+from repro.models.loading import skeleton
 from repro.models.state import read_state_dict
 from repro.published import EMBEDDED
 
@@ -44,7 +45,7 @@ def saved(file: Path, content: Any) -> Path:
 
 def on_meta(build: Any, *arguments: Any, **options: Any) -> Any:
     """Build a model whose parameters have shapes and no memory."""
-    with torch.device("meta"):
+    with skeleton():
         return build(*arguments, **options)
 
 

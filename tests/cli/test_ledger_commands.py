@@ -55,9 +55,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
         for number, shift in enumerate((0.0, -0.31), start=1):
             verdict = Verdict.BELOW if shift else Verdict.REPRODUCED
             run = ledger.begin(f"run {number}", 2, [], GitState("0123abcd" * 5, "x"))
-            ledger.record(run, result("1M"), "one", predictions())
+            ledger.record(run, result("1M"), predictions())
             seed = predictions(seed=number)
-            ledger.record(run, result("2M", verdict, difference=shift), "two", seed)
+            ledger.record(run, result("2M", verdict, difference=shift), seed)
             ledger.record_claim(run, CLAIM)
             ledger.finish(run, int(bool(shift)))
         ledger.record(ledger.begin("killed", 2, [], GitState("", "")), result("1M"))

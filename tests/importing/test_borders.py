@@ -74,8 +74,8 @@ def measured(metric: str, value: Fraction) -> Metrics:
         # 25 images and half of a hundredth of a percent: 27.5 images around 9,400.
         ("timm", "error", 9_373, 9_427),
         ("timm", "error5", 2_273, 2_327),
-        # 0.8437 of 50,000 are 42,185.
-        ("open_clip", "top1", 42_158, 42_212),
+        # 0.8437 of 50,000 are 42,185; its source has a tolerance of 61 images.
+        ("open_clip", "top1", 42_122, 42_248),
         # 0.66500, as Python leaves zeros out: half a unit is a quarter of an image.
         ("clip_benchmark", "top1", 33_225, 33_275),
         # Classes of 50 images: the mean over classes moves like the accuracy.

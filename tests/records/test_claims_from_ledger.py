@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from repro.claims.evidence import MissingError, PublishedEvidence
 from repro.cli import cli
 from repro.evaluation.predictions import Predictions
 from repro.records.git import GitState
 from repro.records.ledger import Ledger
 
 from ..made_results import measurement, result
+from ..plugin.conftest import ReleaseCopy
 
 CASE = "supervised/real/{}@digits-supervised"
 
@@ -35,7 +38,7 @@ def write_run(folder: Path, losses: Mapping[str, float], **fields: Any) -> None:
                 release="embedded",
                 measurement=measured,
             )
-            ledger.record(run, made, "", found)
+            ledger.record(run, made, found)
 
 
 def predictions(loss: float, images: int = 200) -> Predictions:
@@ -95,3 +98,69 @@ def test_a_part_of_the_images_is_no_measurement_of_all(tmp_path: Path) -> None:
     write_run(tmp_path, power_law(0.1), total=500)
     found = claim(tmp_path, "exponent-supervised-real")
     assert found["findings"][0]["value"] == pytest.approx(0.78)
+
+
+def test_measurements_of_other_images_are_not_mixed(tmp_path: Path) -> None:
+    write_run(tmp_path, power_law(0.78))
+    write_run(tmp_path, {"160": 5.0}, dataset_fingerprint="ef" * 32)
+    found = claim(tmp_path, "exponent-supervised-real")
+    assert found["findings"][0]["value"] == pytest.approx(0.78)
+    losses = power_law(0.5)
+    del losses["160"]
+    write_run(tmp_path, losses, conditions="other settings")
+    found = claim(tmp_path, "exponent-supervised-real")
+    assert found["findings"][0]["value"] == pytest.approx(0.78)
+    write_run(tmp_path, {"160": losses["320"]}, conditions="other settings")
+    found = claim(tmp_path, "exponent-supervised-real")
+    assert found["findings"][0]["value"] != pytest.approx(0.78, abs=0.01)
+
+
+def test_what_was_measured_in_other_conditions_only_is_missing(tmp_path: Path) -> None:
+    losses = power_law(0.78)
+    write_run(tmp_path, {"160": losses.pop("160")}, dataset_fingerprint="ef" * 32)
+    write_run(tmp_path, losses)
+    found = claim(tmp_path, "exponent-supervised-real")
+    assert found["missing"] == [CASE.format("160")]
+    assert "was measured in run 1, but on other images" in found["reason"]
+
+
+def published(release: ReleaseCopy, name: str) -> dict[str, Any]:
+    command = ["claims", "--expected", str(release.folder), "--published", "--json"]
+    output = CliRunner().invoke(cli, command, catch_exceptions=False).output
+    found: dict[str, Any] = {c["id"]: c for c in json.loads(output)}[name]
+    return found
+
+
+def add_source(release: ReleaseCopy, name: str, loss: str) -> None:
+    """Let another source have printed another loss of supervised/real/40."""
+    file = release.folder / "references.toml"
+    made = (
+        f'\n[source.{name}]\ntitle = "Another"\nurl = "https://example.org"\n'
+        '\n[[reference]]\nfamily = "supervised/real"\ncheckpoint = "40"\n'
+        'dataset = "digits-val"\nprotocol = "digits-supervised"\n'
+        f'source = "{name}"\nloss = "{loss}"\n'
+    )
+    file.write_text(file.read_text() + made)
+
+
+def test_of_several_sources_that_of_the_claim_counts(tmp_path: Path) -> None:
+    release = ReleaseCopy(tmp_path / "release")
+    before = published(release, "exponent-supervised-real")
+    assert before["verdict"] == "holds"
+    add_source(release, "measured", "1.0")
+    assert published(release, "exponent-supervised-real") == before
+    add_source(release, "blog", "1.0")
+    assert published(release, "exponent-supervised-real") == before
+
+
+def test_a_number_that_only_others_print_differently_is_not_chosen(
+    tmp_path: Path,
+) -> None:
+    copy = ReleaseCopy(tmp_path / "release")
+    add_source(copy, "blog", "1.0")
+    release = copy.read()
+    stated = next(c for c in release.claims if c.id == "exponent-supervised-real")
+    claim = msgspec.structs.replace(stated, source="figure")
+    place = ("supervised/real",)
+    with pytest.raises(MissingError, match=r"40 was published as .*, 1\.0 in blog"):
+        PublishedEvidence(release, claim).observe(place, "40")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -18,6 +19,7 @@ from repro.errors import LedgerError
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
 from repro.records.git import GitState
+from repro.records.identity import Asked
 from repro.records.ledger import FILE, Ledger
 from repro.records.result import CaseResult
 from repro.records.schema import MIGRATIONS, migrate, version_of
@@ -37,10 +39,17 @@ def begin(ledger: Ledger, uid: str = "first", planned: int = 2) -> int:
     return ledger.begin(uid, planned, ["-k", "real"], CODE)
 
 
+def keyed(one: CaseResult) -> CaseResult:
+    if one.measurement is None:
+        return one
+    measured = msgspec.structs.replace(one.measurement, key=f"key of {one.id}")
+    return msgspec.structs.replace(one, measurement=measured)
+
+
 def run_of(ledger: Ledger, uid: str, *results: CaseResult, status: int = 0) -> int:
     run = begin(ledger, uid, planned=len(results))
     for one in results:
-        ledger.record(run, one, f"identity of {one.id}", predictions())
+        ledger.record(run, keyed(one), predictions())
     ledger.finish(run, status)
     return run
 
@@ -54,7 +63,7 @@ def test_results_come_back_as_they_were(ledger: Ledger) -> None:
         result("16M", Verdict.INCONCLUSIVE, measurement=measurement(total=60_000)),
     ]
     run = run_of(ledger, "first", *given)
-    assert ledger.results(run) == given
+    assert ledger.results(run) == [keyed(one) for one in given]
 
 
 def test_a_run_comes_back_with_its_counts(ledger: Ledger) -> None:
@@ -155,12 +164,12 @@ def test_equal_predictions_of_many_nights_are_stored_once(ledger: Ledger) -> Non
     assert found == (1,)
 
 
-def test_a_measurement_is_found_by_its_identity(ledger: Ledger) -> None:
+def test_a_measurement_is_found_by_its_key(ledger: Ledger) -> None:
     run = run_of(ledger, "a", result(), result("2M"))
-    found = ledger.measured(f"identity of {result('2M').id}")
+    found = ledger.measured(f"key of {result('2M').id}")
     assert found is not None
-    assert (found.run, found.measurement) == (run, result("2M").measurement)
-    assert ledger.measured("another identity") is None
+    assert (found.run, found.measurement) == (run, keyed(result("2M")).measurement)
+    assert ledger.measured("another key") is None
 
 
 def test_names_of_images_come_back(ledger: Ledger) -> None:
@@ -223,7 +232,39 @@ def test_fields_that_came_later_need_no_column(ledger: Ledger) -> None:
     run = run_of(ledger, "a", result())
     with ledger.transaction() as connection:
         connection.execute("UPDATE result SET details = '{\"later\": 1}'")
-    assert ledger.results(run) == [result()]
+    assert ledger.results(run) == [keyed(result())]
+
+
+def test_results_of_old_ledgers_that_do_not_say_what_was_asked_are_read(
+    ledger: Ledger,
+) -> None:
+    run = run_of(ledger, "a", result())
+    with ledger.transaction() as connection:
+        connection.execute(
+            "UPDATE subject SET content = json_remove(content, '$.asked')"
+        )
+        connection.execute(
+            "UPDATE measurement SET details = json_remove(details, '$.conditions')"
+        )
+    assert ledger.results(run) == [keyed(result())]
+    assert ledger.predictions(run, result().id) is not None
+
+
+def test_a_run_keeps_two_results_of_a_case_that_was_asked_for_in_two_ways(
+    ledger: Ledger,
+) -> None:
+    made = [
+        result(measurement=measurement(key=name), asked=Asked(digest=name))
+        for name in ("a", "b")
+    ]
+    run = begin(ledger)
+    for seed, one in enumerate([*made, made[0]]):
+        ledger.record(run, one, predictions(seed=seed))
+    assert sorted(ledger.results(run), key=lambda one: one.place) == made
+    for key, seed in (("a", 2), ("b", 1)):
+        kept = ledger.predictions(run, made[0].id, key)
+        assert kept is not None
+        assert kept.metrics().top1 == predictions(seed=seed).metrics().top1
 
 
 _SCRIPT = """
@@ -236,7 +277,7 @@ from repro.records.ledger import Ledger
 ledger = Ledger(Path({folder!r}), create=True)
 run = ledger.begin({uid!r}, {cases}, [], GitState())
 for number in range(1, {cases} + 1):
-    ledger.record(run, result(f"{{number}}M"), str(number), predictions(seed=number))
+    ledger.record(run, result(f"{{number}}M"), predictions(seed=number))
     print(number, flush=True)
 ledger.finish(run, 0)
 """
@@ -337,7 +378,7 @@ def test_a_thousand_runs_of_fifty_cases_are_read_at_once(ledger: Ledger) -> None
         )
         assert time.process_time() - start < 0.3
         assert done.output.count("reproduced") >= 1000
-    assert ledger.results(777) == cases
+    assert ledger.results(777) == [keyed(one) for one in cases]
     assert ledger.file.stat().st_size < 60e6
 
 
@@ -349,5 +390,5 @@ def test_recording_takes_less_than_a_hundredth_of_the_time_of_measuring(
     predicted = predictions(images)
     run = begin(ledger)
     start = time.process_time()
-    ledger.record(run, result("1M"), "identity", predicted)
+    ledger.record(run, result("1M"), predicted)
     assert time.process_time() - start < images / 5_000 / 100

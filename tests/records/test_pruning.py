@@ -28,7 +28,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
             fingerprint = f"{number:064}"
             opened.record_names(fingerprint, encode_names(ImageNames(("a",), ("b",))))
             measured = measurement(dataset_fingerprint=fingerprint)
-            opened.record(run, result("1M", verdict, measurement=measured), "x", made)
+            opened.record(run, result("1M", verdict, measurement=measured), made)
             opened.finish(run, int(number != 2))
         yield opened
 

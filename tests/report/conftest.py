@@ -84,7 +84,7 @@ def report(results: list[CaseResult]) -> Report:
         tuple(f"class {n % 10}/photograph_{n:05}.jpg" for n in range(200)),
         tuple(f"class {n}" for n in range(10)),
     )
-    case = CaseFlips(results[0].id, flips, names)
+    case = CaseFlips(results[0].id, results[0].place, flips, names)
     made = report_of_results(results)
     compared = RunComparison(before=7, after=12, differences=())
     return msgspec.structs.replace(made, run=12, compared=compared, flips=(case,))

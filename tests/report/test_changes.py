@@ -108,7 +108,7 @@ class Story:
             self.ledger, made, predicted or BEFORE, lambda: names, f"run {number}"
         )
         made = msgspec.structs.replace(made, since=since)
-        self.ledger.record(run, made, "one", predicted)
+        self.ledger.record(run, made, predicted)
         self.ledger.finish(run, 0)
         return run
 

@@ -15,13 +15,15 @@ import pytest
 
 from repro.errors import OptionError
 from repro.judgement.verdict import Verdict
+from repro.published import MEASURED
+from repro.records.identity import Asked
 from repro.records.result import CaseResult
 from repro.report.faces import FACES, write_report
 from repro.report.report import Report, report_of_results
-from repro.report.rows import Row, rows_of
+from repro.report.rows import Row, rows_of, shift_of
 from repro.report.terminal import table_lines
 
-from ..made_results import measurement, result
+from ..made_results import comparison, measurement, result
 from .conftest import HOSTILE
 
 #: Case, metric, published, measured and difference, as texts.
@@ -273,7 +275,8 @@ def test_a_link_that_runs_code_is_text(
 def test_csv_has_all_fields_of_a_row(report: Report, tmp_path: Path) -> None:
     write_report(tmp_path / "report.csv", report)
     with (tmp_path / "report.csv").open(newline="") as stream:
-        assert tuple(next(csv.reader(stream))) == Row.__struct_fields__
+        fields = next(csv.reader(stream))
+    assert [*fields, "is_one_of_several"] == list(Row.__struct_fields__)
 
 
 def test_an_unknown_suffix_is_an_error_that_names_the_known(
@@ -299,3 +302,48 @@ def test_without_matplotlib_the_page_says_what_is_missing(
     text = (tmp_path / "report.html").read_text()
     assert "Scaling curves are missing, since matplotlib is not installed" in text
     assert "supervised/real" in text
+
+
+def test_every_face_tells_apart_two_results_of_one_case_and_two_sources(
+    tmp_path: Path,
+) -> None:
+    numbers = (
+        comparison(difference=0.01, source="table"),
+        comparison(difference=0.05, source="figure"),
+    )
+    made = [
+        result(
+            comparisons=numbers,
+            asked=Asked(settings={"checkpoints": f"/data/{name}"}, digest=name),
+        )
+        for name in ("A", "B")
+    ]
+    report = report_of_results(made)
+    said = {}
+    for suffix in (".md", ".csv", ".html", ".json"):
+        write_report(tmp_path / f"report{suffix}", report)
+        said[suffix] = (tmp_path / f"report{suffix}").read_text()
+    said["terminal"] = "\n".join(line for line, _ in table_lines(made, 200))
+    for text in said.values():
+        assert "weights A" in text
+        assert "weights B" in text
+    for face in (".md", ".html", "terminal"):
+        assert "top1 (table)" in said[face]
+        assert "top1 (figure)" in said[face]
+    bars = re.findall(r'aria-label="(.\S+) of the tolerance"', said[".html"])
+    tolerance = numbers[0].tolerance
+    assert bars == [f"{d / tolerance:+.2f}" for d in (0.01, 0.05)] * 2
+    anchors = re.findall(r'id="(case-\d+)"', said[".html"])
+    assert anchors == ["case-1", "case-2"]
+
+
+def test_accepted_measurements_do_not_dilute_the_common_shift() -> None:
+    published = [result(f"{n}M", difference=0.04) for n in range(1, 7)]
+    accepted = [
+        msgspec.structs.replace(
+            one,
+            comparisons=(*one.comparisons, comparison(source=MEASURED, difference=0.0)),
+        )
+        for one in published
+    ]
+    assert shift_of(accepted) == shift_of(published)

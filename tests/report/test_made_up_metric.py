@@ -101,7 +101,7 @@ def test_every_face_and_the_ledger_have_it(tmp_path: Path, run: Predictions) -> 
     result = judged(case, run)
     with Ledger(tmp_path, create=True) as ledger:
         number = ledger.begin("only", 1, [], GitState("0" * 40, ""))
-        ledger.record(number, result, "identity", run)
+        ledger.record(number, result, run)
         assert ledger.results(number) == [result]
     (row,) = rows_of([result])
     assert (row.metric, row.verdict, row.quality) == (
