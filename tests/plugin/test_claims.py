@@ -179,6 +179,6 @@ def test_the_marker_chooses_claims_as_it_chooses_cases(
         """
     )
     result = pytester.runpytest("--collect-only", "-q")
-    result.stdout.fnmatch_lines(
+    result.stdout.fnmatch_lines_random(
         ["*::test_supervised[[]steep]", "*::test_clip[[]NOTSET]"]
     )

@@ -123,8 +123,8 @@ def test_a_bad_option_ends_the_run_with_one_line(pytester: pytest.Pytester) -> N
     )
     result = pytester.runpytest("--repro-precision=fp8")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*--repro-precision is 'fp8'; it must be one of*"])
-    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stderr.fnmatch_lines(["*--repro-precision is 'fp8'; it must be one of*"])
+    result.stderr.no_fnmatch_line("*Traceback*")
 
 
 def test_the_header_says_in_one_line_what_is_in_force(

@@ -129,4 +129,4 @@ def test_a_shard_that_is_none_says_what_is_allowed(
 ) -> None:
     result = run_cases(release, "--repro-shard=3/2")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*--repro-shard is '3/2'; it must be I/N with*"])
+    result.stderr.fnmatch_lines(["*--repro-shard is '3/2'; it must be I/N with*"])
