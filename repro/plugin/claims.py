@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.errors import ReproError
-from repro.plugin.selection import MARKER, SETTINGS, all_cases
+from repro.plugin.selection import MARKER, SETTINGS, all_cases, check_family
 from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
@@ -47,11 +47,9 @@ def parametrize_claims(metafunc: pytest.Metafunc) -> None:
     folder = metafunc.definition.path.parent
     try:
         settings = read_settings(metafunc.config, marker.kwargs, folder)
-        chosen = [
-            Stated(release, claim)
-            for release in read_releases(settings.expected)
-            for claim in release.claims
-        ]
+        releases = read_releases(settings.expected)
+        check_family(marker, releases)
+        chosen = [Stated(release, c) for release in releases for c in release.claims]
     except ReproError as error:
         raise pytest.Collector.CollectError(str(error)) from error
     metafunc.parametrize(

@@ -16,6 +16,7 @@ from repro.plugin.workers import is_worker
 
 if TYPE_CHECKING:
     from repro.cases import Case
+    from repro.published import Release
 
 MARKER = "repro"
 SETTINGS = pytest.StashKey[Settings]()
@@ -43,7 +44,9 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         if settings.engine == "ray" and is_worker(metafunc.config):
             raise OptionError(EXCLUDED)
         selected = _selector(marker)
-        cases = filter(selected, all_cases(metafunc.config, settings))
+        found = all_cases(metafunc.config, settings)
+        check_family(marker, (case.release for case in found))
+        cases = filter(selected, found)
     except ReproError as error:
         raise pytest.Collector.CollectError(str(error)) from error
     metafunc.parametrize(
@@ -137,6 +140,22 @@ def remember_settings(config: pytest.Config, item: pytest.Item) -> Settings:
         known[key] = read_settings(config, keywords, item.path.parent)
     item.stash[SETTINGS] = known[key]
     return known[key]
+
+
+def check_family(marker: pytest.Mark, releases: Iterable[Release]) -> None:
+    """Refuse a pattern that no family has: its test would have no case, unnoticed.
+
+    Raises:
+        OptionError: there are families, and none is named so.
+    """
+    pattern = marker.kwargs.get("family", "*")
+    families = list(dict.fromkeys(f for release in releases for f in release.families))
+    if families and not any(fnmatchcase(family, pattern) for family in families):
+        shown = ", ".join(families[:8]) + (" ..." if len(families) > 8 else "")
+        raise OptionError(
+            f"family of the marker repro is {pattern!r}, and no family of the "
+            f"published numbers is named so; there are {shown}"
+        )
 
 
 def _selector(marker: pytest.Mark) -> Callable[[Case], bool]:

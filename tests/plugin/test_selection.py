@@ -98,6 +98,10 @@ def test_a_family_pattern_in_the_marker_chooses(pytester: pytest.Pytester) -> No
     [
         ('kinds="clip"', "*does not know 'kinds'; it takes kind, family, data, *"),
         ('kind="text"', "*kind of the marker repro is 'text'; it must be 'superv*"),
+        (
+            'expected="embedded", family="clip/reel"',
+            "*family of the marker repro is 'clip/reel', and no family of the*",
+        ),
         ('"clip"', "*the marker repro takes keywords only, not 'clip'*"),
         ('precision="fp8"', "*precision of the marker repro is 'fp8'; it must be*"),
         ('expected="no.toml"', "*no.toml does not exist; name a TOML file*"),
