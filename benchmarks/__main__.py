@@ -18,6 +18,7 @@ from benchmarks import (
     loading,
     memory,
     precision,
+    starting,
     suite,
     text,
 )
@@ -40,6 +41,7 @@ MEASUREMENTS = [
         precision,
         gpu,
         indexing,
+        starting,
     )
     for measurement in module.MEASUREMENTS
 ]

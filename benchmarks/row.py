@@ -8,7 +8,9 @@ import msgspec
 
 from benchmarks.timing import Spread
 
-Unit = Literal["ratio", "times", "s", "MiB", "images/s", "TFLOP/s", "points", "number"]
+Unit = Literal[
+    "ratio", "times", "s", "ms", "MiB", "images/s", "TFLOP/s", "points", "number"
+]
 
 
 class Goal(msgspec.Struct, frozen=True):

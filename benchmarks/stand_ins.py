@@ -192,8 +192,8 @@ def _link(drawn: list[Path], folder: Path, classes: list[str], per_class: int) -
     number = 0
     for name in classes:
         (folder / name).mkdir(parents=True)
-        for image in range(per_class):
+        for _ in range(per_class):
             # Seven and the number of photographs have no common factor.
             source = drawn[(number * 7) % len(drawn)]
-            os.link(source, folder / name / f"{image:04d}.jpg")
+            os.link(source, folder / name / f"{number:06d}.jpg")
             number += 1

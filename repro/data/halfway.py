@@ -119,7 +119,8 @@ def _repeated_faults(listing: Listing) -> Iterator[str]:
     """Yield that one image is in two classes, by its name or by name and bytes."""
     names = set(repeated_names(image.name for image in _all(listing)))
     twice = sorted(names | _same_bytes(listing, names))
-    if found := listed(twice, "image stands in two classes", "images stand in two"):
+    two = "in two classes"
+    if found := listed(twice, f"image stands {two}", f"images stand {two}"):
         yield f"{found}; remove the copies"
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 OTHER_PROJECT = """
@@ -49,28 +45,3 @@ def test_collecting_cases_imports_no_torch(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_subprocess("--collect-only", "-q", "-s")
     result.stdout.fnmatch_lines(["*@digits-*", "*torch imported: False*"])
-
-
-@pytest.mark.slow
-def test_start_up_takes_at_most_10_ms_longer(tmp_path: Path) -> None:
-    (tmp_path / "test_other.py").write_text("def test_nothing():\n    pass\n")
-
-    def seconds(*options: str) -> float:
-        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *options]
-        before = _children_seconds()
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-        return _children_seconds() - before
-
-    seconds()
-    without = [seconds("-p", "no:repro") for _ in range(7)]
-    with_ = [seconds() for _ in range(7)]
-    # What else runs on the machine can only add to it.
-    assert min(with_) - min(without) < 0.01
-
-
-def _children_seconds() -> float:
-    """Processor time of ended children: other load on the machine does not count."""
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
