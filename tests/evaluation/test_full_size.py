@@ -206,8 +206,8 @@ def case_of(folder: Path, kind: str) -> Case:
     return case
 
 
-def measured(folder: Path, kind: str) -> tuple[Recorder, Predictions]:
-    """Evaluate with what is to be proved, from files to predictions."""
+def measured(folder: Path, kind: str) -> tuple[Recorder, Predictions, list[int]]:
+    """Evaluate with what is to be proved, and tell the places in an ImageFolder."""
     settings = EngineSettings(
         data=folder,
         checkpoints=folder,
@@ -218,7 +218,9 @@ def measured(folder: Path, kind: str) -> tuple[Recorder, Predictions]:
     case = case_of(folder, kind)
     engine = LocalEngine(settings, [case])
     recorder = Recorder(engine.classifier(case))
-    return recorder, engine.evaluate(recorder, case)
+    files = engine.dataset(case).files
+    places = [sorted(files).index(file) for file in files]
+    return recorder, engine.evaluate(recorder, case), places
 
 
 @pytest.mark.slow
@@ -229,7 +231,7 @@ def test_full_size_results_are_those_of_a_plain_loop(
     kind: str, plain_loop: Callable[[Path], Plain], folder: Path
 ) -> None:
     plain = plain_loop(folder)
-    recorder, predictions = measured(folder, kind)
+    recorder, predictions, places = measured(folder, kind)
     decisions = plain.logits.argmax(dim=1)
     # The stand-in tells something: all classes, some of them wrong.
     assert set(decisions.tolist()) == set(range(len(CLASSES)))
@@ -239,7 +241,7 @@ def test_full_size_results_are_those_of_a_plain_loop(
     assert set(recorder.logits) == {image.tobytes() for image in plain.pixels}
     logits = torch.stack([recorder.logits[image.tobytes()] for image in plain.pixels])
     assert (logits - plain.logits).abs().max() <= 1e-4
-    assert np.array_equal(predictions.classes[:, 0], decisions.numpy())
-    assert np.array_equal(predictions.labels, plain.labels.numpy())
+    assert np.array_equal(predictions.classes[:, 0], decisions.numpy()[places])
+    assert np.array_equal(predictions.labels, plain.labels.numpy()[places])
     loss = float(LOSS(plain.logits, plain.labels).double().mean())
     assert predictions.metrics().loss == pytest.approx(loss, rel=1e-5)
