@@ -42,7 +42,7 @@ _RULES = (
         "engine",
         lambda engine: engine != "ray",
         "cases are measured in these processes",
-        "add --repro-engine ray",
+        "add --repro-engine=ray",
     ),
     _Rule(
         "resume",
