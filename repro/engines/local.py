@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
-from repro.data.recorded import read_record
+from repro.data.trusted_copy import read_record
 from repro.engines.device import choose_device
 from repro.engines.settings import EngineSettings
 from repro.engines.stores import Stores, first_strata
@@ -34,8 +34,8 @@ from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
+from repro.models.building import load_model
 from repro.models.integrity import check_recorded
-from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import count_classes, zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic

@@ -23,7 +23,7 @@ from repro.published.precision import Precision
 from repro.published.tables import NamedTable, Table, Text
 
 if TYPE_CHECKING:
-    from repro.published.claims import Claim
+    from repro.published.statements import Claim
 
 Kind = Literal["supervised", "clip"]
 #: What shares are printed as; other values are not concerned.
