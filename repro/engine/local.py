@@ -198,7 +198,7 @@ class LocalEngine:
             classifier = clip_classifier(
                 model, text, protocol, self.device, precision, columns, outputs
             )
-        classifier.check(protocol.pixels.output_size)
+        classifier.check(protocol.geometry_steps.output_size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)
         return classifier

@@ -13,7 +13,7 @@ from repro.plugin.selection import MARKER, SETTINGS, all_cases, check_family
 from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
-    from repro.claims.evidence import Measured, Stated
+    from repro.claims.evidence import MeasuredCheckpoint, Stated
     from repro.claims.result import ClaimResult
     from repro.plugin.runner import CaseRunner
 
@@ -119,14 +119,14 @@ def _known_checkpoints(item: pytest.Item, stated: Stated, family: str) -> Sequen
 
 def _measure(
     stated: Stated, family: str, checkpoint: str, runner: CaseRunner
-) -> Measured:
+) -> MeasuredCheckpoint:
     """Take the measurement of this run, or make it.
 
     Raises:
         MissingError: weights or images are not here, or not what they should be.
     """
     from repro.cases import Case
-    from repro.claims.evidence import Measured, MissingError
+    from repro.claims.evidence import MeasuredCheckpoint, MissingError
 
     release = stated.release
     case = Case(
@@ -140,7 +140,7 @@ def _measure(
         measurement, predictions = runner.measure(case)
     except ReproError as error:
         raise MissingError(str(error)) from error
-    return Measured(
+    return MeasuredCheckpoint(
         metrics=measurement.metrics,
         total=measurement.total,
         in_other_precision=measurement.in_other_precision(case.protocol.precision),

@@ -10,8 +10,8 @@ from repro.published.checksums import (
 from repro.published.claims import (
     Claim,
     ExponentClaim,
+    FamilyChoice,
     OrderingClaim,
-    Place,
     Range,
     SaturationClaim,
     SlopesClaim,
@@ -77,7 +77,7 @@ __all__ = [
     "ModelSpec",
     "OrderingClaim",
     "Outcomes",
-    "Place",
+    "FamilyChoice",
     "Precision",
     "Protocol",
     "Range",

@@ -200,7 +200,7 @@ class Protocol(NamedTable, frozen=True):
         return ", ".join(parts)
 
     @property
-    def pixels(self) -> Geometry:
+    def geometry_steps(self) -> Geometry:
         """The geometry, read."""
         return parse_geometry(self.geometry)
 

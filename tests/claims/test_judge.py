@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from repro.claims.evidence import (
-    Measured,
+    MeasuredCheckpoint,
     MeasuredEvidence,
     MissingError,
     PublishedEvidence,
@@ -83,11 +83,11 @@ def checked(
     total: int = IMAGES,
     in_other_precision: str = "",
 ) -> ClaimResult:
-    def measure(family: str, checkpoint: str) -> Measured:
+    def measure(family: str, checkpoint: str) -> MeasuredCheckpoint:
         if checkpoint not in known.get(family, {}):
             raise MissingError("no weights")
         found = known[family][checkpoint]
-        return Measured(
+        return MeasuredCheckpoint(
             metrics=found.metrics(),
             total=total,
             in_other_precision=in_other_precision,

@@ -97,10 +97,10 @@ def measured(
     protocol = Protocol(
         id="p", geometry=ours.geometry, mean=ours.mean, std=ours.std, source="s"
     )
-    size = protocol.pixels.output_size
+    size = protocol.geometry_steps.output_size
     pixels = np.empty((len(photographs), 3, *size), np.uint8)
     for path, output in zip(photographs, pixels, strict=True):
-        planar_pixels(path, [protocol.pixels], [output])
+        planar_pixels(path, [protocol.geometry_steps], [output])
     classifier = supervised_classifier(model, protocol, CPU, columns=columns)
     return classifier(torch.from_numpy(pixels))
 
