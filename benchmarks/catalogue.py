@@ -27,8 +27,8 @@ from torch import Tensor
 from repro.cases import Case, list_cases
 from repro.data import geometry as pixels_of
 from repro.data.places import ImageLocation
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.machine import available_cores
 from repro.published import read_releases
 from tests.stand_ins import make_photographs

@@ -16,7 +16,7 @@ from benchmarks.timing import Comparison, compare, seconds, spread
 from repro.cases import Case
 from repro.data.dataset import Dataset
 from repro.data.pixels import PixelStore
-from repro.engines.local import LocalEngine
+from repro.engine.local import LocalEngine
 from repro.evaluation.batching import CANDIDATES, TRIES, BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate

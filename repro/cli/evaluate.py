@@ -88,8 +88,8 @@ def evaluate(
 
     from repro.data.dataset import index_part
     from repro.data.trusted_copy import read_record
-    from repro.engines.local import LocalEngine
-    from repro.engines.settings import EngineSettings
+    from repro.engine.local import LocalEngine
+    from repro.engine.settings import EngineSettings
 
     engine = LocalEngine(
         EngineSettings(

@@ -36,9 +36,9 @@ from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 
 if TYPE_CHECKING:
-    from repro.engines.local import LocalEngine
-    from repro.engines.protocol import Engine
-    from repro.engines.settings import EngineSettings
+    from repro.engine.local import LocalEngine
+    from repro.engine.protocol import Engine
+    from repro.engine.settings import EngineSettings
     from repro.evaluation.predictions import Predictions
 
 RESULT = pytest.StashKey[CaseResult]()
@@ -80,7 +80,7 @@ class CaseRunner:
     @property
     def engine(self) -> LocalEngine:
         """The engine of this process; tests with the same settings share it."""
-        from repro.engines.local import LocalEngine
+        from repro.engine.local import LocalEngine
 
         engines = self._item.config.stash.setdefault(_ENGINES, {})
         settings = self._settings.for_engine(workers.count(self._item.config))

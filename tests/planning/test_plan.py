@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from repro.cases import list_cases
 from repro.data import digests
 from repro.data.layout import StoreFolder, store_identity, store_path
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
-from repro.engines.stores import first_strata
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
+from repro.engine.stores import first_strata
 from repro.planning import workload as counting
 from repro.planning.costs import Costs
 from repro.planning.plan import (

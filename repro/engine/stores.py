@@ -23,7 +23,7 @@ from repro.data.layout import (
 from repro.data.leases import is_held
 from repro.data.pixels import PixelStore, stream
 from repro.data.room import HeldStores, WantedStore, make_room_for
-from repro.engines.settings import EngineSettings
+from repro.engine.settings import EngineSettings
 from repro.published import Geometry
 from repro.records.identity import digest_of
 

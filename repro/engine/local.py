@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
 from repro.data.trusted_copy import read_record
-from repro.engines.device import choose_device
-from repro.engines.settings import EngineSettings
-from repro.engines.stores import Stores, first_strata
+from repro.engine.device import choose_device
+from repro.engine.settings import EngineSettings
+from repro.engine.stores import Stores, first_strata
 from repro.errors import OptionError, ReproError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import (
@@ -296,7 +296,7 @@ class LocalEngine:
         Raises:
             ReproError: images or weights are not what they were.
         """
-        from repro.engines.diagnosis import Investigation
+        from repro.engine.diagnosis import Investigation
 
         return Investigation(self, case, self.weights(case), predictions).diagnose()
 
