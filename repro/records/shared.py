@@ -22,7 +22,7 @@ from repro.records.compact import ImageNames, encode_names
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
-Measured = tuple[Measurement, Predictions]
+MeasuredCase = tuple[Measurement, Predictions]
 
 _OWNER = "owner.lock"
 _JUST_BEGUN = 60.0  # seconds in which a process may not have its lock yet
@@ -68,8 +68,8 @@ class RunFolder:
         return file.read_bytes() if file.is_file() else None
 
     def measure_once(
-        self, key: MeasurementKey, measure: Callable[[], Measured]
-    ) -> Measured:
+        self, key: MeasurementKey, measure: Callable[[], MeasuredCase]
+    ) -> MeasuredCase:
         """Give the measurement of a key, made now or earlier in this run.
 
         What an evaluation of all images gave is right whatever numbers could have ended
@@ -112,7 +112,7 @@ class RunFolder:
             os.close(self._owned)
             self._owned = None
 
-    def _kept(self, digest: str) -> Measured | None:
+    def _kept(self, digest: str) -> MeasuredCase | None:
         file = self._folder / f"{digest}.json"
         if not file.is_file():
             return None

@@ -18,7 +18,7 @@ import repro
 from repro import errors
 from repro.cases import Case
 from repro.diagnosis.findings import Diagnosis
-from repro.engines.remote import (
+from repro.engine.remote import (
     Answer,
     CaseKey,
     Job,
@@ -30,7 +30,7 @@ from repro.engines.remote import (
     measure_there,
     names_there,
 )
-from repro.engines.settings import EngineSettings
+from repro.engine.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
 from repro.machine import WORKER_BYTES
 from repro.published import Release
