@@ -12,7 +12,7 @@ import pytest
 from repro.cases import Case
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.hints import likely_causes
-from repro.judgement.verdict import Comparison, Verdict, verdict_of
+from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
 from repro.models.weights import find_weights
 from repro.plugin import workers
 from repro.plugin.cluster import engine_of
@@ -234,7 +234,7 @@ class CaseRunner:
 
     def _compare(
         self, case: Case, reference: Reference, measurement: Measurement
-    ) -> Comparison:
+    ) -> ReferenceCheck:
         found = judge(reference, case.release, measurement)
         others = [name for name in reference.families if name != case.family.id]
         if not found.verdict.is_divergence or not others:
@@ -242,8 +242,8 @@ class CaseRunner:
         return self._elsewhere(case, reference, found, others)
 
     def _elsewhere(
-        self, case: Case, reference: Reference, found: Comparison, others: list[str]
-    ) -> Comparison:
+        self, case: Case, reference: Reference, found: ReferenceCheck, others: list[str]
+    ) -> ReferenceCheck:
         """Look whether the number belongs to another family's checkpoint."""
         unknown: list[str] = []
         for name in others:

@@ -20,7 +20,7 @@ from repro.judgement.compare import (
 )
 from repro.judgement.flips import Flip, find_flips
 from repro.judgement.images import Alignment, ImageSet, align
-from repro.judgement.verdict import Comparison
+from repro.judgement.verdict import ReferenceCheck
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
@@ -172,7 +172,7 @@ def _measured(results: Iterable[CaseResult]) -> list[CaseResult]:
 
 
 def _published_changes(
-    before: Sequence[Comparison], after: Sequence[Comparison]
+    before: Sequence[ReferenceCheck], after: Sequence[ReferenceCheck]
 ) -> Iterator[Change]:
     """Yield what was edited in the published numbers of a case."""
     old, new = _numbers(before), _numbers(after)
@@ -191,10 +191,10 @@ def _published_changes(
 
 
 def _numbers(
-    comparisons: Sequence[Comparison],
-) -> dict[tuple[str, str, int], Comparison]:
+    comparisons: Sequence[ReferenceCheck],
+) -> dict[tuple[str, str, int], ReferenceCheck]:
     """Find published numbers by metric, source, and which one of those it is."""
-    found: dict[tuple[str, str, int], Comparison] = {}
+    found: dict[tuple[str, str, int], ReferenceCheck] = {}
     for number in comparisons:
         earlier = sum(key[:2] == (number.metric, number.source) for key in found)
         found[number.metric, number.source, earlier] = number
