@@ -20,7 +20,7 @@ from repro.plugin.options import Settings
 from repro.plugin.progress import BARS, Transfer
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
-from repro.records.earlier import since_earlier
+from repro.records.comparison import since_earlier
 from repro.records.identity import Asked, MeasurementKey, asked
 from repro.records.ledger import FILE as LEDGER_FILE
 from repro.records.ledger import Ledger
@@ -31,7 +31,7 @@ from repro.records.result import (
     not_run,
     result_of,
 )
-from repro.records.shared import Measured, RunFolder
+from repro.records.shared import Evaluated, RunFolder
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 
@@ -184,7 +184,7 @@ class CaseRunner:
             return msgspec.structs.replace(result, reason=why.strip())
         return msgspec.structs.replace(result, diagnosis=diagnosis)
 
-    def measure(self, case: Case) -> Measured:
+    def measure(self, case: Case) -> Evaluated:
         """Measure a case, unless this run has it already.
 
         Raises:
@@ -196,7 +196,7 @@ class CaseRunner:
             find_weights(case, self._settings.checkpoints)
         return self._measure(case)
 
-    def _measure(self, case: Case) -> Measured:
+    def _measure(self, case: Case) -> Evaluated:
         folder = run_folder(self._item.config)
         key = self.measuring.key(case)
         measured = folder.measure_once(
@@ -209,7 +209,7 @@ class CaseRunner:
             )
         return measured
 
-    def _measure_now(self, case: Case) -> Measured:
+    def _measure_now(self, case: Case) -> Evaluated:
         """Measure a case, watched where somebody sits in front of a terminal."""
         bars = self._item.config.stash.get(BARS, None)
         if bars is None or self._settings.engine != "local":
@@ -218,7 +218,7 @@ class CaseRunner:
         with bars.measuring(case.id, case.dataset.images, count) as advance:
             return self.engine.measure(case, advance)
 
-    def _take_over(self, case: Case, key: MeasurementKey) -> Measured | None:
+    def _take_over(self, case: Case, key: MeasurementKey) -> Evaluated | None:
         """Look for the measurement in the ledger, where that was asked for."""
         folder = self._settings.ledger
         if not self._settings.resume or folder is None:
