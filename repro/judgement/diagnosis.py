@@ -10,8 +10,8 @@ import msgspec
 
 from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import compare_predictions
-from repro.judgement.estimates import Estimate, estimate, log_likelihood
 from repro.judgement.tolerance import tolerance_of
+from repro.judgement.what_if import Estimate, estimate, log_likelihood
 from repro.published import Reference
 
 #: Standard errors that an estimate may be off and still meet a number.

@@ -9,7 +9,7 @@ from fractions import Fraction
 import msgspec
 
 from repro.evaluation.predictions import Metrics
-from repro.judgement.intervals import LEVEL, Interval
+from repro.judgement.intervals import CONFIDENCE, Interval
 from repro.judgement.tolerance import Tolerance, tolerance_of
 from repro.published import METRICS, Reference, Release
 
@@ -147,7 +147,7 @@ def compare(
             f"remove xfail from {reference.defined_in or 'the reference'}"
         )
     elif verdict.is_divergence and unsettled:
-        reason = f"outside the {100 * LEVEL:g} % interval of {unsettled}"
+        reason = f"outside the {100 * CONFIDENCE:g} % interval of {unsettled}"
     found = msgspec.structs.replace(
         unmeasured(reference, release),
         measured=float(exact),

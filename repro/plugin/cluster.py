@@ -14,8 +14,8 @@ from repro.plugin.settings import asks, read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
-    from repro.engines.ray import RayEngine
-    from repro.engines.settings import EngineSettings
+    from repro.engine.ray import RayEngine
+    from repro.engine.settings import EngineSettings
 
 EXCLUDED = (
     "-n and --repro-engine ray exclude each other: the cluster starts the "
@@ -78,7 +78,7 @@ def _start(
 
     import msgspec
 
-    from repro.engines.ray import RayEngine
+    from repro.engine.ray import RayEngine
     from repro.records.environment import git_state
 
     address = settings.ray_address or os.environ.get("RAY_ADDRESS")

@@ -31,14 +31,14 @@ from repro.records.result import (
     not_run,
     result_of,
 )
-from repro.records.shared import Evaluated, RunFolder
+from repro.records.shared import MeasuredCase, RunFolder
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 
 if TYPE_CHECKING:
-    from repro.engines.local import LocalEngine
-    from repro.engines.protocol import Engine
-    from repro.engines.settings import EngineSettings
+    from repro.engine.local import LocalEngine
+    from repro.engine.protocol import Engine
+    from repro.engine.settings import EngineSettings
     from repro.evaluation.predictions import Predictions
 
 RESULT = pytest.StashKey[CaseResult]()
@@ -80,7 +80,7 @@ class CaseRunner:
     @property
     def engine(self) -> LocalEngine:
         """The engine of this process; tests with the same settings share it."""
-        from repro.engines.local import LocalEngine
+        from repro.engine.local import LocalEngine
 
         engines = self._item.config.stash.setdefault(_ENGINES, {})
         settings = self._settings.for_engine(workers.count(self._item.config))
@@ -184,7 +184,7 @@ class CaseRunner:
             return msgspec.structs.replace(result, reason=why.strip())
         return msgspec.structs.replace(result, diagnosis=diagnosis)
 
-    def measure(self, case: Case) -> Evaluated:
+    def measure(self, case: Case) -> MeasuredCase:
         """Measure a case, unless this run has it already.
 
         Raises:
@@ -196,7 +196,7 @@ class CaseRunner:
             find_weights(case, self._settings.checkpoints)
         return self._measure(case)
 
-    def _measure(self, case: Case) -> Evaluated:
+    def _measure(self, case: Case) -> MeasuredCase:
         folder = run_folder(self._item.config)
         key = self.measuring.key(case)
         measured = folder.measure_once(
@@ -209,7 +209,7 @@ class CaseRunner:
             )
         return measured
 
-    def _measure_now(self, case: Case) -> Evaluated:
+    def _measure_now(self, case: Case) -> MeasuredCase:
         """Measure a case, watched where somebody sits in front of a terminal."""
         bars = self._item.config.stash.get(BARS, None)
         if bars is None or self._settings.engine != "local":
@@ -218,7 +218,7 @@ class CaseRunner:
         with bars.measuring(case.id, case.dataset.images, count) as advance:
             return self.engine.measure(case, advance)
 
-    def _take_over(self, case: Case, key: MeasurementKey) -> Evaluated | None:
+    def _take_over(self, case: Case, key: MeasurementKey) -> MeasuredCase | None:
         """Look for the measurement in the ledger, where that was asked for."""
         folder = self._settings.ledger
         if not self._settings.resume or folder is None:

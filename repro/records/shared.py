@@ -23,7 +23,7 @@ from repro.records.compact import ImageNames, encode_names
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
-Evaluated = tuple[Measurement, Predictions]
+MeasuredCase = tuple[Measurement, Predictions]
 
 _OWNER = "owner.lock"
 _JUST_BEGUN = 60.0  # seconds in which a process may not have its lock yet
@@ -67,8 +67,8 @@ class RunFolder:
         return file.read_bytes() if file.is_file() else None
 
     def measure_once(
-        self, key: MeasurementKey, measure: Callable[[], Evaluated]
-    ) -> Evaluated:
+        self, key: MeasurementKey, measure: Callable[[], MeasuredCase]
+    ) -> MeasuredCase:
         """Give the measurement of a key, made now or earlier in this run.
 
         What an evaluation of all images gave is right whatever numbers could have ended
@@ -109,7 +109,7 @@ class RunFolder:
             os.close(self._owned)
             self._owned = None
 
-    def _kept(self, digest: str) -> Evaluated | None:
+    def _kept(self, digest: str) -> MeasuredCase | None:
         file = self._folder / f"{digest}.json"
         if not file.is_file():
             return None

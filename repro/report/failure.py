@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from repro.cases import Case
 from repro.judgement.compare import Since
-from repro.judgement.intervals import LEVEL
+from repro.judgement.intervals import CONFIDENCE
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED
 from repro.records.result import CaseResult, Measurement
@@ -100,9 +100,8 @@ def _comparison_lines(comparison: ReferenceCheck) -> list[str]:
         f"({comparison.tolerance_origin})",
     ]
     if interval := interval_text(comparison):
-        lines.append(
-            f"  {'  interval':<12}{interval} {unit} on all images ({100 * LEVEL:g} %)"
-        )
+        sure = f"{100 * CONFIDENCE:g} %"
+        lines.append(f"  {'  interval':<12}{interval} {unit} on all images ({sure})")
     if comparison.verdict is Verdict.UNEXPECTEDLY_MET:
         lines.append(f"  {'  declared':<12}{comparison.reason}")
     return lines

@@ -14,7 +14,7 @@ from repro.evaluation.metrics import CALIBRATION_BINS
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
-from repro.report import claims
+from repro.report import claims_report
 from repro.report.changes import (
     change_parts,
     environment_text,
@@ -97,7 +97,7 @@ def _notes(report: Report) -> Iterator[str]:
         if warning := shift_warning(shift):
             yield warning
     if report.claims:
-        yield claims.totals_text(report.claims)
+        yield claims_report.totals_text(report.claims)
 
 
 def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
@@ -125,7 +125,7 @@ def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
         "result": result,
         "tone": tone,
         "sign": {"good": "✓", "bad": "✗"}.get(tone, "○"),
-        "lines": list(claims.detail_lines(result)),
+        "lines": list(claims_report.detail_lines(result)),
         "panels": _figures([panel] if panel else [])[0],
         "link": link if link.startswith(("https://", "http://")) else "",
     }

@@ -12,7 +12,7 @@ from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
-from repro.report.claims import claims_data
+from repro.report.claims_report import claims_data
 from repro.report.report import Report
 from repro.report.variants import variants
 

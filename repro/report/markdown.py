@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report import claims
+from repro.report import claims_report
 from repro.report.changes import (
     environment_text,
     grouped_changes,
@@ -141,12 +141,12 @@ def _causes(results: Sequence[CaseResult]) -> Iterator[str]:
 def _claims(report: Report) -> Iterator[str]:
     if not report.claims:
         return
-    yield from ("", "## Claims", "", claims.totals_text(report.claims), "")
+    yield from ("", "## Claims", "", claims_report.totals_text(report.claims), "")
     for result in report.claims:
         mark = " (unexpected)" if result.is_surprise else ""
         yield f"- {result.verdict}{mark}: {_escaped(result.text)}"
         if result.is_surprise:
-            for line in claims.detail_lines(result):
+            for line in claims_report.detail_lines(result):
                 yield f"    - {_escaped(line)}"
 
 

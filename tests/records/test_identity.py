@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from repro.cases import Case, list_cases
-from repro.engines.settings import STANDING_FOR, WITHOUT_INFLUENCE, EngineSettings
+from repro.engine.settings import STANDING_FOR, WITHOUT_INFLUENCE, EngineSettings
 from repro.evaluation.predictions import Predictions
 from repro.published import read_releases
 from repro.records.comparison import pair_results

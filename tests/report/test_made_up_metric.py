@@ -13,9 +13,9 @@ import pytest
 
 from repro.cases import Case, list_cases
 from repro.evaluation.predictions import Predictions
-from repro.judgement.estimates import estimate
 from repro.judgement.intervals import interval_of
 from repro.judgement.verdict import Verdict, verdict_of
+from repro.judgement.what_if import estimate
 from repro.published import METRICS, Metric, read_releases
 from repro.published.metrics import TOP1, hits_within
 from repro.records.environment import GitState

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.judgement.diagnosis import Diagnosis
 
 from .faults import Fault

@@ -17,8 +17,8 @@ from repro.evaluation.classifier import (
 )
 from repro.evaluation.diagnosis.setup import RGB, Activation, Body, Pooling, Setup
 from repro.evaluation.precision import arithmetic, in_type_of, input_type
+from repro.models.building import load_model
 from repro.models.clip import build_tokenizer
-from repro.models.loading import load_model
 from repro.models.zeroshot import zeroshot_classifier
 from repro.published import ModelSpec, TextSpec
 

@@ -108,7 +108,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     def body(self) -> Body:
         """What decides on the features of an image."""
         return Body(
-            geometry=self.protocol.pixels,
+            geometry=self.protocol.geometry_steps,
             mean=self.protocol.mean,
             std=self.protocol.std,
             model=self.model,

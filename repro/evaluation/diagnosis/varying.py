@@ -67,8 +67,8 @@ def _vary_protocol(setup: Setup, variation: Variation) -> Any:
         for name in ("mean", "std")
         if getattr(variation, name) is not None
     }
-    geometry = vary_geometry(protocol.pixels, variation)
-    if geometry != protocol.pixels:
+    geometry = vary_geometry(protocol.geometry_steps, variation)
+    if geometry != protocol.geometry_steps:
         changes["geometry"] = str(geometry)
     text = protocol.text
     if text is not None:

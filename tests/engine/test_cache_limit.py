@@ -7,8 +7,8 @@ import msgspec
 
 from repro.cases import Case, list_cases
 from repro.data.housekeeping import list_stores
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, read_releases
 
 

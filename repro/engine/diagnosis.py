@@ -46,7 +46,7 @@ from repro.judgement.sentences import advice, sentence
 from repro.models.state import state_entries
 
 if TYPE_CHECKING:
-    from repro.engines.local import LocalEngine
+    from repro.engine.local import LocalEngine
 
 #: Every suspect sees this share of the dataset's images, but not more than so many.
 FIRST_SHARE = 0.02

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from repro.cases import list_cases
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, read_releases
 
 

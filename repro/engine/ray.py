@@ -17,7 +17,7 @@ import msgspec
 import repro
 from repro import errors
 from repro.cases import Case
-from repro.engines.remote import (
+from repro.engine.remote import (
     Answer,
     CaseKey,
     Job,
@@ -29,7 +29,7 @@ from repro.engines.remote import (
     measure_there,
     names_there,
 )
-from repro.engines.settings import EngineSettings
+from repro.engine.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
 from repro.judgement.diagnosis import Diagnosis
 from repro.machine import WORKER_BYTES

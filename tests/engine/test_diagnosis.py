@@ -12,8 +12,8 @@ from torch import Tensor
 
 from repro.cases import Case, list_cases
 from repro.data.geometry import Pixels
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import compute_features
 from repro.published import EMBEDDED, read_releases
 
@@ -27,7 +27,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(pixels))
         return compute_features(body, pixels, *rest)
 
-    monkeypatch.setattr("repro.engines.diagnosis.compute_features", counted)
+    monkeypatch.setattr("repro.engine.diagnosis.compute_features", counted)
     return counts
 
 

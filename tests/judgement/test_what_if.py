@@ -9,7 +9,7 @@ import pytest
 from repro.evaluation.diagnosis.images import balanced_order
 from repro.evaluation.predictions import Predictions, weighted_values
 from repro.judgement.diagnosis import Outcome, Trial, settled
-from repro.judgement.estimates import estimate, log_likelihood
+from repro.judgement.what_if import estimate, log_likelihood
 from repro.published import METRICS
 
 

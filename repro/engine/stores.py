@@ -23,7 +23,7 @@ from repro.data.layout import (
 from repro.data.leases import is_held
 from repro.data.pixels import PixelStore, stream
 from repro.data.room import HeldStores, WantedStore, make_room_for
-from repro.engines.settings import EngineSettings
+from repro.engine.settings import EngineSettings
 from repro.published import Geometry
 from repro.records.identity import digest_of
 
@@ -45,8 +45,8 @@ class Stores:
         self._wanted: dict[str, list[Geometry]] = {}
         for case in planned:
             wanted = self._wanted.setdefault(_photographs(case, settings), [])
-            if case.protocol.pixels not in wanted:
-                wanted.append(case.protocol.pixels)
+            if case.protocol.geometry_steps not in wanted:
+                wanted.append(case.protocol.geometry_steps)
         self._held = HeldStores()
         #: For which pixels room was made last, and the geometries that have it.
         self._room: tuple[tuple[str, Geometry, int], list[Geometry]] | None = None
@@ -58,7 +58,7 @@ class Stores:
 
         Without a cache they are decoded and forgotten.
         """
-        geometry = case.protocol.pixels
+        geometry = case.protocol.geometry_steps
         cache = self._settings.cache
         if cache is None:
             return stream(dataset, geometry, strata, self._threads)
@@ -80,7 +80,7 @@ class Stores:
         def path(geometry: Geometry) -> Path:
             return store_path(cache, store_identity(dataset, geometry))
 
-        own = case.protocol.pixels
+        own = case.protocol.geometry_steps
         # What was needed until now can be dropped, by this process or another.
         self._held.hold([path(own)])
         needed = self._needed(case, path)
@@ -104,7 +104,7 @@ class Stores:
         may be needed by another worker still; where stores are dropped, only what that
         worker holds is made for it again.
         """
-        own = case.protocol.pixels
+        own = case.protocol.geometry_steps
         planned = self._wanted.get(_photographs(case, self._settings), [])
         start = planned.index(own) if own in planned else 0
         earlier = planned[:start]

@@ -17,7 +17,7 @@ import msgspec
 import repro
 from repro.cases import Case
 from repro.data.listing import find_root
-from repro.engines.settings import EngineSettings
+from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
 from repro.judgement.diagnosis import Diagnosis
@@ -93,7 +93,7 @@ def inspect_node(job: Job) -> NodeState:
 
 def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Refusal:
     """Measure a case, unless its measurement is known and not wanted anew."""
-    from repro.engines.remote_engine import engine_for
+    from repro.engine.remote_engine import engine_for
 
     try:
         here = localized(job, os.environ)
@@ -112,7 +112,7 @@ def diagnose_there(
     job: Job, key: CaseKey, predictions: Predictions
 ) -> Diagnosis | Refusal:
     """Find what would explain the predictions of a case."""
-    from repro.engines.remote_engine import engine_for
+    from repro.engine.remote_engine import engine_for
 
     try:
         here = localized(job, os.environ)
@@ -123,7 +123,7 @@ def diagnose_there(
 
 def names_there(job: Job, key: CaseKey) -> ImageNames | Refusal:
     """Name the images of a case."""
-    from repro.engines.remote_engine import engine_for
+    from repro.engine.remote_engine import engine_for
 
     try:
         here = localized(job, os.environ)

@@ -18,9 +18,9 @@ from repro.cases import Case, list_cases
 from repro.data import geometry
 from repro.data.housekeeping import list_stores
 from repro.data.layout import stored_bytes
-from repro.engines import stores
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine import stores
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.published import CenterCrop, Geometry, read_releases
 
 GEOMETRIES = 12

@@ -19,7 +19,7 @@ from repro.published.tables import NamedTable, Text
 
 Expectation = Literal["holds", "fails", "undecided"]
 #: Families of which a source measured one, without saying which; usually just one.
-Place = tuple[str, ...]
+FamilyChoice = tuple[str, ...]
 Named = str | tuple[str, ...]
 
 
@@ -85,11 +85,11 @@ class _OfOneFamily(_Statement, frozen=True, kw_only=True):
         _check_place(self.family)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> FamilyChoice:
         """The family."""
         return _place(self.family)
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[FamilyChoice]:
         """Yield the family, or the choice of families, that it speaks of."""
         yield self.place
 
@@ -107,7 +107,7 @@ class _OfSeveralFamilies(_Statement, frozen=True, kw_only=True):
         for family in self.order:
             _check_place(family)
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[FamilyChoice]:
         """Yield every family, or choice of families, that it speaks of."""
         yield from map(_place, self.order)
 
@@ -159,7 +159,7 @@ class SlopesClaim(_OfSeveralFamilies, frozen=True, kw_only=True):
                 "one for all or one for each"
             )
 
-    def ranked(self) -> list[tuple[Place, Range]]:
+    def ranked(self) -> list[tuple[FamilyChoice, Range]]:
         """List the families with what each is fitted over, the steepest first."""
         over = (
             [self.over] * len(self.order) if isinstance(self.over, str) else self.over
@@ -219,7 +219,7 @@ class OrderingClaim(_OfSeveralFamilies, frozen=True, kw_only=True):
                     "give one name for all or one for each"
                 )
 
-    def rankings(self) -> Iterator[list[tuple[Place, str]]]:
+    def rankings(self) -> Iterator[list[tuple[FamilyChoice, str]]]:
         """Yield each ranking as families with the names of their checkpoints."""
         for names in self.checkpoints:
             each = [names] * len(self.order) if isinstance(names, str) else names
@@ -332,7 +332,7 @@ def _check_number(key: str, text: str) -> None:
         raise ValueError(f"{key} is {text!r}; it must be a number such as '0.196'")
 
 
-def _place(named: Named) -> Place:
+def _place(named: Named) -> FamilyChoice:
     return (named,) if isinstance(named, str) else named
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from repro.cases import Case, list_cases
-from repro.claims.evidence import Measured, MeasuredEvidence, MissingError, Stated
-from repro.claims.judge import judge
+from repro.claims.evidence import (
+    MeasuredCheckpoint,
+    MeasuredEvidence,
+    MissingError,
+    Stated,
+)
+from repro.claims.judge import judge_claim
 from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
@@ -34,7 +39,7 @@ def judge_from_ledger(stated: Stated, ledger: Ledger) -> ClaimResult:
     found: list[ClaimResult] = []
     for conditions in known.conditions() or [()]:
         evidence = known.evidence(conditions)
-        found.append(judge(stated.release, stated.claim, evidence))
+        found.append(judge_claim(stated.release, stated.claim, evidence))
         if found[-1].verdict is not ClaimVerdict.MISSING:
             return found[-1]
     return found[0]
@@ -69,12 +74,12 @@ class _Known:
     def evidence(self, conditions: _Conditions) -> MeasuredEvidence:
         """Give what was measured in some conditions."""
 
-        def measure(family: str, checkpoint: str) -> Measured:
+        def measure(family: str, checkpoint: str) -> MeasuredCheckpoint:
             return self._newest(self._case(family, checkpoint).id, conditions)
 
         return MeasuredEvidence(self._stated.claim, self._checkpoints, measure)
 
-    def _newest(self, case: str, conditions: _Conditions) -> Measured:
+    def _newest(self, case: str, conditions: _Conditions) -> MeasuredCheckpoint:
         everything = self._entries(case)
         fitting = [e for e in everything if _conditions(e.result) == conditions]
         if not everything:
@@ -94,7 +99,7 @@ class _Known:
             raise MissingError(f"run {run} measured {case} with several weights files")
         ((key, found),) = latest.items()
         release, claim = self._stated.release, self._stated.claim
-        return Measured(
+        return MeasuredCheckpoint(
             metrics=found.metrics,
             total=found.total,
             in_other_precision=found.in_other_precision(

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from repro.cases import Case, list_cases
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
-from repro.engines.stores import Stores
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
+from repro.engine.stores import Stores
 from repro.errors import EvaluationError
 from repro.models.state import read_state_dict
 from repro.models.weights import find_weights

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
-from repro.data.recorded import read_record
-from repro.engines.device import choose_device
-from repro.engines.settings import EngineSettings
-from repro.engines.stores import Stores, first_strata
+from repro.data.trusted_copy import read_record
+from repro.engine.device import choose_device
+from repro.engine.settings import EngineSettings
+from repro.engine.stores import Stores, first_strata
 from repro.errors import OptionError, ReproError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import (
@@ -34,8 +34,8 @@ from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
+from repro.models.building import load_model
 from repro.models.integrity import check_recorded
-from repro.models.loading import load_model
 from repro.models.weights import find_weights, read_ahead, verify_weights
 from repro.models.zeroshot import count_classes, zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic
@@ -198,7 +198,7 @@ class LocalEngine:
             classifier = clip_classifier(
                 model, text, protocol, self.device, precision, columns, outputs
             )
-        classifier.check(protocol.pixels.output_size)
+        classifier.check(protocol.geometry_steps.output_size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)
         return classifier
@@ -296,7 +296,7 @@ class LocalEngine:
         Raises:
             ReproError: images or weights are not what they were.
         """
-        from repro.engines.diagnosis import Investigation
+        from repro.engine.diagnosis import Investigation
 
         return Investigation(self, case, self.weights(case), predictions).diagnose()
 

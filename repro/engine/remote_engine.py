@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from repro.engines.local import LocalEngine
-from repro.engines.remote import Job, bare_case
+from repro.engine.local import LocalEngine
+from repro.engine.remote import Job, bare_case
 
 _ENGINES: dict[str, LocalEngine] = {}
 
