@@ -47,7 +47,7 @@ _WORST_FIRST = (
 )
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One published number beside the measured one.
 
     `published` has the digits as printed, and `spread` what stands after ±, where it is
@@ -90,11 +90,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return "better" if is_better else "worse"
 
 
-def unmeasured(reference: Reference, release: Release) -> Comparison:
+def unmeasured(reference: Reference, release: Release) -> ReferenceCheck:
     """Write down a published number that nothing was measured for."""
     tolerance = tolerance_of(reference)
     source = release.sources[reference.source]
-    return Comparison(
+    return ReferenceCheck(
         metric=reference.metric,
         published=reference.published.digits,
         spread="" if reference.spread is None else reference.spread.digits,
@@ -114,7 +114,7 @@ def compare(
     metrics: Metrics,
     unsettled: str = "",
     interval: Interval | None = None,
-) -> Comparison:
+) -> ReferenceCheck:
     """Compare a measurement with one published number, two-sided and exactly.
 
     Args:
@@ -165,7 +165,7 @@ def compare(
     )
 
 
-def verdict_of(comparisons: Sequence[Comparison]) -> Verdict:
+def verdict_of(comparisons: Sequence[ReferenceCheck]) -> Verdict:
     """Sum up the comparisons of one case: the worst one counts."""
     verdicts = [comparison.verdict for comparison in comparisons]
     for verdict in verdicts:

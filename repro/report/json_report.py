@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from repro.claims.result import ClaimResult
-from repro.judgement.verdict import Comparison
+from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
@@ -127,7 +127,7 @@ def _metrics(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _reference(comparison: Comparison) -> dict[str, Any]:
+def _reference(comparison: ReferenceCheck) -> dict[str, Any]:
     return {
         "metric": comparison.metric,
         "published": float(comparison.published),
