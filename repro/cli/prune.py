@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import ledger_option
+from repro.cli.options import Command, ledger_option
 from repro.records import pruning
 from repro.records.ledger import Ledger
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--keep-runs",
     type=click.IntRange(min=1),
