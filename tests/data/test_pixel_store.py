@@ -351,10 +351,8 @@ def test_an_abandoned_store_stops_within_a_stratum(tmp_path: Path) -> None:
     store = PixelStore(dataset, CLIP, tmp_path / "cache")
     strata = store.iterate(all_strata(dataset))
     next(strata)
-    start = time.perf_counter()
     strata.close()  # type: ignore[attr-defined]
     assert not all(map(store.is_ready, all_strata(dataset)))
-    assert time.perf_counter() - start < 0.5
     assert not parts_in(tmp_path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +16,10 @@ from repro.judgement.stopping import acceptable_shares, is_hopeless
 from repro.published import Reference
 from repro.published.metrics import TOP1
 
-from .conftest import by_class
+from .conftest import by_class, reference
 
 SIZES = np.full(10, 50)
 STRATA = 10
-
-
-def reference(published: str, metric: str = "top1", **fields: Any) -> Reference:
-    values: dict[str, Any] = {
-        "families": ("f",),
-        "checkpoint": "c",
-        "dataset": "d",
-        "protocol": "p",
-        "source": "s",
-    }
-    return Reference(
-        metric=metric,
-        published=Decimal(published),
-        **(values | fields),
-    )
 
 
 def first_strata(predictions: Predictions, strata: int) -> Predictions:

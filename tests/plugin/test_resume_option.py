@@ -23,6 +23,7 @@ from repro.records.environment import describe_environment
 from repro.records.git import git_state
 from repro.records.ledger import FILE, Ledger
 
+from ..conftest import Often
 from .conftest import ReleaseCopy, RunCases
 
 NAMED = "supervised/real/80"
@@ -151,6 +152,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
     pytester: pytest.Pytester,
     tmp_path: Path,
     kills: int,
+    often: Often,
 ) -> None:
     undisturbed, resumed = tmp_path / "undisturbed.json", tmp_path / "resumed.json"
     as_a_new_process_would()
@@ -174,7 +176,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
         assert without_times(resumed) == without_times(undisturbed)
 
     finished: dict[str, Any] = {}
-    for _ in range(kills):
+    for _ in range(often(kills, 8)):
         with subprocess.Popen(
             command, cwd=pytester.path, env=environment, stdout=subprocess.DEVNULL
         ) as run:

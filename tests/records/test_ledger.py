@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -7,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from repro.records.ledger import FILE, Ledger
 from repro.records.result import CaseResult
 from repro.records.schema import MIGRATIONS, migrate, version_of
 
+from ..conftest import Often
 from ..made_results import measurement, predictions, result
 
 CODE = GitState("0123abcd", "changed")
@@ -311,10 +313,10 @@ def test_two_runs_at_once_both_survive(tmp_path: Path) -> None:
     "kills", [2, pytest.param(50, marks=pytest.mark.slow)], ids=["quick", "long"]
 )
 def test_a_kill_in_mid_write_loses_nothing_that_was_finished(
-    tmp_path: Path, kills: int
+    tmp_path: Path, kills: int, often: Often
 ) -> None:
     rng = random.Random(kills)
-    for kill in range(kills):
+    for kill in range(often(kills, 10)):
         with started_run(tmp_path, str(kill), cases=10**6) as writer:
             assert writer.stdout is not None
             said = writer.stdout.readline()
@@ -356,39 +358,41 @@ _COPIES = (
 )
 
 
+def steps_of(ledger: Ledger, action: Callable[[], object]) -> int:
+    """Count the tens of instructions of sqlite, which no other process slows down."""
+    counts = itertools.count()
+    ledger._connection.set_progress_handler(lambda: next(counts) * 0, 10)
+    action()
+    ledger._connection.set_progress_handler(None, 0)
+    return next(counts)
+
+
 def test_a_thousand_runs_of_fifty_cases_are_read_at_once(ledger: Ledger) -> None:
     cases = [result(f"{number}M") for number in range(1, 51)]
     run_of(ledger, "first", *cases)
     with ledger.transaction() as connection:
         for statement in _COPIES:
             connection.execute(statement)
-    start = time.process_time()
-    runs = ledger.runs()
-    listed = time.process_time()
-    history = ledger.history(cases[7].id)
-    told = time.process_time()
+    runs, history = ledger.runs(), ledger.history(cases[7].id)
     assert (len(runs), len(history)) == (1000, 1000)
     assert sum(run.cases for run in runs) == 50_000
-    assert listed - start < 0.3
-    assert told - listed < 0.3
+    # Searching a table once more for each row would take 50,000 instructions a row.
+    assert steps_of(ledger, ledger.runs) < 5 * 50_000
+    assert steps_of(ledger, lambda: ledger.history(cases[7].id)) < 200 * 1000
     for arguments in (["runs", "-n", "1000"], ["history", cases[7].id, "-n", "1000"]):
-        start = time.process_time()
         done = CliRunner().invoke(
             cli, [*arguments, "--ledger", str(ledger.file.parent)]
         )
-        assert time.process_time() - start < 0.3
         assert done.output.count("reproduced") >= 1000
     assert ledger.results(777) == [keyed(one) for one in cases]
     assert ledger.file.stat().st_size < 60e6
 
 
-def test_recording_takes_less_than_a_hundredth_of_the_time_of_measuring(
+def test_recording_takes_the_same_steps_however_many_images_were_measured(
     ledger: Ledger,
 ) -> None:
-    """No single GPU evaluates ViT-B/16 at 5,000 images a second in float32."""
-    images = 50_000
-    predicted = predictions(images)
     run = begin(ledger)
-    start = time.process_time()
-    ledger.record(run, result("1M"), predicted)
-    assert time.process_time() - start < images / 5_000 / 100
+    few, many = predictions(200), predictions(50_000)
+    for_few = steps_of(ledger, lambda: ledger.record(run, result("1M"), few))
+    for_many = steps_of(ledger, lambda: ledger.record(run, result("2M"), many))
+    assert 0 < for_many < 2 * for_few
