@@ -30,5 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def often(pytestconfig: pytest.Config) -> Often:
-    """Choose how often to repeat: `often(50, 10)` is 50 with --full-counts, else 10."""
-    return max if pytestconfig.getoption("full_counts") else min
+    """Choose how often to repeat: `often(50, 10)` is 50 with --full-counts, else 10.
+
+    Where the first is the smaller one, it is that in both cases.
+    """
+    is_full = pytestconfig.getoption("full_counts")
+    return lambda full, short: full if is_full else min(full, short)

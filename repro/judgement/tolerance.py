@@ -7,10 +7,10 @@ from fractions import Fraction
 
 import msgspec
 
-from repro.published import METRICS, Reference, half_unit
+from repro.published import METRICS, Reference
 
 #: How likely another run lies within what the spread of several runs allows.
-LEVEL = 0.99
+PREDICTION_CONFIDENCE = 0.99
 
 
 class Tolerance(msgspec.Struct, frozen=True):
@@ -31,21 +31,21 @@ def tolerance_of(reference: Reference) -> Tolerance:
     checkpoint that is measured is one run; where the number is the mean of several, the
     default is how far one may lie from it, plus what a re-measurement may be off.
     """
-    rounding = Fraction(reference.half_unit)
+    rounding = reference.published.half_unit
     if reference.tolerance is not None:
-        own = Fraction(reference.tolerance)
-        return Tolerance(own + rounding, f"its own: {reference.tolerance_reason}")
+        origin = f"its own: {reference.tolerance_reason}"
+        return Tolerance(reference.tolerance + rounding, origin)
     metric = METRICS[reference.metric]
     allowance, origin = metric.allowance, metric.allowance.origin
-    whole = Fraction(reference.published)
+    whole = reference.published.value
     if not allowance.is_relative:
         whole = Fraction(metric.unit.scale)
     value = allowance.share * whole + rounding
     if reference.spread is not None:
         value += spread_of_a_run(reference)
         origin = (
-            f"{100 * LEVEL:g} % prediction interval of one run, from the "
-            f"{reference.spread_is} of {reference.runs:,} runs, plus {origin}"
+            f"{100 * PREDICTION_CONFIDENCE:g} % prediction interval of one run, from "
+            f"the {reference.spread_is} of {reference.runs:,} runs, plus {origin}"
         )
     return Tolerance(value, f"{origin} plus half a printed digit")
 
@@ -62,9 +62,11 @@ def spread_of_a_run(reference: Reference) -> Fraction:
 
     assert reference.spread is not None
     runs = reference.runs
-    factor = float(stats.t.ppf((1 + LEVEL) / 2, runs - 1)) * math.sqrt(1 + 1 / runs)
+    factor = float(stats.t.ppf((1 + PREDICTION_CONFIDENCE) / 2, runs - 1)) * math.sqrt(
+        1 + 1 / runs
+    )
     if reference.spread_is == "standard error":
         factor *= math.sqrt(runs)
-    spread = Fraction(reference.spread) + Fraction(half_unit(reference.spread))
+    spread = reference.spread.value + reference.spread.half_unit
     # Four decimals, so that the border is the same wherever it is computed.
     return Fraction(f"{factor:.4f}") * spread

@@ -11,7 +11,7 @@ import pytest
 
 from repro.data.dataset import index_dataset, index_part
 from repro.data.geometry import decode
-from repro.data.recorded import read_record
+from repro.data.trusted_copy import read_record
 from repro.errors import DatasetError, ReproError
 from repro.published import read_releases
 

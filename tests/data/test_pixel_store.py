@@ -171,6 +171,7 @@ def test_four_processes_build_both_stores_with_one_decode_of_each_photograph(
         assert np.array_equal(pixels, decode_directly(photographs, geometry))
 
 
+@pytest.mark.slow
 def test_a_build_that_is_killed_at_random_moments_goes_on_and_is_right(
     tmp_path: Path,
 ) -> None:

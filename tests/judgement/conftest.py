@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from repro.cases import Case, list_cases
 from repro.evaluation.predictions import Predictions
-from repro.published import EMBEDDED, Reference, read_releases
+from repro.published import EMBEDDED, Reference, printed, read_releases
 
 #: From bad to nearly perfect, both kinds.
 CHECKPOINTS = (
@@ -35,8 +34,8 @@ def real_predictions(
     cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Predictions]:
     """Predictions of 500 images, 50 of each of 10 classes, by checkpoint."""
-    from repro.engines.local import LocalEngine
-    from repro.engines.settings import EngineSettings
+    from repro.engine.local import LocalEngine
+    from repro.engine.settings import EngineSettings
 
     cache: Path = tmp_path_factory.mktemp("cache")
     engine = LocalEngine(EngineSettings(cache=cache, device="cpu"))
@@ -54,7 +53,7 @@ def reference(published: str, metric: str = "top1", **fields: Any) -> Reference:
     }
     return Reference(
         metric=metric,
-        published=Decimal(published),
+        published=printed(published),
         **(values | fields),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,7 @@ def stop_probability(
             for right in range(images + 1)
             if seen[right] > 0
             and error_bound(np.arange(images) < right, labels, cells, low, high)
-            <= stopping.LEVEL
+            <= stopping.FALSE_STOP
         ]
         total += float(seen[stopped].sum())
     return total
@@ -120,7 +120,7 @@ def test_no_simulated_correct_run_is_stopped(
             cells = cells_of(labels, SIZES, STRATA)
             seen = shuffled[:, : 5 * look].ravel().astype(bool)
             bounds.append(error_bound(seen, labels, cells, low, high))
-        assert min(bounds) > stopping.LEVEL
+        assert min(bounds) > stopping.FALSE_STOP
         stopped_at_one_percent += min(bounds) < 0.01
     # The same rule at another level errs no more often than it says, over all looks.
     assert stopped_at_one_percent <= 500 * 2 * 8 * 0.01
@@ -159,7 +159,7 @@ def test_a_wide_tolerance_is_not_held_against_a_run(
     predictions = real_predictions["clip/synthetic/640"]
     measured = predictions.metrics().percent("top1")
     generous = reference(
-        f"{measured:.0f}", tolerance=Decimal(30), tolerance_reason="for the test"
+        f"{measured:.0f}", tolerance=Fraction(30), tolerance_reason="for the test"
     )
     assert not is_hopeless([generous], first_strata(predictions, 9), SIZES, STRATA)
 

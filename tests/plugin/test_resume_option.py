@@ -19,8 +19,7 @@ import msgspec
 import pytest
 
 import repro
-from repro.records.environment import describe_environment
-from repro.records.git import git_state
+from repro.records.environment import describe_environment, git_state
 from repro.records.ledger import FILE, Ledger
 
 from ..conftest import Often
@@ -143,9 +142,8 @@ def as_a_new_process_would() -> None:
     describe_environment.cache_clear()
 
 
-@pytest.mark.parametrize(
-    "kills", [1, pytest.param(50, marks=pytest.mark.slow)], ids=["once", "often"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 50], ids=["once", "often"])
 def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
     release: ReleaseCopy,
     run_cases: RunCases,
