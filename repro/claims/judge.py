@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise, product
 from typing import Any
 
-from repro.claims.estimates import (
+from repro.claims.claim_numbers import (
     Estimate,
     Fitted,
     exponent,
@@ -37,7 +37,7 @@ from repro.published import (
 from repro.published.metrics import LOSS
 
 
-def judge(release: Release, claim: Claim, evidence: Evidence) -> ClaimResult:
+def judge_claim(release: Release, claim: Claim, evidence: Evidence) -> ClaimResult:
     """Check a claim.
 
     Where the claim does not say which of several families it is about, one of them has

@@ -87,7 +87,7 @@ def evaluate(
     labels = _real_labels(real_labels) if real_labels else None
 
     from repro.data.dataset import index_part
-    from repro.data.recorded import read_record
+    from repro.data.trusted_copy import read_record
     from repro.engine.local import LocalEngine
     from repro.engine.settings import EngineSettings
 

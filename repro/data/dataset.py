@@ -16,7 +16,7 @@ from repro.data.examination import examine, refusal
 from repro.data.geometry import Pixels, planar_pixels
 from repro.data.listing import Image, Listing, find_root
 from repro.data.places import ImageLocation
-from repro.data.recorded import Record
+from repro.data.trusted_copy import Record
 from repro.errors import NotAvailableError
 from repro.published import DatasetSpec, Geometry
 

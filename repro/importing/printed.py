@@ -10,7 +10,7 @@ import msgspec
 from repro.errors import ExpectedError, OptionError
 from repro.importing.cells import Printed, is_number, read_cell
 from repro.importing.grids import Grid
-from repro.importing.labels import DIMENSIONS, Dimension, Labels
+from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning
 from repro.published import METRICS, Release, Shares, check_name
 
 
@@ -341,7 +341,7 @@ def _said(
             if column.names
             else ""
             if column.holds_names
-            else ", ".join(column.values.values())
+            else str(Meaning(values=column.values))
         )
         for column in columns
     }

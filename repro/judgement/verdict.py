@@ -47,7 +47,7 @@ _WORST_FIRST = (
 )
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One published number beside the measured one.
 
     `published` has the digits as printed, and `spread` what stands after ±, where it is
@@ -90,14 +90,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return "better" if is_better else "worse"
 
 
-def unmeasured(reference: Reference, release: Release) -> Comparison:
+def unmeasured(reference: Reference, release: Release) -> ReferenceCheck:
     """Write down a published number that nothing was measured for."""
     tolerance = tolerance_of(reference)
     source = release.sources[reference.source]
-    return Comparison(
+    return ReferenceCheck(
         metric=reference.metric,
-        published=reference.digits,
-        spread="" if reference.spread is None else f"{reference.spread:f}",
+        published=reference.published.digits,
+        spread="" if reference.spread is None else reference.spread.digits,
         tolerance=float(tolerance.value),
         tolerance_origin=tolerance.origin,
         source=source.id,
@@ -114,7 +114,7 @@ def compare(
     metrics: Metrics,
     unsettled: str = "",
     interval: Interval | None = None,
-) -> Comparison:
+) -> ReferenceCheck:
     """Compare a measurement with one published number, two-sided and exactly.
 
     Args:
@@ -135,7 +135,7 @@ def compare(
             verdict=Verdict.INCONCLUSIVE,
             reason=f"{reference.metric} was not counted in that measurement",
         )
-    difference = exact - Fraction(reference.published)
+    difference = exact - reference.published.value
     tolerance = tolerance_of(reference)
     verdict = _verdict(reference, difference, tolerance, bool(unsettled), interval)
     reason = unsettled
@@ -165,7 +165,7 @@ def compare(
     )
 
 
-def verdict_of(comparisons: Sequence[Comparison]) -> Verdict:
+def verdict_of(comparisons: Sequence[ReferenceCheck]) -> Verdict:
     """Sum up the comparisons of one case: the worst one counts."""
     verdicts = [comparison.verdict for comparison in comparisons]
     for verdict in verdicts:
@@ -185,7 +185,7 @@ def _verdict(
     interval: Interval | None,
 ) -> Verdict:
     if is_unsettled:
-        published, allowed = float(reference.published), float(tolerance.value)
+        published, allowed = float(reference.published.value), float(tolerance.value)
         if interval is None or not interval.excludes(
             published - allowed, published + allowed
         ):

@@ -71,9 +71,9 @@ def put_claims_last(items: list[pytest.Item]) -> None:
 def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult:
     """Check a claim with what this run measures, and end its test accordingly."""
     from repro.claims.evidence import MeasuredEvidence
-    from repro.claims.judge import judge
+    from repro.claims.judge import judge_claim
     from repro.claims.result import ClaimVerdict
-    from repro.report.claims import claim_text, short_text
+    from repro.report.claims_report import claim_text, short_text
 
     claim, release = stated.claim, stated.release
     evidence = MeasuredEvidence(
@@ -81,7 +81,7 @@ def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult
         lambda family: _known_checkpoints(item, stated, family),
         lambda family, checkpoint: _measure(stated, family, checkpoint, runner),
     )
-    result = judge(release, claim, evidence)
+    result = judge_claim(release, claim, evidence)
     item.stash[RESULT] = result
     strict = item.stash[SETTINGS].strict
     if result.is_surprise:

@@ -11,7 +11,7 @@ from repro.errors import LedgerError
 from repro.plugin.runner import run_folder
 from repro.plugin.workers import run_name
 from repro.records.comparison import RunComparison, compare_runs
-from repro.records.git import git_state
+from repro.records.environment import git_state
 from repro.records.ledger import Ledger
 from repro.records.merging import shard_argument
 from repro.records.pruning import prune

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from repro.cases import Case
+from repro.diagnosis.hints import likely_causes
 from repro.errors import NotAvailableError, ReproError
-from repro.judgement.hints import likely_causes
-from repro.judgement.verdict import Comparison, Verdict, verdict_of
+from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
 from repro.models.weights import find_weights
 from repro.plugin import workers
 from repro.plugin.cluster import engine_of
@@ -20,7 +20,7 @@ from repro.plugin.options import Settings
 from repro.plugin.progress import BARS, Transfer
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference
-from repro.records.earlier import since_earlier
+from repro.records.comparison import since_earlier
 from repro.records.identity import Asked, MeasurementKey, asked
 from repro.records.ledger import FILE as LEDGER_FILE
 from repro.records.ledger import Ledger
@@ -234,7 +234,7 @@ class CaseRunner:
 
     def _compare(
         self, case: Case, reference: Reference, measurement: Measurement
-    ) -> Comparison:
+    ) -> ReferenceCheck:
         found = judge(reference, case.release, measurement)
         others = [name for name in reference.families if name != case.family.id]
         if not found.verdict.is_divergence or not others:
@@ -242,8 +242,8 @@ class CaseRunner:
         return self._elsewhere(case, reference, found, others)
 
     def _elsewhere(
-        self, case: Case, reference: Reference, found: Comparison, others: list[str]
-    ) -> Comparison:
+        self, case: Case, reference: Reference, found: ReferenceCheck, others: list[str]
+    ) -> ReferenceCheck:
         """Look whether the number belongs to another family's checkpoint."""
         unknown: list[str] = []
         for name in others:

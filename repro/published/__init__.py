@@ -7,15 +7,6 @@ from repro.published.checksums import (
     checksums_text,
     read_checksums,
 )
-from repro.published.claims import (
-    Claim,
-    ExponentClaim,
-    FamilyChoice,
-    OrderingClaim,
-    Range,
-    SaturationClaim,
-    SlopesClaim,
-)
 from repro.published.file_lists import (
     FileList,
     make_list,
@@ -32,24 +23,38 @@ from repro.published.geometry import (
     Resize,
     parse_geometry,
 )
-from repro.published.loaders import find_entry_point, loader_names
+from repro.published.loader_names import find_entry_point, loader_names
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
-from repro.published.precision import PRECISIONS, Precision, is_same_arithmetic
 from repro.published.reading import read_releases
-from repro.published.recorded import place_beside, place_of_user, place_to_record
+from repro.published.record_paths import place_beside, place_of_user, place_to_record
 from repro.published.release import (
-    MEASURED,
     DatasetSpec,
     Family,
-    Kind,
     ModelSpec,
     Protocol,
     Reference,
     Release,
-    Shares,
     Source,
     TextSpec,
-    half_unit,
+)
+from repro.published.statements import (
+    Claim,
+    ExponentClaim,
+    FamilyChoice,
+    OrderingClaim,
+    Range,
+    SaturationClaim,
+    SlopesClaim,
+)
+from repro.published.vocabulary import (
+    MEASURED,
+    PRECISIONS,
+    Kind,
+    Precision,
+    Printed,
+    Shares,
+    is_same_arithmetic,
+    printed,
     training_images,
 )
 
@@ -79,6 +84,7 @@ __all__ = [
     "Outcomes",
     "FamilyChoice",
     "Precision",
+    "Printed",
     "Protocol",
     "Range",
     "Reference",
@@ -90,7 +96,6 @@ __all__ = [
     "Source",
     "TextSpec",
     "check_name",
-    "half_unit",
     "find_entry_point",
     "is_same_arithmetic",
     "loader_names",
@@ -99,6 +104,7 @@ __all__ = [
     "check_weights_name",
     "checksums_text",
     "parse_geometry",
+    "printed",
     "place_beside",
     "place_of_user",
     "place_to_record",

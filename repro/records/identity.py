@@ -17,8 +17,7 @@ import msgspec
 import repro
 from repro.cases import Case
 from repro.published import DatasetSpec, ModelSpec, Protocol, Reference
-from repro.records.environment import Environment
-from repro.records.git import GitState, git_state
+from repro.records.environment import Environment, GitState, git_state
 
 _OF_CHECKPOINT = ("case", "model", "model_files", "weights_sha256", "ends_with")
 _OF_SOFTWARE = ("environment", "code", "changes")
@@ -168,7 +167,7 @@ def code_digest() -> str:
 def _numbers(case: Case) -> tuple[Reference, ...]:
     """Give the published numbers of a case, wherever they are written down."""
     return tuple(
-        msgspec.structs.replace(reference, defined_in="")
+        msgspec.structs.replace(reference, defined_in=None)
         for reference in case.references
     )
 

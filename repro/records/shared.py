@@ -18,6 +18,7 @@ from repro.evaluation.predictions import (
     load_predictions,
     save_predictions,
 )
+from repro.files import replace_bytes
 from repro.records.compact import ImageNames, encode_names
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
@@ -58,9 +59,7 @@ class RunFolder:
         file = self._folder / f"{fingerprint}.names"
         if not file.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(encode_names(name()))
-            part.replace(file)
+            replace_bytes(file, encode_names(name()))
 
     def names(self, fingerprint: str) -> bytes | None:
         """Give the names that a worker left, encoded for the ledger."""
@@ -88,9 +87,7 @@ class RunFolder:
             measurement, predictions = measure()
             file = self._folder / f"{measurement.key}.json"
             save_predictions(predictions, file.with_suffix(".npz"))
-            part = file.with_suffix(".part")
-            part.write_bytes(msgspec.json.encode(measurement))
-            part.replace(file)
+            replace_bytes(file, msgspec.json.encode(measurement))
             return measurement, predictions
 
     def claim(self) -> None:

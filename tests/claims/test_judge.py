@@ -17,7 +17,7 @@ from repro.claims.evidence import (
     PublishedEvidence,
 )
 from repro.claims.fits import Floats
-from repro.claims.judge import judge
+from repro.claims.judge import judge_claim
 from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.evaluation.predictions import Predictions
 from repro.published import (
@@ -95,7 +95,7 @@ def checked(
         )
 
     evidence = MeasuredEvidence(claim, lambda f: list(known.get(f, ())), measure)
-    return judge(release, claim, evidence)
+    return judge_claim(release, claim, evidence)
 
 
 def exponent_claim(published: str, over: str = "40..2560") -> ExponentClaim:
@@ -296,7 +296,7 @@ def test_one_of_two_families_has_to_meet_a_published_exponent(
 def published() -> dict[str, ClaimResult]:
     (scaling,) = read_releases([EXPECTED / "synthetic-scaling"])
     return {
-        claim.id: judge(scaling, claim, PublishedEvidence(scaling, claim))
+        claim.id: judge_claim(scaling, claim, PublishedEvidence(scaling, claim))
         for claim in scaling.claims
     }
 

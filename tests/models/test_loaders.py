@@ -28,11 +28,11 @@ from repro.importing.preprocessing import (
     timm_preprocessing,
     torchvision_preprocessing,
 )
-from repro.models.loaders import find_loader
-from repro.models.loading import load_model
+from repro.models.building import load_model
+from repro.models.libraries import find_loader
 from repro.models.weights import find_weights
 from repro.published import ModelSpec, Protocol, loader_names, read_releases
-from repro.published.loaders import _installed
+from repro.published.loader_names import _installed
 
 CPU = torch.device("cpu")
 INCEPTION = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -366,7 +366,7 @@ datasets = ["d"]
 """
 THEIRS = """
 from torch import nn
-from repro.models.loaders import Loader
+from repro.models.libraries import Loader
 
 class TheirLoader(Loader):
     def build(self, spec, location):

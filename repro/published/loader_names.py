@@ -12,9 +12,9 @@ from importlib.metadata import EntryPoint, entry_points
 GROUP = "repro.loaders"
 
 _BUILT_IN = {
-    "timm": "repro.models.loaders.timm:TimmLoader",
-    "open_clip": "repro.models.loaders.open_clip:OpenClipLoader",
-    "torchvision": "repro.models.loaders.torchvision:TorchvisionLoader",
+    "timm": "repro.models.libraries.timm:TimmLoader",
+    "open_clip": "repro.models.libraries.open_clip:OpenClipLoader",
+    "torchvision": "repro.models.libraries.torchvision:TorchvisionLoader",
 }
 
 

@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from repro.errors import WeightsError
-from repro.models.loaders import Loader, find_loader
+from repro.models.libraries import Loader, find_loader
 from repro.models.state import StateDict, read_state_dict
 from repro.published import ModelSpec
 

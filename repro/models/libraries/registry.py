@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from repro.errors import ExpectedError
-from repro.models.loaders.protocol import Loader
+from repro.models.libraries.protocol import Loader
 from repro.published import find_entry_point, loader_names
 
 

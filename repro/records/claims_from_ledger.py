@@ -11,7 +11,7 @@ from repro.claims.evidence import (
     MissingError,
     Stated,
 )
-from repro.claims.judge import judge
+from repro.claims.judge import judge_claim
 from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
@@ -39,7 +39,7 @@ def judge_from_ledger(stated: Stated, ledger: Ledger) -> ClaimResult:
     found: list[ClaimResult] = []
     for conditions in known.conditions() or [()]:
         evidence = known.evidence(conditions)
-        found.append(judge(stated.release, stated.claim, evidence))
+        found.append(judge_claim(stated.release, stated.claim, evidence))
         if found[-1].verdict is not ClaimVerdict.MISSING:
             return found[-1]
     return found[0]
