@@ -31,7 +31,7 @@ _MATHS = (
 )
 
 
-class Printed(msgspec.Struct, frozen=True, kw_only=True):
+class CellNumber(msgspec.Struct, frozen=True, kw_only=True):
     """A number with its digits as printed, and `spread`, if any, after a ±.
 
     `is_percent` says that it has a percent sign. `marks` are those of footnotes, and
@@ -45,7 +45,7 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True):
     difference: str = ""
 
 
-def read_cell(text: str) -> Printed | None:
+def read_cell(text: str) -> CellNumber | None:
     """Read a cell that should hold a number; None where it says that there is none.
 
     Raises:
@@ -63,7 +63,7 @@ def read_cell(text: str) -> Printed | None:
         if re.fullmatch(r"\d+,\d{1,2}\s*%?", plain):
             hint = "; a comma before decimals has to be written as a point"
         raise ExpectedError(f"{text[:60]!r} is no number{hint}")
-    return Printed(
+    return CellNumber(
         digits=_whole(match["number"]),
         spread=_whole(match["spread"]) if match["spread"] else "",
         is_percent="%" in plain,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import msgspec
@@ -23,6 +22,7 @@ from repro.published import (
     read_releases,
 )
 from repro.published.numbers import in_unit
+from repro.published.vocabulary import Printed
 
 REFERENCES_FILE = "references.toml"
 
@@ -115,20 +115,12 @@ def compare(understood: Understood, release: Release, source: str) -> Compared:
     )
 
 
-def _agree(one: Decimal, other: Decimal) -> bool:
+def _agree(one: Printed, other: Printed) -> bool:
     """Tell whether two printed numbers can be the same one, rounded differently."""
-    short, long = sorted((one, other), key=lambda number: -_exponent(number))
-    unit = Decimal(1).scaleb(_exponent(short))
-    return any(
-        long.quantize(unit, rounding) == short
-        for rounding in (ROUND_HALF_EVEN, ROUND_HALF_UP)
-    )
-
-
-def _exponent(number: Decimal) -> int:
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return exponent
+    coarse = max(one.half_unit, other.half_unit)
+    is_rounded = one.half_unit != other.half_unit
+    off = abs(one.value - other.value)
+    return off <= coarse if is_rounded else not off
 
 
 def _spelt(entry: Entry) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from repro.errors import ExpectedError, OptionError
-from repro.importing.cells import Printed, is_number, read_cell
+from repro.importing.cells import CellNumber, is_number, read_cell
 from repro.importing.grids import Grid
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning
 from repro.published import METRICS, Release, Shares, check_name
@@ -22,7 +22,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     protocol: str
     metric: str
-    printed: Printed
+    printed: CellNumber
     place: str
 
     @property
@@ -208,7 +208,7 @@ def _joined(place: str, *parts: Mapping[Dimension, str]) -> dict[Dimension, str]
     return values
 
 
-def _printed(place: str, cell: str) -> Printed | None:
+def _printed(place: str, cell: str) -> CellNumber | None:
     try:
         return read_cell(cell)
     except ExpectedError as error:
@@ -221,7 +221,7 @@ def _printed(place: str, cell: str) -> Printed | None:
 def _entry(
     place: str,
     values: dict[Dimension, str],
-    printed: Printed,
+    printed: CellNumber,
     release: Release,
     assumed: dict[Dimension, str],
 ) -> Entry:
