@@ -25,8 +25,9 @@ def prune(
 ) -> Pruned:
     """Remove what is old: whole runs if asked, and predictions beyond a size.
 
-    The last green run is always kept, with its predictions: it is what a nightly run is
-    compared with. Metrics and verdicts of the runs that stay are never removed.
+    The last green run is always kept, with its predictions, and so is the last of those
+    that measured most cases: they are what other runs are compared with. Metrics and
+    verdicts of the runs that stay are never removed.
 
     Args:
         ledger: to prune.
@@ -38,24 +39,27 @@ def prune(
     """
     before = ledger.file.stat().st_size
     runs = ledger.runs()
-    green = next((run.id for run in runs if run.is_green), None)
+    green = [run for run in runs if run.is_green]
+    largest = max(green, key=lambda run: run.cases, default=None)
+    kept = {run.id for run in (*green[:1], largest) if run}
     removed = [] if keep_runs is None else [run.id for run in runs[keep_runs:]]
-    removed = [run for run in removed if run != green]
+    removed = [run for run in removed if run not in kept]
     with ledger.transaction() as connection:
         connection.executemany("DELETE FROM run WHERE id = ?", [(r,) for r in removed])
-        # The newest run that has them counts; those of the last green run come first.
+        # The newest run that has them counts; those of green runs that stay come first.
         sizes = connection.execute(
             "SELECT prediction.id, length(prediction.content), "
-            "max(run = ?) AS is_green, max(run) AS newest "
+            "max(run IN (SELECT value FROM json_each(?))) AS is_kept, "
+            "max(run) AS newest "
             "FROM prediction LEFT JOIN result ON result.prediction = prediction.id "
-            "GROUP BY prediction.id ORDER BY is_green DESC, newest DESC",
-            (green,),
+            "GROUP BY prediction.id ORDER BY is_kept DESC, newest DESC",
+            (msgspec.json.encode(sorted(kept)).decode(),),
         ).fetchall()
         excess: list[tuple[int]] = []
         used = 0
-        for number, size, is_green, newest in sizes:
+        for number, size, is_kept, newest in sizes:
             used += size
-            if newest is None or (used > prediction_bytes and not is_green):
+            if newest is None or (used > prediction_bytes and not is_kept):
                 excess.append((number,))
         connection.executemany("DELETE FROM prediction WHERE id = ?", excess)
         if removed:

@@ -14,6 +14,7 @@ from repro.judgement.compare import (
 )
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
+from repro.report.numbers import told_apart
 
 #: What is a digest, and how many digits of it people are shown.
 _DIGITS = {"weights": 8, "commit": 10}
@@ -111,13 +112,14 @@ def measured_text(found: CaseDifference) -> str:
     """Write what was measured before and after."""
     if found.measured_same:
         return f"the same as then: top1 {found.after.percent('top1'):.3f}"
+    pairs = [
+        (name, found.before.percent(name), found.after.percent(name), 3)
+        for name in ("top1", "top5")
+    ]
     texts = [
-        f"{metric} {before:.{digits}f} -> {after:.{digits}f}"
+        f"{metric} {' -> '.join(told_apart(before, after, digits))}"
         for metric, before, after, digits in (
-            *(
-                (name, found.before.percent(name), found.after.percent(name), 3)
-                for name in ("top1", "top5")
-            ),
+            *pairs,
             ("loss", found.before.loss, found.after.loss, 6),
         )
         if before != after

@@ -9,6 +9,7 @@ from tabulate import tabulate
 from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
 from repro.report.changes import environment_text, grouped_changes, listed
+from repro.report.numbers import nonzero_text, told_apart
 
 #: A smaller p-value, times the number of cases, is called more than chance.
 SIGNIFICANT = 0.01
@@ -50,9 +51,21 @@ def comparison_lines(
 
 def answer(found: RunComparison) -> str:
     """Say in one sentence whether anything has changed, and what is unknown."""
-    cases = len(found.differences)
-    if not cases:
+    if not found.differences:
         return "no case was measured in both"
+    said = _changed(found)
+    if found.only_after:
+        more = len(found.only_after)
+        said += (
+            f"; {more:,} of the {_cases(len(found.differences) + more)} of run "
+            f"{found.after} {'was' if more == 1 else 'were'} not measured in run "
+            f"{found.before}"
+        )
+    return said
+
+
+def _changed(found: RunComparison) -> str:
+    cases = len(found.differences)
     changed = [case for case in found.differences if not case.is_same]
     unknown = [case for case in found.differences if case.flips is None]
     if not changed and not unknown:
@@ -119,10 +132,9 @@ def _table(cases: Sequence[CaseDifference]) -> Iterator[str]:
     rows = [
         (
             case.case,
-            f"{case.before.percent('top1'):.3f}",
-            f"{case.after.percent('top1'):.3f}",
-            f"{case.points:+.3f}" if case.points else "0",
-            f"{case.loss:+.6f}" if case.loss else "0",
+            *told_apart(case.before.percent("top1"), case.after.percent("top1"), 3),
+            nonzero_text(case.points, 3, signed=True) if case.points else "0",
+            nonzero_text(case.loss, 6, signed=True) if case.loss else "0",
             *_flips(case),
             ", ".join(_others(case)),
         )

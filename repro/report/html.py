@@ -25,7 +25,13 @@ from repro.report.changes import (
 )
 from repro.report.comparison import answer
 from repro.report.diagnosis import diagnosis_parts
-from repro.report.numbers import difference_text, sign_of, tolerance_text, value_text
+from repro.report.numbers import (
+    difference_text,
+    nonzero_text,
+    sign_of,
+    tolerance_text,
+    value_text,
+)
 from repro.report.plots import scaling_svgs
 from repro.report.report import Report
 from repro.report.rows import (
@@ -36,7 +42,7 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.scaling import Panel, claim_panel, panels
+from repro.report.scaling import Panel, claim_panel, fitted_text, panels
 from repro.report.variants import names
 
 _PAGE = Path(__file__).parent / "page"
@@ -68,7 +74,8 @@ def html(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
     )
     template = environment.get_template("page.html.jinja")
-    drawn, missing = _figures(panels(report.results))
+    found = panels(report.results)
+    drawn, missing = _figures(found)
     rows = list(_rows(report.results))
     return template.render(
         report=report,
@@ -81,6 +88,7 @@ def html(report: Report) -> str:
         rows=rows,
         verdicts=[v for v in Verdict if any(row["verdict"] is v for row in rows)],
         panels=drawn,
+        fitted=fitted_text(found),
         missing=missing,
         cases=list(_cases(report)),
         environments=[list(_facts(found)) for found in report.environments],
@@ -182,7 +190,7 @@ def _bar(share: float) -> Markup:
             f'<path class="mark" d="M{x:.1f} {y - 6} L{tip:.1f} {y} '
             f'L{x:.1f} {y + 6} Z"/>'
         )
-    said = f"{share:+.2f} of the tolerance"
+    said = f"{nonzero_text(share, 2, signed=True)} of the tolerance"
     return Markup(
         f'<svg class="bar" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="{said}"><title>{said}</title>'

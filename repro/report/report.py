@@ -86,19 +86,18 @@ def report_of_results(
     return Report(results=tuple(in_order(results)), claims=tuple(claims))
 
 
-def report_of_run(ledger: Ledger, run: Run, baseline: Run | None = None) -> Report:
+def report_of_run(ledger: Ledger, run: Run) -> Report:
     """Make the report of a run in the ledger.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    report = Report(
+    return Report(
         results=tuple(in_order(ledger.results(run.id))),
         claims=tuple(ledger.claims(run.id)),
         run=run.id,
         started=run.started,
     )
-    return report if baseline is None else since_run(report, ledger, run.id, baseline)
 
 
 def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report:

@@ -16,6 +16,7 @@ from repro.records.result import CaseResult
 from repro.report.numbers import (
     difference_text,
     images_text,
+    nonzero_text,
     plain_text,
     tolerance_text,
     value_text,
@@ -162,9 +163,10 @@ def _is_of(comparison: ReferenceCheck, metric: Metric) -> bool:
 def shift_text(shift: CommonShift) -> str:
     """Say how far top-1 is off in the mean over all cases, with its sign and spread."""
     return (
-        f"top-1, measured minus published: mean {shift.mean:+.3f} points, standard "
-        f"deviation {shift.spread:.3f}, over {shift.numbers:,} numbers, "
-        f"at most {shift.largest:.3f}"
+        "top-1, measured minus published: mean "
+        f"{nonzero_text(shift.mean, 3, signed=True)} points, standard deviation "
+        f"{nonzero_text(shift.spread, 3)}, over {shift.numbers:,} numbers, at most "
+        f"{nonzero_text(shift.largest, 3)}"
     )
 
 
@@ -172,8 +174,9 @@ def shift_warning(shift: CommonShift | None) -> str:
     """Warn of a shift that all cases share; empty where there is none."""
     if shift is None or not shift.is_suspicious:
         return ""
+    mean = nonzero_text(shift.mean, 3, signed=True)
     return (
-        f"warning: all cases share a shift of {shift.mean:+.3f} points, though each "
+        f"warning: all cases share a shift of {mean} points, though each "
         f"may pass. Honest re-measurements share at most {HONEST} points: look for "
         "what is common to all, such as the decoder, the resize or the copy of the "
         "images"

@@ -107,6 +107,23 @@ def test_runs_are_found_by_number_and_by_name(ledger: Ledger) -> None:
     assert ledger.find_run("last", before=red).id == green
 
 
+def test_a_green_run_is_the_last_of_those_with_most_of_the_wanted_cases(
+    ledger: Ledger,
+) -> None:
+    night = [result(f"{number}M") for number in range(1, 6)]
+    run_of(ledger, "night", *night)
+    last_night = run_of(ledger, "last night", *night)
+    noon = run_of(ledger, "noon", *night[:2])
+    other = run_of(ledger, "other", result("64M"))
+    run_of(ledger, "red", *night, result("6M", Verdict.BELOW), status=1)
+    assert ledger.find_run("green").id == other
+    tonight = {one.id for one in (*night, result("new"))}
+    assert ledger.find_run("green", cases=tonight).id == last_night
+    assert ledger.find_run("green", cases=[night[1].id]).id == noon
+    with pytest.raises(LedgerError, match="has no run 'green'"):
+        ledger.find_run("green", cases=["no/such@case"])
+
+
 @pytest.mark.parametrize("text", ["0", "9", "-1", "first", ""])
 def test_a_run_that_is_not_there_is_an_error(ledger: Ledger, text: str) -> None:
     run_of(ledger, "a", result())

@@ -12,19 +12,28 @@ import numpy as np
 import pytest
 
 from repro.evaluation.predictions import Predictions
+from repro.judgement.compare import CaseDifference, Flips
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
-from repro.records.comparison import compare_runs, since_earlier
+from repro.records.comparison import RunComparison, compare_runs, since_earlier
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
-from repro.report.comparison import comparison_lines
+from repro.report.changes import measured_text
+from repro.report.comparison import answer, comparison_lines
 from repro.report.faces import write_report
 from repro.report.failure import since_lines
 from repro.report.report import report_of_run
 from repro.report.terminal import table_lines
 
-from ..made_results import ENVIRONMENT, comparison, measurement, predictions, result
+from ..made_results import (
+    ENVIRONMENT,
+    comparison,
+    measurement,
+    metrics,
+    predictions,
+    result,
+)
 
 IMAGES = 500
 OLD, NEW = (f"xxh3:{digit * 64}" for digit in "ab")
@@ -280,3 +289,22 @@ def test_the_newest_run_that_met_it_counts(story: Story) -> None:
     since = story.ledger.results(4)[0].since
     assert since
     assert since.run == 2
+
+
+def test_a_comparison_says_which_cases_the_earlier_run_did_not_measure() -> None:
+    same = CaseDifference(
+        case="a", before=metrics(), after=metrics(), flips=Flips(50_000, 0, 0, 1.0)
+    )
+    found = RunComparison(before=3, after=5, differences=(same,))
+    assert answer(found) == "nothing changed: 1 case, every image as before"
+    partial = msgspec.structs.replace(found, only_after=("b", "c"))
+    assert answer(partial) == (
+        "nothing changed: 1 case, every image as before; 2 of the 3 cases of run 5 were "
+        "not measured in run 3"
+    )
+
+
+def test_numbers_that_differ_never_look_alike() -> None:
+    moved = metrics(loss_sum=metrics().loss_sum * (1 + 2e-6))
+    found = CaseDifference(case="a", before=metrics(), after=moved)
+    assert measured_text(found) == "loss 0.8001000 -> 0.8001016"
