@@ -43,16 +43,19 @@ def interval_text(comparison: ReferenceCheck) -> str:
 
 
 def nonzero_text(value: float, digits: int, *, signed: bool = False) -> str:
-    """Write a number with so many decimals, or with more where it would look like zero.
+    """Write a number with so many decimals, or more until its first digit is there.
 
     A difference that is not zero never looks like it: it may be what a claim or a
     verdict rests on. Much smaller ones are written as 4e-09.
     """
     sign = "+" if signed else ""
-    for more in range(digits, digits + _MORE_DIGITS + 1):
-        if float(text := f"{value:{sign}.{more}f}"):
-            return text
-    return f"{value:{sign}.0e}" if value else f"{0:.{digits}f}"
+    if not value:
+        return f"{0:.{digits}f}"
+    # Of the rounded number: 0.0099999 is 0.01.
+    needed = -int(f"{value:.1e}".partition("e")[2])
+    if needed > digits + _MORE_DIGITS:
+        return f"{value:{sign}.0e}"
+    return f"{value:{sign}.{max(digits, needed)}f}"
 
 
 def told_apart(before: float, after: float, digits: int) -> tuple[str, str]:

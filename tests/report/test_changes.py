@@ -23,7 +23,7 @@ from repro.report.changes import measured_text
 from repro.report.comparison import answer, comparison_lines
 from repro.report.faces import write_report
 from repro.report.failure import since_lines
-from repro.report.report import report_of_run
+from repro.report.report import report_of_run, since_run
 from repro.report.terminal import table_lines
 
 from ..made_results import (
@@ -123,7 +123,8 @@ class Story:
     def faces(self) -> dict[str, str]:
         """Give what each face says of the last run, and what `compare` says."""
         run = self.ledger.runs(1)[0]
-        report = report_of_run(self.ledger, run, self.ledger.find_run("1"))
+        before = self.ledger.find_run("1")
+        report = since_run(report_of_run(self.ledger, run), self.ledger, run.id, before)
         (made,) = report.results
         assert made.since
         said = {
@@ -299,12 +300,12 @@ def test_a_comparison_says_which_cases_the_earlier_run_did_not_measure() -> None
     assert answer(found) == "nothing changed: 1 case, every image as before"
     partial = msgspec.structs.replace(found, only_after=("b", "c"))
     assert answer(partial) == (
-        "nothing changed: 1 case, every image as before; 2 of the 3 cases of run 5 were "
-        "not measured in run 3"
+        "nothing changed: 1 case, every image as before; 2 of the 3 cases of run 5 "
+        "were not measured in run 3"
     )
 
 
 def test_numbers_that_differ_never_look_alike() -> None:
-    moved = metrics(loss_sum=metrics().loss_sum * (1 + 2e-6))
-    found = CaseDifference(case="a", before=metrics(), after=moved)
-    assert measured_text(found) == "loss 0.8001000 -> 0.8001016"
+    before, after = (metrics(loss_sum=50_000 * loss) for loss in (0.2000001, 0.2000004))
+    found = CaseDifference(case="a", before=before, after=after)
+    assert measured_text(found) == "loss 0.2000001 -> 0.2000004"
