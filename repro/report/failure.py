@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from repro.cases import Case
+from repro.diagnosis.sentences import diagnosis_lines
 from repro.judgement.compare import Since
 from repro.judgement.intervals import CONFIDENCE
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED
 from repro.records.result import CaseResult, Measurement
 from repro.report.changes import change_parts, heading
-from repro.report.diagnosis import diagnosis_lines
 from repro.report.numbers import (
     difference_text,
     interval_text,

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from repro.claims.result import ClaimResult
+from repro.diagnosis.sentences import diagnosis_parts
 from repro.evaluation.metrics import CALIBRATION_BINS
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.environment import Environment
@@ -24,7 +25,6 @@ from repro.report.changes import (
     since_groups,
 )
 from repro.report.comparison import answer
-from repro.report.diagnosis import diagnosis_parts
 from repro.report.numbers import (
     difference_text,
     nonzero_text,

@@ -27,7 +27,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(pixels))
         return compute_features(body, pixels, *rest)
 
-    monkeypatch.setattr("repro.engine.diagnosis.compute_features", counted)
+    monkeypatch.setattr("repro.diagnosis.laboratory.compute_features", counted)
     return counts
 
 
