@@ -21,6 +21,7 @@ from repro.published.file_lists import FileList
 from repro.published.geometry import Geometry, parse_geometry
 from repro.published.precision import Precision
 from repro.published.tables import NamedTable, Table, Text
+from repro.words import joined_numbers
 
 if TYPE_CHECKING:
     from repro.published.statements import Claim
@@ -188,7 +189,7 @@ class Protocol(NamedTable, frozen=True):
     @property
     def conditions(self) -> str:
         """What it says besides the geometry, in one line for people."""
-        parts = [f"mean {_listed(self.mean)}", f"std {_listed(self.std)}"]
+        parts = [f"mean {joined_numbers(self.mean)}", f"std {joined_numbers(self.std)}"]
         if self.text is not None:
             parts += [
                 f"templates {_counted(self.text.templates)}",
@@ -203,11 +204,6 @@ class Protocol(NamedTable, frozen=True):
     def geometry_steps(self) -> Geometry:
         """The geometry, read."""
         return parse_geometry(self.geometry)
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    shown = values[:1] if len(set(values)) == 1 else values
-    return "/".join(f"{value:g}" for value in shown)
 
 
 def _counted(texts: tuple[str, ...] | str) -> str:

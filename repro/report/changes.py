@@ -15,6 +15,7 @@ from repro.judgement.compare import (
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.numbers import told_apart
+from repro.words import counted
 
 #: What is a digest, and how many digits of it people are shown.
 _DIGITS = {"weights": 8, "commit": 10}
@@ -87,7 +88,7 @@ def since_sentence(since: Since) -> str:
     if found.flips is None:
         said = f"which images were decided otherwise in {when} is unknown"
     elif not found.flips.any and found.flips.images:
-        said = f"all {_count(found.flips.images)} are decided as in {when}"
+        said = f"all {counted(found.flips.images, 'image')} are decided as in {when}"
     else:
         said = flips_text(found.flips, f" since {when}")
     if found.images:
@@ -130,21 +131,15 @@ def measured_text(found: CaseDifference) -> str:
 def flips_text(flips: Flips, then: str = "") -> str:
     """Write how many of some images became right and wrong."""
     return (
-        f"of {_count(flips.images)}, {flips.gained:,} became right and "
+        f"of {counted(flips.images, 'image')}, {flips.gained:,} became right and "
         f"{flips.lost:,} wrong{then} (McNemar p = {flips.p:.2g})"
     )
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
-    """List names, the first few of many."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def _images(found: ImageChanges) -> Iterator[tuple[str, str]]:
-    total = f"of {_count(found.before)}"
+    total = f"of {counted(found.before, 'image')}"
     if found.before != found.after:
-        total = f"of {_count(found.before)} then and {found.after:,} now"
+        total = f"of {counted(found.before, 'image')} then and {found.after:,} now"
     for group, label, said in (
         (found.changed, "replaced", "have other bytes under the same name"),
         (found.relabelled, "relabelled", "have another label"),
@@ -188,7 +183,3 @@ def _values(change: Change) -> str:
         for value in (change.before, change.after)
     )
     return f"{before} -> {after}"
-
-
-def _count(images: int) -> str:
-    return f"{images:,} image{'s' * (images != 1)}"

@@ -12,6 +12,7 @@ import msgspec
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.report.numbers import nonzero_text
 from repro.report.terminal import Style
+from repro.words import counted, listed
 
 _MISSING_SHOWN = 2
 _DECIMALS = 3
@@ -57,17 +58,14 @@ def finding_text(finding: Finding) -> str:
 
 def missing_text(result: ClaimResult) -> str:
     """Say what would have to be measured."""
-    shown = result.missing[:_MISSING_SHOWN]
-    more = len(result.missing) - len(shown)
-    return f"missing: {', '.join(shown)}{f' and {more} more' * (more > 0)}"
+    return f"missing: {listed(result.missing, _MISSING_SHOWN)}"
 
 
 def totals_text(results: Iterable[ClaimResult]) -> str:
     """Say in one line how many claims have which verdict."""
     found = Counter(result.verdict for result in results)
     said = ", ".join(f"{found[v]:,} {v}" for v in ClaimVerdict if found[v])
-    total = found.total()
-    return f"{total:,} claim{'s' * (total != 1)}: {said}"
+    return f"{counted(found.total(), 'claim')}: {said}"
 
 
 def claims_data(results: Iterable[ClaimResult]) -> list[dict[str, Any]]:

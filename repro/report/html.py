@@ -21,7 +21,6 @@ from repro.report.changes import (
     environment_text,
     grouped_changes,
     heading,
-    listed,
     since_groups,
 )
 from repro.report.comparison import answer
@@ -44,6 +43,7 @@ from repro.report.rows import (
 )
 from repro.report.scaling import Panel, claim_panel, fitted_text, panels
 from repro.report.variants import names
+from repro.words import listed
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200

@@ -11,7 +11,6 @@ from repro.report import claims_report
 from repro.report.changes import (
     environment_text,
     grouped_changes,
-    listed,
     since_groups,
 )
 from repro.report.comparison import answer
@@ -26,6 +25,7 @@ from repro.report.rows import (
     totals_text,
 )
 from repro.report.variants import names
+from repro.words import listed
 
 #: GitHub refuses a summary of more than 1 MiB; the table is what grows.
 ROWS_SHOWN = 2000
@@ -120,9 +120,8 @@ def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
     if grouped:
         yield from ("", "## Why", "")
     for (verdict, reason), cases in grouped.items():
-        named = f"`{cases[0]}`"
-        more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
-        yield f"- {named}{more}: {verdict}. {_escaped(reason)}"
+        named = listed([f"`{case}`" for case in cases], 1)
+        yield f"- {named}: {verdict}. {_escaped(reason)}"
 
 
 def _causes(results: Sequence[CaseResult]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from repro.report.numbers import (
     value_text,
 )
 from repro.report.variants import named, variants
+from repro.words import counted
 
 _SETTLED = (Verdict.REPRODUCED, Verdict.BELOW, Verdict.ABOVE)
 
@@ -132,7 +133,7 @@ def counts(results: Iterable[CaseResult]) -> dict[Verdict, int]:
 def totals_text(results: Sequence[CaseResult]) -> str:
     """Say in one line how many cases have which verdict."""
     said = ", ".join(f"{n:,} {verdict}" for verdict, n in counts(results).items())
-    return f"{len(results):,} case{'s' * (len(results) != 1)}: {said}"
+    return f"{counted(len(results), 'case')}: {said}"
 
 
 def shift_of(results: Iterable[CaseResult]) -> CommonShift | None:

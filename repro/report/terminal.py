@@ -12,7 +12,7 @@ from tabulate import tabulate
 from repro.diagnosis.sentences import CALLED
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report.changes import listed, since_groups
+from repro.report.changes import since_groups
 from repro.report.rows import (
     Row,
     rows_of,
@@ -22,6 +22,7 @@ from repro.report.rows import (
     totals_text,
 )
 from repro.report.variants import names
+from repro.words import listed
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
@@ -131,8 +132,7 @@ def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
             reason = result.reason.splitlines()[0]
             grouped.setdefault(reason, []).append(called[result.place])
     for reason, cases in grouped.items():
-        more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
-        yield f"not run: {cases[0]}{more}", "plain"
+        yield f"not run: {listed(cases, 1)}", "plain"
         yield f"    {reason}", "dim"
 
 
