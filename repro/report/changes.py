@@ -13,6 +13,7 @@ from repro.judgement.compare import (
     Since,
 )
 from repro.judgement.verdict import Verdict
+from repro.records.comparison import RunComparison
 from repro.records.result import CaseResult
 from repro.report.numbers import told_apart
 from repro.words import counted
@@ -67,6 +68,17 @@ def grouped_changes(
             found.setdefault(part, []).append(difference.case)
     first = [part for part in found if part[0] == "published"]
     return {part: found[part] for part in dict.fromkeys([*first, *found])}
+
+
+def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
+    """Give what differs between two runs, the environment aside, as `grouped_changes`.
+
+    Cases of which something is unknown come after those that changed.
+    """
+    changed = [case for case in found.differences if not case.is_same]
+    unknown = [case for case in found.differences if case.unknown and case.is_same]
+    parts = grouped_changes([*changed, *unknown])
+    return {part: cases for part, cases in parts.items() if part[0] != "environment"}
 
 
 def since_groups(

@@ -9,8 +9,8 @@ from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report import claims_report
 from repro.report.changes import (
+    baseline_groups,
     environment_text,
-    grouped_changes,
     since_groups,
 )
 from repro.report.comparison import answer
@@ -24,7 +24,7 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.variants import names
+from repro.report.variants import names, reasons
 from repro.words import listed
 
 #: GitHub refuses a summary of more than 1 MiB; the table is what grows.
@@ -111,12 +111,7 @@ def _table(
 
 def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield why cases are not reproduced, each reason once with its cases."""
-    grouped: dict[tuple[Verdict, str], list[str]] = {}
-    called = names(results)
-    for result in results:
-        if result.reason and result.verdict not in _FINE:
-            key = result.verdict, result.reason.splitlines()[0]
-            grouped.setdefault(key, []).append(called[result.place])
+    grouped = reasons(results, [v for v in Verdict if v not in _FINE])
     if grouped:
         yield from ("", "## Why", "")
     for (verdict, reason), cases in grouped.items():
@@ -163,12 +158,9 @@ def _baseline(report: Report) -> Iterator[str]:
         return
     yield from ("", f"## Since run {compared.before}", "", _escaped(answer(compared)))
     yield ""
-    changed = [case for case in compared.differences if not case.is_same]
-    unknown = [case for case in compared.differences if case.unknown and case.is_same]
     if compared.environment:
         yield f"- environment: {_escaped(environment_text(compared.environment))}"
-    parts = grouped_changes([*changed, *unknown])
-    yield from _parts({p: c for p, c in parts.items() if p[0] != "environment"})
+    yield from _parts(baseline_groups(compared))
     for case in report.flips:
         gained = sum(flip.is_gain for flip in case.flips)
         lost = len(case.flips) - gained

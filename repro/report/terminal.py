@@ -21,7 +21,7 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.variants import names
+from repro.report.variants import names, reasons
 from repro.words import listed
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
@@ -125,13 +125,7 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
 
 def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
     """Yield why cases were not run, each reason once with its cases."""
-    grouped: dict[str, list[str]] = {}
-    called = names(results)
-    for result in results:
-        if result.verdict is Verdict.NOT_RUN:
-            reason = result.reason.splitlines()[0]
-            grouped.setdefault(reason, []).append(called[result.place])
-    for reason, cases in grouped.items():
+    for (_, reason), cases in reasons(results, [Verdict.NOT_RUN]).items():
         yield f"not run: {listed(cases, 1)}", "plain"
         yield f"    {reason}", "dim"
 

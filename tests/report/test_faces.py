@@ -13,14 +13,16 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from repro.cases import list_cases
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.errors import OptionError
 from repro.judgement.verdict import Verdict
-from repro.published import MEASURED
+from repro.published import MEASURED, read_releases
 from repro.records.identity import Asked
 from repro.records.result import CaseResult
 from repro.report.claims_report import claim_lines
 from repro.report.faces import FACES, write_report
+from repro.report.failure import failure_text
 from repro.report.report import Report, report_of_results
 from repro.report.rows import Row, rows_of, shift_of
 from repro.report.terminal import table_lines
@@ -416,3 +418,17 @@ def test_accepted_measurements_do_not_dilute_the_common_shift() -> None:
         for one in published
     ]
     assert shift_of(accepted) == shift_of(published)
+
+
+def test_what_is_met_beside_what_diverges_is_named_with_its_source() -> None:
+    case = list_cases(read_releases(["embedded"]))[0]
+    numbers = (
+        comparison(difference=0.0, source="figure"),
+        comparison(difference=-0.3, source="table", verdict=Verdict.BELOW),
+        comparison(difference=0.0, source=MEASURED),
+        comparison("loss", "0.800000", source="table"),
+    )
+    text = failure_text(case, result(verdict=Verdict.BELOW, comparisons=numbers))
+    assert "diverges from what was published: top1 (table) 76.200" in text
+    (met,) = [line for line in text.splitlines() if line.startswith("  met ")]
+    assert met.split(maxsplit=1)[1] == "top1 (figure), loss"
