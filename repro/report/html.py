@@ -152,7 +152,7 @@ def _sign(verdict: Verdict) -> str:
 def _rows(cases: Sequence[ReportedCase]) -> Iterator[dict[str, Any]]:
     origins = [(case, origin) for case in cases for origin in case.rows]
     for place, (case, (row, _, comparison)) in enumerate(origins):
-        share = None if comparison is None else _share(comparison)
+        share = None if comparison is None or not row.tolerance else _share(comparison)
         yield {
             **{name: getattr(row, name) for name in row.__struct_fields__},
             "metric": row.metric_name,

@@ -36,12 +36,13 @@ _COLUMNS = {
     "metric_name": "metric",
     "published": "published",
     "measured": "measured",
+    "interval": "on all images",
     "difference": "difference",
     "images": "images",
     "tolerance": "tolerance",
     "verdict": "verdict",
 }
-_NUMBERS = {"published", "measured", "difference", "images", "tolerance"}
+_NUMBERS = set(_COLUMNS.values()) - {"case", "metric", "verdict"}
 _FINE = {Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE, Verdict.UNREFERENCED}
 
 
@@ -89,11 +90,15 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _rows(rows: Sequence[Row]) -> Iterator[str]:
+    columns = {
+        column: title
+        for column, title in _COLUMNS.items()
+        if column != "interval" or any(row.interval for row in rows)
+    }
     cells = [
-        [_cell(column, str(getattr(row, column))) for column in _COLUMNS]
-        for row in rows
+        [_cell(column, str(getattr(row, column))) for column in columns] for row in rows
     ]
-    yield from _table(list(_COLUMNS.values()), cells, _NUMBERS)
+    yield from _table(list(columns.values()), cells, _NUMBERS)
 
 
 def _cell(column: str, text: str) -> str:

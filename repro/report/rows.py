@@ -16,6 +16,7 @@ from repro.records.result import CaseResult
 from repro.report.numbers import (
     difference_text,
     images_text,
+    interval_text,
     nonzero_text,
     plain_text,
     tolerance_text,
@@ -31,9 +32,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a table: a published number, or a case that has none.
 
     Texts are ready to print; an empty one means that there is no such number. `quality`
-    says of a divergence whether it is one for the better; `variant` is what is special
-    about the case where a run has several of its id; `is_one_of_several` tells that
-    other sources have a number of the same metric.
+    says of a divergence whether it is one for the better; `interval` is where the value
+    on all images lies when a part of them was evaluated, to which no tolerance applies;
+    `variant` is what is special about the case where a run has several of its id;
+    `is_one_of_several` tells that other sources have a number of the same metric.
     """
 
     case: str
@@ -48,6 +50,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     difference: str = ""
     images: str = ""
     tolerance: str = ""
+    interval: str = ""
     source: str = ""
     reason: str = ""
     quality: str = ""
@@ -207,6 +210,8 @@ def _measured_rows(result: CaseResult) -> list[Row]:
 
 
 def _compared(result: CaseResult, comparison: ReferenceCheck) -> Row:
+    measured = result.measurement
+    is_part = measured is not None and not measured.is_complete
     return _row(
         result,
         metric=comparison.metric,
@@ -214,7 +219,8 @@ def _compared(result: CaseResult, comparison: ReferenceCheck) -> Row:
         measured=value_text(comparison),
         difference=difference_text(comparison),
         images=images_text(comparison.difference_images),
-        tolerance=tolerance_text(comparison),
+        tolerance="" if is_part else tolerance_text(comparison),
+        interval=interval_text(comparison),
         verdict=comparison.verdict,
         quality=comparison.quality,
         source=comparison.source,

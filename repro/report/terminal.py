@@ -38,6 +38,7 @@ _HEADERS = {
     "metric_name": "metric",
     "published": "published",
     "measured": "measured",
+    "interval": "on all images",
     "difference": "diff",
     "images": "images",
     "tolerance": "tolerance",

@@ -16,6 +16,7 @@ import pytest
 from repro.cases import list_cases
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.errors import OptionError
+from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Verdict
 from repro.published import MEASURED, read_releases
 from repro.records.identity import Asked
@@ -432,3 +433,27 @@ def test_what_is_met_beside_what_diverges_is_named_with_its_source() -> None:
     assert "diverges from what was published: top1 (table) 76.200" in text
     (met,) = [line for line in text.splitlines() if line.startswith("  met ")]
     assert met.split(maxsplit=1)[1] == "top1 (figure), loss"
+
+
+def test_a_part_of_the_images_stands_beside_its_interval_and_no_tolerance(
+    tmp_path: Path,
+) -> None:
+    number = comparison(difference=-0.4, verdict=Verdict.INCONCLUSIVE)
+    part = msgspec.structs.replace(number, interval=Interval(74.25, 78.5))
+    limited = result(
+        verdict=Verdict.INCONCLUSIVE,
+        measurement=measurement(total=100_000),
+        comparisons=(part,),
+    )
+    for made, is_part in ((limited, True), (result(comparisons=(number,)), False)):
+        report = report_of_results([made])
+        said = ["\n".join(line for line, _ in table_lines([made], 200))]
+        for suffix in (".md", ".html"):
+            write_report(tmp_path / f"report{suffix}", report)
+            said.append((tmp_path / f"report{suffix}").read_text())
+        for text in said:
+            assert ("74.250 to 78.500" in text) == is_part
+            assert ("on all images" in text) == is_part
+        for text in said[:2]:
+            assert ("0.051" in text) == (not is_part)
+        assert ("of the tolerance" in said[2]) == (not is_part)
