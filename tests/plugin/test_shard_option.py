@@ -118,6 +118,7 @@ def test_a_claim_that_fails_when_parts_are_merged_is_a_divergence_of_them(
         assert run_shard(release, run_cases, f"{number}/2", part, asked).ret == 0
     result = merge(release, tmp_path / "all", *parts)
     assert result.exit_code == 10
+    assert result.output.count("1 claim: 1 fails") == 1
     with Ledger(tmp_path / "all") as ledger:
         assert ledger.find_run("last").exit_status == 10
 
