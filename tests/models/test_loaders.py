@@ -32,7 +32,7 @@ from repro.models.building import load_model
 from repro.models.libraries import find_loader
 from repro.models.weights import find_weights
 from repro.published import ModelSpec, Protocol, loader_names, read_releases
-from repro.published.loader_names import _installed
+from repro.extensions import installed
 
 CPU = torch.device("cpu")
 INCEPTION = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -385,9 +385,9 @@ def their_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         "[repro.loaders]\ntheirs = their_package:TheirLoader\ngone = gone:Loader\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    _installed.cache_clear()
+    installed.cache_clear()
     yield
-    _installed.cache_clear()
+    installed.cache_clear()
     find_loader.cache_clear()
     sys.modules.pop("their_package", None)
 
