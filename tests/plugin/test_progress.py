@@ -41,7 +41,7 @@ def reporter(
 @pytest.fixture
 def bars(reporter: TerminalReporter) -> Iterator[Bars]:
     """Bars of a run of four cases with 100 images each."""
-    made = Bars(reporter, {result(f"{n}M").id: 100 for n in range(1, 5)})
+    made = Bars(reporter, {result(f"{n}M").place: 100 for n in range(1, 5)})
     yield made
     made.close()
 
@@ -55,11 +55,11 @@ def seen(terminal: Terminal) -> list[tuple[str, int]]:
 def test_bars_tell_how_far_the_case_and_the_suite_are(
     terminal: Terminal, bars: Bars
 ) -> None:
-    case = result("2M").id
-    with bars.measuring(case, 100, lambda: 100) as advance:
+    case = result("2M")
+    with bars.measuring(case.place, 100, lambda: 100) as advance:
         advance(30)
         advance(70)
-        assert seen(terminal) == [(case, 100), ("0 of 4 cases", 25)]
+        assert seen(terminal) == [(case.id, 100), ("0 of 4 cases", 25)]
 
 
 def test_a_case_that_needs_no_images_leaves_less_to_do(
@@ -67,19 +67,19 @@ def test_a_case_that_needs_no_images_leaves_less_to_do(
 ) -> None:
     bars.ended(result("1M", Verdict.NOT_RUN))
     bars.ended(result("2M"))
-    case = result("3M").id
-    with bars.measuring(case, 100, lambda: 100) as advance:
+    case = result("3M")
+    with bars.measuring(case.place, 100, lambda: 100) as advance:
         advance(100)
-        assert seen(terminal) == [(case, 100), ("2 of 4 cases", 50)]
+        assert seen(terminal) == [(case.id, 100), ("2 of 4 cases", 50)]
 
 
 def test_a_part_of_the_images_is_the_whole_of_what_is_to_be_done(
     terminal: Terminal, bars: Bars
 ) -> None:
-    case = result("1M").id
-    with bars.measuring(case, 100, lambda: 20) as advance:
+    case = result("1M")
+    with bars.measuring(case.place, 100, lambda: 20) as advance:
         advance(20)
-        assert seen(terminal) == [(case, 100), ("0 of 4 cases", 6)]
+        assert seen(terminal) == [(case.id, 100), ("0 of 4 cases", 6)]
 
 
 def test_a_download_is_seen_with_rate_and_time_left(
@@ -88,7 +88,7 @@ def test_a_download_is_seen_with_rate_and_time_left(
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     transfer = Transfer(bars)
-    with bars.measuring(result("1M").id, 100, lambda: 100):
+    with bars.measuring(result("1M").place, 100, lambda: 100):
         transfer.begin("downloading", 10_000_000, 30_000_000)
         now += 5
         transfer.advance(10_000_000)
@@ -121,7 +121,7 @@ def test_bars_at_the_bottom_of_the_screen_leave_nothing_behind(
         reporter.write_line(f"line {number}")
     reporter.write("dots ..", flush=True)
     for size in ("1M", "2M"):
-        with bars.measuring(result(size).id, 100, lambda: 100) as advance:
+        with bars.measuring(result(size).place, 100, lambda: 100) as advance:
             advance(100)
             terminal.look()
     reporter.write(".", flush=True)
