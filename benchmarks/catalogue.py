@@ -26,9 +26,9 @@ from torch import Tensor
 
 from repro.cases import Case, list_cases
 from repro.data import geometry as pixels_of
-from repro.data.places import Place
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.data.places import ImageLocation
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.machine import available_cores
 from repro.published import read_releases
 from tests.stand_ins import make_photographs
@@ -90,7 +90,7 @@ top1 = "10"
 """
 
 
-class Measured(msgspec.Struct, frozen=True):
+class CatalogueSeconds(msgspec.Struct, frozen=True):
     """Seconds of each part, and how often the run decoded each photograph."""
 
     forward: float
@@ -148,7 +148,7 @@ def time_forward(engine: LocalEngine, cases: Sequence[Case]) -> float:
     random = torch.manual_seed(0)
     inputs: dict[tuple[int, int], Tensor] = {}
     for case in cases:
-        size = case.protocol.pixels.output_size
+        size = case.protocol.geometry_steps.output_size
         if size not in inputs:
             inputs[size] = torch.randn(BATCH, 3, *size, generator=random)
         model = engine.model(case)
@@ -166,7 +166,7 @@ def time_forward(engine: LocalEngine, cases: Sequence[Case]) -> float:
 def time_decode(engine: LocalEngine, cases: Sequence[Case]) -> float:
     """Count the seconds of one decode of all photographs into all geometries."""
     dataset = engine.dataset(cases[0])
-    wanted = list(dict.fromkeys(case.protocol.pixels for case in cases))
+    wanted = list(dict.fromkeys(case.protocol.geometry_steps for case in cases))
 
     def decode(index: int) -> None:
         outputs = [np.empty((3, *one.output_size), np.uint8) for one in wanted]
@@ -183,7 +183,7 @@ def run_planned(settings: EngineSettings, cases: Sequence[Case]) -> Counter[str]
     decodes: Counter[str] = Counter()
     decode = pixels_of.decode
 
-    def counted(place: Place, digest: str) -> object:
+    def counted(place: ImageLocation, digest: str) -> object:
         decodes[str(place)] += 1
         return decode(place, digest)
 
@@ -194,7 +194,7 @@ def run_planned(settings: EngineSettings, cases: Sequence[Case]) -> Counter[str]
     return decodes
 
 
-def measure(folder: Path, models: int, images: int) -> Measured:
+def measure(folder: Path, models: int, images: int) -> CatalogueSeconds:
     """Make a catalogue in a folder and time the parts and the whole."""
     cases = make_catalogue(folder, models, images)
     settings = EngineSettings(
@@ -209,7 +209,7 @@ def measure(folder: Path, models: int, images: int) -> Measured:
     forward, decode = time_forward(engine, cases), time_decode(engine, cases)
     start = time.perf_counter()
     decodes = run_planned(settings, cases)
-    return Measured(forward, decode, time.perf_counter() - start, decodes)
+    return CatalogueSeconds(forward, decode, time.perf_counter() - start, decodes)
 
 
 def main() -> None:

@@ -124,7 +124,7 @@ def _profile(paths: Sequence[Path]) -> dict[str, float]:
 
 def _geometries(setting: Setting) -> list[Geometry]:
     protocols = setting.stand_ins.release.protocols
-    return [protocols["supervised"].pixels, protocols["clip"].pixels]
+    return [protocols["supervised"].geometry_steps, protocols["clip"].geometry_steps]
 
 
 def _paths(dataset: Dataset, strata: Sequence[int]) -> list[Path]:

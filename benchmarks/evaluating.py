@@ -16,7 +16,7 @@ from benchmarks.timing import Comparison, compare, seconds, spread
 from repro.cases import Case
 from repro.data.dataset import Dataset
 from repro.data.pixels import PixelStore
-from repro.engines.local import LocalEngine
+from repro.engine.local import LocalEngine
 from repro.evaluation.batching import CANDIDATES, TRIES, BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate
@@ -49,7 +49,7 @@ class Warm:
         cache = engine.settings.cache
         assert cache is not None
         self.store = PixelStore(
-            self.dataset, case.protocol.pixels, cache, setting.cores
+            self.dataset, case.protocol.geometry_steps, cache, setting.cores
         )
         self.model = engine.model(case)
         self.classifier: Classifier = engine.classifier(case)
@@ -142,7 +142,7 @@ def cold_case(setting: Setting) -> list[Row]:
 
     def cold() -> None:
         with setting.empty_cache() as cache:
-            geometry = case.protocol.pixels
+            geometry = case.protocol.geometry_steps
             warm.store = PixelStore(dataset, geometry, cache, setting.cores)
             warm.evaluate()
 

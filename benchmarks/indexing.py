@@ -59,7 +59,7 @@ def warm_start(setting: Setting) -> list[Row]:
 def reading(setting: Setting) -> list[Row]:
     """Read photographs and take their digests, against decoding and resizing them."""
     dataset = setting.stand_ins.dataset("most")
-    geometry = setting.stand_ins.release.protocols["supervised"].pixels
+    geometry = setting.stand_ins.release.protocols["supervised"].geometry_steps
     images = dataset.digests[: 100 if setting.is_quick else 500]
     output = np.empty((3, *geometry.output_size), np.uint8)
 

@@ -12,7 +12,7 @@ from benchmarks import plain
 from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
 from benchmarks.timing import compare, seconds, spread
-from repro.models.loading import load_model
+from repro.models.building import load_model
 
 ROOT = Path(__file__).parents[1]
 

@@ -20,8 +20,8 @@ import threading
 import time
 from pathlib import Path
 from repro.cases import list_cases
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.published import read_releases
 
 folder, dataset, device, images = sys.argv[1:]

@@ -13,8 +13,8 @@ import torch
 
 from benchmarks.stand_ins import StandIns
 from repro.cases import Case
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.machine import available_cores
 from repro.published import Precision
 

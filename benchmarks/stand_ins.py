@@ -18,7 +18,7 @@ import torch
 from repro.cases import Case, list_cases
 from repro.data.dataset import Dataset, index_dataset
 from repro.machine import available_cores
-from repro.models.loaders import find_loader
+from repro.models.libraries import find_loader
 from repro.published import ModelSpec, Release, read_releases
 from tests.stand_ins import photograph
 

@@ -16,7 +16,7 @@ from benchmarks.setting import Setting
 from benchmarks.stand_ins import CLIP_CONFIG, class_names
 from benchmarks.timing import Spread, seconds
 from repro.cases import Case
-from repro.engines.local import LocalEngine
+from repro.engine.local import LocalEngine
 from repro.evaluation.predictions import Metrics
 from repro.models.zeroshot import zeroshot_classifier
 

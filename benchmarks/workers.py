@@ -65,8 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _start_up() -> None:
     """Evaluate a case of each kind, keeping nothing on disk."""
     from repro.cases import list_cases
-    from repro.engines.local import LocalEngine
-    from repro.engines.settings import EngineSettings
+    from repro.engine.local import LocalEngine
+    from repro.engine.settings import EngineSettings
     from repro.published import EMBEDDED, read_releases
 
     engine = LocalEngine(EngineSettings(cache=None, device="cpu"))

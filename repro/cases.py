@@ -77,7 +77,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.dataset.images * next(own, self.model.gflops)
 
     @property
-    def pixels(self) -> tuple[str, str]:
+    def pixel_key(self) -> tuple[str, str]:
         """Which pixels it needs: geometry and dataset; cases share those of a name."""
         return self.protocol.geometry, self.dataset.id
 
@@ -193,12 +193,12 @@ def order_for_running(
     costs = {case.id: cost(case) for case in cases}
     longest: dict[tuple[str, str], float] = {}
     for case in cases:
-        longest[case.pixels] = max(longest.get(case.pixels, 0), costs[case.id])
+        longest[case.pixel_key] = max(longest.get(case.pixel_key, 0), costs[case.id])
     return sorted(
         cases,
         key=lambda case: (
-            -longest[case.pixels],
-            case.pixels,
+            -longest[case.pixel_key],
+            case.pixel_key,
             -costs[case.id],
             *_reading_key(case),
         ),

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from repro.evaluation.predictions import Metrics, Predictions
-from repro.judgement.verdict import Comparison, Verdict
+from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
 
@@ -82,12 +82,12 @@ def comparison(
     verdict: Verdict = Verdict.REPRODUCED,
     images: int = 50_000,
     **fields: Any,
-) -> Comparison:
+) -> ReferenceCheck:
     is_loss = metric == "loss"
     tolerance = 0.001 * float(published) if is_loss else 0.0505
     measured = None if difference is None else float(published) + difference
     shift = None if is_loss or difference is None else difference * images / 100
-    made = Comparison(
+    made = ReferenceCheck(
         metric=metric,
         published=published,
         measured=measured,

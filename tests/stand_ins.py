@@ -124,7 +124,7 @@ def small_clip(
     """
     import torch
 
-    from repro.models.loaders import find_loader
+    from repro.models.libraries import find_loader
 
     config = CLIP_CONFIG | {"text_cfg": {**CLIP_CONFIG["text_cfg"], **text}}  # type: ignore[dict-item]
     (folder / "small-clip.json").write_text(json.dumps(config))

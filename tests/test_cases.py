@@ -316,10 +316,10 @@ def test_cases_of_the_same_pixels_follow_each_other() -> None:
         for dataset in ("val", "extra")
     ]
     cases = list_cases([release(families, references)])
-    assert [case.pixels[1] for case in cases] == ["val"] * 4 + ["extra"] * 4
+    assert [case.pixel_key[1] for case in cases] == ["val"] * 4 + ["extra"] * 4
     assert [case.family.id for case in cases] == ["slow", "quick"] * 4
-    changes = sum(a.pixels != b.pixels for a, b in pairwise(cases))
-    assert changes == len({case.pixels for case in cases}) - 1
+    changes = sum(a.pixel_key != b.pixel_key for a, b in pairwise(cases))
+    assert changes == len({case.pixel_key for case in cases}) - 1
 
 
 def test_tables_show_families_as_published_and_checkpoints_by_size() -> None:

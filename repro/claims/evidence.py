@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.evaluation.predictions import Metrics, Predictions, weighted_values
-from repro.published import MEASURED, METRICS, Claim, Place, Reference, Release
+from repro.published import MEASURED, METRICS, Claim, FamilyChoice, Reference, Release
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,13 +48,13 @@ class MissingError(Exception):
 class Evidence(Protocol):
     """The numbers that one claim is checked with."""
 
-    def choices(self, place: Place) -> Sequence[Place]:
+    def choices(self, place: FamilyChoice) -> Sequence[FamilyChoice]:
         """List what may stand in a place for which the claim names several families."""
 
-    def checkpoints(self, place: Place) -> Sequence[str]:
+    def checkpoints(self, place: FamilyChoice) -> Sequence[str]:
         """List the checkpoints that there may be numbers of."""
 
-    def observe(self, place: Place, checkpoint: str) -> Observation:
+    def observe(self, place: FamilyChoice, checkpoint: str) -> Observation:
         """Give the number of a checkpoint.
 
         Raises:
@@ -88,15 +88,15 @@ class PublishedEvidence:
                 subject = frozenset(reference.families), reference.checkpoint
                 self._known.setdefault(subject, []).append(reference)
 
-    def choices(self, place: Place) -> Sequence[Place]:
+    def choices(self, place: FamilyChoice) -> Sequence[FamilyChoice]:
         """Keep the families together, as their references do."""
         return [place]
 
-    def checkpoints(self, place: Place) -> Sequence[str]:
+    def checkpoints(self, place: FamilyChoice) -> Sequence[str]:
         """List the checkpoints that have a reference."""
         return [name for families, name in self._known if families == set(place)]
 
-    def observe(self, place: Place, checkpoint: str) -> Observation:
+    def observe(self, place: FamilyChoice, checkpoint: str) -> Observation:
         """Give the published number.
 
         Raises:
@@ -120,7 +120,7 @@ class PublishedEvidence:
         )
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of one checkpoint, with its predictions where they are kept.
 
     `in_other_precision` says so where the claim's protocol has another one.
@@ -146,21 +146,21 @@ class MeasuredEvidence:
         self,
         claim: Claim,
         known: Callable[[str], Sequence[str]],
-        measure: Callable[[str, str], Measured],
+        measure: Callable[[str, str], MeasuredCheckpoint],
     ) -> None:
         self._metric = claim.metric
         self._known = known
         self._measure = measure
 
-    def choices(self, place: Place) -> Sequence[Place]:
+    def choices(self, place: FamilyChoice) -> Sequence[FamilyChoice]:
         """List the families one by one: each has checkpoints of its own."""
         return [(family,) for family in place]
 
-    def checkpoints(self, place: Place) -> Sequence[str]:
+    def checkpoints(self, place: FamilyChoice) -> Sequence[str]:
         """List the checkpoints of a family."""
         return self._known(place[0])
 
-    def observe(self, place: Place, checkpoint: str) -> Observation:
+    def observe(self, place: FamilyChoice, checkpoint: str) -> Observation:
         """Give the measured number.
 
         Raises:
@@ -184,7 +184,7 @@ class MeasuredEvidence:
         )
 
 
-def _unsettled(found: Measured) -> str:
+def _unsettled(found: MeasuredCheckpoint) -> str:
     if found.metrics.images != found.total:
         return f"{found.metrics.images:,} of {found.total:,} images"
     return found.in_other_precision

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise, product
 from typing import Any
 
-from repro.claims.estimates import (
+from repro.claims.claim_numbers import (
     Estimate,
     Fitted,
     exponent,
@@ -26,8 +26,8 @@ from repro.claims.result import (
 from repro.published import (
     Claim,
     ExponentClaim,
+    FamilyChoice,
     OrderingClaim,
-    Place,
     Range,
     Release,
     SaturationClaim,
@@ -37,7 +37,7 @@ from repro.published import (
 from repro.published.metrics import LOSS
 
 
-def judge(release: Release, claim: Claim, evidence: Evidence) -> ClaimResult:
+def judge_claim(release: Release, claim: Claim, evidence: Evidence) -> ClaimResult:
     """Check a claim.
 
     Where the claim does not say which of several families it is about, one of them has
@@ -92,7 +92,7 @@ class _Check:
         release: Release,
         claim: Claim,
         evidence: Evidence,
-        chosen: Mapping[Place, Place],
+        chosen: Mapping[FamilyChoice, FamilyChoice],
     ) -> None:
         self._release = release
         self._claim = claim
@@ -182,7 +182,7 @@ class _Check:
                     )
 
     def _fit(
-        self, place: Place, over: Range | None, published: str = ""
+        self, place: FamilyChoice, over: Range | None, published: str = ""
     ) -> Fitted | None:
         """Fit a family over a range, of which every known checkpoint is needed."""
         known = self._evidence.checkpoints(self._chosen[place])
@@ -214,7 +214,7 @@ class _Check:
         )
         return fit
 
-    def _observe(self, place: Place, checkpoint: str) -> Observation | None:
+    def _observe(self, place: FamilyChoice, checkpoint: str) -> Observation | None:
         """Look up a number, and take note where there is none."""
         try:
             found = self._evidence.observe(self._chosen[place], checkpoint)
@@ -240,7 +240,7 @@ class _Check:
             )
         )
 
-    def _name(self, place: Place) -> str:
+    def _name(self, place: FamilyChoice) -> str:
         return "|".join(self._chosen[place])
 
     @property
@@ -289,7 +289,7 @@ def _over(fit: Fitted, over: Range | None) -> str:
     return str(over) if over else f"{sizes[0]:,}..{sizes[-1]:,} training images"
 
 
-def _depends(places: Iterable[Place]) -> str:
+def _depends(places: Iterable[FamilyChoice]) -> str:
     unsure = [place for place in places if len(place) > 1]
     named = "; ".join(" or ".join(place) for place in unsure)
     return f"it depends on which family was measured: {named}"

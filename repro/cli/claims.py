@@ -32,7 +32,7 @@ def claims(
 ) -> None:
     """Check the claims of a paper with what the ledger measured last."""
     from repro.claims.evidence import Stated
-    from repro.report.claims import claim_lines, claims_data
+    from repro.report.claims_report import claim_lines, claims_data
 
     stated = [
         Stated(release, claim)
@@ -53,16 +53,16 @@ def claims(
 
 def _from_references(stated: Sequence[Stated]) -> list[ClaimResult]:
     from repro.claims.evidence import PublishedEvidence
-    from repro.claims.judge import judge
+    from repro.claims.judge import judge_claim
 
     return [
-        judge(one.release, one.claim, PublishedEvidence(one.release, one.claim))
+        judge_claim(one.release, one.claim, PublishedEvidence(one.release, one.claim))
         for one in stated
     ]
 
 
 def _from_ledger(stated: Sequence[Stated], folder: Path) -> list[ClaimResult]:
-    from repro.records.claims import judge_from_ledger
+    from repro.records.claims_from_ledger import judge_from_ledger
     from repro.records.ledger import Ledger
 
     with Ledger(folder) as ledger:

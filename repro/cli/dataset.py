@@ -16,7 +16,7 @@ from repro.data.dataset import Dataset, read_dataset
 from repro.data.examination import examine
 from repro.data.listing import Listing
 from repro.data.recognition import Recognised, recognise
-from repro.data.recorded import read_record, write_record
+from repro.data.trusted_copy import read_record, write_record
 from repro.errors import DatasetError, NotAvailableError, OptionError
 from repro.published import DatasetSpec, Release, read_releases
 

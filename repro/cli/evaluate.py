@@ -87,9 +87,9 @@ def evaluate(
     labels = _real_labels(real_labels) if real_labels else None
 
     from repro.data.dataset import index_part
-    from repro.data.recorded import read_record
-    from repro.engines.local import LocalEngine
-    from repro.engines.settings import EngineSettings
+    from repro.data.trusted_copy import read_record
+    from repro.engine.local import LocalEngine
+    from repro.engine.settings import EngineSettings
 
     engine = LocalEngine(
         EngineSettings(

@@ -88,7 +88,7 @@ def _fits(found: Inspection, releases: Sequence[Release]) -> Iterator[str]:
 def _fault(path: Path, spec: ModelSpec, release: Release) -> str:
     import torch
 
-    from repro.models.loading import load_model
+    from repro.models.building import load_model
 
     try:
         load_model(spec, release.location, path, torch.device("cpu"))

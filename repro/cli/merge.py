@@ -14,7 +14,7 @@ from repro.cli.show import print_run
 from repro.published import read_releases
 from repro.records.ledger import Ledger
 from repro.records.merging import fail_run, merge_runs, parse_part
-from repro.report.claims import claim_lines
+from repro.report.claims_report import claim_lines
 from repro.report.faces import write_report
 from repro.report.report import report_of_run
 
@@ -73,7 +73,7 @@ def merge(
 def _is_surprised(ledger: Ledger, run: int, expected: tuple[str, ...]) -> bool:
     """Check the claims that no shard could; tell whether one came out otherwise."""
     from repro.claims.evidence import Stated
-    from repro.records.claims import judge_from_ledger
+    from repro.records.claims_from_ledger import judge_from_ledger
 
     judged: list[ClaimResult] = []
     measured = {result.release for result in ledger.results(run)}

@@ -13,7 +13,7 @@ from repro.cli.options import ledger_option
 from repro.cli.runs import duration_text
 from repro.records.ledger import Ledger
 from repro.records.run import Run
-from repro.report.claims import claim_lines
+from repro.report.claims_report import claim_lines
 from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
 

@@ -15,8 +15,8 @@ from repro.data.digests import find_digests, remembered_digests
 from repro.data.examination import examine, refusal
 from repro.data.geometry import Pixels, planar_pixels
 from repro.data.listing import Image, Listing, find_root
-from repro.data.places import Place
-from repro.data.recorded import Record
+from repro.data.places import ImageLocation
+from repro.data.trusted_copy import Record
 from repro.errors import NotAvailableError
 from repro.published import DatasetSpec, Geometry
 
@@ -41,10 +41,10 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     sizes: tuple[int, ...]
     labels: npt.NDArray[np.int64]
     columns: tuple[int, ...] | None = None
-    places: tuple[Place, ...] = ()
+    places: tuple[ImageLocation, ...] = ()
     layout: str = "in class folders"
 
-    def place(self, index: int) -> Place:
+    def place(self, index: int) -> ImageLocation:
         """Give where the bytes of an image are."""
         return self.places[index] if self.places else self.root / self.files[index]
 

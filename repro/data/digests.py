@@ -21,7 +21,7 @@ import msgspec
 from filelock import FileLock
 
 from repro.data.listing import Image, Listing
-from repro.data.places import Place, Stamp, digest_of, read_image
+from repro.data.places import ImageLocation, Stamp, digest_of, read_image
 from repro.files import replace_bytes
 from repro.machine import available_cores
 
@@ -158,5 +158,5 @@ def _read_all(root: Path, images: Sequence[Image]) -> dict[str, str]:
     return dict(zip(names, digests, strict=True))
 
 
-def _place(image: Image, folder: str) -> Place:
+def _place(image: Image, folder: str) -> ImageLocation:
     return f"{folder}/{image.name}" if image.place is None else image.place

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from repro.data.places import Place, read_image
+from repro.data.places import ImageLocation, read_image
 from repro.errors import DatasetError
 from repro.published import CenterCrop, Contain, Cover, Filter, Geometry, Resize
 
@@ -26,7 +26,7 @@ _FILTERS = {
 }
 
 
-def decode(path: Place, digest: str | None = None) -> Image.Image:
+def decode(path: ImageLocation, digest: str | None = None) -> Image.Image:
     """Read a photograph as RGB.
 
     Args:
@@ -79,7 +79,7 @@ def transform(image: Image.Image, geometry: Geometry) -> Image.Image:
 
 
 def planar_pixels(
-    path: Place,
+    path: ImageLocation,
     geometries: Sequence[Geometry],
     outputs: Sequence[Pixels],
     digest: str | None = None,

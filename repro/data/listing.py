@@ -20,7 +20,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from repro.data.devkit import DEVKIT, GROUND_TRUTH, META, Devkit, find_devkit
-from repro.data.places import Member, Place, Stamp, stamp_of
+from repro.data.places import ImageLocation, Member, Stamp, stamp_of
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -40,7 +40,7 @@ class Image(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     stamp: Stamp
-    place: Place | None = None
+    place: ImageLocation | None = None
 
     @property
     def size(self) -> int:

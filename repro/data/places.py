@@ -46,7 +46,7 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 #: What an image is read from.
-Place = str | Path | Member
+ImageLocation = str | Path | Member
 
 
 def digest_of(content: bytes) -> str:
@@ -59,7 +59,7 @@ def digest_of(content: bytes) -> str:
     return xxhash.xxh3_128_hexdigest(content)
 
 
-def read_image(place: Place, digest: str | None = None) -> bytes:
+def read_image(place: ImageLocation, digest: str | None = None) -> bytes:
     """Read all bytes of an image.
 
     Args:
@@ -86,7 +86,7 @@ def read_image(place: Place, digest: str | None = None) -> bytes:
     return content
 
 
-def _read(place: Place) -> bytes:
+def _read(place: ImageLocation) -> bytes:
     if isinstance(place, Member):
         with place.archive.open("rb", buffering=0) as stream:
             return os.pread(stream.fileno(), place.size, place.offset)

@@ -12,7 +12,7 @@ from repro.published import METRICS, RELEASE_FILE, Release, read_releases
 from repro.published.numbers import in_unit
 
 #: A number's place: checkpoint, protocol, metric.
-Place = tuple[str, str, str]
+NumberKey = tuple[str, str, str]
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -21,9 +21,9 @@ class Changes(msgspec.Struct, frozen=True):
     `is_update` says that there was a release to compare with.
     """
 
-    added: dict[Place, str]
-    changed: dict[Place, tuple[str, str]]
-    removed: dict[Place, str]
+    added: dict[NumberKey, str]
+    changed: dict[NumberKey, tuple[str, str]]
+    removed: dict[NumberKey, str]
     is_update: bool
 
     def __bool__(self) -> bool:
@@ -49,7 +49,7 @@ def changes(folder: Path, table: Table) -> Changes:
     Raises:
         ExpectedError: what is in the folder cannot be read.
     """
-    known: dict[Place, str] = {}
+    known: dict[NumberKey, str] = {}
     is_update = (folder / RELEASE_FILE).exists()
     if is_update:
         known = _published(read_releases([folder])[0])
@@ -70,7 +70,7 @@ def changes(folder: Path, table: Table) -> Changes:
     )
 
 
-def _published(release: Release) -> dict[Place, str]:
+def _published(release: Release) -> dict[NumberKey, str]:
     return {
         (number.checkpoint, number.protocol, number.metric): number.digits
         for number in release.references

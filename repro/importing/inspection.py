@@ -107,7 +107,7 @@ def _built(guess: Inspection) -> dict[str, tuple[int, ...]]:
 
     Raises nothing: a guess may name an architecture that does not exist.
     """
-    from repro.models.loading import skeleton
+    from repro.models.building import skeleton
 
     try:
         with skeleton():

@@ -20,7 +20,7 @@ from repro.published import METRICS
 from repro.published.metrics import Bound
 
 #: Confidence of the intervals that a subset is judged by.
-LEVEL = 0.999
+CONFIDENCE = 0.999
 
 #: With fewer images the mean of a loss has no trustworthy interval: one or two images
 #: that are very wrong carry much of it, and a small sample has none of them.
@@ -80,7 +80,7 @@ def interval_of(
     metric: str,
     class_sizes: Counts,
     strata: int,
-    level: float = LEVEL,
+    level: float = CONFIDENCE,
 ) -> Interval | None:
     """Bound a metric on the whole dataset from predictions of some strata of it.
 
@@ -133,7 +133,7 @@ def _of_mean(sample: Sample, level: float) -> Interval | None:
     return loss_interval(sample.values, *sample.cells(), level)
 
 
-def class_mean_interval(sample: Sample, level: float = LEVEL) -> Interval:
+def class_mean_interval(sample: Sample, level: float = CONFIDENCE) -> Interval:
     """Bound the mean over classes of their shares of hits, from 0 to 1.
 
     Hoeffding's inequality for a sum of independent values (Journal of the American
@@ -162,7 +162,7 @@ _METHODS: dict[Bound, Callable[[Sample, float], Interval | None]] = {
 
 
 def accuracy_interval(
-    hits: npt.NDArray[np.bool_], place: Counts, cells: Cells, level: float = LEVEL
+    hits: npt.NDArray[np.bool_], place: Counts, cells: Cells, level: float = CONFIDENCE
 ) -> Interval:
     """Bound the share of hits among all images, from 0 to 1.
 
@@ -189,7 +189,7 @@ def accuracy_interval(
 
 
 def loss_interval(
-    losses: Floats, place: Counts, cells: Cells, level: float = LEVEL
+    losses: Floats, place: Counts, cells: Cells, level: float = CONFIDENCE
 ) -> Interval | None:
     """Bound the mean loss over all images, in nats.
 

@@ -16,7 +16,7 @@ HONEST = 0.008
 MINIMUM_NUMBERS = 5
 
 #: Confidence that the true mean is larger than the honest one, before it is said.
-LEVEL = 0.99
+SHIFT_CONFIDENCE = 0.99
 
 
 class CommonShift(msgspec.Struct, frozen=True):
@@ -54,5 +54,7 @@ def _is_suspicious(numbers: int, mean: float, spread: float) -> bool:
         return False
     from scipy import stats
 
-    margin = float(stats.t.ppf(LEVEL, numbers - 1)) * spread / math.sqrt(numbers)
+    margin = (
+        float(stats.t.ppf(SHIFT_CONFIDENCE, numbers - 1)) * spread / math.sqrt(numbers)
+    )
     return abs(mean) - margin > HONEST

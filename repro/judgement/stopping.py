@@ -11,9 +11,9 @@ from repro.judgement.tolerance import tolerance_of
 from repro.published import METRICS, Reference
 
 #: How likely one look at a run may be to call a number missed that would be met.
-LEVEL = 1e-9
+FALSE_STOP = 1e-9
 
-MINIMUM_STRATA = 2
+STRATA_BEFORE_STOPPING = 2
 
 
 def is_hopeless(
@@ -21,7 +21,7 @@ def is_hopeless(
     predictions: Predictions,
     class_sizes: Counts,
     strata: int,
-    level: float = LEVEL,
+    level: float = FALSE_STOP,
 ) -> bool:
     """Tell whether every source is contradicted beyond doubt by some of the strata.
 
@@ -40,7 +40,10 @@ def is_hopeless(
         level: how likely one look may err.
     """
     images = len(predictions.labels)
-    if predictions.is_complete or images * strata < MINIMUM_STRATA * predictions.total:
+    if (
+        predictions.is_complete
+        or images * strata < STRATA_BEFORE_STOPPING * predictions.total
+    ):
         return False
     cells = cells_of(predictions.labels, class_sizes, strata)
     place = cells.cell[predictions.labels]

@@ -10,7 +10,7 @@ import msgspec
 from repro.published import METRICS, Reference, half_unit
 
 #: How likely another run lies within what the spread of several runs allows.
-LEVEL = 0.99
+PREDICTION_CONFIDENCE = 0.99
 
 
 class Tolerance(msgspec.Struct, frozen=True):
@@ -44,8 +44,8 @@ def tolerance_of(reference: Reference) -> Tolerance:
     if reference.spread is not None:
         value += spread_of_a_run(reference)
         origin = (
-            f"{100 * LEVEL:g} % prediction interval of one run, from the "
-            f"{reference.spread_is} of {reference.runs:,} runs, plus {origin}"
+            f"{100 * PREDICTION_CONFIDENCE:g} % prediction interval of one run, from "
+            f"the {reference.spread_is} of {reference.runs:,} runs, plus {origin}"
         )
     return Tolerance(value, f"{origin} plus half a printed digit")
 
@@ -62,7 +62,9 @@ def spread_of_a_run(reference: Reference) -> Fraction:
 
     assert reference.spread is not None
     runs = reference.runs
-    factor = float(stats.t.ppf((1 + LEVEL) / 2, runs - 1)) * math.sqrt(1 + 1 / runs)
+    factor = float(stats.t.ppf((1 + PREDICTION_CONFIDENCE) / 2, runs - 1)) * math.sqrt(
+        1 + 1 / runs
+    )
     if reference.spread_is == "standard error":
         factor *= math.sqrt(runs)
     spread = Fraction(reference.spread) + Fraction(half_unit(reference.spread))

@@ -9,7 +9,7 @@ from fractions import Fraction
 import msgspec
 
 from repro.evaluation.predictions import Metrics
-from repro.judgement.intervals import LEVEL, Interval
+from repro.judgement.intervals import CONFIDENCE, Interval
 from repro.judgement.tolerance import Tolerance, tolerance_of
 from repro.published import METRICS, Reference, Release
 
@@ -47,7 +47,7 @@ _WORST_FIRST = (
 )
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One published number beside the measured one.
 
     `published` has the digits as printed, and `spread` what stands after ±, where it is
@@ -90,11 +90,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return "better" if is_better else "worse"
 
 
-def unmeasured(reference: Reference, release: Release) -> Comparison:
+def unmeasured(reference: Reference, release: Release) -> ReferenceCheck:
     """Write down a published number that nothing was measured for."""
     tolerance = tolerance_of(reference)
     source = release.sources[reference.source]
-    return Comparison(
+    return ReferenceCheck(
         metric=reference.metric,
         published=reference.digits,
         spread="" if reference.spread is None else f"{reference.spread:f}",
@@ -114,7 +114,7 @@ def compare(
     metrics: Metrics,
     unsettled: str = "",
     interval: Interval | None = None,
-) -> Comparison:
+) -> ReferenceCheck:
     """Compare a measurement with one published number, two-sided and exactly.
 
     Args:
@@ -147,7 +147,7 @@ def compare(
             f"remove xfail from {reference.defined_in or 'the reference'}"
         )
     elif verdict.is_divergence and unsettled:
-        reason = f"outside the {100 * LEVEL:g} % interval of {unsettled}"
+        reason = f"outside the {100 * CONFIDENCE:g} % interval of {unsettled}"
     found = msgspec.structs.replace(
         unmeasured(reference, release),
         measured=float(exact),
@@ -165,7 +165,7 @@ def compare(
     )
 
 
-def verdict_of(comparisons: Sequence[Comparison]) -> Verdict:
+def verdict_of(comparisons: Sequence[ReferenceCheck]) -> Verdict:
     """Sum up the comparisons of one case: the worst one counts."""
     verdicts = [comparison.verdict for comparison in comparisons]
     for verdict in verdicts:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from repro.errors import ExpectedError
-from repro.models.loaders.cache import offline
-from repro.models.loaders.naming import split_tag
-from repro.models.loaders.open_clip import existing
+from repro.models.libraries.cache import offline
+from repro.models.libraries.naming import split_tag
+from repro.models.libraries.open_clip import existing
 from repro.published import ModelSpec
 
 Tokenizer = Callable[[Sequence[str]], Tensor]

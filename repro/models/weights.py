@@ -19,7 +19,7 @@ import msgspec
 from repro.cases import WEIGHTS_SUFFIXES, Case
 from repro.errors import NotAvailableError, WeightsError
 from repro.files import replace_bytes
-from repro.models.loaders.registry import find_loader
+from repro.models.libraries.registry import find_loader
 from repro.models.refusal import refusal_reason
 
 _DOWNLOAD_TO = "--repro-download and --repro-checkpoints DIR"

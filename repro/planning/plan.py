@@ -178,7 +178,7 @@ def stores_there(
             datasets[images] = _remembered(case, images[-1], cache)
         dataset = datasets[images]
         if dataset is not None:
-            identity = store_identity(dataset, case.protocol.pixels)
+            identity = store_identity(dataset, case.protocol.geometry_steps)
             if complete.get(store_path(cache, identity)) == len(dataset):
                 there.add((images, case.protocol.geometry))
     return there

@@ -73,7 +73,7 @@ def workload(
     for case in cases:
         images_there = which_images(case, data)
         specs.setdefault(images_there, case.dataset)
-        parsed[case.protocol.geometry] = case.protocol.pixels
+        parsed[case.protocol.geometry] = case.protocol.geometry_steps
         if (images_there, case.protocol.geometry) not in there:
             wanted.setdefault(images_there, set()).add(case.protocol.geometry)
     images = {name: images_of(spec, limit) for name, spec in specs.items()}
@@ -107,7 +107,7 @@ def workload(
         weights_bytes=sum(sized),
         unsized=len(weights) - len(sized),
         pixels_read=sum(
-            stored_bytes(case.protocol.pixels, images[which_images(case, data)])
+            stored_bytes(case.protocol.geometry_steps, images[which_images(case, data)])
             for case in cases
         ),
         stored=stored,

@@ -13,7 +13,7 @@ from repro.plugin.outcomes import RESULT
 from repro.plugin.selection import all_cases
 
 if TYPE_CHECKING:
-    from repro.claims.evidence import Measured, Stated
+    from repro.claims.evidence import MeasuredCheckpoint, Stated
     from repro.claims.result import ClaimResult
     from repro.plugin.runner import CaseRunner
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult:
     """Check a claim with what this run measures, and end its test accordingly."""
     from repro.claims.evidence import MeasuredEvidence
-    from repro.claims.judge import judge
+    from repro.claims.judge import judge_claim
     from repro.claims.result import ClaimVerdict
-    from repro.report.claims import claim_text, short_text
+    from repro.report.claims_report import claim_text, short_text
 
     claim, release = stated.claim, stated.release
     evidence = MeasuredEvidence(
@@ -31,7 +31,7 @@ def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult
         lambda family: _known_checkpoints(item, stated, family),
         lambda family, checkpoint: _measure(stated, family, checkpoint, runner),
     )
-    result = judge(release, claim, evidence)
+    result = judge_claim(release, claim, evidence)
     item.stash[RESULT] = result
     strict = item.stash[SETTINGS].strict
     if result.is_surprise:
@@ -59,14 +59,14 @@ def _known_checkpoints(item: pytest.Item, stated: Stated, family: str) -> Sequen
 
 def _measure(
     stated: Stated, family: str, checkpoint: str, runner: CaseRunner
-) -> Measured:
+) -> MeasuredCheckpoint:
     """Take the measurement of this run, or make it.
 
     Raises:
         MissingError: weights or images are not here, or not what they should be.
     """
     from repro.cases import Case
-    from repro.claims.evidence import Measured, MissingError
+    from repro.claims.evidence import MeasuredCheckpoint, MissingError
 
     release = stated.release
     case = Case(
@@ -80,7 +80,7 @@ def _measure(
         measurement, predictions = runner.measure(case)
     except ReproError as error:
         raise MissingError(str(error)) from error
-    return Measured(
+    return MeasuredCheckpoint(
         metrics=measurement.metrics,
         total=measurement.total,
         in_other_precision=measurement.in_other_precision(case.protocol.precision),

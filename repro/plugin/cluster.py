@@ -14,8 +14,8 @@ from repro.plugin.settings import asks, read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
-    from repro.engines.ray import RayEngine
-    from repro.engines.settings import EngineSettings
+    from repro.engine.ray import RayEngine
+    from repro.engine.settings import EngineSettings
 
 EXCLUDED = (
     "-n and --repro-engine ray exclude each other: the cluster starts the "
@@ -78,8 +78,8 @@ def _start(
 
     import msgspec
 
-    from repro.engines.ray import RayEngine
-    from repro.records.git import git_state
+    from repro.engine.ray import RayEngine
+    from repro.records.environment import git_state
 
     address = settings.ray_address or os.environ.get("RAY_ADDRESS")
     if not address:
@@ -104,10 +104,7 @@ def _known(settings: Settings) -> list[str]:
     if not settings.resume or folder is None or not (folder / FILE).is_file():
         return []
     with Ledger(folder) as ledger:
-        rows = ledger.read(
-            "SELECT DISTINCT identity FROM measurement WHERE prediction IS NOT NULL"
-        )
-    return [row["identity"] for row in rows]
+        return ledger.keys()
 
 
 def _plan(

@@ -14,7 +14,7 @@ from repro.plugin import places, readers
 from repro.plugin.option import option, options_of
 
 if TYPE_CHECKING:
-    from repro.engines.settings import EngineSettings
+    from repro.engine.settings import EngineSettings
     from repro.published import Precision
 
 
@@ -197,7 +197,7 @@ class Settings:
         Args:
             workers: how many processes share this machine.
         """
-        from repro.engines.settings import EngineSettings
+        from repro.engine.settings import EngineSettings
 
         return EngineSettings(
             data=self.data,

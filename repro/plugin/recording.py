@@ -10,7 +10,7 @@ import pytest
 from repro.errors import LedgerError
 from repro.plugin.workers import run_folder, run_name
 from repro.records.comparison import RunComparison, compare_runs
-from repro.records.git import git_state
+from repro.records.environment import git_state
 from repro.records.ledger import Ledger
 from repro.records.merging import shard_argument
 from repro.records.pruning import prune

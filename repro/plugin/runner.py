@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from repro.cases import Case
+from repro.diagnosis.hints import likely_causes
 from repro.errors import NotAvailableError, ReproError
-from repro.judgement.hints import likely_causes
-from repro.judgement.verdict import Comparison, Verdict, verdict_of
+from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
 from repro.models.weights import find_weights
 from repro.plugin import workers
 from repro.plugin.cluster import engine_of
@@ -22,7 +22,7 @@ from repro.plugin.outcomes import RESULT, TAKEN_FROM
 from repro.plugin.progress import BARS, Transfer
 from repro.plugin.workers import run_folder
 from repro.published import Reference
-from repro.records.earlier import since_earlier
+from repro.records.comparison import since_earlier
 from repro.records.identity import Asked, MeasurementKey, asked
 from repro.records.ledger import FILE as LEDGER_FILE
 from repro.records.ledger import Ledger
@@ -34,14 +34,14 @@ from repro.records.result import (
     place_of,
     result_of,
 )
-from repro.records.shared import Measured
+from repro.records.shared import MeasuredCase
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 
 if TYPE_CHECKING:
-    from repro.engines.local import LocalEngine
-    from repro.engines.protocol import Engine
-    from repro.engines.settings import EngineSettings
+    from repro.engine.local import LocalEngine
+    from repro.engine.protocol import Engine
+    from repro.engine.settings import EngineSettings
     from repro.evaluation.predictions import Predictions
 
 _ENGINES: pytest.StashKey[dict[EngineSettings, LocalEngine]] = pytest.StashKey()
@@ -75,7 +75,7 @@ class CaseRunner:
     @property
     def engine(self) -> LocalEngine:
         """The engine of this process; tests with the same settings share it."""
-        from repro.engines.local import LocalEngine
+        from repro.engine.local import LocalEngine
 
         engines = self._item.config.stash.setdefault(_ENGINES, {})
         settings = self._settings.for_engine(workers.count(self._item.config))
@@ -179,7 +179,7 @@ class CaseRunner:
             return msgspec.structs.replace(result, reason=why.strip())
         return msgspec.structs.replace(result, diagnosis=diagnosis)
 
-    def measure(self, case: Case) -> Measured:
+    def measure(self, case: Case) -> MeasuredCase:
         """Measure a case, unless this run has it already.
 
         Raises:
@@ -191,7 +191,7 @@ class CaseRunner:
             find_weights(case, self._settings.checkpoints)
         return self._measure(case)
 
-    def _measure(self, case: Case) -> Measured:
+    def _measure(self, case: Case) -> MeasuredCase:
         folder = run_folder(self._item.config)
         key = self.measuring.key(case)
         measured = folder.measure_once(
@@ -204,7 +204,7 @@ class CaseRunner:
             )
         return measured
 
-    def _measure_now(self, case: Case) -> Measured:
+    def _measure_now(self, case: Case) -> MeasuredCase:
         """Measure a case, watched where somebody sits in front of a terminal."""
         bars = self._item.config.stash.get(BARS, None)
         if bars is None or self._settings.engine != "local":
@@ -214,7 +214,7 @@ class CaseRunner:
         with bars.measuring(place, case.dataset.images, count) as advance:
             return self.engine.measure(case, advance)
 
-    def _take_over(self, case: Case, key: MeasurementKey) -> Measured | None:
+    def _take_over(self, case: Case, key: MeasurementKey) -> MeasuredCase | None:
         """Look for the measurement in the ledger, where that was asked for."""
         folder = self._settings.ledger
         if not self._settings.resume or folder is None:
@@ -230,7 +230,7 @@ class CaseRunner:
 
     def _compare(
         self, case: Case, reference: Reference, measurement: Measurement
-    ) -> Comparison:
+    ) -> ReferenceCheck:
         found = judge(reference, case.release, measurement)
         others = [name for name in reference.families if name != case.family.id]
         if not found.verdict.is_divergence or not others:
@@ -238,8 +238,8 @@ class CaseRunner:
         return self._elsewhere(case, reference, found, others)
 
     def _elsewhere(
-        self, case: Case, reference: Reference, found: Comparison, others: list[str]
-    ) -> Comparison:
+        self, case: Case, reference: Reference, found: ReferenceCheck, others: list[str]
+    ) -> ReferenceCheck:
         """Look whether the number belongs to another family's checkpoint."""
         unknown: list[str] = []
         for name in others:

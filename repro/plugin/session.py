@@ -21,7 +21,7 @@ from repro.plugin.recording import Recorder
 from repro.plugin.settings import read_settings
 from repro.plugin.workers import run_folder
 from repro.records.result import CaseResult, not_run
-from repro.report.claims import claim_lines
+from repro.report.claims_report import claim_lines
 from repro.report.comparison import comparison_lines
 from repro.report.faces import write_report
 from repro.report.report import Report, report_of_results

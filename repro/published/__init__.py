@@ -7,15 +7,6 @@ from repro.published.checksums import (
     checksums_text,
     read_checksums,
 )
-from repro.published.claims import (
-    Claim,
-    ExponentClaim,
-    OrderingClaim,
-    Place,
-    Range,
-    SaturationClaim,
-    SlopesClaim,
-)
 from repro.published.file_lists import (
     FileList,
     make_list,
@@ -32,11 +23,11 @@ from repro.published.geometry import (
     Resize,
     parse_geometry,
 )
-from repro.published.loaders import find_entry_point, loader_names
+from repro.published.loader_names import find_entry_point, loader_names
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
 from repro.published.precision import PRECISIONS, Precision, is_same_arithmetic
 from repro.published.reading import read_releases
-from repro.published.recorded import place_beside, place_of_user, place_to_record
+from repro.published.record_paths import place_beside, place_of_user, place_to_record
 from repro.published.release import (
     MEASURED,
     DatasetSpec,
@@ -51,6 +42,15 @@ from repro.published.release import (
     TextSpec,
     half_unit,
     training_images,
+)
+from repro.published.statements import (
+    Claim,
+    ExponentClaim,
+    FamilyChoice,
+    OrderingClaim,
+    Range,
+    SaturationClaim,
+    SlopesClaim,
 )
 
 __all__ = [
@@ -77,7 +77,7 @@ __all__ = [
     "ModelSpec",
     "OrderingClaim",
     "Outcomes",
-    "Place",
+    "FamilyChoice",
     "Precision",
     "Protocol",
     "Range",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from repro.published.loaders import find_entry_point, loader_names
+from repro.published.loader_names import find_entry_point, loader_names
 from repro.published.located import Located
 from repro.published.release import Reference, Release
 

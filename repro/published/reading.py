@@ -11,7 +11,6 @@ import msgspec
 from repro.errors import ExpectedError
 from repro.published.allowed import check_below, check_name
 from repro.published.checksums import Checksum
-from repro.published.claims import check_claims, convert_claim
 from repro.published.consistency import check_consistency
 from repro.published.file_lists import (
     SHIPPED,
@@ -31,6 +30,7 @@ from repro.published.release import (
     Release,
     Source,
 )
+from repro.published.statements import check_claims, convert_claim
 from repro.published.tables import NamedTable, Table, Text
 
 SCHEMA = 1

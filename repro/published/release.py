@@ -23,7 +23,7 @@ from repro.published.precision import Precision
 from repro.published.tables import NamedTable, Table, Text
 
 if TYPE_CHECKING:
-    from repro.published.claims import Claim
+    from repro.published.statements import Claim
 
 Kind = Literal["supervised", "clip"]
 #: What shares are printed as; other values are not concerned.
@@ -200,7 +200,7 @@ class Protocol(NamedTable, frozen=True):
         return ", ".join(parts)
 
     @property
-    def pixels(self) -> Geometry:
+    def geometry_steps(self) -> Geometry:
         """The geometry, read."""
         return parse_geometry(self.geometry)
 

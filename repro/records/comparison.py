@@ -1,4 +1,7 @@
-"""What differs between two measurements of a case, and between two runs."""
+"""What differs between two measurements of a case, and between two runs.
+
+Which results belong together is said here too.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from repro.judgement.compare import (
     Change,
     Flips,
     ImageChanges,
+    Since,
     compare_images,
     compare_predictions,
     most_telling_first,
 )
 from repro.judgement.flips import Flip, find_flips
 from repro.judgement.images import Alignment, ImageSet, align
-from repro.judgement.verdict import Comparison
+from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
-from repro.records.pairing import pair_results
 from repro.records.result import CaseResult, Measurement
 
 #: What describes an environment besides its packages, and how it is called.
@@ -40,6 +43,8 @@ _CONDITIONS = {
     "commit": "commit",
     "dirty": "local changes",
 }
+
+_AS_EXPECTED = (Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE)
 
 #: What the fingerprint of a dataset begins with where it is of the images' bytes.
 _BY_CONTENT = "xxh3:"
@@ -63,6 +68,14 @@ class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
         """List what differs between the environments of any case, each once."""
         found = (change for case in self.differences for change in case.environment)
         return list(dict.fromkeys(found))
+
+
+class Pairs(NamedTuple):
+    """Results of the same cases, earlier and later, and those that stand alone."""
+
+    both: Sequence[tuple[CaseResult, CaseResult]]
+    only_before: Sequence[CaseResult]
+    only_after: Sequence[CaseResult]
 
 
 class Side(NamedTuple):
@@ -118,6 +131,69 @@ def compare_runs(
     )
 
 
+def pair_results(before: Iterable[CaseResult], after: Iterable[CaseResult]) -> Pairs:
+    """Pair the results of two runs, in the order of the later one.
+
+    Those that were asked for alike belong together. What is left of a case belongs
+    together where it is one result of each run: folders and options may have changed.
+    """
+    later = list(after)
+    old = {result.place: result for result in before}
+    paired = {result.place: old.pop(result.place, None) for result in later}
+    for result in later:
+        if paired[result.place] is not None:
+            continue
+        alone = [r for r in later if r.id == result.id and paired[r.place] is None]
+        left = [r for r in old.values() if r.id == result.id]
+        if len(alone) == len(left) == 1:
+            paired[result.place] = old.pop(left[0].place)
+    both = [(found, r) for r in later if (found := paired[r.place]) is not None]
+    only_after = [r for r in later if paired[r.place] is None]
+    return Pairs(both, list(old.values()), only_after)
+
+
+def since_earlier(
+    ledger: Ledger,
+    result: CaseResult,
+    predictions: Predictions,
+    names: Callable[[], ImageNames | None],
+    uid: str = "",
+) -> Since | None:
+    """Compare a result with an earlier run of its case.
+
+    One that fails is compared with the newest run in which it was as expected; else a
+    part of the images with the newest run that evaluated all of them in the same
+    precision, and kept what it predicted.
+
+    Args:
+        ledger: that has the earlier runs.
+        result: of now.
+        predictions: of now.
+        names: names the images of now; called only where they differ.
+        uid: of the run of now, which is no earlier one.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    measurement = result.measurement
+    if measurement is None:
+        return None
+    now = Side("this run", result, measurement, lambda: predictions, names)
+    earlier = [
+        (run.id, found, side)
+        for run, found in reversed(ledger.history(result.id))
+        if run.uid != uid and (side := recorded_side(ledger, run.id, found))
+    ]
+    for run, found, side in earlier:
+        if result.verdict.is_failure and found.verdict in _AS_EXPECTED:
+            return Since(run, found.verdict, compare_sides(side, now))
+    for run, found, side in earlier:
+        if measurement.is_complete or not _is_whole(side, measurement.precision):
+            continue
+        return Since(run, found.verdict, compare_sides(side, now))
+    return None
+
+
 def compare_sides(old: Side, new: Side) -> CaseDifference:
     """Say what differs between two measurements of a case, and what is unknown."""
     first, second = old.measurement, new.measurement
@@ -161,6 +237,14 @@ def environment_changes(before: Environment, after: Environment) -> list[Change]
     return [Change(name, old, new) for name, old, new in pairs if old != new]
 
 
+def _is_whole(side: Side, precision: str) -> bool:
+    """Whether all images were evaluated in this precision, and predictions kept."""
+    earlier = side.measurement
+    if not earlier.is_complete or earlier.precision != precision:
+        return False
+    return side.predictions() is not None
+
+
 def _shown(value: object) -> str | None:
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -172,7 +256,7 @@ def _measured(results: Iterable[CaseResult]) -> list[CaseResult]:
 
 
 def _published_changes(
-    before: Sequence[Comparison], after: Sequence[Comparison]
+    before: Sequence[ReferenceCheck], after: Sequence[ReferenceCheck]
 ) -> Iterator[Change]:
     """Yield what was edited in the published numbers of a case."""
     old, new = _numbers(before), _numbers(after)
@@ -191,10 +275,10 @@ def _published_changes(
 
 
 def _numbers(
-    comparisons: Sequence[Comparison],
-) -> dict[tuple[str, str, int], Comparison]:
+    comparisons: Sequence[ReferenceCheck],
+) -> dict[tuple[str, str, int], ReferenceCheck]:
     """Find published numbers by metric, source, and which one of those it is."""
-    found: dict[tuple[str, str, int], Comparison] = {}
+    found: dict[tuple[str, str, int], ReferenceCheck] = {}
     for number in comparisons:
         earlier = sum(key[:2] == (number.metric, number.source) for key in found)
         found[number.metric, number.source, earlier] = number

@@ -1,16 +1,17 @@
-"""The software and hardware that a measurement was made with."""
+"""The software, hardware and code that a measurement was made with."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import platform
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
 from repro.machine import available_cores
-from repro.records.git import git_state
 
 PACKAGES = (
     "pytest-repro",
@@ -21,6 +22,18 @@ PACKAGES = (
     "numpy",
     "pillow",
 )
+
+_GIT_TIMEOUT = 20  # seconds; a working tree on a slow network drive is not waited for
+
+
+class GitState(msgspec.Struct, frozen=True):
+    """A commit, and a SHA-256 of the changes since to files that git knows.
+
+    `changes` is empty where there are none; both are empty outside of git.
+    """
+
+    commit: str = ""
+    changes: str = ""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,3 +115,31 @@ def _driver() -> str | None:
             return stream.readline().partition("Module")[2].split()[0]
     except (OSError, IndexError):
         return None
+
+
+@functools.cache
+def git_state(folder: Path) -> GitState:
+    """Describe the working tree that a folder belongs to; it is looked at once.
+
+    Files that git does not know do not count: reports lie beside the code.
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "diff", "HEAD", "--binary", "--no-ext-diff")
+    if commit is None or changes is None:
+        return GitState()
+    digest = hashlib.sha256(changes).hexdigest() if changes else ""
+    return GitState(commit.decode().strip(), digest)
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=folder,
+            capture_output=True,
+            check=True,
+            timeout=_GIT_TIMEOUT,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

@@ -17,8 +17,7 @@ import msgspec
 import repro
 from repro.cases import Case
 from repro.published import DatasetSpec, ModelSpec, Protocol, Reference
-from repro.records.environment import Environment
-from repro.records.git import GitState, git_state
+from repro.records.environment import Environment, GitState, git_state
 
 _OF_CHECKPOINT = ("case", "model", "model_files", "weights_sha256", "ends_with")
 _OF_SOFTWARE = ("environment", "code", "changes")

@@ -8,6 +8,7 @@ it needs no memory shared between processes and so also works on network drives.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -26,14 +27,14 @@ from repro.records.compact import (
     decode_predictions,
     encode_predictions,
 )
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.result import CaseResult, Measurement
 from repro.records.run import Run, load_runs
-from repro.records.schema import MIGRATIONS, migrate, version_of
-from repro.records.stored import load_results, store_result
+from repro.records.schema import VERSION, insert, prepare, result_row, version_of
 
 FILE = "ledger.sqlite"
 _PATIENCE = 60.0  # seconds to wait while another run writes
+_RESULT = msgspec.json.Decoder(CaseResult)
 
 
 class Found(NamedTuple):
@@ -101,22 +102,16 @@ class Ledger:
             arguments: of the command line.
             code: the working tree that it was started in.
         """
-        values = (
-            uid,
-            time.time(),
-            planned,
-            msgspec.json.encode(list(arguments)).decode(),
-            code.commit,
-            bool(code.changes),
-        )
+        row = {
+            "uid": uid,
+            "started": time.time(),
+            "planned": planned,
+            "arguments": msgspec.json.encode(list(arguments)).decode(),
+            "git_commit": code.commit,
+            "dirty": bool(code.changes),
+        }
         with self.transaction() as connection:
-            done = connection.execute(
-                "INSERT INTO run "
-                "(uid, started, planned, arguments, git_commit, dirty) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                values,
-            )
-        return int(done.lastrowid or 0)
+            return insert(connection, "run", row)
 
     def record(
         self,
@@ -133,8 +128,15 @@ class Ledger:
             predictions: of the case, where they are at hand.
         """
         blob = None if predictions is None else encode_predictions(predictions)
+        row = {"run": run, "recorded": time.time(), **result_row(result)}
         with self.transaction() as connection:
-            store_result(connection, run, time.time(), result, blob)
+            if blob is not None:
+                row["prediction"] = _kept_once(connection, blob)
+            connection.execute(
+                "DELETE FROM result WHERE run = ? AND case_id = ? AND asked = ?",
+                (run, row["case_id"], row["asked"]),
+            )
+            insert(connection, "result", row)
 
     def record_claim(self, run: int, result: ClaimResult) -> None:
         """Write down what is said of a claim."""
@@ -197,9 +199,7 @@ class Ledger:
 
     def results(self, run: int) -> list[CaseResult]:
         """Give the results of a run, in the order in which its cases ended."""
-        with self._explained():
-            found = load_results(self._connection, "result.run = ?", (run,))
-        return [result for _, result in found]
+        return [result for _, result in self._results("run = ?", (run,))]
 
     def claims(self, run: int) -> list[ClaimResult]:
         """Give what a run said of claims, in the order of their ids."""
@@ -222,9 +222,7 @@ class Ledger:
         """
         row = self._one(
             "SELECT prediction.content FROM result "
-            "JOIN subject ON subject.id = result.subject "
-            "JOIN measurement ON measurement.result = result.id "
-            "JOIN prediction ON prediction.id = measurement.prediction "
+            "JOIN prediction ON prediction.id = result.prediction "
             "WHERE run = ? AND case_id = ? AND (?3 IS NULL OR identity = ?3) "
             "ORDER BY result.id DESC",
             (run, case, key),
@@ -240,45 +238,46 @@ class Ledger:
 
     def history(self, case: str, limit: int = -1) -> list[tuple[Run, CaseResult]]:
         """List the results of a case in the newest runs that have one, oldest first."""
+        results = self._results(
+            "id IN (SELECT id FROM result WHERE case_id = ? ORDER BY id DESC LIMIT ?)",
+            (case, limit),
+        )
+        oldest = min((run for run, _ in results), default=0)
         with self._explained():
-            results = load_results(
-                self._connection,
-                "result.id IN (SELECT result.id FROM result "
-                "JOIN subject ON subject.id = result.subject WHERE case_id = ? "
-                "ORDER BY result.id DESC LIMIT ?)",
-                (case, limit),
-            )
-            oldest = min((run for run, _ in results), default=0)
-            runs = {
-                run.id: run for run in load_runs(self._connection, "id >= ?", (oldest,))
-            }
+            found = load_runs(self._connection, "id >= ?", (oldest,))
+        runs = {run.id: run for run in found}
         return [(runs[run], result) for run, result in results]
 
     def cases(self) -> list[str]:
         """List the ids of all cases that ever had a result."""
         with self._explained():
             rows = self._connection.execute(
-                "SELECT DISTINCT case_id FROM subject ORDER BY 1"
+                "SELECT DISTINCT case_id FROM result ORDER BY 1"
             )
             return [row[0] for row in rows]
 
     def measured(self, key: str) -> Found | None:
         """Find a measurement whose predictions were kept by its key's digest."""
         row = self._one(
-            "SELECT result.id, prediction.content FROM measurement "
-            "JOIN result ON result.id = measurement.result "
-            "JOIN prediction ON prediction.id = measurement.prediction "
-            "WHERE identity = ? ORDER BY 1 DESC LIMIT 1",
+            "SELECT run, result.content, prediction.content AS predictions FROM result "
+            "JOIN prediction ON prediction.id = result.prediction WHERE identity = ? "
+            "ORDER BY result.id DESC",
             (key,),
         )
         if row is None:
             return None
         with self._explained():
-            (run, result), *_ = load_results(
-                self._connection, "result.id = ?", (row["id"],)
-            )
-        assert result.measurement is not None
-        return Found(run, result.measurement, decode_predictions(row["content"]))
+            result = _RESULT.decode(row["content"])
+            assert result.measurement is not None
+            predictions = decode_predictions(row["predictions"])
+        return Found(row["run"], result.measurement, predictions)
+
+    def keys(self) -> list[str]:
+        """List the digests of the keys that `measured` knows."""
+        rows = self.read(
+            "SELECT DISTINCT identity FROM result WHERE prediction IS NOT NULL"
+        )
+        return [row["identity"] for row in rows]
 
     def read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Give the rows of a query that only reads."""
@@ -313,26 +312,46 @@ class Ledger:
             row: sqlite3.Row | None = self._connection.execute(query, values).fetchone()
             return row
 
+    def _results(
+        self, condition: str, values: Sequence[object]
+    ) -> list[tuple[int, CaseResult]]:
+        """Read results that meet an SQL condition, oldest first, each with its run."""
+        query = f"SELECT run, content FROM result WHERE {condition} ORDER BY id"
+        with self._explained():
+            return [
+                (row["run"], _RESULT.decode(row["content"]))
+                for row in self._connection.execute(query, values)
+            ]
+
     def _prepare(self) -> None:
         self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA foreign_keys = ON")
         version = version_of(self._connection)
-        if version > len(MIGRATIONS):
+        if version > VERSION:
             raise LedgerError(
                 f"{self.file} has version {version} and this repro knows up to "
-                f"{len(MIGRATIONS)}: it was written by a newer one; update "
+                f"{VERSION}: it was written by a newer one; update "
                 "pytest-repro or name another folder with --repro-ledger"
             )
-        migrate(self._connection)
+        prepare(self._connection)
+        self._connection.execute("PRAGMA foreign_keys = ON")
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn what SQLite and the system say into an error that names the file."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             raise LedgerError(
                 f"the ledger {self.file} cannot be used: {error}; mend or move it, "
                 "name another folder with --repro-ledger or keep none with "
                 "'--repro-ledger none'"
             ) from error
+
+
+def _kept_once(connection: sqlite3.Connection, predictions: bytes) -> int:
+    """Keep predictions; a night that predicts what the last one did keeps no more."""
+    digest = hashlib.sha256(predictions).hexdigest()
+    found = connection.execute("SELECT id FROM prediction WHERE digest = ?", (digest,))
+    if row := found.fetchone():
+        return int(row[0])
+    return insert(connection, "prediction", {"digest": digest, "content": predictions})

@@ -10,7 +10,7 @@ import msgspec
 
 from repro.errors import LedgerError
 from repro.records.compact import encode_names
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 from repro.records.run import Run

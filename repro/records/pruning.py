@@ -9,14 +9,6 @@ from repro.records.ledger import Ledger
 #: Predictions are kept for newer runs first, up to this many bytes altogether.
 PREDICTION_BYTES = 200_000_000
 
-_ORPHANS = (
-    "DELETE FROM subject WHERE id NOT IN (SELECT subject FROM result)",
-    "DELETE FROM environment WHERE id NOT IN (SELECT environment FROM measurement)",
-    "DELETE FROM reference WHERE id NOT IN (SELECT reference FROM comparison)",
-    "DELETE FROM dataset "
-    "WHERE fingerprint NOT IN (SELECT dataset_fingerprint FROM measurement)",
-)
-
 
 class Pruned(msgspec.Struct, frozen=True):
     """How much was removed: runs, sets of predictions, and bytes of the file."""
@@ -55,8 +47,7 @@ def prune(
         sizes = connection.execute(
             "SELECT prediction.id, length(prediction.content), "
             "max(run = ?) AS is_green, max(run) AS newest "
-            "FROM prediction LEFT JOIN measurement ON prediction = prediction.id "
-            "LEFT JOIN result ON result.id = measurement.result "
+            "FROM prediction LEFT JOIN result ON result.prediction = prediction.id "
             "GROUP BY prediction.id ORDER BY is_green DESC, newest DESC",
             (green,),
         ).fetchall()
@@ -67,7 +58,10 @@ def prune(
             if newest is None or (used > prediction_bytes and not is_green):
                 excess.append((number,))
         connection.executemany("DELETE FROM prediction WHERE id = ?", excess)
-        for orphans in _ORPHANS:
-            connection.execute(orphans)
+        if removed:
+            connection.execute(
+                "DELETE FROM dataset WHERE fingerprint NOT IN (SELECT fingerprint "
+                "FROM result WHERE fingerprint IS NOT NULL)"
+            )
     ledger.shrink()
     return Pruned(len(removed), len(excess), before - ledger.file.stat().st_size)

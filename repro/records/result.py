@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from repro.cases import Case
+from repro.diagnosis.findings import Diagnosis
 from repro.evaluation.acceleration import Acceleration, in_words
 from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
-from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
-from repro.judgement.verdict import Comparison, Verdict, compare, unmeasured
+from repro.judgement.verdict import ReferenceCheck, Verdict, compare, unmeasured
 from repro.published import Precision, Reference, Release, is_same_arithmetic
 from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
@@ -88,7 +88,7 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     position: tuple[int, int]
     verdict: Verdict
     measurement: Measurement | None = None
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[ReferenceCheck, ...] = ()
     reason: str = ""
     diagnosis: Diagnosis | None = None
     since: Since | None = None
@@ -111,7 +111,7 @@ def _place(case: str, asked: Asked) -> str:
 
 def judge(
     reference: Reference, release: Release, measurement: Measurement
-) -> Comparison:
+) -> ReferenceCheck:
     """Compare a measurement with a published number, as far as it can settle it."""
     metrics = measurement.metrics
     published = release.protocols[reference.protocol].precision
@@ -136,7 +136,7 @@ def result_of(
     case: Case,
     verdict: Verdict,
     measurement: Measurement | None = None,
-    comparisons: tuple[Comparison, ...] = (),
+    comparisons: tuple[ReferenceCheck, ...] = (),
     reason: str = "",
     asked: Asked = UNKNOWN,
 ) -> CaseResult:

@@ -18,11 +18,12 @@ from repro.evaluation.predictions import (
     load_predictions,
     save_predictions,
 )
+from repro.files import replace_bytes
 from repro.records.compact import ImageNames, encode_names
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
-Measured = tuple[Measurement, Predictions]
+MeasuredCase = tuple[Measurement, Predictions]
 
 _OWNER = "owner.lock"
 _JUST_BEGUN = 60.0  # seconds in which a process may not have its lock yet
@@ -58,9 +59,7 @@ class RunFolder:
         file = self._folder / f"{fingerprint}.names"
         if not file.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(encode_names(name()))
-            part.replace(file)
+            replace_bytes(file, encode_names(name()))
 
     def names(self, fingerprint: str) -> bytes | None:
         """Give the names that a worker left, encoded for the ledger."""
@@ -68,8 +67,8 @@ class RunFolder:
         return file.read_bytes() if file.is_file() else None
 
     def measure_once(
-        self, key: MeasurementKey, measure: Callable[[], Measured]
-    ) -> Measured:
+        self, key: MeasurementKey, measure: Callable[[], MeasuredCase]
+    ) -> MeasuredCase:
         """Give the measurement of a key, made now or earlier in this run.
 
         What an evaluation of all images gave is right whatever numbers could have ended
@@ -88,9 +87,7 @@ class RunFolder:
             measurement, predictions = measure()
             file = self._folder / f"{measurement.key}.json"
             save_predictions(predictions, file.with_suffix(".npz"))
-            part = file.with_suffix(".part")
-            part.write_bytes(msgspec.json.encode(measurement))
-            part.replace(file)
+            replace_bytes(file, msgspec.json.encode(measurement))
             return measurement, predictions
 
     def claim(self) -> None:
@@ -112,7 +109,7 @@ class RunFolder:
             os.close(self._owned)
             self._owned = None
 
-    def _kept(self, digest: str) -> Measured | None:
+    def _kept(self, digest: str) -> MeasuredCase | None:
         file = self._folder / f"{digest}.json"
         if not file.is_file():
             return None

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from repro.records.ledger import Ledger
-
-# Of each case, what was measured last; the order is that of the measurements.
-_LAST = """
-SELECT case_id, seconds, images, total, measurement.details AS details,
-    environment.content AS environment
-FROM measurement JOIN result ON result.id = measurement.result
-JOIN subject ON subject.id = result.subject
-JOIN environment ON environment.id = measurement.environment
-WHERE result.id IN (SELECT max(measurement.result) FROM measurement
-    JOIN result ON result.id = measurement.result
-    GROUP BY subject, measurement.environment)
-ORDER BY result.id
-"""
+from repro.records.result import CaseResult
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,24 +26,27 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_timings(ledger: Ledger) -> list[Timing]:
-    """Read the newest timing of each case in each environment, oldest first.
+    """Read the newest timing of each case on each machine, oldest first.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    found: list[Timing] = []
-    for row in ledger.read(_LAST):
-        details: dict[str, Any] = msgspec.json.decode(row["details"])
-        found.append(
-            Timing(
-                case=row["case_id"],
-                seconds=row["seconds"],
-                images=row["images"],
-                total=row["total"],
-                device=details["device"],
-                cores=msgspec.json.decode(row["environment"])["cores"],
-                workers=details.get("workers", 1),
-                precision=details["precision"],
-            )
+    rows = ledger.read(
+        "SELECT content FROM result WHERE id IN (SELECT max(id) FROM result "
+        "WHERE machine IS NOT NULL GROUP BY case_id, asked, machine) ORDER BY id"
+    )
+    results = (msgspec.json.decode(row[0], type=CaseResult) for row in rows)
+    return [
+        Timing(
+            case=result.id,
+            seconds=measured.seconds,
+            images=measured.metrics.images,
+            total=measured.total,
+            device=measured.device,
+            cores=measured.environment.cores,
+            workers=measured.workers,
+            precision=measured.precision,
         )
-    return found
+        for result in results
+        if (measured := result.measurement)
+    ]

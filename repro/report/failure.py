@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from repro.cases import Case
+from repro.diagnosis.sentences import diagnosis_lines
 from repro.judgement.compare import Since
-from repro.judgement.intervals import LEVEL
-from repro.judgement.verdict import Comparison, Verdict
+from repro.judgement.intervals import CONFIDENCE
+from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED
 from repro.records.result import CaseResult, Measurement
 from repro.report.changes import change_parts, heading
-from repro.report.diagnosis import diagnosis_lines
 from repro.report.numbers import (
     difference_text,
     interval_text,
@@ -74,7 +74,7 @@ def headline(result: CaseResult) -> str:
     return f"{said}: {'; '.join(numbers)}"
 
 
-def _named(comparison: Comparison, result: CaseResult) -> str:
+def _named(comparison: ReferenceCheck, result: CaseResult) -> str:
     """Name a metric, with its source where several have a number of it."""
     same = [c for c in result.comparisons if c.metric == comparison.metric]
     return named(comparison.metric, comparison.source if len(same) > 1 else "")
@@ -87,7 +87,7 @@ def since_lines(since: Since, indent: str = "") -> Iterator[str]:
         yield f"{indent}  {f'{label} ':<12}{text}"
 
 
-def _comparison_lines(comparison: Comparison) -> list[str]:
+def _comparison_lines(comparison: ReferenceCheck) -> list[str]:
     unit = sign_of(comparison.metric)
     quality = f" ({comparison.quality})" if comparison.quality else ""
     lines = [
@@ -100,9 +100,8 @@ def _comparison_lines(comparison: Comparison) -> list[str]:
         f"({comparison.tolerance_origin})",
     ]
     if interval := interval_text(comparison):
-        lines.append(
-            f"  {'  interval':<12}{interval} {unit} on all images ({100 * LEVEL:g} %)"
-        )
+        sure = f"{100 * CONFIDENCE:g} %"
+        lines.append(f"  {'  interval':<12}{interval} {unit} on all images ({sure})")
     if comparison.verdict is Verdict.UNEXPECTEDLY_MET:
         lines.append(f"  {'  declared':<12}{comparison.reason}")
     return lines

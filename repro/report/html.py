@@ -10,11 +10,12 @@ import jinja2
 from markupsafe import Markup
 
 from repro.claims.result import ClaimResult
+from repro.diagnosis.sentences import diagnosis_parts
 from repro.evaluation.metrics import CALIBRATION_BINS
-from repro.judgement.verdict import Comparison, Verdict
+from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
-from repro.report import claims
+from repro.report import claims_report
 from repro.report.changes import (
     change_parts,
     environment_text,
@@ -24,7 +25,6 @@ from repro.report.changes import (
     since_groups,
 )
 from repro.report.comparison import answer
-from repro.report.diagnosis import diagnosis_parts
 from repro.report.numbers import difference_text, sign_of, tolerance_text, value_text
 from repro.report.plots import scaling_svgs
 from repro.report.report import Report
@@ -97,7 +97,7 @@ def _notes(report: Report) -> Iterator[str]:
         if warning := shift_warning(shift):
             yield warning
     if report.claims:
-        yield claims.totals_text(report.claims)
+        yield claims_report.totals_text(report.claims)
 
 
 def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
@@ -125,7 +125,7 @@ def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
         "result": result,
         "tone": tone,
         "sign": {"good": "✓", "bad": "✗"}.get(tone, "○"),
-        "lines": list(claims.detail_lines(result)),
+        "lines": list(claims_report.detail_lines(result)),
         "panels": _figures([panel] if panel else [])[0],
         "link": link if link.startswith(("https://", "http://")) else "",
     }
@@ -159,7 +159,7 @@ def _rows(results: Sequence[CaseResult]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _share(comparison: Comparison) -> float | None:
+def _share(comparison: ReferenceCheck) -> float | None:
     """Give the difference in tolerances."""
     if comparison.difference is None:
         return None
@@ -285,7 +285,7 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
     yield "took", f"{measurement.seconds:.1f} s"
 
 
-def _comparison(comparison: Comparison) -> dict[str, str]:
+def _comparison(comparison: ReferenceCheck) -> dict[str, str]:
     unit = sign_of(comparison.metric)
     text = f"published {comparison.printed} {unit}"
     if comparison.measured is not None:

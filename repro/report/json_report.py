@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from repro.claims.result import ClaimResult
-from repro.judgement.verdict import Comparison
+from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
-from repro.report.claims import claims_data
+from repro.report.claims_report import claims_data
 from repro.report.report import Report
 from repro.report.variants import variants
 
@@ -127,7 +127,7 @@ def _metrics(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _reference(comparison: Comparison) -> dict[str, Any]:
+def _reference(comparison: ReferenceCheck) -> dict[str, Any]:
     return {
         "metric": comparison.metric,
         "published": float(comparison.published),

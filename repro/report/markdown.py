@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from repro.diagnosis.sentences import diagnosis_parts
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report import claims
+from repro.report import claims_report
 from repro.report.changes import (
     environment_text,
     grouped_changes,
@@ -14,7 +15,6 @@ from repro.report.changes import (
     since_groups,
 )
 from repro.report.comparison import answer
-from repro.report.diagnosis import diagnosed, diagnosis_parts
 from repro.report.report import Report
 from repro.report.rows import (
     Row,
@@ -127,7 +127,7 @@ def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
 
 def _causes(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield what was found to explain cases, what was tried, and what to do."""
-    found = diagnosed(results)
+    found = [r for r in results if r.diagnosis and r.diagnosis.is_needed]
     if found:
         yield from ("", "## Likely causes", "")
     called = names(results)
@@ -141,12 +141,12 @@ def _causes(results: Sequence[CaseResult]) -> Iterator[str]:
 def _claims(report: Report) -> Iterator[str]:
     if not report.claims:
         return
-    yield from ("", "## Claims", "", claims.totals_text(report.claims), "")
+    yield from ("", "## Claims", "", claims_report.totals_text(report.claims), "")
     for result in report.claims:
         mark = " (unexpected)" if result.is_surprise else ""
         yield f"- {result.verdict}{mark}: {_escaped(result.text)}"
         if result.is_surprise:
-            for line in claims.detail_lines(result):
+            for line in claims_report.detail_lines(result):
                 yield f"    - {_escaped(line)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from repro.judgement.verdict import Comparison
+from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS, Metric
 
 
@@ -18,19 +18,19 @@ def plain_text(value: Fraction, metric: Metric) -> str:
     return f"{float(value):.{metric.unit.decimals}f}"
 
 
-def decimals(comparison: Comparison) -> int:
+def decimals(comparison: ReferenceCheck) -> int:
     """Give the decimals of measured values: those of the published one, at least 2."""
     return max(2, len(comparison.published.partition(".")[2]))
 
 
-def value_text(comparison: Comparison) -> str:
+def value_text(comparison: ReferenceCheck) -> str:
     """Write the measured value, if there is one."""
     if comparison.measured is None:
         return ""
     return f"{comparison.measured:.{decimals(comparison)}f}"
 
 
-def interval_text(comparison: Comparison) -> str:
+def interval_text(comparison: ReferenceCheck) -> str:
     """Write where the value on all images lies, if that can be said."""
     interval = comparison.interval
     if interval is None:
@@ -39,7 +39,7 @@ def interval_text(comparison: Comparison) -> str:
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
-def difference_text(comparison: Comparison, *, long: bool = False) -> str:
+def difference_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
     """Write measured minus published, in points or nats, and in images if asked."""
     if comparison.difference is None:
         return ""
@@ -54,7 +54,7 @@ def difference_text(comparison: Comparison, *, long: bool = False) -> str:
     return f"{said} = {comparison.difference_images:+.4g} images"
 
 
-def tolerance_text(comparison: Comparison, *, long: bool = False) -> str:
+def tolerance_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
     """Write the tolerance, in points or nats, and in images if asked."""
     text = f"{comparison.tolerance:.{max(3, decimals(comparison))}f}"
     if not long:

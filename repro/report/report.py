@@ -14,11 +14,11 @@ from repro.records.comparison import (
     RunComparison,
     compare_runs,
     flipped_images,
+    pair_results,
     recorded_side,
 )
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
-from repro.records.pairing import pair_results
 from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.rows import in_order

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from repro.judgement.shift import HONEST, CommonShift, common_shift
-from repro.judgement.verdict import Comparison, Verdict
+from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED, METRICS, Metric, main_metrics
 from repro.published.metrics import TOP1
 from repro.records.result import CaseResult
@@ -104,7 +104,7 @@ class RowOrigin(NamedTuple):
 
     row: Row
     result: CaseResult
-    comparison: Comparison | None
+    comparison: ReferenceCheck | None
 
 
 def rows_with_origin(results: Iterable[CaseResult]) -> list[RowOrigin]:
@@ -153,7 +153,7 @@ def shift_of(results: Iterable[CaseResult]) -> CommonShift | None:
     )
 
 
-def _is_of(comparison: Comparison, metric: Metric) -> bool:
+def _is_of(comparison: ReferenceCheck, metric: Metric) -> bool:
     """Tell whether a number is of a metric, or of its complement."""
     entry = METRICS[comparison.metric]
     return metric.name in (entry.name, entry.complement_of)
@@ -180,7 +180,7 @@ def shift_warning(shift: CommonShift | None) -> str:
     )
 
 
-def _case_rows(result: CaseResult) -> list[tuple[Row, Comparison | None]]:
+def _case_rows(result: CaseResult) -> list[tuple[Row, ReferenceCheck | None]]:
     if result.comparisons:
         return [(_compared(result, found), found) for found in result.comparisons]
     return [(row, None) for row in _measured_rows(result)]
@@ -202,7 +202,7 @@ def _measured_rows(result: CaseResult) -> list[Row]:
     ]
 
 
-def _compared(result: CaseResult, comparison: Comparison) -> Row:
+def _compared(result: CaseResult, comparison: ReferenceCheck) -> Row:
     return _row(
         result,
         metric=comparison.metric,

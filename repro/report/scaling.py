@@ -9,7 +9,7 @@ import msgspec
 from repro.claims import fits
 from repro.claims.fits import Interval, PowerLaw
 from repro.claims.result import ClaimResult
-from repro.judgement.verdict import Comparison
+from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS, main_metrics
 from repro.published.metrics import LOSS_METRIC
 from repro.records.result import CaseResult
@@ -172,7 +172,7 @@ def _curve(name: str, metric: str, members: Sequence[CaseResult]) -> Curve | Non
     )
 
 
-def _comparisons(result: CaseResult, metric: str) -> list[Comparison]:
+def _comparisons(result: CaseResult, metric: str) -> list[ReferenceCheck]:
     return [c for c in result.comparisons if c.metric == metric]
 
 

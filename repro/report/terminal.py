@@ -9,10 +9,10 @@ from typing import Literal
 
 from tabulate import tabulate
 
+from repro.diagnosis.sentences import CALLED
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.changes import listed, since_groups
-from repro.report.diagnosis import CALLED, diagnosed
 from repro.report.rows import (
     Row,
     rows_of,
@@ -148,11 +148,11 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
 def _causes(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
     """Yield what was found to explain a case, or that nothing was."""
     called = names(results)
-    for result in diagnosed(results):
-        assert result.diagnosis is not None
-        name = called[result.place]
-        yield f"{CALLED[result.diagnosis.outcome]}: {name}", "plain"
-        yield f"    {result.diagnosis.sentence}", "dim"
+    for result in results:
+        found = result.diagnosis
+        if found and found.is_needed:
+            yield f"{CALLED[found.outcome]}: {called[result.place]}", "plain"
+            yield f"    {found.sentence}", "dim"
 
 
 def _style(verdict: Verdict) -> Style:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from repro.claims.estimates import Fitted, exponent, exponent_difference, fitted
+from repro.claims.claim_numbers import Fitted, exponent, exponent_difference, fitted
 from repro.claims.evidence import Observation
 from repro.claims.fits import (
     CONFIDENCE,

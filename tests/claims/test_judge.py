@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from repro.claims.evidence import (
-    Measured,
+    MeasuredCheckpoint,
     MeasuredEvidence,
     MissingError,
     PublishedEvidence,
 )
 from repro.claims.fits import Floats
-from repro.claims.judge import judge
+from repro.claims.judge import judge_claim
 from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.evaluation.predictions import Predictions
 from repro.published import (
@@ -83,11 +83,11 @@ def checked(
     total: int = IMAGES,
     in_other_precision: str = "",
 ) -> ClaimResult:
-    def measure(family: str, checkpoint: str) -> Measured:
+    def measure(family: str, checkpoint: str) -> MeasuredCheckpoint:
         if checkpoint not in known.get(family, {}):
             raise MissingError("no weights")
         found = known[family][checkpoint]
-        return Measured(
+        return MeasuredCheckpoint(
             metrics=found.metrics(),
             total=total,
             in_other_precision=in_other_precision,
@@ -95,7 +95,7 @@ def checked(
         )
 
     evidence = MeasuredEvidence(claim, lambda f: list(known.get(f, ())), measure)
-    return judge(release, claim, evidence)
+    return judge_claim(release, claim, evidence)
 
 
 def exponent_claim(published: str, over: str = "40..2560") -> ExponentClaim:
@@ -296,7 +296,7 @@ def test_one_of_two_families_has_to_meet_a_published_exponent(
 def published() -> dict[str, ClaimResult]:
     (scaling,) = read_releases([EXPECTED / "synthetic-scaling"])
     return {
-        claim.id: judge(scaling, claim, PublishedEvidence(scaling, claim))
+        claim.id: judge_claim(scaling, claim, PublishedEvidence(scaling, claim))
         for claim in scaling.claims
     }
 

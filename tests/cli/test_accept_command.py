@@ -16,7 +16,7 @@ from repro.evaluation.predictions import Metrics
 from repro.judgement.verdict import Verdict
 from repro.published import read_releases
 from repro.records.accept import accept
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 

@@ -21,8 +21,8 @@ from torch import nn
 from repro.cli import cli
 from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
+from repro.models.building import skeleton
 from repro.models.inspection import inspect_weights
-from repro.models.loading import skeleton
 from repro.models.state import read_state_dict
 from repro.published import EMBEDDED
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.cli import cli
 from repro.judgement.verdict import Verdict
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 
 from ..made_results import predictions, result

@@ -17,7 +17,7 @@ from PIL import Image
 from repro.data import geometry as geometry_module
 from repro.data.dataset import index_part
 from repro.data.pixels import PixelStore
-from repro.data.places import Place
+from repro.data.places import ImageLocation
 from repro.published import parse_geometry
 from tests.stand_ins import dataset_spec
 
@@ -27,7 +27,7 @@ def main(data: Path, cache: Path, log: Path, geometries: list[str]) -> None:
     decode = geometry_module.decode
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def decode_and_note(path: Place, digest: str | None = None) -> Image.Image:
+    def decode_and_note(path: ImageLocation, digest: str | None = None) -> Image.Image:
         os.write(written, f"{path}\n".encode())
         return decode(path, digest)
 

@@ -19,7 +19,7 @@ from scipy.io import savemat
 from repro.cli import cli
 from repro.data.dataset import Dataset, index_dataset, index_part
 from repro.data.geometry import decode
-from repro.data.recorded import read_record
+from repro.data.trusted_copy import read_record
 from repro.errors import DatasetError, ReproError
 from repro.published import DatasetSpec, read_releases
 

@@ -17,7 +17,7 @@ from repro.data import pixels
 from repro.data.dataset import Dataset, index_part, remembered_dataset
 from repro.data.digests import INDEX
 from repro.data.listing import list_images
-from repro.data.places import Place, read_image
+from repro.data.places import ImageLocation, read_image
 from repro.errors import DatasetError
 from repro.published import parse_geometry
 from tests.data.test_dataset_checks import (
@@ -81,7 +81,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """List the files that are read for their digests."""
     seen: list[str] = []
 
-    def noted(place: Place, digest: str | None = None) -> bytes:
+    def noted(place: ImageLocation, digest: str | None = None) -> bytes:
         seen.append(str(place))
         return read_image(place, digest)
 

@@ -24,8 +24,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode
 
 from repro.cases import Case, list_cases
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.evaluation.predictions import Predictions
 from repro.published import read_releases
 from tests.stand_ins import make_photographs

@@ -227,5 +227,5 @@ def test_an_interval_travels_as_plain_numbers(
 
 
 def test_the_levels_are_what_the_documents_say() -> None:
-    assert intervals.LEVEL == 0.999
+    assert intervals.CONFIDENCE == 0.999
     assert intervals.LOSS_IMAGES == 1000

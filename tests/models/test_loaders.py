@@ -28,11 +28,11 @@ from repro.importing.preprocessing import (
     timm_preprocessing,
     torchvision_preprocessing,
 )
-from repro.models.loaders import find_loader
-from repro.models.loading import load_model
+from repro.models.building import load_model
+from repro.models.libraries import find_loader
 from repro.models.weights import find_weights
 from repro.published import ModelSpec, Protocol, loader_names, read_releases
-from repro.published.loaders import _installed
+from repro.published.loader_names import _installed
 
 CPU = torch.device("cpu")
 INCEPTION = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -97,10 +97,10 @@ def measured(
     protocol = Protocol(
         id="p", geometry=ours.geometry, mean=ours.mean, std=ours.std, source="s"
     )
-    size = protocol.pixels.output_size
+    size = protocol.geometry_steps.output_size
     pixels = np.empty((len(photographs), 3, *size), np.uint8)
     for path, output in zip(photographs, pixels, strict=True):
-        planar_pixels(path, [protocol.pixels], [output])
+        planar_pixels(path, [protocol.geometry_steps], [output])
     classifier = supervised_classifier(model, protocol, CPU, columns=columns)
     return classifier(torch.from_numpy(pixels))
 
@@ -366,7 +366,7 @@ datasets = ["d"]
 """
 THEIRS = """
 from torch import nn
-from repro.models.loaders import Loader
+from repro.models.libraries import Loader
 
 class TheirLoader(Loader):
     def build(self, spec, location):

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from repro.cases import list_cases
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
-from repro.models.loaders.timm import TimmLoader
-from repro.models.loading import load_model
+from repro.models.building import load_model
+from repro.models.libraries.timm import TimmLoader
 from repro.models.state import read_state_dict
 from repro.models.weights import find_weights, verify_weights
 from repro.published import ModelSpec, read_releases

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
 from repro.importing.inspection import inspect_weights
-from repro.models.loaders import find_loader
-from repro.models.loading import load_model
+from repro.models.building import load_model
+from repro.models.libraries import find_loader
 from repro.models.state import read_state_dict, state_entries
 from repro.published import ModelSpec
-from repro.published.loaders import _installed
+from repro.published.loader_names import _installed
 
 CPU = torch.device("cpu")
 HERE = Path()
@@ -49,7 +49,7 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 THEIRS = """
 from torch import nn
-from repro.models.loaders import Loader
+from repro.models.libraries import Loader
 
 class TheirLoader(Loader):
     def build(self, spec, location):

@@ -10,7 +10,7 @@ from repro.cases import list_cases
 from repro.errors import OptionError
 from repro.planning.costs import CORE_SPEED, Costs, costs_from_ledger, recorded_costs
 from repro.published import EMBEDDED, read_releases
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.timings import Timing, load_timings
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from repro.cases import list_cases
 from repro.data import digests
 from repro.data.layout import StoreFolder, store_identity, store_path
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
-from repro.engines.stores import first_strata
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
+from repro.engine.stores import first_strata
 from repro.planning import workload as counting
 from repro.planning.costs import Costs
 from repro.planning.plan import (
@@ -40,7 +40,7 @@ def test_cases_share_photographs_and_stores() -> None:
     work = workload(CASES)
     assert (work.cases, work.evaluated) == (30, 30 * 500)
     assert (work.photographs, work.decodes, work.stores) == (500, 500, 2)
-    sizes = [case.protocol.pixels.output_size for case in KINDS.values()]
+    sizes = [case.protocol.geometry_steps.output_size for case in KINDS.values()]
     assert work.stored == sum(3 * 500 * height * width for height, width in sizes)
 
 
@@ -81,7 +81,7 @@ def test_pixels_of_other_images_or_another_decoder_are_not_there(
     dataset = LocalEngine(settings, CASES).dataset(CASES[0])
 
     def complete(name: str = "") -> set[Stored]:
-        identity = store_identity(dataset, CASES[0].protocol.pixels)
+        identity = store_identity(dataset, CASES[0].protocol.geometry_steps)
         identity = msgspec.structs.replace(identity, decoder=name or identity.decoder)
         folder = StoreFolder(store_path(cache, identity), identity)
         folder.describe()

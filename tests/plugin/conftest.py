@@ -92,7 +92,7 @@ def _imported_once() -> None:
     the exceptions that httpx knows; and hypothesis, whose plugin imports it to
     print a summary, takes a second each time.
     """
-    kept = "repro.engines.local timm open_clip scipy.optimize httpcore hypothesis"
+    kept = "repro.engine.local timm open_clip scipy.optimize httpcore hypothesis"
     for heavy in kept.split():
         importlib.import_module(heavy)
 

@@ -15,8 +15,8 @@ from torchvision import datasets, transforms
 
 from repro.cases import Case, list_cases
 from repro.cli import cli
-from repro.engines.local import LocalEngine
-from repro.engines.settings import EngineSettings
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.records.ledger import Ledger
 
 from .conftest import SUITE, ReleaseCopy, RunCases

@@ -171,7 +171,7 @@ def test_a_run_that_can_no_longer_be_recorded_goes_on_and_says_so(
 
         def pytest_runtestloop():
             with sqlite3.connect({str(folder / FILE)!r}) as connection:
-                connection.execute("DROP TABLE comparison")
+                connection.execute("DROP TABLE result")
         """
     )
     result = run_cases(release)

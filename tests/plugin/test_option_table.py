@@ -38,7 +38,7 @@ TABLE = {
     "checkpoints": Row("a", "checkpoints a"),
     "cache": Row("a", "cache a"),
     "cache_limit": Row(
-        "1G", tested="engines/test_cache_limit.py", idle=("--repro-cache=none",)
+        "1G", tested="engine/test_cache_limit.py", idle=("--repro-cache=none",)
     ),
     "expected": Row("embedded", "expected embedded"),
     "device": Row("cpu", "device cpu"),
@@ -59,7 +59,7 @@ TABLE = {
     ),
     "diverged_exit": Row("9", tested="plugin/test_nightly_options.py"),
     "engine": Row("ray", "engine ray"),
-    "ray_address": Row("a:1", tested="engines/test_ray.py", idle=("--repro-limit=5",)),
+    "ray_address": Row("a:1", tested="engine/test_ray.py", idle=("--repro-limit=5",)),
     "shard": Row("1/2", "shard 1/2"),
     "costs": Row("a", tested="plugin/test_shard_option.py"),
     "resume": Row(

@@ -19,8 +19,7 @@ import msgspec
 import pytest
 
 import repro
-from repro.records.environment import describe_environment
-from repro.records.git import git_state
+from repro.records.environment import describe_environment, git_state
 from repro.records.ledger import FILE, Ledger
 
 from .conftest import ReleaseCopy, RunCases

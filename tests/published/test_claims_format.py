@@ -13,7 +13,7 @@ from repro.published import (
     SaturationClaim,
     SlopesClaim,
 )
-from repro.published.claims import parse_range
+from repro.published.statements import parse_range
 
 from .test_expected_format import EXAMPLE
 from .test_reading import HEAD, fault_of, read

@@ -20,12 +20,6 @@ from repro.cli import cli
 from repro.errors import ReproError
 from repro.published import EMBEDDED, METRICS
 from repro.published.checksums import Checksum
-from repro.published.claims import (
-    ExponentClaim,
-    OrderingClaim,
-    SaturationClaim,
-    SlopesClaim,
-)
 from repro.published.numbers import row_types
 from repro.published.reading import _Header
 from repro.published.release import (
@@ -34,6 +28,12 @@ from repro.published.release import (
     ModelSpec,
     Protocol,
     TextSpec,
+)
+from repro.published.statements import (
+    ExponentClaim,
+    OrderingClaim,
+    SaturationClaim,
+    SlopesClaim,
 )
 
 #: What each command is asked, beside the release in the current folder.

@@ -690,7 +690,7 @@ def test_a_protocol_keeps_the_canonical_spelling_of_its_geometry(
     spaced = edited("rgb|resize(256,bilinear)", "rgb | resize(256, bilinear)")
     protocol = read(tmp_path, spaced).protocols["plain"]
     assert protocol.geometry == "rgb|resize(256,bilinear)|center_crop(224)"
-    assert str(protocol.pixels) == protocol.geometry
+    assert str(protocol.geometry_steps) == protocol.geometry
 
 
 # Class lists -----------------------------------------------------------------------

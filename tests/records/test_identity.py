@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from repro.cases import Case, list_cases
-from repro.engines.settings import STANDING_FOR, WITHOUT_INFLUENCE, EngineSettings
+from repro.engine.settings import STANDING_FOR, WITHOUT_INFLUENCE, EngineSettings
 from repro.evaluation.predictions import Predictions
 from repro.published import read_releases
-from repro.records.git import GitState
+from repro.records.comparison import pair_results
+from repro.records.environment import GitState
 from repro.records.identity import Asked, MeasurementKey, asked, measurement_key
 from repro.records.ledger import Ledger
-from repro.records.pairing import pair_results
 from repro.records.result import CaseResult, Measurement
 from repro.records.shared import RunFolder
 from repro.report.rows import rows_of

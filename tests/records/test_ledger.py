@@ -18,14 +18,16 @@ from repro.cli import cli
 from repro.errors import LedgerError
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.identity import Asked
 from repro.records.ledger import FILE, Ledger
 from repro.records.result import CaseResult
-from repro.records.schema import MIGRATIONS, migrate, version_of
+from repro.records.schema import VERSION, version_of
+from repro.records.timings import load_timings
 
 from ..made_results import measurement, predictions, result
 
+HERE = Path(__file__).parent
 CODE = GitState("0123abcd", "changed")
 
 
@@ -203,51 +205,90 @@ def test_a_file_that_is_no_ledger_is_an_error(tmp_path: Path, content: bytes) ->
     assert (tmp_path / FILE).read_bytes() == content
 
 
-def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(
-    tmp_path: Path,
+@pytest.fixture
+def older(tmp_path: Path) -> Path:
+    """A ledger that was written when a result was in five tables."""
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.executescript((HERE / "ledger_of_version_2.sql").read_text())
+    connection.close()
+    return tmp_path
+
+
+def test_an_older_ledger_is_read_as_the_version_that_wrote_it_did(older: Path) -> None:
+    content = (HERE / "ledger_of_version_2.json").read_bytes()
+    was_read = msgspec.json.decode(content, type=dict[int, list[CaseResult]])
+    with Ledger(older) as ledger:
+        assert {run: ledger.results(run) for run in (1, 2)} == was_read
+        first, second = reversed(ledger.runs())
+        assert (first.uid, first.exit_status, first.is_green) == ("first", 0, False)
+        assert second.counts[Verdict.BELOW] == 1
+        (claim,) = ledger.claims(2)
+        assert (claim.id, claim.verdict) == ("steeper", "fails")
+        names = ledger.names("cd" * 32)
+        assert names is not None
+        assert names.files == ("0/a.png", "1/b.png")
+        found = ledger.measured("key of 2M")
+        assert found is not None
+        assert found.run == 1
+        # The one weights file, by two precisions and on two machines.
+        seconds = [t.seconds for t in load_timings(ledger) if "/1M@" in t.case]
+        assert seconds == [61.5, 0.1 + 0.2, 61.5]
+
+
+def test_an_older_ledger_goes_on_where_it_ended(older: Path) -> None:
+    with Ledger(older) as ledger:
+        run = run_of(ledger, "third", result(), result("2M"))
+        assert run == 3
+        assert [run.id for run, _ in ledger.history(result("2M").id)] == [1, 2, 3]
+    with Ledger(older) as ledger:
+        assert len(ledger.runs()) == 3
+        tables = ledger.read("SELECT name FROM sqlite_master WHERE type = 'table'")
+    gone = {"subject", "environment", "measurement", "comparison", "reference", "older"}
+    assert not gone & {row["name"] for row in tables}
+
+
+def test_an_older_ledger_that_cannot_be_taken_over_is_left_as_it_is(
+    older: Path,
 ) -> None:
-    Ledger(tmp_path, create=True).close()
-    connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
-    connection.execute("INSERT INTO environment (content) VALUES ('{}')")
-    steps = (*MIGRATIONS, "ALTER TABLE environment ADD COLUMN note TEXT DEFAULT 'x'")
-    migrate(connection, steps)
-    assert version_of(connection) == len(steps)
-    rows = connection.execute("SELECT content, note FROM environment").fetchall()
+    connection = sqlite3.connect(older / FILE)
+    with connection:
+        connection.execute("UPDATE subject SET content = '{' WHERE id = 3")
+    before = list(connection.iterdump())
+    with pytest.raises(LedgerError, match="cannot be used"):
+        Ledger(older)
+    assert list(connection.iterdump()) == before
+    assert version_of(connection) == 2 < VERSION
     connection.close()
-    assert rows == [("{}", "x")]
-
-
-def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
-    Ledger(tmp_path, create=True).close()
-    connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
-    with pytest.raises(sqlite3.OperationalError):
-        migrate(connection, (*MIGRATIONS, "CREATE TABLE late (x); SELECT nonsense"))
-    assert version_of(connection) == len(MIGRATIONS)
-    tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
-    connection.close()
-    assert ("late",) not in tables
 
 
 def test_fields_that_came_later_need_no_column(ledger: Ledger) -> None:
     run = run_of(ledger, "a", result())
     with ledger.transaction() as connection:
-        connection.execute("UPDATE result SET details = '{\"later\": 1}'")
+        connection.execute("UPDATE result SET content = json_set(content, '$.new', 1)")
     assert ledger.results(run) == [keyed(result())]
 
 
-def test_results_of_old_ledgers_that_do_not_say_what_was_asked_are_read(
+def test_fields_that_earlier_versions_did_not_know_are_as_by_default(
     ledger: Ledger,
 ) -> None:
     run = run_of(ledger, "a", result())
     with ledger.transaction() as connection:
         connection.execute(
-            "UPDATE subject SET content = json_remove(content, '$.asked')"
-        )
-        connection.execute(
-            "UPDATE measurement SET details = json_remove(details, '$.conditions')"
+            "UPDATE result SET content = json_remove(content, '$.asked', "
+            "'$.measurement.conditions', '$.comparisons[0].spread')"
         )
     assert ledger.results(run) == [keyed(result())]
     assert ledger.predictions(run, result().id) is not None
+
+
+def test_a_result_that_cannot_be_read_is_an_error_that_names_the_file(
+    ledger: Ledger,
+) -> None:
+    run = run_of(ledger, "a", result())
+    with ledger.transaction() as connection:
+        connection.execute("UPDATE result SET content = json_remove(content, '$.id')")
+    with pytest.raises(LedgerError, match=rf"{ledger.file} cannot be used.*`id`"):
+        ledger.results(run)
 
 
 def test_a_run_keeps_two_results_of_a_case_that_was_asked_for_in_two_ways(
@@ -272,7 +313,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from made_results import predictions, result
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 ledger = Ledger(Path({folder!r}), create=True)
 run = ledger.begin({uid!r}, {cases}, [], GitState())
@@ -340,19 +381,10 @@ _COPIES = (
     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) "
     "SELECT 'copy ' || i, started, finished, exit_status, planned, arguments, "
     "git_commit, dirty FROM n, run",
-    "INSERT INTO result (run, subject, recorded, verdict, reason, details) "
-    "SELECT run.id, subject, recorded, verdict, reason, details "
-    "FROM run, result WHERE run.id > 1",
-    "INSERT INTO measurement SELECT copy.id, identity, environment, prediction, "
-    "images, total, top1, top5, loss_sum, seconds, weights_sha256, "
-    "dataset_fingerprint, measurement.details FROM result AS copy "
-    "JOIN result AS first ON first.run = 1 AND first.subject = copy.subject "
-    "JOIN measurement ON measurement.result = first.id WHERE copy.run > 1",
-    "INSERT INTO comparison SELECT copy.id, place, reference, comparison.verdict, "
-    "measured, difference, difference_images, comparison.reason, comparison.details "
-    "FROM result AS copy "
-    "JOIN result AS first ON first.run = 1 AND first.subject = copy.subject "
-    "JOIN comparison ON comparison.result = first.id WHERE copy.run > 1",
+    "INSERT INTO result (run, case_id, asked, verdict, recorded, identity, machine, "
+    "fingerprint, prediction, content) "
+    "SELECT run.id, case_id, asked, verdict, recorded, identity, machine, "
+    "fingerprint, prediction, content FROM run, result WHERE run.id > 1",
 )
 
 
@@ -379,7 +411,7 @@ def test_a_thousand_runs_of_fifty_cases_are_read_at_once(ledger: Ledger) -> None
         assert time.process_time() - start < 0.3
         assert done.output.count("reproduced") >= 1000
     assert ledger.results(777) == [keyed(one) for one in cases]
-    assert ledger.file.stat().st_size < 60e6
+    assert ledger.file.stat().st_size < 125e6
 
 
 def test_recording_takes_less_than_a_hundredth_of_the_time_of_measuring(

@@ -8,7 +8,7 @@ import pytest
 
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.pruning import prune
 
@@ -87,7 +87,7 @@ def test_nothing_is_left_of_what_nobody_refers_to(ledger: Ledger) -> None:
     with sqlite3.connect(ledger.file) as connection:
         counts = {
             table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("result", "measurement", "prediction", "dataset")
+            for table in ("result", "prediction", "dataset")
         }
     connection.close()
     assert set(counts.values()) == {4}

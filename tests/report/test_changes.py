@@ -14,9 +14,8 @@ import pytest
 from repro.evaluation.predictions import Predictions
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
-from repro.records.comparison import compare_runs
-from repro.records.earlier import since_earlier
-from repro.records.git import GitState
+from repro.records.comparison import compare_runs, since_earlier
+from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 from repro.report.comparison import comparison_lines

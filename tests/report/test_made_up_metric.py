@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from repro.cases import Case, list_cases
+from repro.diagnosis.what_if import estimate
 from repro.evaluation.predictions import Predictions
-from repro.judgement.estimates import estimate
 from repro.judgement.intervals import interval_of
 from repro.judgement.verdict import Verdict, verdict_of
 from repro.published import METRICS, Metric, read_releases
 from repro.published.metrics import TOP1, hits_within
-from repro.records.git import GitState
+from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, judge, result_of
 from repro.report.faces import FACES, write_report

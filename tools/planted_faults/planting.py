@@ -84,7 +84,7 @@ def publish(planted: Planted, values: dict[str, str]) -> Planted:
 def plain_of(case: Case) -> Plain:
     """Describe the plain pipeline that does what the protocol says."""
     protocol, text = case.protocol, case.protocol.text
-    resize, crop = protocol.pixels.steps
+    resize, crop = protocol.geometry_steps.steps
     options: dict[str, Any] = dict(case.model.options)
     location = case.release.location
     if case.model.config:

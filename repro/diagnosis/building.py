@@ -1,0 +1,205 @@
+"""Build the classifier of a varied setup: its body, and its head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from repro.diagnosis.setup import RGB, Activation, Body, Pooling, Setup
+from repro.errors import ReproError
+from repro.evaluation.classifier import (
+    Classifier,
+    column_picker,
+    image_embedder,
+    text_comparison,
+)
+from repro.evaluation.precision import arithmetic, in_type_of, input_type
+from repro.models.building import load_model
+from repro.models.clip import build_tokenizer
+from repro.models.zeroshot import zeroshot_classifier
+from repro.published import ModelSpec, TextSpec
+
+
+class NotApplicableError(ReproError):
+    """A variation is none for this model."""
+
+
+class QuickGELU(nn.Module):
+    """The approximation of GELU in OpenAI's CLIP models (github.com/openai/CLIP)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute it."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+_ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
+    "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
+    "quick_gelu": QuickGELU,
+}
+#: Attribute that says how patches become one vector -> what a pooling is called there.
+_POOLINGS: dict[str, dict[Pooling, str]] = {
+    "global_pool": {"token": "token", "avg": "avg"},
+    "pool_type": {"token": "tok", "avg": "avg"},
+}
+
+
+class Builder:
+    """Builds the parts of classifiers of one checkpoint.
+
+    Args:
+        location: folder of the release, for files that the model names.
+        weights: the checkpoint.
+        device: where to compute.
+        cache: folder of text classifiers, or None.
+    """
+
+    def __init__(
+        self, location: Path, weights: Path, device: torch.device, cache: Path | None
+    ) -> None:
+        self._location = location
+        self._weights = weights
+        self._device = device
+        self._cache = cache
+        self._plain: tuple[ModelSpec, torch.dtype, nn.Module] | None = None
+        self._last: tuple[Body, nn.Module] | None = None
+
+    def body(self, body: Body, *, is_clip: bool) -> Callable[[Tensor], Tensor]:
+        """Give the function from uint8 pixels `[B, 3, H, W]` to features `[B, D]`.
+
+        These are unit vectors of images for a CLIP model, else logits of all outputs.
+
+        Raises:
+            NotApplicableError: the model has nothing to vary there.
+            ReproError: it cannot be evaluated that way.
+        """
+        model = self._model(body)
+        forward = image_embedder(model, self._device) if is_clip else model
+        features = Classifier(
+            forward, body.mean, body.std, self._device, body.precision
+        )
+        if body.channels == RGB:
+            return features
+        channels = list(body.channels)
+        return lambda pixels: features(pixels[:, channels])
+
+    def head(self, setup: Setup) -> Callable[[Tensor], Tensor]:
+        """Give the function from features `[B, D]` to logits `[B, C]`.
+
+        Raises:
+            NotApplicableError: the model has nothing to vary there.
+            ReproError: it cannot be evaluated that way.
+        """
+        compare: Callable[[Tensor], Tensor] | None = None
+        if setup.protocol.text is not None:
+            model = self._model(setup.body)
+            text = self._text(setup, setup.protocol.text, model)
+            compare = text_comparison(model, text, setup.protocol, setup.precision)
+        pick = column_picker(setup.columns, self._device)
+
+        def logits(features: Tensor) -> Tensor:
+            found = features
+            if compare is not None:
+                with arithmetic(setup.precision, self._device):
+                    found = compare(features).float()
+            # The output that stands so many places further, around the end.
+            return pick(found.roll(-setup.offset, dims=-1))
+
+        return logits
+
+    def _model(self, body: Body) -> nn.Module:
+        """Load a model; the plain one and the last changed one are kept."""
+        if not body.changes_model:
+            wanted = body.model, input_type(body.precision)
+            if self._plain is None or self._plain[:2] != wanted:
+                self._plain = None
+                self._plain = *wanted, self._load(body)
+            return self._plain[2]
+        if self._last is None or self._last[0] != body:
+            self._last = None
+            model = self._load(body)
+            change_model(model, body)
+            self._last = body, model
+        return self._last[1]
+
+    def _load(self, body: Body) -> nn.Module:
+        model = load_model(body.model, self._location, self._weights, self._device)
+        return in_type_of(body.precision, model)
+
+    def _text(self, setup: Setup, text: TextSpec, model: nn.Module) -> Tensor:
+        tokenizer = build_tokenizer(setup.model, self._location)
+        with arithmetic(setup.precision, self._device):
+            return zeroshot_classifier(
+                model,
+                tokenizer,
+                text,
+                self._device,
+                self._cache,
+                f"{setup.precision} {self._device.type}",
+            )
+
+
+def change_model(model: nn.Module, body: Body) -> None:
+    """Change activations, pooling or epsilons of a model, in place.
+
+    Raises:
+        NotApplicableError: it has none of that, or has it like that already.
+    """
+    changed = False
+    if body.activation:
+        changed |= _change_activation(model, body.activation)
+    if body.pooling:
+        changed |= _change_pooling(model, body.pooling)
+    if body.epsilon:
+        changed |= _change_epsilon(model, body.epsilon)
+    if not changed:
+        raise NotApplicableError("the model has nothing else there")
+
+
+def _change_activation(model: nn.Module, activation: Activation) -> bool:
+    changed = False
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            found = _activation_of(child)
+            if found is not None and found != activation:
+                setattr(parent, name, _ACTIVATIONS[activation]())
+                changed = True
+    return changed
+
+
+def _activation_of(module: nn.Module) -> Activation | None:
+    # Several libraries have a class of this name.
+    if type(module).__name__ == "QuickGELU":
+        return "quick_gelu"
+    if isinstance(module, nn.GELU):
+        return "gelu_tanh" if module.approximate == "tanh" else "gelu"
+    return None
+
+
+def _change_pooling(model: nn.Module, pooling: Pooling) -> bool:
+    image_tower = getattr(model, "visual", model)
+    for attribute, names in _POOLINGS.items():
+        found = getattr(image_tower, attribute, None)
+        if found in names.values() and found != names[pooling]:
+            if pooling == "token" and not _has_class_token(image_tower):
+                return False
+            setattr(image_tower, attribute, names[pooling])
+            return True
+    return False
+
+
+def _has_class_token(model: nn.Module) -> bool:
+    names = ("cls_token", "class_embedding")
+    return any(getattr(model, name, None) is not None for name in names)
+
+
+def _change_epsilon(model: nn.Module, epsilon: float) -> bool:
+    changed = False
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm) and module.eps != epsilon:
+            module.eps = epsilon
+            changed = True
+    return changed

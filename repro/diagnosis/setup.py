@@ -1,0 +1,116 @@
+"""How a case is evaluated, all of it as data, and what can be varied; no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from repro.published import Filter, Geometry, ModelSpec, Precision, Protocol
+
+Channels = tuple[int, int, int]
+RGB: Channels = (0, 1, 2)
+
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
+Pooling = Literal["token", "avg"]
+
+
+class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done otherwise; what is None stays as the protocol says.
+
+    `mean` and `std` are on pixels scaled to 0..1; `crop_share` is the side of the crop
+    as a share of the short side of the resized image, and `squash` resizes the whole
+    image to the crop's size; `templates` and `logit_scale` are those of a zero-shot
+    protocol, and `first_template` keeps the first of its own only; `order` takes the
+    outputs of the model to be those of the sorted class names, or renamed as the
+    confusion matrix tells; `offset` takes the output that stands so many places
+    further; `epsilon` is that of every LayerNorm; `weights_key` is the entry of the
+    weights file.
+    """
+
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    filter: Filter | None = None
+    antialias: bool | None = None
+    crop_share: float | None = None
+    squash: bool = False
+    channels: Channels | None = None
+    activation: Activation | None = None
+    templates: tuple[str, ...] | str | None = None
+    first_template: bool = False
+    logit_scale: float | Literal["checkpoint"] | None = None
+    order: Literal["sorted", "by number", "renamed"] | None = None
+    offset: int = 0
+    pooling: Pooling | None = None
+    epsilon: float | None = None
+    precision: Precision | None = None
+    weights_key: str | None = None
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a setup decides on the features of an image, before they are compared.
+
+    Setups of one body differ in text, logit scale or outputs only, and share the
+    forward pass over the images. Fields as in `Setup`.
+    """
+
+    geometry: Geometry
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    model: ModelSpec
+    precision: Precision
+    channels: Channels
+    activation: Activation | None
+    pooling: Pooling | None
+    epsilon: float | None
+
+    @property
+    def changes_model(self) -> bool:
+        """Whether the model is changed after it was built."""
+        return any((self.activation, self.pooling, self.epsilon))
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """How a case is evaluated.
+
+    `columns` are the outputs of the model in the order of the labels; None means all of
+    them in order. Fields that are None leave what the model is built with.
+    """
+
+    protocol: Protocol
+    model: ModelSpec
+    precision: Precision
+    columns: tuple[int, ...] | None = None
+    offset: int = 0
+    channels: Channels = RGB
+    activation: Activation | None = None
+    pooling: Pooling | None = None
+    epsilon: float | None = None
+
+    @property
+    def body(self) -> Body:
+        """What decides on the features of an image."""
+        return Body(
+            geometry=self.protocol.geometry_steps,
+            mean=self.protocol.mean,
+            std=self.protocol.std,
+            model=self.model,
+            precision=self.precision,
+            channels=self.channels,
+            activation=self.activation,
+            pooling=self.pooling,
+            epsilon=self.epsilon,
+        )
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a case before anything is tried.
+
+    `classes` are names in label order; `entries` are those of the weights file that
+    hold tensors by name; `renaming` gives for each predicted class the label that it
+    stands for, where the predictions tell that classes were renamed.
+    """
+
+    classes: tuple[str, ...]
+    entries: tuple[str, ...] = ()
+    renaming: tuple[int, ...] | None = None

@@ -1,0 +1,232 @@
+"""What runs on the nodes of a cluster: looking for files, and measuring cases.
+
+Nothing here knows which cluster it is. A process that measures several cases keeps its
+engine, and with it the index of the images.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+import repro
+from repro.cases import Case
+from repro.data.listing import find_root
+from repro.diagnosis.findings import Diagnosis
+from repro.engine.settings import EngineSettings
+from repro.errors import NotAvailableError, ReproError
+from repro.evaluation.predictions import Predictions
+from repro.machine import available_cores
+from repro.models.weights import find_weights
+from repro.published import Release
+from repro.records.compact import ImageNames
+from repro.records.identity import MeasurementKey
+from repro.records.result import Measurement
+
+#: Names where a node has what the driver has elsewhere: `FROM=TO`, separated by `:`.
+NODE_PATHS = "REPRO_NODE_PATHS"
+
+
+class CaseKey(msgspec.Struct, frozen=True):
+    """Names a case among releases; `release` is a place in their list."""
+
+    release: int
+    family: str
+    checkpoint: str
+    protocol: str
+    dataset: str
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What all cases of a run have in common; it is sent to a node once.
+
+    `planned` are the cases of the run in their order; `package` is where the driver has
+    repro, `known` the keys of measurements that need not be made again, and
+    `cores` how many of a node's are for one case.
+    """
+
+    uid: str
+    releases: tuple[Release, ...]
+    planned: tuple[CaseKey, ...]
+    settings: EngineSettings
+    package: Path
+    known: frozenset[str]
+    cores: int
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a case: a measurement, or only its key if that is known."""
+
+    key: MeasurementKey
+    measurement: Measurement | None = None
+    predictions: Predictions | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An error that the user can mend, by the name of its class."""
+
+    kind: str
+    message: str
+
+
+class NodeState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says of itself; `lacking` has a sentence by the place of a case."""
+
+    host: str
+    version: str
+    lacking: dict[int, str]
+
+
+def inspect_node(job: Job) -> NodeState:
+    """Look for the files of all planned cases here."""
+    return NodeState(
+        host=platform.node(),
+        version=metadata.version("pytest-repro"),
+        lacking=_lacking(job),
+    )
+
+
+def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Refusal:
+    """Measure a case, unless its measurement is known and not wanted anew."""
+    from repro.engine.remote_engine import engine_for
+
+    try:
+        here = localized(job, os.environ)
+        case = find_case(here, key)
+        engine = engine_for(here)
+        found = engine.key(case)
+        if found.whole.digest in job.known and not anew:
+            return Answer(key=found)
+        measurement, predictions = engine.measure(case)
+    except ReproError as error:
+        return refused(error)
+    return Answer(key=found, measurement=measurement, predictions=predictions)
+
+
+def diagnose_there(
+    job: Job, key: CaseKey, predictions: Predictions
+) -> Diagnosis | Refusal:
+    """Find what would explain the predictions of a case."""
+    from repro.engine.remote_engine import engine_for
+
+    try:
+        here = localized(job, os.environ)
+        return engine_for(here).diagnose(find_case(here, key), predictions)
+    except ReproError as error:
+        return refused(error)
+
+
+def names_there(job: Job, key: CaseKey) -> ImageNames | Refusal:
+    """Name the images of a case."""
+    from repro.engine.remote_engine import engine_for
+
+    try:
+        here = localized(job, os.environ)
+        return engine_for(here).image_names(find_case(here, key))
+    except ReproError as error:
+        return refused(error)
+
+
+def refused(error: ReproError) -> Refusal:
+    """Write an error down with the node that it came from."""
+    return Refusal(type(error).__name__, f"{error} (on node {platform.node()})")
+
+
+def find_case(job: Job, key: CaseKey) -> Case:
+    """Make a case with its published numbers."""
+    wanted = key.checkpoint, key.protocol, key.dataset
+    references = tuple(
+        reference
+        for reference in job.releases[key.release].references
+        if key.family in reference.families
+        and wanted == (reference.checkpoint, reference.protocol, reference.dataset)
+    )
+    return msgspec.structs.replace(bare_case(job, key), references=references)
+
+
+def bare_case(job: Job, key: CaseKey) -> Case:
+    """Make a case without published numbers."""
+    release = job.releases[key.release]
+    return Case(
+        release=release,
+        family=release.families[key.family],
+        checkpoint=key.checkpoint,
+        protocol=release.protocols[key.protocol],
+        dataset=release.datasets[key.dataset],
+    )
+
+
+def localized(job: Job, environment: Mapping[str, str]) -> Job:
+    """Put this node's own paths into a job."""
+    moves = [(job.package, Path(repro.__file__).parent)]
+    for pair in filter(None, environment.get(NODE_PATHS, "").split(os.pathsep)):
+        there, _, here = pair.partition("=")
+        moves.insert(0, (Path(there), Path(here)))
+
+    def moved(path: Path | None) -> Path | None:
+        for there, here in moves:
+            if path is not None and path.is_relative_to(there):
+                return here / path.relative_to(there)
+        return path
+
+    settings = msgspec.structs.replace(
+        job.settings,
+        data=moved(job.settings.data),
+        checkpoints=moved(job.settings.checkpoints),
+        cache=moved(job.settings.cache),
+        workers=max(1, available_cores() // job.cores),
+    )
+    releases = tuple(
+        msgspec.structs.replace(release, location=moved(release.location))
+        for release in job.releases
+    )
+    return msgspec.structs.replace(job, settings=settings, releases=releases)
+
+
+def _lacking(job: Job) -> dict[int, str]:
+    """Say of each case what it needs and is not here; nothing is indexed or hashed."""
+    here = localized(job, os.environ)
+    lacking: dict[int, str] = {}
+    for place, key in enumerate(here.planned):
+        case = bare_case(here, key)
+        try:
+            _check_data(case, here.settings)
+            _check_model(case)
+            if not here.settings.download:
+                find_weights(case, here.settings.checkpoints)
+        except NotAvailableError as error:
+            lacking[place] = str(error)
+        except ReproError:
+            # It is here, and wrong: the case says so.
+            continue
+    return lacking
+
+
+def _check_data(case: Case, settings: EngineSettings) -> None:
+    data = settings.data or case.release.own_data
+    if data is None or find_root(case.dataset, data) is None:
+        raise NotAvailableError(
+            f"no images of {case.dataset.title}: "
+            f"{data / case.dataset.folder if data else '--repro-data'} does not exist"
+        )
+
+
+def _check_model(case: Case) -> None:
+    for name in (case.model.config, case.model.tokenizer):
+        if name and not (case.release.location / name).is_file():
+            raise NotAvailableError(
+                f"no {name} of release {case.release.id}: {case.release.location} does "
+                "not have it"
+            )
+
+
+def key_of(case: Case, release: int) -> CaseKey:
+    """Write a case as a key."""
+    return CaseKey(
+        release, case.family.id, case.checkpoint, case.protocol.id, case.dataset.id
+    )

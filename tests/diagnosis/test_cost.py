@@ -1,0 +1,92 @@
+"""What a diagnosis costs, counted in images that a model has seen."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from torch import Tensor
+
+from repro.cases import Case, list_cases
+from repro.data.geometry import Pixels
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
+from repro.evaluation.evaluate import compute_features
+from repro.published import EMBEDDED, read_releases
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts the images of each forward pass of a diagnosis."""
+    counts: list[int] = []
+
+    def counted(body: Any, pixels: Pixels, *rest: Any) -> Tensor:
+        counts.append(len(pixels))
+        return compute_features(body, pixels, *rest)
+
+    monkeypatch.setattr("repro.diagnosis.laboratory.compute_features", counted)
+    return counts
+
+
+def planted(name: str, **values: str) -> Case:
+    """Take a case of the embedded release and publish other values for it."""
+    listed = list_cases(read_releases([EMBEDDED]))
+    (case,) = (case for case in listed if case.id.startswith(f"{name}@"))
+    references = tuple(
+        msgspec.structs.replace(r, published=Decimal(values[r.metric]))
+        for r in case.references
+    )
+    return msgspec.structs.replace(case, references=references)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.03, 0.3])
+@pytest.mark.parametrize("name", ["supervised/real/160", "clip/real/160"])
+def test_each_suspect_costs_at_most_its_share_of_an_evaluation(
+    name: str, share: float, seen: list[int], tmp_path: Path
+) -> None:
+    case = planted(name, top1="70.00", top5="90.00", loss="1.000000")
+    settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_share=share)
+    engine = LocalEngine(settings)
+    _, predictions = engine.measure(case)
+    found = engine.diagnose(case, predictions)
+    assert len(found.trials) > 20
+    assert sum(seen) == found.images
+    assert sum(seen) <= share * found.total * len(found.trials)
+    # It does use what it may.
+    assert sum(seen) > 0.5 * share * found.total * len(found.trials)
+
+
+def test_what_differs_in_prompts_or_outputs_only_shares_the_forward_pass(
+    seen: list[int], tmp_path: Path
+) -> None:
+    case = planted("clip/real/160", top1="70.00", top5="90.00", loss="1.000000")
+    engine = LocalEngine(EngineSettings(cache=tmp_path, device="cpu"))
+    _, predictions = engine.measure(case)
+    found = engine.diagnose(case, predictions)
+    shared = [
+        trial.images
+        for trial in found.trials
+        if trial.topic in ("prompts", "logit scale", "class order", "head")
+    ]
+    assert len(shared) > 5
+    assert len(set(shared)) == 1
+    assert sum(trial.images for trial in found.trials) > sum(seen)
+
+
+def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
+    # Bilinear interpolation, as tools/planted_faults measures it: a loss alone.
+    case = planted("clip/real/640", top1="97.80", top5="99.80", loss="0.163471")
+    outcomes = []
+    for share in (0.1, 0.5):
+        settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_share=share)
+        engine = LocalEngine(settings)
+        _, predictions = engine.measure(case)
+        found = engine.diagnose(case, predictions)
+        outcomes.append((found.outcome, found.cause))
+        if found.outcome == "unsettled":
+            assert "--repro-diagnose-share" in found.advice
+    assert outcomes[1] == ("restored", "bilinear interpolation")
+    assert outcomes[0] != outcomes[1]

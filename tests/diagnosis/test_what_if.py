@@ -1,0 +1,113 @@
+"""Estimates from a few images: right on average, and as far off as they say."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from repro.diagnosis.findings import Outcome, Trial
+from repro.diagnosis.images import balanced_order
+from repro.diagnosis.trials import settled
+from repro.diagnosis.what_if import estimate, log_likelihood
+from repro.evaluation.predictions import Predictions, weighted_values
+from repro.published import METRICS
+
+
+def part(predictions: Predictions, chosen: np.ndarray) -> Predictions:
+    """Take some images of predictions, by their places."""
+    chosen = np.sort(chosen)
+    return Predictions(
+        indices=predictions.indices[chosen],
+        labels=predictions.labels[chosen],
+        classes=predictions.classes[chosen],
+        losses=predictions.losses[chosen],
+        total=predictions.total,
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_all_images_give_the_value_itself(
+    real_predictions: dict[str, Predictions], metric: str
+) -> None:
+    run, other = (
+        real_predictions[f"supervised/{n}"] for n in ("synthetic/40", "real/160")
+    )
+    found = estimate(run, other, metric)
+    assert found.value == pytest.approx(weighted_values(other, METRICS[metric]).mean())
+    assert found.error == 0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("seen", [500, 200])
+def test_an_estimate_errs_as_much_as_it_says(
+    real_predictions: dict[str, Predictions], metric: str, seen: int
+) -> None:
+    run, other = (
+        real_predictions["clip/synthetic/640"],
+        real_predictions["clip/real/1280"],
+    )
+    truth = weighted_values(other, METRICS[metric]).mean()
+    random = np.random.default_rng(0)
+    scores = []
+    for _ in range(400):
+        places = random.permutation(500)[:seen]
+        whole = part(run, places)
+        some = part(other, places[: seen // 5])
+        found = estimate(whole, some, metric)
+        scores.append((found.value - truth) / found.error)
+    assert abs(np.mean(scores)) < 0.25
+    assert 0.7 < np.std(scores) < 1.25
+
+
+def test_every_beginning_of_the_order_is_balanced(
+    real_predictions: dict[str, Predictions],
+) -> None:
+    run = real_predictions["supervised/real/160"]
+    order = balanced_order(run.indices, run.labels)
+    assert sorted(order) == sorted(run.indices)
+    for images in (10, 20, 100, 250):
+        counts = np.bincount(run.labels[order[:images]], minlength=10)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_a_loss_counts_beside_accuracies_whatever_its_unit(
+    real_predictions: dict[str, Predictions],
+) -> None:
+    run = real_predictions["clip/real/1280"]
+    other = part(real_predictions["supervised/synthetic/40"], np.arange(0, 500, 50))
+    metrics: tuple[str, ...] = ("top1", "top5", "loss")
+    # The accuracies are known to some points, the loss to millionths of a nat.
+    same = msgspec.structs.replace(other, losses=run.losses[::50] + 1e-7)
+    loss = float(run.losses.mean())
+    fits = [
+        log_likelihood(run, same, metrics, [30.0, 60.0, value], [0.1, 0.1, 1e-5])
+        for value in (loss, loss + 1e-3)
+    ]
+    assert fits[0] > fits[1] + 2
+
+
+def _trial(fit: float, outcome: Outcome = "likely", images: int = 50) -> Trial:
+    return Trial(
+        suspect="another crop",
+        topic="resize and crop",
+        instead="",
+        images=images,
+        compared=images,
+        restored=(),
+        gained=0,
+        lost=0,
+        p=1.0,
+        fit=fit,
+        outcome=outcome,
+    )
+
+
+def test_a_part_of_the_images_names_no_cause_while_another_may_do_as_well() -> None:
+    alone = [_trial(-2.0), _trial(-9.0, "unexplained")]
+    assert settled(alone, total=500) == "likely"
+    rivalled = [_trial(-2.0), _trial(-4.0, "unexplained")]
+    assert settled(rivalled, total=500) == "unsettled"
+    assert settled([_trial(-2.0, images=500), *rivalled], total=500) == "likely"
+    assert settled([_trial(-2.0, "restored"), *rivalled], total=500) == "restored"
+    assert settled([], total=500) == "unexplained"

@@ -1,0 +1,205 @@
+"""A planned run decodes each photograph once, for all geometries that it will want."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from benchmarks.catalogue import make_catalogue, run_planned
+from repro.cases import Case, list_cases
+from repro.data import geometry
+from repro.data.housekeeping import list_stores
+from repro.data.layout import stored_bytes
+from repro.engine import stores
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
+from repro.published import CenterCrop, Geometry, read_releases
+
+GEOMETRIES = 12
+IMAGES = 30
+#: Bytes on disk of a store of all images; its records take some.
+ONE_STORE = IMAGES * 3 * 32 * 32 + 8000
+HEAD = """
+[release]
+id = "ID"
+title = "R"
+[source.s]
+title = "S"
+url = "https://example.org"
+[dataset.d]
+title = "D"
+folder = "val"
+classes = ["a", "b"]
+images = 30
+[model.m]
+loader = "timm"
+architecture = "test_resnet"
+options = { num_classes = 2 }
+[family.ID]
+model = "m"
+training_data = "none"
+protocols = ["p0"]
+datasets = ["d"]
+"""
+PART = """
+[protocol.pNUMBER]
+geometry = "rgb|resize(SIZE,bilinear)|center_crop(32)"
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+source = "s"
+[[reference]]
+family = "ID"
+checkpoint = "w"
+dataset = "d"
+protocol = "pNUMBER"
+source = "s"
+top1 = "50"
+"""
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[Case]:
+    """Two releases on the same images, six geometries each."""
+    random = np.random.default_rng(0)
+    for number in range(IMAGES):
+        file = tmp_path / "val" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(file)
+    torch.manual_seed(0)
+    state = timm.create_model("test_resnet", num_classes=2).state_dict()
+    for name, numbers in (("x", range(6)), ("y", range(6, GEOMETRIES))):
+        (tmp_path / name).mkdir()
+        torch.save(state, tmp_path / name / "w.pt")
+        parts = [PART.replace("SIZE", str(33 + n)) for n in numbers]
+        text = HEAD + "".join(
+            part.replace("NUMBER", str(n)) for n, part in enumerate(parts)
+        )
+        (tmp_path / f"{name}.toml").write_text(text.replace("ID", name))
+    return list_cases(read_releases([tmp_path / "x.toml", tmp_path / "y.toml"]))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Note every photograph that is decoded."""
+    seen: list[Path] = []
+    decode = geometry.decode
+
+    def noted(path: Path, digest: str | None = None) -> Image.Image:
+        seen.append(path)
+        return decode(path, digest)
+
+    monkeypatch.setattr(geometry, "decode", noted)
+    return seen
+
+
+def settings_of(folder: Path, cache: Path | None, **more: Any) -> EngineSettings:
+    return EngineSettings(
+        data=folder,
+        checkpoints=folder,
+        cache=cache,
+        device="cpu",
+        batch_size=16,
+        workers=2,  # With half of the threads: the models are small.
+        **more,
+    )
+
+
+def losses(
+    cases: list[Case], folder: Path, cache: Path | None, **more: Any
+) -> list[float]:
+    engine = LocalEngine(settings_of(folder, cache, **more), cases)
+    return [engine.measure(case)[0].metrics.loss for case in cases]
+
+
+def test_twelve_geometries_of_two_releases_cost_one_decode_of_each_photograph(
+    tmp_path: Path, cases: list[Case], decoded: list[Path]
+) -> None:
+    assert len({case.protocol.geometry for case in cases}) == GEOMETRIES
+    found = losses(cases, tmp_path, tmp_path / "cache")
+    assert len(decoded) == len(set(decoded)) == IMAGES
+    assert len(set(found)) == GEOMETRIES
+    assert found == losses(cases, tmp_path, None)
+
+
+def test_what_has_no_memory_is_decoded_again_and_gives_the_same(
+    tmp_path: Path,
+    cases: list[Case],
+    decoded: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = losses(cases, tmp_path, tmp_path / "roomy")
+    decoded.clear()
+    monkeypatch.setattr(stores, "DECODED_AT_ONCE", 0)
+    assert losses(cases, tmp_path, tmp_path / "narrow") == found
+    assert len(decoded) == IMAGES * GEOMETRIES
+
+
+def test_within_a_limit_stores_take_turns_and_go_when_their_last_case_is_done(
+    tmp_path: Path, cases: list[Case], decoded: list[Path]
+) -> None:
+    cache, limit = tmp_path / "narrow", 4 * ONE_STORE
+    engine = LocalEngine(settings_of(tmp_path, cache, cache_limit=limit), cases)
+    found, there = [], []
+    for case in cases:
+        found.append(engine.measure(case)[0].metrics.loss)
+        stores = list_stores(cache)
+        assert sum(store.size for store in stores) <= limit
+        there.append({store.identity.geometry for store in stores})
+    order = [case.protocol.geometry for case in cases]
+    assert there == [set(order[n : n + 4]) for n in (0, 4, 8) for _ in range(4)]
+    assert len(decoded) == 3 * IMAGES
+    assert found == losses(cases, tmp_path, None)
+
+
+def run_within(limit: int, folder: Path, cases: list[Case]) -> list[float]:
+    return losses(cases, folder, folder / "cache", cache_limit=limit)
+
+
+@pytest.mark.slow
+def test_two_processes_within_a_limit_do_not_take_stores_from_each_other(
+    tmp_path: Path, cases: list[Case]
+) -> None:
+    """Each gets every second case; together their stores are larger than the limit."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, context) as pool:
+        jobs = [
+            pool.submit(run_within, 2 * ONE_STORE, tmp_path, cases[n::2])
+            for n in range(2)
+        ]
+        found = [job.result() for job in jobs]
+    wanted = losses(cases, tmp_path, None)
+    assert found == [wanted[0::2], wanted[1::2]]
+
+
+@pytest.mark.slow
+def test_two_hundred_models_decode_each_of_five_hundred_photographs_once(
+    tmp_path: Path,
+) -> None:
+    sizes = [f"rgb|resize({32 + n},bilinear)|center_crop(32)" for n in range(12)]
+    cases = make_catalogue(
+        tmp_path,
+        models=200,
+        images=500,
+        architectures=["test_resnet", "test_efficientnet"],
+        geometries=sizes,
+        photograph=(64, 48),
+    )
+    assert len(cases) == 200
+    assert {case.protocol.geometry for case in cases} == set(sizes)
+    decodes = run_planned(settings_of(tmp_path, tmp_path / "cache"), cases)
+    assert len(decodes) == 500
+    assert set(decodes.values()) == {1}
+
+
+def test_the_size_of_pixels_is_what_the_array_takes() -> None:
+    parsed = Geometry((CenterCrop(20, 30),))
+    assert stored_bytes(parsed, 7) == np.empty((7, 3, 20, 30), np.uint8).nbytes
