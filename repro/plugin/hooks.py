@@ -55,7 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start again where pytest took the value of an option for a test."""
-    if hasattr(config, "workerinput"):
+    # It takes for one only what begins with no hyphen.
+    added = os.environ.get("PYTEST_ADDOPTS", "").split()
+    typed = (*config.invocation_params.args, *added)
+    is_safe = all(argument.startswith("-") for argument in typed)
+    if is_safe or hasattr(config, "workerinput"):
         return None
     from repro.plugin.rootdir import started_again
 

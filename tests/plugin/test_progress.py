@@ -13,6 +13,7 @@ from _pytest.terminal import TerminalReporter
 
 from repro.judgement.verdict import Verdict
 from repro.plugin.progress import Bars, Lines, Transfer
+from repro.records.identity import Asked
 
 from ..made_results import result
 from .conftest import SUITE, ReleaseCopy, RunCases
@@ -163,6 +164,25 @@ def test_a_case_that_ends_twice_is_counted_once(
         "1 of 2 cases remain",
         "0 of 2 cases remain",
     ]
+
+
+def test_a_case_that_is_measured_in_two_ways_is_counted_twice(
+    terminal: Terminal, reporter: TerminalReporter
+) -> None:
+    one, other = (result("1M", asked=Asked(digest=name)) for name in ("a", "b"))
+    bars = Bars(reporter, {one.place: 100, other.place: 100})
+    with bars.measuring(one.place, 100, lambda: 100) as advance:
+        advance(100)
+        assert seen(terminal) == [(one.id, 100), ("0 of 2 cases", 50)]
+    bars.ended(one)
+    with bars.measuring(other.place, 100, lambda: 100) as advance:
+        advance(100)
+        assert seen(terminal) == [(one.id, 100), ("1 of 2 cases", 100)]
+    bars.close()
+    lines = Lines(reporter, planned=2)
+    for made in (one, other):
+        lines.ended(made)
+    assert terminal.look()[-1].endswith("0 of 2 cases remain")
 
 
 @pytest.mark.parametrize(
