@@ -32,7 +32,7 @@ def targets_of(references: Iterable[Reference], run: Predictions) -> tuple[Targe
     for reference in references:
         target = Target(
             metric=reference.metric,
-            printed=reference.digits,
+            printed=reference.published.digits,
             tolerance=float(tolerance_of(reference).value),
         )
         by_source.setdefault(reference.source, []).append(target)
