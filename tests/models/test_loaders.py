@@ -23,6 +23,7 @@ from repro.cases import Case
 from repro.data.geometry import planar_pixels
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.evaluation.classifier import supervised_classifier
+from repro.extensions import installed
 from repro.importing.preprocessing import (
     Preprocessing,
     timm_preprocessing,
@@ -32,7 +33,6 @@ from repro.models.building import load_model
 from repro.models.libraries import find_loader
 from repro.models.weights import find_weights
 from repro.published import ModelSpec, Protocol, loader_names, read_releases
-from repro.extensions import installed
 
 CPU = torch.device("cpu")
 INCEPTION = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

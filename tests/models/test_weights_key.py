@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
+from repro.extensions import installed
 from repro.importing.inspection import inspect_weights
 from repro.models.building import load_model
 from repro.models.libraries import find_loader
 from repro.models.state import read_state_dict, state_entries
 from repro.published import ModelSpec
-from repro.extensions import installed
 
 CPU = torch.device("cpu")
 HERE = Path()
