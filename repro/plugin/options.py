@@ -154,15 +154,15 @@ class Settings:
         in_marker=False,
     )
     engine: str = option(
-        "where cases are measured: local, in these processes, or ray, on the nodes of "
-        "a Ray cluster (default: local)",
+        "where cases are measured: local, in these processes, ray, on the nodes of a "
+        "Ray cluster, or an engine of another package (default: local)",
         readers.engine,
         default="local",
         metavar="NAME",
         in_marker=False,
     )
     ray_address: str | None = option(
-        "the Ray cluster of --repro-engine ray: HOST:PORT, or 'auto' for one on this "
+        "the Ray cluster of --repro-engine=ray: HOST:PORT, or 'auto' for one on this "
         "machine (default: RAY_ADDRESS)",
         readers.plain,
         metavar="ADDRESS",
@@ -200,6 +200,8 @@ class Settings:
         from repro.engine.settings import EngineSettings
 
         return EngineSettings(
+            engine=self.engine,
+            address=self.ray_address,
             data=self.data,
             checkpoints=self.checkpoints,
             cache=self.cache,
