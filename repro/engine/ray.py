@@ -62,7 +62,7 @@ class RayEngine:
         from repro.engine.cluster import Cluster
         from repro.records.environment import git_state
 
-        address = self.settings.address or os.environ.get("RAY_ADDRESS")
+        address = self.settings.ray_address or os.environ.get("RAY_ADDRESS")
         if not address:
             raise OptionError(
                 "--repro-engine is 'ray', and no cluster is named: give HOST:PORT with "

@@ -19,7 +19,7 @@ WITHOUT_INFLUENCE = {
     "cache_limit": "what was dropped is made again",
     "batch_size": "it moves logits by rounding only",
     "engine": "who measures a case does not matter",
-    "address": "nor does where that is",
+    "ray_address": "nor does where that is",
     "workers": "nor do others that measure other cases",
     "download": "weights are the same wherever they come from",
     "diagnose_share": "a diagnosis follows the measurement",
@@ -37,10 +37,10 @@ STANDING_FOR = {
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of an engine, and which one it is.
 
-    `address` is that of a cluster, for an engine that has one; `data` and `checkpoints`
-    are None where a release ships its own; `cache` is None to keep nothing on disk, and
-    the pixel stores that are needed least are dropped when all of them would have more
-    than `cache_limit` bytes; `precision` is None for that of the published numbers;
+    `ray_address` is that of its cluster; `data` and `checkpoints` are None where a
+    release ships its own; `cache` is None to keep nothing on disk, and the pixel stores
+    that are needed least are dropped when all of them would have more than
+    `cache_limit` bytes; `precision` is None for that of the published numbers;
     `batch_size` is None to find it; `limit` is how many images of each dataset to
     evaluate at least, in whole strata; `workers` is how many processes share this
     machine; with `early_stop` a full evaluation ends once it is beyond doubt that the
@@ -52,7 +52,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     engine: str = "local"
-    address: str | None = None
+    ray_address: str | None = None
     data: Path | None = None
     checkpoints: Path | None = None
     cache: Path | None = None

@@ -13,8 +13,8 @@ from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
+    from repro.options.table import Settings
     from repro.planning.costs import Costs
-    from repro.plugin.options import Settings
     from repro.records.timings import Timing
 
 #: What the controller tells a worker: the ledger's timings, as plain data. A worker

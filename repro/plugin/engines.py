@@ -16,7 +16,7 @@ from repro.plugin.settings import asks, read_settings
 if TYPE_CHECKING:
     from repro.engine.protocol import Engine
     from repro.engine.settings import EngineSettings
-    from repro.plugin.options import Settings
+    from repro.options.table import Settings
 
 _ENGINES: pytest.StashKey[dict[EngineSettings, Engine]] = pytest.StashKey()
 _STARTED: pytest.StashKey[set[EngineSettings]] = pytest.StashKey()

@@ -11,11 +11,11 @@ import pytest
 from repro.errors import NotAvailableError
 from repro.machine import visible_gpus
 from repro.models.weights import find_weights
+from repro.options.table import Settings
 from repro.planning.plan import Plan, make_plan, shown_time
 from repro.plugin import workers
 from repro.plugin.costs import costs_of
 from repro.plugin.engines import engine_of
-from repro.plugin.options import Settings
 from repro.plugin.planned import Planned
 from repro.plugin.settings import measures_nothing, summary
 from repro.words import counted

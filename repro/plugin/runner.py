@@ -13,10 +13,10 @@ from repro.cases import Case
 from repro.diagnosis.hints import likely_causes
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
+from repro.options.table import Settings
 from repro.plugin import workers
 from repro.plugin.engines import started_engine
 from repro.plugin.items import SETTINGS, case_of
-from repro.plugin.options import Settings
 from repro.plugin.outcomes import RESULT, TAKEN_FROM
 from repro.plugin.progress import BARS
 from repro.plugin.workers import run_folder
