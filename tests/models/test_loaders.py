@@ -29,8 +29,8 @@ from repro.importing.preprocessing import (
     torchvision_preprocessing,
 )
 from repro.models.building import load_model
+from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
-from repro.models.weights import find_weights
 from repro.published import ModelSpec, Protocol, loader_names, read_releases
 from repro.published.loader_names import _installed
 
