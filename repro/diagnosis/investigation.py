@@ -73,6 +73,7 @@ class Investigation:
     ) -> None:
         self._laboratory = Laboratory(case, weights, dataset, resources)
         self._share = resources.share
+        self._is_limited = resources.only_evaluated
         self._run = run
         self._targets = targets_of(case.references, run)
         self._order = spread_order(run)
@@ -176,7 +177,7 @@ class Investigation:
         return Diagnosis(
             outcome=outcome,
             sentence=sentence(outcome, trials),
-            advice=advice(outcome, best),
+            advice=advice(outcome, best, is_limited=self._is_limited),
             cause=best.suspect if best and explains else "",
             topic=best.topic if best and explains else "",
             trials=tuple(trials),

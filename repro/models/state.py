@@ -14,6 +14,7 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.models.weights import read_entries
+from repro.words import listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,7 @@ class Contents(msgspec.Struct, frozen=True):
         """
         states = dict(self.states)
         if not states:
-            names = listed(list(self.saved)[:5]) or "nothing"
+            names = _shown(self.saved) or "nothing"
             raise WeightsError(f"{self.path} holds no tensors; it has {names}")
         usual = (entry for entry in USUAL_ENTRIES if entry in states)
         entry = next(usual, max(states, key=lambda entry: _tensors(states[entry])))
@@ -83,7 +84,7 @@ class Contents(msgspec.Struct, frozen=True):
                 f"({other!r}) among its tensors; {self._advice(entry)}"
             )
         raise WeightsError(
-            f"{self.path} is no bare state dict: it has {listed(self.saved)}; a state "
+            f"{self.path} is no bare state dict: it has {_shown(self.saved)}; a state "
             "dict holds tensors only"
         )
 
@@ -113,7 +114,7 @@ class Contents(msgspec.Struct, frozen=True):
         inside = [entry for entry in entries if entry]
         beside = " beside tensors of its own" * (len(inside) < len(entries))
         raise WeightsError(
-            f"{self.path} holds tensors under {listed(inside)}{beside}, and the model "
+            f"{self.path} holds tensors under {_shown(inside)}{beside}, and the model "
             "does not say which of them were measured; name the entry as weights_key"
         )
 
@@ -125,7 +126,7 @@ class Contents(msgspec.Struct, frozen=True):
             if not isinstance(found, dict) or name not in found:
                 raise WeightsError(
                     f"{self.path} has no entry {entry!r}; it has "
-                    f"{listed(self.saved)}: {self._advice(entry)}"
+                    f"{_shown(self.saved)}: {self._advice(entry)}"
                 )
             found = found[name]
         if isinstance(found, dict) and _tensors(found):
@@ -139,7 +140,7 @@ class Contents(msgspec.Struct, frozen=True):
         """Say what weights_key can be."""
         entries = [entry for entry, _ in self.states if entry != tried]
         if named := [entry for entry in entries if entry]:
-            return f"weights_key can be {listed(named)}"
+            return f"weights_key can be {_shown(named)}"
         return "leave weights_key out" if entries else "it holds no weights"
 
 
@@ -191,11 +192,10 @@ def common_prefix(names: Iterable[str], known: tuple[str, ...] = WRAPPERS) -> st
     return found
 
 
-def listed(names: Iterable[object]) -> str:
-    """Write the first few names, and how many there are more."""
-    every = [str(name) for name in names]
-    shown = [name if len(name) <= 40 else f"{name[:37]}..." for name in every[:6]]
-    return ", ".join(shown) + f" and {len(every) - 6:,} more" * (len(every) > 6)
+def _shown(names: Iterable[object]) -> str:
+    """Write the first few names of entries, none of them long."""
+    texts = map(str, names)
+    return listed([t if len(t) <= 40 else f"{t[:37]}..." for t in texts], most=6)
 
 
 def _states(
@@ -220,7 +220,7 @@ def _tensors(state: Mapping[Any, object]) -> int:
 def _kind(value: object) -> str:
     """Say what a value is, in a few words."""
     if isinstance(value, dict):
-        return f"a table of {listed(value)}" if value else "empty"
+        return f"a table of {_shown(value)}" if value else "empty"
     if _is_tensor(value):
         return "a single tensor"
     text = repr(value)
