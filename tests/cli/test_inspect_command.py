@@ -192,7 +192,9 @@ def test_a_state_dict_that_lies_deeper_is_found_as_loading_finds_it(
             {"num_classes": 3, "image_size": 64},
         ),
         (
-            lambda: open_clip.create_model("ViT-L-14-336", load_weights=False),
+            lambda: open_clip.create_model(
+                "ViT-L-14-336", load_weights=False, device=None
+            ),
             "open_clip",
             "ViT-L-14-336",
             {},

@@ -32,7 +32,7 @@ from repro.models.building import load_model
 from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
 from repro.published import ModelSpec, Protocol, loader_names, read_releases
-from repro.published.loader_names import _installed
+from repro.published.loader_table import _installed
 
 CPU = torch.device("cpu")
 INCEPTION = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

@@ -19,7 +19,7 @@ from repro.models.inspection import inspect_weights
 from repro.models.libraries import find_loader
 from repro.models.state import read_state_dict, state_entries
 from repro.published import ModelSpec
-from repro.published.loader_names import _installed
+from repro.published.loader_table import _installed
 
 CPU = torch.device("cpu")
 HERE = Path()
