@@ -19,8 +19,8 @@ from repro.models.libraries import find_loader
 from repro.published import METRICS, loader_table, metrics, read_releases
 
 from .made_results import predictions
-from .published.test_claims_format import CLAIMS, HEAD
-from .published.test_reading import edited, fault_of, write
+from .published.test_claims_format import CLAIMS
+from .published.test_reading import HEAD, edited, fault_of, write
 
 DOCUMENT = Path(__file__).parents[1] / "docs/extending.md"
 
@@ -65,7 +65,7 @@ def case_of(folder: Path, *edits: str) -> Case:
 def test_its_loader_builds_a_model(package: Path, tmp_path: Path) -> None:
     case = case_of(
         tmp_path,
-        'loader = "timm"\narchitecture = "vit_tiny_patch16_224"',
+        'loader = "timm"\narchitecture = "vit_base_patch16_224"',
         'loader = "mine"\narchitecture = "linear"\n'
         "options = { in_features = 12, out_features = 2 }",
     )
