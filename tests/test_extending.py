@@ -19,8 +19,8 @@ from repro.models.libraries import find_loader
 from repro.published import METRICS, loader_table, metrics, read_releases
 
 from .made_results import predictions
-from .published.test_claims_format import CLAIMS
-from .published.test_reading import HEAD, edited, fault_of, write
+from .published.made_claims import CLAIMS
+from .releases import HEAD, edited, fault_of, read_release, write_release
 
 DOCUMENT = Path(__file__).parents[1] / "docs/extending.md"
 
@@ -59,7 +59,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def case_of(folder: Path, *edits: str) -> Case:
-    return list_cases(read_releases([write(folder, edited(*edits))]))[0]
+    return list_cases(read_releases([write_release(folder, edited(*edits))]))[0]
 
 
 def test_its_loader_builds_a_model(package: Path, tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_its_metric_may_be_that_of_a_tolerance_or_a_claim(
     own = '[source.paper]\ntolerance = { top3 = 1, reason = "made up" }'
     assert METRICS["top3"].label == "top-3"
     forget()
-    assert read_releases([write(tmp_path, edited("[source.paper]", own))])
+    assert read_releases([write_release(tmp_path, edited("[source.paper]", own))])
     forget()
     claim = CLAIMS["ordering"].replace('metric = "top1"', 'metric = "top3"')
-    assert read_releases([write(tmp_path, HEAD + claim)])[0].claims[0].metric == "top3"
+    assert read_release(tmp_path, HEAD + claim).claims[0].metric == "top3"
 
 
 @pytest.mark.parametrize(
