@@ -10,7 +10,7 @@ from repro.cases import Case
 from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
 from repro.machine import available_cores, visible_gpus
-from repro.models.weights import find_weights
+from repro.models.finding import find_weights
 from repro.planning.plan import Machine
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from repro.data.dataset import Dataset, index_dataset
 from repro.data.trusted_copy import read_record
 from repro.engine.settings import EngineSettings
 from repro.errors import ReproError
+from repro.models.finding import find_weights
 from repro.models.integrity import check_recorded
-from repro.models.weights import WeightsFile, find_weights, read_ahead, verify_weights
+from repro.models.weights import WeightsFile, read_ahead, verify_weights
 from repro.records.identity import digest_of
 
 if TYPE_CHECKING:
