@@ -2,7 +2,7 @@
 
 Another package adds one as an entry point of the group `repro.engines`: its name there
 is what `--repro-engine` takes, its value a class as `engine/protocol.py` has it
-(docs/clusters.md).
+(docs/extending.md).
 """
 
 from __future__ import annotations
