@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from repro.options.table import Settings
 from repro.plugin import workers
 from repro.plugin.costs import shard_costs
 from repro.plugin.items import (
@@ -13,7 +14,6 @@ from repro.plugin.items import (
     remember_settings,
     with_cases,
 )
-from repro.plugin.options import Settings
 from repro.plugin.planned import leave_for_controller
 from repro.plugin.selection import order_of_cases
 from repro.plugin.settings import measures_nothing

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.machine import available_cores, visible_gpus
+from repro.options.table import Settings
 from repro.plugin import workers
 from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
+    from repro.options.table import Settings
     from repro.planning.costs import Costs
     from repro.planning.plan import Machine
-    from repro.plugin.options import Settings
     from repro.records.timings import Timing
 
 #: What the controller tells a worker: the ledger's timings, as plain data. A worker

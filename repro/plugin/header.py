@@ -11,12 +11,13 @@ import pytest
 from repro.errors import NotAvailableError
 from repro.machine import visible_gpus
 from repro.models.weights import find_weights
-from repro.planning.plan import Plan, counted, make_plan, shown_time
+from repro.options.table import Settings
+from repro.planning.plan import Plan, make_plan, shown_time
 from repro.plugin import workers
 from repro.plugin.costs import costs_of, machine_of
-from repro.plugin.options import Settings
 from repro.plugin.planned import Planned
 from repro.plugin.settings import measures_nothing, summary
+from repro.words import counted
 
 if TYPE_CHECKING:
     from repro.cases import Case

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from repro.cases import Case
     from repro.claims.evidence import Stated
-    from repro.plugin.options import Settings
+    from repro.options.table import Settings
 
 MARKER = "repro"
 

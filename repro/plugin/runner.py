@@ -14,10 +14,10 @@ from repro.diagnosis.hints import likely_causes
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
 from repro.models.weights import find_weights
+from repro.options.table import Settings
 from repro.plugin import workers
 from repro.plugin.cluster import engine_of
 from repro.plugin.items import SETTINGS, case_of, with_cases
-from repro.plugin.options import Settings
 from repro.plugin.outcomes import RESULT, TAKEN_FROM
 from repro.plugin.progress import BARS, Transfer
 from repro.plugin.workers import run_folder

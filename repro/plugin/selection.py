@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.errors import OptionError, ReproError
+from repro.options.table import Settings
 from repro.plugin.cluster import EXCLUDED
 from repro.plugin.costs import costs_of
 from repro.plugin.items import MARKER
-from repro.plugin.options import Settings
 from repro.plugin.settings import read_settings
 from repro.plugin.workers import is_worker
 
