@@ -10,7 +10,7 @@ import pytest
 
 from repro.errors import NotAvailableError
 from repro.machine import visible_gpus
-from repro.models.weights import find_weights
+from repro.models.finding import find_weights
 from repro.options.table import Settings
 from repro.planning.plan import Plan, make_plan, shown_time
 from repro.plugin import workers
