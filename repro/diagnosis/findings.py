@@ -14,11 +14,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A published number that an explanation has to restore.
 
     `printed` has its digits; value and tolerance are in percent and points, or nats.
+    With `is_missed` the measurement contradicts it.
     """
 
     metric: str
     printed: str
     tolerance: float
+    is_missed: bool
 
     @property
     def value(self) -> float:

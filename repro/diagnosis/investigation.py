@@ -4,7 +4,7 @@ Every suspect that applies is tried on the same few images. Those that restore t
 published numbers best are tried on more and more, until one restores them on all, or
 the time is spent. Suspects that differ only in what the features of an image are
 compared with share the forward pass. All together this costs at most a tenth of a full
-evaluation for each suspect tried, unless asked otherwise.
+evaluation for each suspect tried, in images and in seconds, unless asked otherwise.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
 from repro.diagnosis.hints import find_renaming
 from repro.diagnosis.images import balanced_order, spread_order
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
+from repro.diagnosis.pace import Pace
 from repro.diagnosis.race import race
 from repro.diagnosis.sentences import advice, sentence
 from repro.diagnosis.setup import Body, Facts, Setup
@@ -71,10 +72,9 @@ class Investigation:
         resources: Resources,
         topics: Iterable[Topic] = (),
     ) -> None:
-        self._laboratory = Laboratory(case, weights, dataset, resources)
-        self._share = resources.share
         self._run = run
-        self._targets = targets_of(case.references, run)
+        strata = len(dataset.strata)
+        self._targets = targets_of(case.references, run, dataset.class_sizes, strata)
         self._order = spread_order(run)
         if not resources.only_evaluated:
             self._order = _with_the_rest(self._order, dataset)
@@ -89,8 +89,12 @@ class Investigation:
             entries=state_entries(weights) if case.model.weights_key else (),
             renaming=find_renaming(run, len(case.dataset.classes)),
         )
-        self._topics = tuple(topics or read_topics().values())
+        self._bodies = self._group(topics or read_topics().values())
         self._untried: dict[str, str] = {}
+        suspects = sum(len(ways) for _, ways in self._bodies)
+        self._share = resources.share
+        self._pace = Pace(resources.seconds, resources.share, suspects, run.total)
+        self._laboratory = Laboratory(case, weights, dataset, resources, self._pace)
 
     def diagnose(self) -> Diagnosis:
         """Try the suspects and rank them.
@@ -102,10 +106,10 @@ class Investigation:
             return self._conclude([])
         groups = self._first_round()
         tried = [member for group in groups for member in group.members]
-        if not needs_no_explanation(self._run, self._targets):
+        if not needs_no_explanation(self._targets):
             budget = int(self._share * self._run.total * len(tried))
             left = budget - self._laboratory.evaluated
-            race(groups, len(self._order), left)
+            race(groups, len(self._order), left, lambda: self._pace.is_over)
         return self._conclude(tried)
 
     def _look(self, group: Group, images: int) -> None:
@@ -121,8 +125,12 @@ class Investigation:
     def _first_round(self) -> list[Group]:
         """Try every suspect that applies on the same few images."""
         first = max(1, int(min(FIRST_SHARE * self._run.total, FIRST_IMAGES)))
+        self._laboratory.time(self._own, self._order[:first])
         groups: list[Group] = []
-        for body, ways in self._bodies():
+        for body, ways in self._bodies:
+            if self._pace.is_over:
+                self._untried |= {s.name: "the time was spent" for _, s, _ in ways}
+                continue
             members: list[Candidate] = []
             for topic, suspect, setup in ways:
                 build = partial(self._laboratory.head, setup)
@@ -138,12 +146,12 @@ class Investigation:
                 groups.append(group)
         return groups
 
-    def _bodies(self) -> list[tuple[Body, Ways]]:
+    def _group(self, topics: Iterable[Topic]) -> list[tuple[Body, Ways]]:
         """Group what applies by what is shared, each way of evaluating once."""
         seen: list[Setup] = []
         # A body holds options of a model, which cannot be hashed.
         bodies: list[tuple[Body, Ways]] = []
-        for topic in self._topics:
+        for topic in topics:
             for suspect in topic.suspects:
                 setup = vary(self._own, suspect.variation, self._facts)
                 if setup is None or setup in seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 #: Log likelihoods this close to the best one are looked at alike.
@@ -32,7 +32,12 @@ class Contender(Protocol):
         """See that many images more."""
 
 
-def race(contenders: Sequence[Contender], total: int, budget: int) -> int:
+def race(
+    contenders: Sequence[Contender],
+    total: int,
+    budget: int,
+    is_over: Callable[[], bool] = lambda: False,
+) -> int:
     """Let contenders see images until one is right or the budget is spent.
 
     One that is right is not the end of it while another one is nearly as likely.
@@ -45,12 +50,15 @@ def race(contenders: Sequence[Contender], total: int, budget: int) -> int:
         contenders: that have seen a few images each.
         total: how many there are to see.
         budget: how many may be seen, all together.
+        is_over: tells when to stop whatever is left; a look may then have been cut.
 
     Returns:
         How many were seen.
     """
     spent = 0
     while unfinished := [c for c in contenders if c.images < total]:
+        if is_over():
+            break
         best = max(c.fit for c in contenders)
         is_found = any(c.is_met for c in contenders)
         close = [c for c in unfinished if c.fit >= best - CLOSE * (1 + is_found)]
@@ -62,6 +70,7 @@ def race(contenders: Sequence[Contender], total: int, budget: int) -> int:
         images = min(chosen.images, total - chosen.images, budget - spent)
         if images <= 0:
             break
+        before = chosen.images
         chosen.look(images)
-        spent += images
+        spent += chosen.images - before
     return spent

@@ -25,13 +25,11 @@ Floats = npt.NDArray[np.float64]
 class Estimate(msgspec.Struct, frozen=True):
     """A metric on all images of the dataset, in percent or nats.
 
-    `error` is its standard error, 0 where every image was evaluated; `freedom` counts
-    the degrees of freedom of that.
+    `error` is its standard error, 0 where every image was evaluated.
     """
 
     value: float
     error: float
-    freedom: int
 
 
 def estimate(run: Predictions, trial: Predictions, metric: str) -> Estimate:
@@ -55,7 +53,23 @@ def estimate(run: Predictions, trial: Predictions, metric: str) -> Estimate:
     # What is left to know: of the images of the run, and of those beyond it.
     variance = _variance(change, entry.unit) * (1 / images - 1 / evaluated)
     variance += _variance(after, entry.unit) * (1 / evaluated - 1 / run.total)
-    return Estimate(value, math.sqrt(max(0.0, variance)), max(1, images - 1))
+    return Estimate(value, math.sqrt(max(0.0, variance)))
+
+
+def change_of(run: Predictions, trial: Predictions, metric: str) -> Estimate:
+    """Estimate by how much a metric changes, from the images that both evaluated.
+
+    That is known better than the metric itself where the run has a part of the images.
+    """
+    entry = METRICS[metric]
+    _, ours, theirs = np.intersect1d(
+        run.indices, trial.indices, assume_unique=True, return_indices=True
+    )
+    before = weighted_values(run, entry)[ours]
+    change = weighted_values(trial, entry, among=run)[theirs] - before
+    images = len(change)
+    variance = _variance(change, entry.unit) * (1 / images - 1 / run.total)
+    return Estimate(float(change.mean()), math.sqrt(max(0.0, variance)))
 
 
 def log_likelihood(
