@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from repro.published import (
     Reference,
     Release,
     Source,
+    printed,
     read_releases,
 )
 
@@ -73,7 +73,7 @@ def reference(
 ) -> Reference:
     return Reference(
         metric=metric,
-        published=Decimal("50.0"),
+        published=printed("50.0"),
         families=(families,) if isinstance(families, str) else families,
         checkpoint=checkpoint,
         dataset=dataset,

@@ -89,8 +89,8 @@ def _reference(case: Case, reference: Reference) -> dict[str, Any]:
     tolerance = tolerance_of(reference)
     return {
         "metric": reference.metric,
-        "published": reference.digits,
-        "spread": None if reference.spread is None else f"{reference.spread:f}",
+        "published": reference.published.digits,
+        "spread": None if reference.spread is None else reference.spread.digits,
         "runs": reference.runs,
         "tolerance": float(tolerance.value),
         "tolerance_origin": tolerance.origin,

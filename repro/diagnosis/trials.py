@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import compare_predictions
 from repro.judgement.intervals import interval_of
 from repro.judgement.tolerance import tolerance_of
-from repro.published import METRICS, Reference, half_unit
+from repro.published import METRICS, Reference, printed
 
 #: Standard errors that an estimate may be off and still meet a number.
 ERRORS = 3.3
@@ -52,7 +51,7 @@ def targets_of(
     """
     by_source: dict[str, list[Target]] = {}
     for reference in references:
-        value = float(reference.published)
+        value = float(reference.published.value)
         tolerance = float(tolerance_of(reference).value)
         found = estimate(run, run, reference.metric)
         # A part is judged by this interval, and is ended early by a safer one still.
@@ -62,7 +61,7 @@ def targets_of(
         refuted = bound and bound.excludes(value - tolerance, value + tolerance)
         target = Target(
             metric=reference.metric,
-            printed=reference.digits,
+            printed=reference.published.digits,
             tolerance=tolerance,
             is_missed=bool(refuted) or not _is_near(found, value, tolerance),
         )
@@ -195,8 +194,8 @@ def needs_no_explanation(targets: Iterable[Target]) -> bool:
 def _chance(best: Restored, other: Restored) -> float:
     """How likely one that moves a number so much would come as near as the best one."""
     published = float(best.published)
-    digit = float(half_unit(Decimal(best.published)))
-    near = max(abs(best.value - published), digit)
+    half_unit = float(printed(best.published).half_unit)
+    near = max(abs(best.value - published), half_unit)
     gap = published - best.measured
     moved = abs(other.value - other.measured)
     if not moved:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from repro.data.geometry import Pixels
 from repro.engine.local import LocalEngine
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import compute_features
-from repro.published import EMBEDDED, read_releases
+from repro.published import EMBEDDED, printed, read_releases
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def planted(name: str, **values: str) -> Case:
     listed = list_cases(read_releases([EMBEDDED]))
     (case,) = (case for case in listed if case.id.startswith(f"{name}@"))
     references = tuple(
-        msgspec.structs.replace(r, published=Decimal(values[r.metric]))
+        msgspec.structs.replace(r, published=printed(values[r.metric]))
         for r in case.references
     )
     return msgspec.structs.replace(case, references=references)

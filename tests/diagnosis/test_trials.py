@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -18,7 +16,7 @@ from repro.diagnosis.trials import (
     targets_of,
 )
 from repro.evaluation.predictions import Predictions
-from repro.published import Reference
+from repro.published import Reference, printed
 
 IMAGES = 10_000
 CLASSES = np.full(10, IMAGES // 10)
@@ -46,7 +44,7 @@ def published(top1: str) -> tuple[Reference, ...]:
     return (
         Reference(
             metric="top1",
-            published=Decimal(top1),
+            published=printed(top1),
             families=("family",),
             checkpoint="checkpoint",
             dataset="dataset",

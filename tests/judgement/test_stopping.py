@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement import stopping
 from repro.judgement.intervals import cells_of, error_bound
 from repro.judgement.stopping import acceptable_shares, is_hopeless
-from repro.published import Reference
+from repro.published import Reference, printed
 from repro.published.metrics import TOP1
 
 from .conftest import by_class
@@ -33,7 +33,7 @@ def reference(published: str, metric: str = "top1", **fields: Any) -> Reference:
     }
     return Reference(
         metric=metric,
-        published=Decimal(published),
+        published=printed(published),
         **(values | fields),
     )
 
@@ -175,7 +175,7 @@ def test_a_wide_tolerance_is_not_held_against_a_run(
     predictions = real_predictions["clip/synthetic/640"]
     measured = predictions.metrics().percent("top1")
     generous = reference(
-        f"{measured:.0f}", tolerance=Decimal(30), tolerance_reason="for the test"
+        f"{measured:.0f}", tolerance=Fraction(30), tolerance_reason="for the test"
     )
     assert not is_hopeless([generous], first_strata(predictions, 9), SIZES, STRATA)
 

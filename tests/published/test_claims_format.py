@@ -108,7 +108,7 @@ def test_a_list_has_just_its_names() -> None:
     [
         ("exponent", 'kind = "exponent"', "", "the key 'kind' is missing; it is 'exp"),
         ("exponent", 'kind = "exponent"', 'kind = "x"', "kind is 'x'; it must be 'exp"),
-        ("exponent", 'family = "super', 'family = "x', "a family is 'xvised/real', wh"),
+        ("exponent", 'family = "super', 'family = "x', "family names 'xvised/real', w"),
         ("exponent", 'family = "supervised/real"', "family = []", "a list of families"),
         ("exponent", '"supervised/real"', '"clip"', "protocol 'plain' is supervised, "),
         ("exponent", '"0.196"', "0.196", "must be a string, not a decimal"),
@@ -118,9 +118,9 @@ def test_a_list_has_just_its_names() -> None:
         ("exponent", "0.125M..4M", "4M..1M", "over is '4M..1M'; the smaller one comes"),
         ("exponent", "0.125M..4M", "1M..2M..4M", "over is '1M..2M..4M'; it must be c"),
         ("exponent", "0.125M..4M", "1M,1M", "over is '1M,1M'; the smaller one comes"),
-        ("exponent", '"plain"', '"round"', "protocol is 'round', which is not defined"),
-        ("exponent", '"val"', '"test"', "dataset is 'test', which is not defined"),
-        ("exponent", '"paper"', '"blog"', "source is 'blog', which is not defined"),
+        ("exponent", '"plain"', '"round"', "protocol names 'round', which is not"),
+        ("exponent", '"val"', '"test"', "dataset names 'test', which is not"),
+        ("exponent", '"paper"', '"blog"', "source names 'blog', which is not"),
         (
             "exponent",
             "[[claim]]",
