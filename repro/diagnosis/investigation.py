@@ -72,6 +72,7 @@ class Investigation:
         resources: Resources,
         topics: Iterable[Topic] = (),
     ) -> None:
+        self._is_limited = resources.only_evaluated
         self._run = run
         strata = len(dataset.strata)
         self._targets = targets_of(case.references, run, dataset.class_sizes, strata)
@@ -184,7 +185,7 @@ class Investigation:
         return Diagnosis(
             outcome=outcome,
             sentence=sentence(outcome, trials),
-            advice=advice(outcome, best),
+            advice=advice(outcome, best, is_limited=self._is_limited),
             cause=best.suspect if best and explains else "",
             topic=best.topic if best and explains else "",
             trials=tuple(trials),

@@ -55,8 +55,8 @@ def sentence(outcome: Outcome, trials: Sequence[Trial]) -> str:
     return _explained(outcome, best, trials[1:])
 
 
-def advice(outcome: Outcome, best: Trial | None) -> str:
-    """Say what to do about it."""
+def advice(outcome: Outcome, best: Trial | None, *, is_limited: bool = False) -> str:
+    """Say what to do about it; `is_limited` tells that `--repro-limit` is set."""
     if outcome == "not needed":
         return ""
     if outcome == "unsettled" and best and best.outcome == "restored":
@@ -65,10 +65,8 @@ def advice(outcome: Outcome, best: Trial | None) -> str:
             "the loss: these would tell"
         )
     if outcome == "unsettled":
-        return (
-            "Look at more images, with a larger --repro-diagnose-share and without "
-            "--repro-limit"
-        )
+        more = " and without --repro-limit" if is_limited else ""
+        return f"Look at more images, with a larger --repro-diagnose-share{more}"
     if outcome not in EXPLAINED or best is None:
         return (
             "Compare weights and images with those of the source (repro verify, repro "

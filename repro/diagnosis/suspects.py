@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from repro.diagnosis.setup import Setup, Variation
+from repro.words import counted, joined_numbers
 
 
 class Suspect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,8 +39,8 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Say how a setup has it."""
         protocol, text = setup.protocol, setup.protocol.text
         return self.instead.format(
-            mean=_listed(protocol.mean),
-            std=_listed(protocol.std),
+            mean=joined_numbers(protocol.mean),
+            std=joined_numbers(protocol.std),
             geometry=protocol.geometry,
             templates=_counted(text.templates) if text else "",
             logit_scale=protocol.logit_scale,
@@ -62,9 +63,4 @@ def read_topics() -> dict[str, Topic]:
 def _counted(templates: tuple[str, ...] | str) -> str:
     if isinstance(templates, str):
         return templates
-    return f"{len(templates):,} template{'s' * (len(templates) != 1)}"
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    shown = values[:1] if len(set(values)) == 1 else values
-    return "/".join(f"{value:.4g}" for value in shown)
+    return counted(len(templates), "template")

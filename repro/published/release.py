@@ -31,6 +31,7 @@ from repro.published.vocabulary import (
     Table,
     Text,
 )
+from repro.words import joined_numbers
 
 #: An architecture that is named as the checkpoint is.
 CHECKPOINT = "{checkpoint}"
@@ -183,7 +184,7 @@ class Protocol(NamedTable, frozen=True):
     @property
     def conditions(self) -> str:
         """What it says besides the geometry, in one line for people."""
-        parts = [f"mean {_listed(self.mean)}", f"std {_listed(self.std)}"]
+        parts = [f"mean {joined_numbers(self.mean)}", f"std {joined_numbers(self.std)}"]
         if self.text is not None:
             parts += [
                 f"templates {_counted(self.text.templates)}",
@@ -198,11 +199,6 @@ class Protocol(NamedTable, frozen=True):
     def geometry_steps(self) -> Geometry:
         """The geometry, read."""
         return parse_geometry(self.geometry)
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    shown = values[:1] if len(set(values)) == 1 else values
-    return "/".join(f"{value:g}" for value in shown)
 
 
 def _counted(texts: tuple[str, ...] | str) -> str:

@@ -20,6 +20,7 @@ from repro.report.numbers import (
     value_text,
 )
 from repro.report.variants import named
+from repro.words import joined_numbers
 
 
 def failure_text(case: Case, result: CaseResult) -> str:
@@ -42,7 +43,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
     protocol = case.protocol
     lines += [
         f"  {'protocol':<12}{protocol.id}: {protocol.geometry}, "
-        f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}, "
+        f"mean {joined_numbers(protocol.mean)}, std {joined_numbers(protocol.std)}, "
         f"published in {protocol.precision}",
         f"  {'dataset':<12}{case.dataset.title}, "
         f"{_images(measurement)}, "
@@ -117,9 +118,3 @@ def _images(measurement: Measurement) -> str:
             "beyond doubt (--repro-no-early-stop goes on)"
         )
     return f"{images:,} of {total:,} images"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    if len(set(values)) == 1:
-        return f"{values[0]:g}"
-    return "/".join(f"{value:g}" for value in values)

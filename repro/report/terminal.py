@@ -12,7 +12,7 @@ from tabulate import tabulate
 from repro.diagnosis.sentences import CALLED
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report.changes import listed, since_groups
+from repro.report.changes import since_groups
 from repro.report.rows import (
     Row,
     rows_of,
@@ -21,7 +21,8 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.variants import names
+from repro.report.variants import names, reasons
+from repro.words import listed
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
@@ -37,6 +38,7 @@ _HEADERS = {
     "metric_name": "metric",
     "published": "published",
     "measured": "measured",
+    "interval": "on all images",
     "difference": "diff",
     "images": "images",
     "tolerance": "tolerance",
@@ -124,15 +126,8 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
 
 def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
     """Yield why cases were not run, each reason once with its cases."""
-    grouped: dict[str, list[str]] = {}
-    called = names(results)
-    for result in results:
-        if result.verdict is Verdict.NOT_RUN:
-            reason = result.reason.splitlines()[0]
-            grouped.setdefault(reason, []).append(called[result.place])
-    for reason, cases in grouped.items():
-        more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
-        yield f"not run: {cases[0]}{more}", "plain"
+    for (_, reason), cases in reasons(results, [Verdict.NOT_RUN]).items():
+        yield f"not run: {listed(cases, 1)}", "plain"
         yield f"    {reason}", "dim"
 
 

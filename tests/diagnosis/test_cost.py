@@ -87,5 +87,6 @@ def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
         outcomes.append((found.outcome, found.cause))
         if found.outcome == "unsettled":
             assert "--repro-diagnose-share" in found.advice
+            assert "--repro-limit" not in found.advice
     assert outcomes[1] == ("restored", "bilinear interpolation")
     assert outcomes[0] != outcomes[1]
