@@ -20,13 +20,14 @@ import numpy.typing as npt
 from repro.cases import Case
 from repro.data.dataset import Dataset
 from repro.diagnosis.building import NotApplicableError
+from repro.diagnosis.clerical import find_account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
-from repro.diagnosis.hints import find_renaming
+from repro.diagnosis.hints import file_hints, find_renaming
 from repro.diagnosis.images import balanced_order, spread_order
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace
 from repro.diagnosis.race import race
-from repro.diagnosis.sentences import advice, sentence
+from repro.diagnosis.sentences import advice, clerical, evidence, sentence
 from repro.diagnosis.setup import Body, Facts, Setup
 from repro.diagnosis.suspects import Suspect, Topic, read_topics
 from repro.diagnosis.trials import (
@@ -52,7 +53,7 @@ T = TypeVar("T")
 
 
 class Investigation:
-    """Tries suspects on a case that was measured.
+    """Looks for what explains a case that was measured: slips, then suspects.
 
     Args:
         case: which one.
@@ -73,6 +74,8 @@ class Investigation:
         topics: Iterable[Topic] = (),
     ) -> None:
         self._is_limited = resources.only_evaluated
+        self._case = case
+        self._dataset = dataset
         self._run = run
         strata = len(dataset.strata)
         self._targets = targets_of(case.references, run, dataset.class_sizes, strata)
@@ -105,6 +108,9 @@ class Investigation:
         """
         if not self._targets:
             return self._conclude([])
+        account = find_account(self._case, self._run, self._targets)
+        if account is not None:
+            return clerical(account, self._run.total)
         groups = self._first_round()
         tried = [member for group in groups for member in group.members]
         if not needs_no_explanation(self._targets):
@@ -188,6 +194,8 @@ class Investigation:
             advice=advice(outcome, best, is_limited=self._is_limited),
             cause=best.suspect if best and explains else "",
             topic=best.topic if best and explains else "",
+            evidence=evidence(trials) if explains else "",
+            hints=tuple(file_hints(self._case.dataset, self._dataset.files)),
             trials=tuple(trials),
             untried=self._untried,
             images=self._laboratory.evaluated,

@@ -44,7 +44,8 @@ def race(
 
     Of those whose likelihood is close to the best one, the one that has seen the fewest
     images sees as many again: the likeliest is sought out soon, and is not taken for
-    right before those that may be it were looked at as closely.
+    right before those that may be it were looked at as closely. While there is enough
+    left for the likeliest one to see all images, that is kept for it.
 
     Args:
         contenders: that have seen a few images each.
@@ -68,6 +69,11 @@ def race(
             break
         chosen = min(close, key=lambda c: (c.images, -c.fit))
         images = min(chosen.images, total - chosen.images, budget - spent)
+        leader = max(contenders, key=lambda c: c.fit)
+        rest = total - leader.images
+        if 0 < rest <= budget - spent < rest + images:
+            # The last that can be afforded: is the likeliest one right?
+            chosen, images = leader, rest
         if images <= 0:
             break
         before = chosen.images

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repro.diagnosis.clerical import Account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Outcome, Restored, Trial
 from repro.diagnosis.suspects import read_topics
 from repro.diagnosis.trials import coincidences
@@ -20,6 +21,7 @@ WORTH_SAYING = 0.001
 
 #: How an outcome is announced.
 CALLED: dict[Outcome, str] = {
+    "clerical": "likely cause",
     "restored": "likely cause",
     "likely": "likely cause",
     "unsettled": "cause not settled",
@@ -80,11 +82,35 @@ def advice(outcome: Outcome, best: Trial | None, *, is_limited: bool = False) ->
     )
 
 
+def clerical(account: Account, images: int) -> Diagnosis:
+    """Say what was written down wrongly, of a dataset of that many images."""
+    return Diagnosis(
+        outcome="clerical",
+        sentence=(
+            "The published number was probably written down wrongly, as "
+            f"{account.name}: {account.premise}."
+        ),
+        advice=(
+            "Compare it with the source. If it was copied wrongly from there, correct "
+            "the reference; if the source has it so, declare it with xfail beside the "
+            "reference"
+        ),
+        cause=account.name,
+        topic="bookkeeping",
+        evidence=(
+            f"of all such slips that were looked at, {account.fit:.1g} would fit by "
+            "chance; no image was evaluated again"
+        ),
+        total=images,
+    )
+
+
 def diagnosis_parts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """Give labels with texts: the cause, how sure it is, what was tried, what to do."""
     parts = [(CALLED[diagnosis.outcome], diagnosis.sentence)]
-    if diagnosis.cause:
-        parts.append(("how sure", _evidence(diagnosis.trials)))
+    if diagnosis.evidence:
+        parts.append(("how sure", diagnosis.evidence))
+    parts += [("at first sight", hint) for hint in diagnosis.hints]
     if diagnosis.trials and diagnosis.is_needed:
         parts.append(("tried", _tried(diagnosis)))
     if diagnosis.untried:
@@ -125,12 +151,14 @@ def _unsettled(trials: Sequence[Trial], tried: str) -> str:
             f"Evaluated with {best.suspect}, {_scores(best)} on all images, but that "
             f"may be chance: {_coincidence(trials)}."
         )
-    first, *others = [trial for trial in trials if trial.outcome != "unexplained"]
-    rival = f", and {others[0].suspect} may do as well" if others else ""
-    return (
-        f"Whether one of {tried} explains it is not settled by the images that were "
-        f"looked at: with {first.suspect} {_scores(first)}{rival}."
-    )
+    said = f"Whether one of {tried} explains it is not settled by the images seen"
+    possible = [trial for trial in trials if trial.outcome != "unexplained"]
+    closer = [trial for trial in possible if _is_closer(trial)]
+    if not closer:
+        return f"{said}: they are too few to tell."
+    rivals = [trial for trial in possible if trial is not closer[0]]
+    rival = f", and {rivals[0].suspect} may do as well" if rivals else ""
+    return f"{said}: with {closer[0].suspect} {_scores(closer[0])}{rival}."
 
 
 def _coincidence(trials: Sequence[Trial]) -> str:
@@ -155,7 +183,7 @@ def _is_rival(best: Trial, other: Trial) -> bool:
     return other.outcome in EXPLAINED and best.fit - other.fit < CLOSE
 
 
-def _evidence(trials: Sequence[Trial]) -> str:
+def evidence(trials: Sequence[Trial]) -> str:
     """Say how much of the gap the best trial explains, and how sure that is."""
     best = trials[0]
     parts = [

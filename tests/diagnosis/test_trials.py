@@ -79,7 +79,7 @@ def test_what_a_part_of_the_images_refutes_is_not_called_an_agreement() -> None:
     assert targets[0].is_missed
     restoring = predictions((labels > 0) | (np.arange(IMAGES) >= 9000))
     assert outcome_of(part, restoring, targets) == "restored"
-    assert outcome_of(part, first(restoring, 5000), targets) == "unexplained"
+    assert outcome_of(part, first(restoring, 5000), targets) == "unsettled"
 
 
 def trial(
