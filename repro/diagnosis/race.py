@@ -57,26 +57,32 @@ def race(
         How many were seen.
     """
     spent = 0
-    while unfinished := [c for c in contenders if c.images < total]:
-        if is_over():
-            break
-        best = max(c.fit for c in contenders)
-        is_found = any(c.is_met for c in contenders)
-        close = [c for c in unfinished if c.fit >= best - CLOSE * (1 + is_found)]
-        if not close and not is_found:
-            close = [max(unfinished, key=lambda c: c.fit)]
-        if not close:
-            break
-        chosen = min(close, key=lambda c: (c.images, -c.fit))
-        images = min(chosen.images, total - chosen.images, budget - spent)
-        leader = max(contenders, key=lambda c: c.fit)
-        rest = total - leader.images
-        if 0 < rest <= budget - spent < rest + images:
-            # The last that can be afforded: is the likeliest one right?
-            chosen, images = leader, rest
-        if images <= 0:
-            break
+    while not is_over() and (turn := _next(contenders, total, budget - spent)):
+        chosen, images = turn
         before = chosen.images
         chosen.look(images)
         spent += chosen.images - before
     return spent
+
+
+def _next(
+    contenders: Sequence[Contender], total: int, left: int
+) -> tuple[Contender, int] | None:
+    """Choose who sees how many images next, of those that are left; None to end."""
+    unfinished = [c for c in contenders if c.images < total]
+    if not unfinished:
+        return None
+    leader = max(contenders, key=lambda c: c.fit)
+    is_found = any(c.is_met for c in contenders)
+    close = [c for c in unfinished if c.fit >= leader.fit - CLOSE * (1 + is_found)]
+    if not close and not is_found:
+        close = [max(unfinished, key=lambda c: c.fit)]
+    if not close:
+        return None
+    chosen = min(close, key=lambda c: (c.images, -c.fit))
+    images = min(chosen.images, total - chosen.images, left)
+    rest = total - leader.images
+    if 0 < rest <= left < rest + images:
+        # The last that can be afforded: is the likeliest one right?
+        return leader, rest
+    return (chosen, images) if images > 0 else None
