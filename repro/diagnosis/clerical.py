@@ -8,8 +8,9 @@ would fit by chance; needs no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from statistics import median
 
 import msgspec
 
@@ -73,7 +74,8 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         """Tell how likely a wrong number is as near to a value as this one is.
 
         A wrong number is taken to lie anywhere as far from the measured one as this,
-        so that is a share of the gap. None where it is not near at all.
+        so that is a share of the gap. Where a part of the images was evaluated, nothing
+        is nearer than its error. None where it is not near at all.
 
         Args:
             value: that would have been printed.
@@ -83,7 +85,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         allowed = scale * (self.room + ERRORS * self.error) + self.half_unit
         if near > allowed + 1e-9:
             return None
-        return min(1.0, max(near, self.step) / self.gap)
+        return min(1.0, max(near, self.step, ERRORS * self.error) / self.gap)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +138,8 @@ def find_account(
     missed = [_number(run, target) for target in targets if target.is_missed]
     if not missed:
         return None
-    found = [*_read_otherwise(run, missed), *_of_another_case(case, run, missed)]
+    numbers = [_number(run, target) for target in targets]
+    found = [*_read_otherwise(run, missed), *_of_another_case(case, numbers, missed)]
     best = min(found, key=lambda account: account.fit, default=None)
     if best and best.fit <= FITTING:
         return best
@@ -209,53 +212,51 @@ def _printed_as(source: dict[str, str], verb: str) -> Reading:
 
 
 def _of_another_case(
-    case: Case, run: Predictions, missed: Sequence[Number]
+    case: Case, numbers: Sequence[Number], missed: Sequence[Number]
 ) -> Iterator[Account]:
-    """Yield accounts by which numbers or weights are those of another case."""
-    others = [
-        other
-        for other in list_cases([case.release])
-        if other.id != case.id and other.references
-    ]
-    for other in others:
-        printed_there: dict[str, set[str]] = {}
-        for reference in other.references:
-            digits = reference.published.digits
-            printed_there.setdefault(reference.metric, set()).add(digits)
-        theirs = [(n, printed_there.get(n.metric, set())) for n in missed]
-        copied = _product(
-            [n.chance(n.value) if n.digits in found else None for n, found in theirs]
+    """Yield accounts by which numbers, or weights, are those of another case.
+
+    Checkpoints of a release score alike, so what is near to a number is measured by how
+    far the numbers of all other cases are from it.
+    """
+    others: dict[str, dict[str, float]] = {}
+    for other in list_cases([case.release]):
+        if other.id != case.id and other.references:
+            others[other.id] = {
+                r.metric: float(r.published.value) for r in other.references
+            }
+
+    def chance(number: Number, wanted: float, room: float, name: str) -> float | None:
+        metric = number.metric
+        away = {o: abs(v[metric] - wanted) for o, v in others.items() if metric in v}
+        if away.get(name, math.inf) > room + 1e-9:
+            return None
+        return min(
+            1.0, max(room, number.step) / max(median(away.values()), number.step)
         )
+
+    for name in others:
+        copied = _product([chance(n, n.value, 0.0, name) for n in missed])
         if copied is not None:
             yield Account(
-                name=f"the number of {other.id}",
-                premise=f"what is published for {other.id} was written down for this "
-                "one too",
+                name=f"the number of {name}",
+                premise=f"what is published for {name} was written down here too",
                 fit=copied * len(others),
             )
-        exchanged = _product([_met(number, found) for number, found in theirs])
+        exchanged = _product(
+            [
+                chance(n, n.measured, n.room + n.half_unit + ERRORS * n.error, name)
+                for n in numbers
+            ]
+        )
         if exchanged is not None:
             yield Account(
-                name=f"the row or the weights of {other.id}",
-                premise=f"what was measured is what is published for {other.id}: rows "
-                "of the table were exchanged or shifted, or the weights are those of "
-                "the other",
+                name=f"the row or the weights of {name}",
+                premise=f"what was measured is what is published for {name}: rows of "
+                "the table were exchanged or shifted, or the weights are those of the "
+                "other",
                 fit=exchanged * len(others),
             )
-
-
-def _met(number: Number, printed_there: Iterable[str]) -> float | None:
-    """Tell how likely what was measured is as near to a number of another case."""
-    nearest: float | None = None
-    for digits in printed_there:
-        theirs = msgspec.structs.replace(number, digits=digits)
-        near = abs(theirs.value - number.measured)
-        allowed = number.room + theirs.half_unit + ERRORS * number.error
-        if near <= allowed + 1e-9 and (nearest is None or near < nearest):
-            nearest = near
-    if nearest is None:
-        return None
-    return min(1.0, max(nearest, number.step) / number.gap)
 
 
 def _mistyped(

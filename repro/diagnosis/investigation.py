@@ -132,7 +132,10 @@ class Investigation:
     def _first_round(self) -> list[Group]:
         """Try every suspect that applies on the same few images."""
         first = max(1, int(min(FIRST_SHARE * self._run.total, FIRST_IMAGES)))
-        self._laboratory.time(self._own, self._order[:first])
+        # Where that cannot be done, nothing else can: each suspect will say why.
+        self._attempt(
+            [], partial(self._laboratory.time, self._own, self._order[:first])
+        )
         groups: list[Group] = []
         for body, ways in self._bodies:
             if self._pace.is_over:

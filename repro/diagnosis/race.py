@@ -82,7 +82,7 @@ def _next(
     chosen = min(close, key=lambda c: (c.images, -c.fit))
     images = min(chosen.images, total - chosen.images, left)
     rest = total - leader.images
-    if 0 < rest <= left < rest + images:
-        # The last that can be afforded: is the likeliest one right?
+    if 0 < rest <= left < images + total - min(c.images for c in close):
+        # The last that can be afforded, whoever becomes the likeliest: is it right?
         return leader, rest
     return (chosen, images) if images > 0 else None
