@@ -42,7 +42,9 @@ def planted(name: str, **values: str) -> Case:
     return msgspec.structs.replace(case, references=references)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.03, 0.3])
+@pytest.mark.parametrize(
+    "share", [0.03, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.1, 0.3))]
+)
 @pytest.mark.parametrize("name", ["supervised/real/160", "clip/real/160"])
 def test_each_suspect_costs_at_most_its_share_of_an_evaluation(
     name: str, share: float, seen: list[int], tmp_path: Path
@@ -76,6 +78,7 @@ def test_what_differs_in_prompts_or_outputs_only_shares_the_forward_pass(
     assert sum(trial.images for trial in found.trials) > sum(seen)
 
 
+@pytest.mark.slow
 def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
     # Bilinear interpolation, as tools/planted_faults measures it: a loss alone.
     case = planted("clip/real/640", top1="97.80", top5="99.80", loss="0.163471")

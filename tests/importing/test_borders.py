@@ -19,7 +19,7 @@ from repro.judgement.tolerance import tolerance_of
 from repro.judgement.verdict import Verdict, compare
 from repro.published import METRICS, Reference, Release, printed, read_releases
 
-from .test_importers import OPEN_CLIP, numbers
+from .tables import OPEN_CLIP, numbers
 
 IMAGES = 50_000
 #: As results-imagenet.csv, but that it prints errors only, to a hundredth.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,28 +13,13 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement import stopping
 from repro.judgement.intervals import cells_of, error_bound
 from repro.judgement.stopping import acceptable_shares, is_hopeless
-from repro.published import Reference, printed
+from repro.published import Reference
 from repro.published.metrics import TOP1
 
-from .conftest import by_class
+from .conftest import by_class, reference
 
 SIZES = np.full(10, 50)
 STRATA = 10
-
-
-def reference(published: str, metric: str = "top1", **fields: Any) -> Reference:
-    values: dict[str, Any] = {
-        "families": ("f",),
-        "checkpoint": "c",
-        "dataset": "d",
-        "protocol": "p",
-        "source": "s",
-    }
-    return Reference(
-        metric=metric,
-        published=printed(published),
-        **(values | fields),
-    )
 
 
 def first_strata(predictions: Predictions, strata: int) -> Predictions:

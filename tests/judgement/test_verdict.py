@@ -17,7 +17,7 @@ from repro.judgement.tolerance import tolerance_of
 from repro.judgement.verdict import Verdict, compare, verdict_of
 from repro.published import Reference, Release
 
-from .test_stopping import reference
+from .conftest import reference
 
 
 @pytest.fixture

@@ -15,41 +15,12 @@ from repro.published import (
 )
 from repro.published.statements import parse_range
 
-from .test_expected_format import EXAMPLE
-from .test_reading import HEAD, fault_of, read
+from ..releases import HEAD, fault_of
+from ..releases import read_release as read
+from .documented import EXAMPLE
+from .made_claims import CLAIMS, OWN
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/claims.md").read_text("utf-8")
-
-COMMON = """
-[[claim]]
-id = "{kind}"
-kind = "{kind}"
-text = "It scales."
-source = "paper"
-dataset = "val"
-protocol = "plain"
-"""
-OWN = {
-    "exponent": """family = "supervised/real"
-exponent = "0.196"
-uncertainty = "0.001"
-over = "0.125M..4M"
-""",
-    "slopes": """order = ["supervised/real", ["supervised/real"]]
-over = ["1M..4M", "2M..8M"]
-""",
-    "saturation": """family = "supervised/real"
-before = "1M..4M"
-after = "4M..16M"
-below = 0.5
-""",
-    "ordering": """metric = "top1"
-order = ["supervised/real", "supervised/real"]
-checkpoints = [["2M", "1M"]]
-ties = true
-""",
-}
-CLAIMS = {kind: COMMON.format(kind=kind) + own for kind, own in OWN.items()}
 
 
 def test_each_kind_of_claim_is_read(tmp_path: Path) -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.evaluation.predictions import Predictions, exact_mean, weighted_values
 from repro.published import METRICS, Printed, Reference, printed
 
-from .test_claims_format import CLAIMS
-from .test_reading import HEAD, edited, fault_of, read
+from ..releases import HEAD, edited, fault_of
+from ..releases import read_release as read
+from .made_claims import CLAIMS
 
 
 def numbers(tmp_path: Path, *lines: str) -> list[Reference]:
@@ -113,7 +114,6 @@ def made(draw: st.DrawFn) -> Predictions:
 
 
 @given(made())
-@settings(deadline=None)
 def test_what_is_counted_is_the_mean_of_what_each_image_adds(
     predictions: Predictions,
 ) -> None:

@@ -154,6 +154,7 @@ def test_the_terminal_has_every_number_of_the_report(report: Report) -> None:
         assert [text for text in line if text in shown] == [t for t in shown if t]
 
 
+@pytest.mark.slow
 def test_junit_has_every_number_of_the_run_and_stays_valid(
     embedded_run: Path,
 ) -> None:

@@ -27,7 +27,8 @@ from repro.report.report import report_of_results
 from repro.report.rows import rows_of, shift_of
 
 from ..made_results import measurement, predictions
-from ..published.test_reading import edited, write
+from ..releases import edited
+from ..releases import write_release as write
 
 MISSES_OF_THREE = msgspec.structs.replace(
     TOP1,
