@@ -42,8 +42,10 @@ def test_a_divergence_names_its_cause_in_the_failure_and_in_every_report(
     wrong: ReleaseCopy, run: RunCases, tmp_path: Path
 ) -> None:
     files = [tmp_path / f"report.{suffix}" for suffix in ("json", "md", "html")]
+    # A tenth of so few images is too little to see the likeliest suspect on all.
     result = run(
         wrong,
+        "--repro-diagnose-share=20",
         *(f"--repro-report={file}" for file in files),
         f"--repro-ledger={tmp_path / 'ledger'}",
     )
