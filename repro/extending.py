@@ -25,6 +25,7 @@ from repro.published.metrics import (
     Unit,
     complement,
     hits_within,
+    variant,
 )
 
 __all__ = [
@@ -48,4 +49,5 @@ __all__ = [
     "WeightsError",
     "complement",
     "hits_within",
+    "variant",
 ]

@@ -292,6 +292,7 @@ class Evaluator:
             cache=settings.cache,
             batch_size=settings.batch_size,
             share=settings.diagnose_share,
+            seconds=settings.diagnose_time,
             only_evaluated=settings.limit is not None,
         )
         found = self._sources.take(case)
