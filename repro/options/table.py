@@ -224,7 +224,7 @@ class Settings:
         return isinstance(other, Settings) and self.values == other.values
 
     def __hash__(self) -> int:
-        return hash(tuple(self.values.values()))
+        return hash(frozenset(self.values.items()))
 
     def for_engine(self, workers: int = 1) -> EngineSettings:
         """Give what an engine has to know: what it calls as an option is called.
