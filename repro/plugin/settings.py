@@ -157,13 +157,15 @@ def summary(settings: Settings) -> str:
     if settings.diagnose_share != Settings.diagnose_share.default:
         share = f"{100 * settings.diagnose_share:.3g} %"
         parts.append(f"{share} of an evaluation for each suspect")
+    if settings.diagnose_time:
+        parts.append(f"{settings.diagnose_time:,} s for a diagnosis")
     if settings.no_diagnose:
         parts.append("no diagnosis")
     elif settings.diagnose:
         parts.append("diagnosing every case")
     if settings.strict:
         parts.append("strict")
-    if settings.engine != "local":
+    if settings.engine != Settings.engine.default:
         parts.append(f"engine {settings.engine}")
     if settings.shard:
         parts.append(f"shard {settings.shard}")
