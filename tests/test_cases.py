@@ -5,9 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from repro.published import (
     Reference,
     Release,
     Source,
+    printed,
     read_releases,
 )
 
@@ -73,7 +72,7 @@ def reference(
 ) -> Reference:
     return Reference(
         metric=metric,
-        published=Decimal("50.0"),
+        published=printed("50.0"),
         families=(families,) if isinstance(families, str) else families,
         checkpoint=checkpoint,
         dataset=dataset,
@@ -341,7 +340,7 @@ def test_tables_show_families_as_published_and_checkpoints_by_size() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.randoms(use_true_random=False))
 def test_the_order_does_not_depend_on_the_order_of_the_references(
     shuffler: random.Random,
@@ -375,9 +374,3 @@ def test_listing_cases_imports_nothing_heavy(tmp_path: Path) -> None:
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def test_everything_published_is_listed_well_below_a_second() -> None:
-    started = time.process_time()
-    list_cases(read_releases([EXPECTED]))
-    assert time.process_time() - started < 0.5

@@ -114,8 +114,8 @@ class PublishedEvidence:
             )
         reference = (own or found)[0]
         return Observation(
-            value=float(reference.published),
-            rounding=float(reference.half_unit),
+            value=float(reference.published.value),
+            rounding=float(reference.published.half_unit),
             images=self._images,
         )
 

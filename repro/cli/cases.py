@@ -13,6 +13,7 @@ from repro.cases import Case, list_cases, order_for_reading
 from repro.cli.options import checkpoints_option, expected_option
 from repro.judgement.tolerance import tolerance_of
 from repro.published import Reference, read_releases
+from repro.words import counted
 
 
 @click.command()
@@ -40,7 +41,7 @@ def cases(
         headers = ["case", "published", "source"]
         click.echo(tabulate(rows, headers=headers, disable_numparse=True))
     referenced = sum(bool(case.references) for case in found)
-    number = f"{len(found):,} case{'s' * (len(found) != 1)}"
+    number = counted(len(found), "case")
     click.echo(f"{number}, {referenced:,} with published numbers")
 
 
@@ -89,8 +90,8 @@ def _reference(case: Case, reference: Reference) -> dict[str, Any]:
     tolerance = tolerance_of(reference)
     return {
         "metric": reference.metric,
-        "published": reference.digits,
-        "spread": None if reference.spread is None else f"{reference.spread:f}",
+        "published": reference.published.digits,
+        "spread": None if reference.spread is None else reference.spread.digits,
         "runs": reference.runs,
         "tolerance": float(tolerance.value),
         "tolerance_origin": tolerance.origin,

@@ -21,11 +21,16 @@ def compare(run_a: str, run_b: str, everything: bool, ledger: Path) -> None:
     """Compare two runs, case by case and image by image.
 
     A run is a number, `last` (the default of RUN_B), or `green` for the last one in
-    which every case met its numbers; as RUN_A, both mean the last before RUN_B.
+    which every case met its numbers; as RUN_A, both mean the last before RUN_B, of
+    green runs that with most of the same cases.
     """
     with Ledger(ledger) as opened:
         after = opened.find_run(run_b)
-        before = opened.find_run(run_a, before=None if run_a.isdecimal() else after.id)
+        before = opened.find_run(
+            run_a,
+            before=None if run_a.isdecimal() else after.id,
+            cases={result.id for result in opened.results(after.id)},
+        )
         found = compare_runs(opened, before.id, after.id)
     for line in comparison_lines(found, None if everything else ROWS_SHOWN):
         click.echo(line)

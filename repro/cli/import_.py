@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
+
+from repro.errors import ExpectedError
+from repro.importing.grids import FORMATS
+from repro.published import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from repro.importing.grids import Format
     from repro.importing.rows import Row, Table
+    from repro.published import Shares
 
 _TABLE: Any = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -91,6 +98,159 @@ def clip_benchmark(table: Path, url: str, output: Path | None, *, check: bool) -
     from repro.importing.clip_benchmark import clip_benchmark_table
 
     _import(clip_benchmark_table(table, url), output, check=check)
+
+
+@import_.command()
+@click.argument(
+    "file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+)
+@click.option(
+    "--source",
+    required=True,
+    metavar="NAME",
+    help="Where the table is printed: a [source.NAME] of the release.",
+)
+@click.option(
+    "--title", metavar="TEXT", help="Title of a source that is not there yet."
+)
+@click.option("--url", metavar="URL", help="Where that one can be opened.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="[default: seen]")
+@click.option(
+    "--table",
+    "number",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Which table of FILE, where it has several.",
+)
+@click.option(
+    "--header-rows",
+    type=click.IntRange(0),
+    metavar="N",
+    help="How many rows are headings. [default: those above the first rule]",
+)
+@click.option("--checkpoint", metavar="NAME", help="All numbers are of this one.")
+@click.option("--family", metavar="NAME", help="All numbers are of this family.")
+@click.option("--dataset", metavar="NAME", help="All numbers are of this dataset.")
+@click.option("--protocol", metavar="NAME", help="All numbers are of this protocol.")
+@click.option(
+    "--metric", type=click.Choice(list(METRICS)), help="All numbers are of this metric."
+)
+@click.option(
+    "--as",
+    "meanings",
+    multiple=True,
+    metavar="LABEL=WHAT",
+    help="What a heading or name means: 'Model=checkpoint' (its column has their "
+    "names), 'IN-A=dataset:imagenet-a', 'Acc.=top1', 'Year=skip'; repeatable. A label "
+    "may also be 'column 3' or 'row 5'.",
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["percent", "fraction"]),
+    help="What shares of the images are printed as. [default: seen]",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(2, 10_000),
+    metavar="N",
+    help="Of how many runs numbers with a \u00b1 are the mean.",
+)
+@click.option(
+    "--spread",
+    type=click.Choice(["standard deviation", "standard error"]),
+    help="What stands after the \u00b1.",
+)
+@click.option("--only-new", is_flag=True, help="Leave numbers alone that differ.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit with 1 where a number differs."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(exists=True, path_type=Path, file_okay=False),
+    default=Path("expected"),
+    metavar="DIR",
+    help="Folder of the release. [default: the only one in expected/]",
+)
+def table(
+    file: Path,
+    source: str,
+    title: str | None,
+    url: str | None,
+    form: Format | None,
+    number: int | None,
+    header_rows: int | None,
+    meanings: tuple[str, ...],
+    unit: Shares | None,
+    output: Path,
+    *,
+    only_new: bool,
+    check: bool,
+    **others: Any,
+) -> None:
+    """Enter a printed table into a release.
+
+    FILE has it in Markdown, LaTeX, HTML, CSV or TSV; - reads what is pasted. How rows
+    and columns are understood is shown; what is not known is asked for.
+    """
+    from repro.importing.entering import (
+        Origin,
+        compare,
+        enter,
+        find_release,
+        origin_source,
+        references_text,
+        release_file,
+        source_text,
+    )
+    from repro.importing.grids import read_grids
+    from repro.importing.labels import DIMENSIONS, Labels
+    from repro.importing.printed import one_grid, understand
+
+    release = find_release(output)
+    known = origin_source(release, source, title, url)
+    text, name = _read(file)
+    try:
+        grid = one_grid(read_grids(text, form), number)
+        if header_rows is not None:
+            grid = msgspec.structs.replace(grid, header=header_rows)
+        given = {key: others[key] for key in DIMENSIONS if others[key] is not None}
+        understood = understand(grid, release, Labels(release, meanings), given, unit)
+        compared = compare(understood, release, source)
+        origin = Origin(
+            source=source,
+            unit=understood.unit,
+            source_unit=known.unit,
+            runs=others["runs"],
+            spread=others["spread"] or "",
+            note=f"{grid.title} of {name}",
+        )
+        written = source_text(known) if source not in release.sources else ""
+        written += references_text(compared.added, origin)
+    except ExpectedError as error:
+        raise ExpectedError(f"{name}: {error}") from None
+    for line in (*understood.lines, "", *compared.lines()):
+        click.echo(line)
+    if check or (compared.different and not only_new):
+        if not check:
+            click.echo(
+                "nothing is written: correct the table or the release, or enter only "
+                "what is new with --only-new"
+            )
+        sys.exit(1 if compared.different else 0)
+    if compared.added:
+        enter(output, release_file(release), written)
+        click.echo(f"written to {release_file(release)}")
+
+
+def _read(file: Path) -> tuple[str, str]:
+    """Give the text of a file, and what to call it."""
+    if str(file) == "-":
+        return sys.stdin.read(), "the text that was pasted"
+    from repro.published.files import read_text
+
+    return read_text(file), file.name
 
 
 def _import(table: Table, output: Path | None, *, check: bool) -> None:

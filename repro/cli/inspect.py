@@ -10,7 +10,7 @@ import msgspec
 
 from repro.cli.options import expected_option
 from repro.errors import ReproError
-from repro.fetching.space import size_text
+from repro.files import shown_size
 from repro.models.inspection import Inspection, inspect_weights
 from repro.published import ModelSpec, Release, read_releases
 
@@ -33,7 +33,7 @@ def inspect(file: Path, expected: tuple[str, ...]) -> None:
 
 
 def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
-    yield "", f"{found.path}: {size_text(found.size)}, {found.format}"
+    yield "", f"{found.path}: {shown_size(found.size)}, {found.format}"
     if found.entry:
         beside = f"; beside it {', '.join(found.others)}" if found.others else ""
         yield "state dict", f"in the entry {found.entry!r}{beside}"

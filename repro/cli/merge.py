@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from repro.cli.options import expected_option, ledger_option
 from repro.cli.show import print_run
 from repro.published import read_releases
 from repro.records.ledger import Ledger
-from repro.records.merging import fail_run, merge_runs, parse_part
-from repro.report.claims_report import claim_lines
+from repro.records.merging import diverge, merge_runs, parse_part
 from repro.report.faces import write_report
 from repro.report.report import report_of_run
 
@@ -56,12 +54,9 @@ def merge(
     with Ledger(ledger, create=True) as opened:
         number = merge_runs(chosen, opened, incomplete=incomplete)
         if _is_surprised(opened, number, expected):
-            fail_run(opened, number)
+            diverge(opened, opened.find_run(str(number)))
         run = opened.find_run(str(number))
         print_run(opened, run, "normal")
-        width = shutil.get_terminal_size((88, 24)).columns
-        for line, style in claim_lines(opened.claims(number), width):
-            click.secho(line, dim=style == "dim")
         report = report_of_run(opened, run) if outputs else None
     for file in outputs:
         assert report is not None

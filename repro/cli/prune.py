@@ -9,6 +9,7 @@ import click
 from repro.cli.options import ledger_option
 from repro.records import pruning
 from repro.records.ledger import Ledger
+from repro.words import counted
 
 
 @click.command()
@@ -36,7 +37,6 @@ def prune(keep_runs: int | None, predictions_mb: int, ledger: Path) -> None:
     """
     with Ledger(ledger) as opened:
         removed = pruning.prune(opened, keep_runs, predictions_mb * 10**6)
-    runs = f"{removed.runs:,} run{'s' * (removed.runs != 1)}"
-    sets = f"{removed.predictions:,} set{'s' * (removed.predictions != 1)}"
+    runs, sets = counted(removed.runs, "run"), counted(removed.predictions, "set")
     size = f"{removed.bytes / 1e6:,.1f} MB"
     click.echo(f"removed {runs} and {sets} of predictions, {size}")

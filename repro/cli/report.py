@@ -9,7 +9,7 @@ import click
 from repro.cli.options import ledger_option
 from repro.records.ledger import Ledger
 from repro.report.faces import write_report
-from repro.report.report import report_of_run
+from repro.report.report import report_of_run, since_run
 
 
 @click.command()
@@ -41,8 +41,11 @@ def report(
     """
     with Ledger(ledger) as opened:
         found = opened.find_run(run)
-        before = opened.find_run(baseline, before=found.id) if baseline else None
-        content = report_of_run(opened, found, before)
+        content = report_of_run(opened, found)
+        if baseline:
+            cases = {result.id for result in content.results}
+            before = opened.find_run(baseline, before=found.id, cases=cases)
+            content = since_run(content, opened, found.id, before)
     for file in outputs:
         write_report(file, content)
         click.echo(f"report: {file}")

@@ -11,9 +11,9 @@ import msgspec
 from PIL import Image
 
 from repro.data.dataset import Dataset
-from repro.data.listing import listed
 from repro.data.places import read_image
 from repro.errors import DatasetError
+from repro.words import counted_names
 
 
 class ReadImages(msgspec.Struct, frozen=True):
@@ -35,7 +35,9 @@ class ReadImages(msgspec.Struct, frozen=True):
         if not self.damaged:
             return []
         found = [f"{name}: {reason}" for name, reason in self.damaged.items()]
-        return [listed(found, "image cannot be decoded", "images cannot be decoded")]
+        return [
+            counted_names(found, "image cannot be decoded", "images cannot be decoded")
+        ]
 
     def remarks(self) -> list[str]:
         """Say which images are the same; published sets have such images too."""
@@ -46,7 +48,9 @@ class ReadImages(msgspec.Struct, frozen=True):
         if not same:
             return []
         return [
-            listed(same, "image occurs more than once", "images occur more than once")
+            counted_names(
+                same, "image occurs more than once", "images occur more than once"
+            )
         ]
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from repro.data.halfway import loose_fault
-from repro.data.listing import Listing, listed, subfolders
+from repro.data.listing import Listing, subfolders
 from repro.data.naming import WORDNET, set_faults
 from repro.published import DatasetSpec
+from repro.words import counted_names
 
 _NUMBER = re.compile(r"\d+")
 
@@ -39,12 +40,12 @@ def class_fault(
     if loose := loose_fault(root):
         hint += f". {loose}"
     if some or not missing:
-        other = listed(unknown, "is no class of it", "are no classes of it")
+        other = counted_names(unknown, "is no class of it", "are no classes of it")
         what = "that folder" if len(unknown) == 1 else "those folders"
         return f"it is not {spec.title}: {other}{hint or f'. Move {what} away'}"
     parts = [
-        listed(missing, "is missing", "are missing"),
-        listed(unknown, "does not belong there", "do not belong there"),
+        counted_names(missing, "is missing", "are missing"),
+        counted_names(unknown, "does not belong there", "do not belong there"),
     ]
     return (
         f"it is not {spec.title}: of its {len(spec.classes):,} class folders "
@@ -60,12 +61,11 @@ def quick_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
     yield from _order_faults(spec)
     yield from set_faults(spec, names)
     if empty := [image.name for image in images if not image.size]:
-        yield f"{listed(empty, 'image is empty', 'images are empty')}; restore them"
+        said = counted_names(empty, "image is empty", "images are empty")
+        yield f"{said}; restore them"
     if hidden := [name for name in names if "/." in name]:
-        yield (
-            f"{listed(hidden, 'hidden file', 'hidden files')} that some systems leave "
-            "beside images; remove them"
-        )
+        said = counted_names(hidden, "hidden file", "hidden files")
+        yield f"{said} that some systems leave beside images; remove them"
 
 
 def count_fault(spec: DatasetSpec, listing: Listing) -> str:

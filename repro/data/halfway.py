@@ -14,11 +14,11 @@ from repro.data.listing import (
     Listing,
     has_class_folders,
     image_files,
-    listed,
     subfolders,
 )
 from repro.data.naming import base, repeated_names
 from repro.published import DatasetSpec
+from repro.words import counted_names
 
 #: Fewer bytes are no picture: what has them is found elsewhere, as damaged.
 LEAST_BYTES = 64
@@ -46,7 +46,7 @@ def loose_fault(folder: Path) -> str:
     """Say that images lie where class folders should be; empty if none do."""
     beside = "beside the class folders"
     loose = image_files(folder)
-    if found := listed(loose, f"image lies {beside}", f"images lie {beside}"):
+    if found := counted_names(loose, f"image lies {beside}", f"images lie {beside}"):
         return f"{found}; sort them into their classes, or remove the copies"
     return ""
 
@@ -61,8 +61,8 @@ def _folder_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
     one, several = "class folder is empty", "class folders are empty"
     if empty and 0 < total < spec.images:
         yield (
-            f"{listed(empty, one, several)} while others hold images; fill or remove "
-            f"{'it' if len(empty) == 1 else 'them'}"
+            f"{counted_names(empty, one, several)} while others hold images; fill or "
+            f"remove {'it' if len(empty) == 1 else 'them'}"
         )
     if short := _stopped_at(spec, counts):
         whole = spec.images // len(spec.classes)
@@ -90,10 +90,10 @@ def _flat_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
     unnamed = [
         name for name in image_files(root) if not VALIDATION_IMAGE.fullmatch(name)
     ]
-    if found := listed(unnamed, "image has no label", "images have no label"):
+    if found := counted_names(unnamed, "image has no label", "images have no label"):
         yield f"{found}: only names such as ILSVRC2012_val_00000001.JPEG have one"
     beside = sorted(set(subfolders(root)) - _DEVKIT_FOLDERS)
-    if found := listed(beside, "folder lies", "folders lie"):
+    if found := counted_names(beside, "folder lies", "folders lie"):
         yield f"{found} beside images without class folders; sort all images, or none"
     tar = root.parent / VALIDATION_TAR
     images = sum(map(len, listing.images.values()))
@@ -111,7 +111,7 @@ def _nested_faults(listing: Listing) -> Iterator[str]:
         return
     nested = [image.name for image in _all(listing) if image.name.count("/") > 1]
     one, several = "image lies in a folder", "images lie in folders"
-    if found := listed(nested, one, several):
+    if found := counted_names(nested, one, several):
         yield f"{found} inside class folders, others do not; move them up or away"
 
 
@@ -120,7 +120,7 @@ def _repeated_faults(listing: Listing) -> Iterator[str]:
     names = set(repeated_names(image.name for image in _all(listing)))
     twice = sorted(names | _same_bytes(listing, names))
     two = "in two classes"
-    if found := listed(twice, f"image stands {two}", f"images stand {two}"):
+    if found := counted_names(twice, f"image stands {two}", f"images stand {two}"):
         yield f"{found}; remove the copies"
 
 

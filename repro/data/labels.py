@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from repro.data.devkit import Devkit
-from repro.data.listing import VALIDATION_IMAGE, listed
+from repro.data.listing import VALIDATION_IMAGE
 from repro.data.naming import base, own_class
 from repro.published import DatasetSpec, FileList, shipped_list, shipped_names
+from repro.words import counted_names
 
 #: Above this part of wrong labels there is one reason for all of them.
 SYSTEMATIC = 0.5
@@ -81,7 +82,7 @@ def _list_faults(
     foreign = [image.name for image in told if not image.classes]
     if foreign:
         of = f"not in the list of {files.title}"
-        found = listed(foreign, f"image is {of}", f"images are {of}")
+        found = counted_names(foreign, f"image is {of}", f"images are {of}")
         other = _other_set(files, others, told)
         yield f"{found}{other or '; remove what does not belong there'}"
     known = [image for image in told if image.classes]
@@ -121,7 +122,7 @@ def _misplaced(
 ) -> Iterator[str]:
     wrong = [image for image in told if image.folder not in image.classes]
     names = [image.name for image in wrong]
-    if found := listed(names, "image lies", "images lie"):
+    if found := counted_names(names, "image lies", "images lie"):
         reason = _reason(spec, told, wrong, class_of)
         yield f"{found} in another class than {source}{reason or '; sort them anew'}"
 

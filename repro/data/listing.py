@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 import msgspec
@@ -290,14 +290,6 @@ def _images(folder: Path, prefix: str) -> list[Image]:
     except OSError as error:
         raise _unreadable(error, folder) from error
     return found
-
-
-def listed(names: Sequence[str], one: str, many: str) -> str:
-    """Count names and show the first of them; empty for none."""
-    if not names:
-        return ""
-    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-    return f"{len(names):,} {one if len(names) == 1 else many} ({shown})"
 
 
 def _unreadable(error: OSError, folder: Path) -> DatasetError:

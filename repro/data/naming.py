@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from repro.data.listing import listed
 from repro.published import DatasetSpec, shipped_list, shipped_names
+from repro.words import counted_names
 
 WORDNET = re.compile(r"n\d{8}")
 
@@ -86,7 +86,7 @@ def set_faults(spec: DatasetSpec, names: Sequence[str]) -> Iterator[str]:
         if key == "v2" and not _are_of_v2(found[key]):
             continue
         of = f"of {other.title}"
-        if said := listed(found[key], f"image is {of}", f"images are {of}"):
+        if said := counted_names(found[key], f"image is {of}", f"images are {of}"):
             foreign = f": {other.foreign}" if other.foreign else ""
             yield f"{said}, not of {spec.title}{foreign}"
 

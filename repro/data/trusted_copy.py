@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from repro.data.listing import listed
 from repro.errors import DatasetError
+from repro.files import replace_bytes
 from repro.published import (
     DatasetSpec,
     Release,
@@ -20,6 +20,7 @@ from repro.published import (
     place_of_user,
     place_to_record,
 )
+from repro.words import counted_names
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -46,9 +47,9 @@ class Record(msgspec.Struct, frozen=True):
         missing = [name for name in self.files if name not in sizes]
         new = [name for name in sizes if name not in self.files]
         faults = (
-            listed(changed, "file has other bytes", "files have other bytes"),
-            listed(missing, "file is missing", "files are missing"),
-            listed(new, "file is new", "files are new"),
+            counted_names(changed, "file has other bytes", "files have other bytes"),
+            counted_names(missing, "file is missing", "files are missing"),
+            counted_names(new, "file is new", "files are new"),
         )
         if not any(faults):
             return ""
@@ -86,11 +87,9 @@ def write_record(
     """
     file = place_to_record(release, "records", _name(spec))
     lines = sorted(f"{sums[name]}  {size}  {name}\n" for name, size in sizes.items())
-    part = file.with_name(f"{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("".join(lines), encoding="utf-8")
-        part.replace(file)
+        replace_bytes(file, "".join(lines).encode())
     except OSError as error:
         raise DatasetError(
             f"{file}: the record cannot be written ({error.strerror}); make it writable"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
 from repro.data.trusted_copy import read_record
+from repro.diagnosis.findings import Diagnosis
 from repro.engine.device import choose_device
 from repro.engine.settings import EngineSettings
 from repro.engine.stores import Stores, first_strata
@@ -30,7 +31,6 @@ from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import outputs_of
 from repro.evaluation.precision import arithmetic, in_type_of
 from repro.evaluation.predictions import Predictions
-from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
@@ -296,14 +296,21 @@ class LocalEngine:
         Raises:
             ReproError: images or weights are not what they were.
         """
-        from repro.engine.diagnosis import Investigation
+        from repro.diagnosis.investigation import Investigation
+        from repro.diagnosis.laboratory import Resources
 
-        return Investigation(self, case, self.weights(case), predictions).diagnose()
-
-    @property
-    def decoding_threads(self) -> int:
-        """How many threads of this process decode."""
-        return self._threads
+        settings = self.settings
+        resources = Resources(
+            device=self.device,
+            threads=self._threads,
+            precision=settings.precision_of(case),
+            cache=settings.cache,
+            batch_size=settings.batch_size,
+            share=settings.diagnose_share,
+            only_evaluated=settings.limit is not None,
+        )
+        weights, dataset = self.weights(case), self.dataset(case)
+        return Investigation(case, weights, dataset, predictions, resources).diagnose()
 
     def _environment(self) -> Environment:
         found = describe_environment(str(self.device))

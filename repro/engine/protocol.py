@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from repro.cases import Case
+from repro.diagnosis.findings import Diagnosis
 from repro.evaluation.predictions import Predictions
-from repro.judgement.diagnosis import Diagnosis
 from repro.records.compact import ImageNames
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement

@@ -17,6 +17,7 @@ import msgspec
 import repro
 from repro import errors
 from repro.cases import Case
+from repro.diagnosis.findings import Diagnosis
 from repro.engine.remote import (
     Answer,
     CaseKey,
@@ -31,7 +32,6 @@ from repro.engine.remote import (
 )
 from repro.engine.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
-from repro.judgement.diagnosis import Diagnosis
 from repro.machine import WORKER_BYTES
 from repro.published import Release
 from repro.records.compact import ImageNames

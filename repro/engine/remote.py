@@ -17,10 +17,10 @@ import msgspec
 import repro
 from repro.cases import Case
 from repro.data.listing import find_root
+from repro.diagnosis.findings import Diagnosis
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
-from repro.judgement.diagnosis import Diagnosis
 from repro.machine import available_cores
 from repro.models.weights import find_weights
 from repro.published import Release

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from repro.files import replacing
 from repro.published import METRICS, Metric
 
 TOP = 5
@@ -160,12 +161,10 @@ def join(parts: Sequence[Predictions]) -> Predictions:
 
 def save_predictions(predictions: Predictions, file: Path) -> None:
     """Write predictions as a compressed npz, beside its place and then into it."""
-    part = file.with_suffix(".part")
     fields = msgspec.structs.asdict(predictions)
     kept = {name: value for name, value in fields.items() if value is not None}
-    with part.open("wb") as stream:
+    with replacing(file) as stream:
         np.savez_compressed(stream, allow_pickle=False, **kept)
-    part.replace(file)
 
 
 def load_predictions(file: Path) -> Predictions:

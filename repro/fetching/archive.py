@@ -12,7 +12,8 @@ import msgspec
 
 from repro.errors import FetchError
 from repro.fetching.progress import Progress
-from repro.fetching.space import check_space, full_disk_is_an_error, size_text
+from repro.fetching.space import check_space, full_disk_is_an_error
+from repro.files import shown_size
 from repro.published import check_weights_name
 
 MAXIMUM_ENTRIES = 10_000
@@ -131,7 +132,7 @@ def _check_growth(entries: Sequence[zipfile.ZipInfo], size: int, origin: str) ->
         end = entry.header_offset + _LOCAL_HEADER + entry.compress_size
     total = sum(entry.file_size for entry in entries)
     if total > max(ALWAYS_ALLOWED, MAXIMUM_GROWTH * size):
-        raise _refused(origin, f"{size_text(size)} would become {size_text(total)}")
+        raise _refused(origin, f"{shown_size(size)} would become {shown_size(total)}")
 
 
 def _choose(

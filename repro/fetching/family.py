@@ -24,6 +24,7 @@ from repro.fetching.obtaining import obtain
 from repro.fetching.progress import Progress
 from repro.fetching.space import full_disk_is_an_error
 from repro.fetching.transfer import Patience
+from repro.files import replace_bytes
 from repro.models.integrity import record_checksums, recorded_checksums
 from repro.models.weights import hash_file
 from repro.published import Checksum, Family, Release
@@ -118,9 +119,7 @@ class _Place:
         done = self._read()
         sizes = {file.name: file.stat().st_size for file in files}
         new = _Done({**done.links, **links}, done.files | sizes)
-        part = self._done.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode(new))
-        part.replace(self._done)
+        replace_bytes(self._done, msgspec.json.encode(new))
 
     def _read(self) -> _Done:
         try:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from repro.errors import FetchError
+from repro.files import shown_size
 
 #: Left free for everybody else.
 RESERVE = 256 * 2**20
@@ -30,8 +31,8 @@ def check_space(folder: Path, needed: int, what: str) -> None:
     free = free_bytes(folder)
     if needed + RESERVE > free:
         raise FetchError(
-            f"{what} needs {size_text(needed)}, but {folder} has {size_text(free)} "
-            f"free, of which {size_text(RESERVE)} are left to others; free some space "
+            f"{what} needs {shown_size(needed)}, but {folder} has {shown_size(free)} "
+            f"free, of which {shown_size(RESERVE)} are left to others; free some space "
             "or name another folder for the checkpoints"
         )
 
@@ -54,13 +55,3 @@ def full_disk_is_an_error(folder: Path) -> Iterator[None]:
         raise FetchError(
             f"{reason} or name another folder for the checkpoints"
         ) from error
-
-
-def size_text(count: int) -> str:
-    """Write a number of bytes as people read it: `1.3 GB`."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

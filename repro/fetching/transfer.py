@@ -27,6 +27,7 @@ from repro.fetching.responses import (
     without_pages,
 )
 from repro.fetching.space import check_space, full_disk_is_an_error
+from repro.files import replace_bytes
 
 #: A transfer that got this much further than ever before may fail anew as often.
 GAIN = 8 * 2**20
@@ -185,9 +186,7 @@ class _Transfer:
             validator=validator_of(response),
             total=int(length) if length.isdecimal() else None,
         )
-        temporary = self._note.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(note))
-        temporary.replace(self._note)
+        replace_bytes(self._note, msgspec.json.encode(note))
 
     def _write(self, chunks: Iterator[bytes], start: int) -> None:
         since_look = 0

@@ -72,10 +72,10 @@ def changes(folder: Path, table: Table) -> Changes:
 
 def _published(release: Release) -> dict[NumberKey, str]:
     return {
-        (number.checkpoint, number.protocol, number.metric): number.digits
+        (number.checkpoint, number.protocol, number.metric): number.published.digits
         for number in release.references
     }
 
 
 def _in_unit(metric: str, text: str, table: Table) -> str:
-    return f"{in_unit(text, METRICS[metric], table.unit):f}"
+    return in_unit(text, METRICS[metric], table.unit).digits

@@ -62,7 +62,7 @@ def is_hopeless(
 
 def acceptable_shares(reference: Reference) -> tuple[float, float]:
     """Give the lowest and the highest share of hits that meet a number."""
-    published = Fraction(reference.published)
+    published = reference.published.value
     tolerance = tolerance_of(reference).value
     low, high = (published - tolerance) / 100, (published + tolerance) / 100
     return float(max(low, Fraction(0))), float(min(high, Fraction(1)))

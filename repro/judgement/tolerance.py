@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import msgspec
 
-from repro.published import METRICS, Reference, half_unit
+from repro.published import METRICS, Reference
 
 #: How likely another run lies within what the spread of several runs allows.
 PREDICTION_CONFIDENCE = 0.99
@@ -31,13 +31,13 @@ def tolerance_of(reference: Reference) -> Tolerance:
     checkpoint that is measured is one run; where the number is the mean of several, the
     default is how far one may lie from it, plus what a re-measurement may be off.
     """
-    rounding = Fraction(reference.half_unit)
+    rounding = reference.published.half_unit
     if reference.tolerance is not None:
-        own = Fraction(reference.tolerance)
-        return Tolerance(own + rounding, f"its own: {reference.tolerance_reason}")
+        origin = f"its own: {reference.tolerance_reason}"
+        return Tolerance(reference.tolerance + rounding, origin)
     metric = METRICS[reference.metric]
     allowance, origin = metric.allowance, metric.allowance.origin
-    whole = Fraction(reference.published)
+    whole = reference.published.value
     if not allowance.is_relative:
         whole = Fraction(metric.unit.scale)
     value = allowance.share * whole + rounding
@@ -67,6 +67,6 @@ def spread_of_a_run(reference: Reference) -> Fraction:
     )
     if reference.spread_is == "standard error":
         factor *= math.sqrt(runs)
-    spread = Fraction(reference.spread) + Fraction(half_unit(reference.spread))
+    spread = reference.spread.value + reference.spread.half_unit
     # Four decimals, so that the border is the same wherever it is computed.
     return Fraction(f"{factor:.4f}") * spread

@@ -96,8 +96,8 @@ def unmeasured(reference: Reference, release: Release) -> ReferenceCheck:
     source = release.sources[reference.source]
     return ReferenceCheck(
         metric=reference.metric,
-        published=reference.digits,
-        spread="" if reference.spread is None else f"{reference.spread:f}",
+        published=reference.published.digits,
+        spread="" if reference.spread is None else reference.spread.digits,
         tolerance=float(tolerance.value),
         tolerance_origin=tolerance.origin,
         source=source.id,
@@ -135,7 +135,7 @@ def compare(
             verdict=Verdict.INCONCLUSIVE,
             reason=f"{reference.metric} was not counted in that measurement",
         )
-    difference = exact - Fraction(reference.published)
+    difference = exact - reference.published.value
     tolerance = tolerance_of(reference)
     verdict = _verdict(reference, difference, tolerance, bool(unsettled), interval)
     reason = unsettled
@@ -185,7 +185,7 @@ def _verdict(
     interval: Interval | None,
 ) -> Verdict:
     if is_unsettled:
-        published, allowed = float(reference.published), float(tolerance.value)
+        published, allowed = float(reference.published.value), float(tolerance.value)
         if interval is None or not interval.excludes(
             published - allowed, published + allowed
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from repro.errors import WeightsError
 from repro.models.libraries import Loader, find_loader
 from repro.models.state import StateDict, read_state_dict
 from repro.published import ModelSpec
+from repro.words import counted_names
 
 #: Archives of NumPy arrays, as models that were trained with JAX are published.
 _ARRAYS = {".npz", ".npy"}
@@ -185,19 +186,12 @@ def _check_fit(
     ]
     if missing or unknown or reshaped:
         faults = [
-            _counted(missing, "key is missing", "keys are missing"),
-            _counted(unknown, "key is unknown", "keys are unknown"),
-            _counted(reshaped, "has another shape", "have another shape"),
+            counted_names(missing, "key is missing", "keys are missing"),
+            counted_names(unknown, "key is unknown", "keys are unknown"),
+            counted_names(reshaped, "has another shape", "have another shape"),
         ]
         raise WeightsError(
             f"{weights} does not fit {spec.loader} {spec.architecture}: "
             f"{', '.join(filter(None, faults))}. It holds another architecture, or the "
             f"model {spec.id!r} is described wrongly"
         )
-
-
-def _counted(names: Sequence[str], one: str, many: str) -> str:
-    if not names:
-        return ""
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names):,} {one if len(names) == 1 else many} ({shown})"

@@ -11,6 +11,7 @@ import msgspec
 from filelock import FileLock
 
 from repro.errors import ExpectedError, WeightsError
+from repro.files import replace_bytes
 from repro.models.weights import WeightsFile, check_complete, hash_file
 from repro.published import (
     CHECKSUMS_FILE,
@@ -65,9 +66,7 @@ def record_checksums(release: Release, seen: Iterable[Checksum]) -> Path:
             known = read_checksums(file)
             new = {entry.id: entry for entry in seen if entry.id not in known}
             if new:
-                part = file.with_name(f".{file.name}.part")
-                part.write_text(checksums_text(known | new), encoding="utf-8")
-                part.replace(file)
+                replace_bytes(file, checksums_text(known | new).encode())
     except OSError as error:
         raise ExpectedError(
             f"{file}: checksums cannot be written ({error.strerror}); make it writable"

@@ -6,12 +6,13 @@ an entry. The entry of one that lies deeper is written with dots: `state.model`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import WeightsError
 from repro.models.weights import read_entries
+from repro.words import listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,7 @@ def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
         )
     if other:
         raise WeightsError(
-            f"{path} is no bare state dict: it has {listed(content)}; a state dict "
+            f"{path} is no bare state dict: it has {_entries(content)}; a state dict "
             "holds tensors only"
         )
     return state
@@ -81,11 +82,10 @@ def check_names(path: Path, state: Mapping[Any, object]) -> None:
             )
 
 
-def listed(names: Iterator[str] | Sequence[str] | Mapping[Any, object]) -> str:
-    """Write the first few names, and how many there are more."""
-    every = [str(name) for name in names]
-    shown = [name if len(name) <= 40 else f"{name[:37]}..." for name in every[:6]]
-    return ", ".join(shown) + f" and {len(every) - 6:,} more" * (len(every) > 6)
+def _entries(names: Iterable[object]) -> str:
+    """Write the first few names of entries, none of them long."""
+    texts = map(str, names)
+    return listed([t if len(t) <= 40 else f"{t[:37]}..." for t in texts], most=6)
 
 
 def _states(
@@ -115,8 +115,8 @@ def _only_entry(path: Path, content: Mapping[Any, Any]) -> str:
     inside = [key for key in keys if key]
     beside = " beside tensors of its own" * (len(inside) < len(keys))
     raise WeightsError(
-        f"{path} holds tensors under {listed(inside)}{beside}, and the model does not "
-        "say which of them were measured; name the entry as weights_key"
+        f"{path} holds tensors under {_entries(inside)}{beside}, and the model does "
+        "not say which of them were measured; name the entry as weights_key"
     )
 
 
@@ -131,7 +131,7 @@ def _entry(path: Path, content: Mapping[Any, Any], key: str) -> dict[str, Any]:
     for name in [key] if key in content else key.split("."):
         if not isinstance(found, dict) or name not in found:
             raise WeightsError(
-                f"{path} has no entry {key!r}; it has {listed(content)}: "
+                f"{path} has no entry {key!r}; it has {_entries(content)}: "
                 f"{_advice(content, key)}"
             )
         found = found[name]
@@ -148,14 +148,14 @@ def _advice(content: Mapping[Any, Any], tried: str) -> str:
     keys = [key for key, _ in _states(content) if key != tried]
     named = [key for key in keys if key]
     if named:
-        return f"weights_key can be {listed(named)}"
+        return f"weights_key can be {_entries(named)}"
     return "leave weights_key out" if keys else "it holds no weights"
 
 
 def _kind(value: object) -> str:
     """Say what a value is, in a few words."""
     if isinstance(value, dict):
-        return f"a table of {listed(value)}" if value else "empty"
+        return f"a table of {_entries(value)}" if value else "empty"
     if _is_tensor(value):
         return "a single tensor"
     text = repr(value)

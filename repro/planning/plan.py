@@ -24,6 +24,7 @@ from repro.planning.workload import (
     which_images,
     workload,
 )
+from repro.words import counted
 
 _BASES: dict[Basis, str] = {
     "recorded": "as they took before",
@@ -206,8 +207,3 @@ def shown_time(seconds: float) -> str:
         days, hours = divmod(round(seconds / 3600), 24)
         return f"{counted(days, 'day')}, {hours} h"
     return str(timedelta(seconds=max(1, round(seconds))))
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -7,7 +7,6 @@ markers say, from which the controller finds out what is in force.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import msgspec
 import pytest
 
 from repro.errors import ReproError
+from repro.files import replace_bytes
 from repro.plugin import workers
 from repro.plugin.options import Settings
 from repro.plugin.selection import MARKER, SETTINGS, all_cases, case_of
@@ -102,9 +102,7 @@ def leave_for_controller(config: pytest.Config, items: Iterable[pytest.Item]) ->
     file = _file(config)
     if groups and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(msgspec.json.encode(list(groups.values())))
-        part.replace(file)
+        replace_bytes(file, msgspec.json.encode(list(groups.values())))
 
 
 def left_by_workers(config: pytest.Config) -> Planned:

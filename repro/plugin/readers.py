@@ -21,8 +21,6 @@ PRECISIONS: tuple[Precision, ...] = (
 
 ENGINES = ("local", "ray")
 
-REPORTS = (".json", ".md", ".csv", ".html")
-
 
 def path(text: str, base: Path) -> Path:
     """Give a path, started from a folder."""
@@ -117,9 +115,11 @@ def shard(text: str, base: Path) -> str:
 
 def report(text: str, base: Path) -> Path:
     """Give the path of a report, whose suffix is its kind."""
+    from repro.report.faces import FACES
+
     file = path(text, base)
-    if file.suffix not in REPORTS:
-        raise ValueError(f"must end with {', '.join(REPORTS)}")
+    if not file.name.endswith(tuple(FACES)):
+        raise ValueError(f"must end with {', '.join(FACES)}")
     if file.is_dir():
         raise ValueError("is a folder")
     return file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,11 @@ import pytest
 from repro.errors import LedgerError
 from repro.plugin.runner import run_folder
 from repro.plugin.workers import run_name
-from repro.records.comparison import RunComparison, compare_runs
 from repro.records.environment import git_state
 from repro.records.ledger import Ledger
-from repro.records.merging import shard_argument
 from repro.records.pruning import prune
 from repro.records.result import CaseResult
-from repro.report.report import Report, since_run
+from repro.records.run import Run
 
 
 class Recorder:
@@ -27,7 +25,7 @@ class Recorder:
         folder: of the ledger.
         planned: how many cases were selected.
         baseline: the run that reports are going to compare this one with.
-        shard: which part of a run it is, if it is one.
+        lasting: arguments to write down beside those of the command line.
 
     Raises:
         LedgerError: the ledger cannot be written, or has no such baseline.
@@ -39,7 +37,7 @@ class Recorder:
         folder: Path,
         planned: int,
         baseline: str | None = None,
-        shard: str | None = None,
+        lasting: Sequence[str] = (),
     ) -> None:
         self._shared = run_folder(config)
         self._names: set[str] = set()
@@ -50,7 +48,7 @@ class Recorder:
         self.run = self.ledger.begin(
             run_name(config),
             planned,
-            [*config.invocation_params.args, *shard_argument(shard)],
+            [*config.invocation_params.args, *lasting],
             git_state(Path.cwd()),
         )
 
@@ -82,43 +80,26 @@ class Recorder:
         self.ledger.finish(self.run, exit_status)
         prune(self.ledger)
 
-    def lacks(self, baseline: str) -> str:
-        """Say that there is no such baseline yet, or nothing where there is one."""
+    def baseline(self, wanted: str, results: Sequence[CaseResult]) -> Run | None:
+        """Find the run that results of this one are compared with, if it is there."""
+        measured = {result.id for result in results if result.measurement}
         try:
-            self.ledger.find_run(baseline, before=self.run)
+            return self.ledger.find_run(wanted, before=self.run, cases=measured)
         except LedgerError:
-            none = "no earlier run" if self.is_first else f"no {baseline} run"
-            return (
-                f"--repro-baseline is {baseline!r}, and {self.ledger.file} has {none}: "
-                "nothing to compare with"
-            )
-        return ""
+            return None
+
+    def lacks(self, baseline: str) -> str:
+        """Say that there is no such baseline yet."""
+        none = "no earlier run" if self.is_first else f"no {baseline} run"
+        return (
+            f"--repro-baseline is {baseline!r}, and {self.ledger.file} has {none}: "
+            "nothing to compare with"
+        )
 
     @property
     def is_first(self) -> bool:
         """Whether the ledger has no run before this one."""
         return all(run.id >= self.run for run in self.ledger.runs())
-
-    def since(self, report: Report, baseline: str) -> Report:
-        """Add to a report of this run what has changed since an earlier one.
-
-        Nothing is added where there has not been one yet.
-        """
-        try:
-            earlier = self.ledger.find_run(baseline, before=self.run)
-        except LedgerError:
-            return report
-        return since_run(report, self.ledger, self.run, earlier)
-
-    def compared(
-        self, baseline: str, results: Iterable[CaseResult]
-    ) -> RunComparison | None:
-        """Compare this run with an earlier one; None where there has not been one."""
-        try:
-            earlier = self.ledger.find_run(baseline, before=self.run)
-        except LedgerError:
-            return None
-        return compare_runs(self.ledger, earlier.id, self.run, results)
 
     def _record_names(self, fingerprint: str) -> None:
         if fingerprint in self._names:

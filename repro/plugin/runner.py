@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from repro.cases import Case
+from repro.diagnosis.hints import likely_causes
 from repro.errors import NotAvailableError, ReproError
-from repro.judgement.hints import likely_causes
 from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
 from repro.models.weights import find_weights
 from repro.plugin import workers

@@ -19,11 +19,12 @@ from repro.plugin.junit import add_properties
 from repro.plugin.recording import Recorder
 from repro.plugin.runner import RESULT, TAKEN_FROM, run_folder
 from repro.plugin.settings import read_settings
+from repro.records.merging import lasting_arguments
 from repro.records.result import CaseResult, not_run, place_of
 from repro.report.claims_report import claim_lines
 from repro.report.comparison import comparison_lines
 from repro.report.faces import write_report
-from repro.report.report import Report, report_of_results
+from repro.report.report import Report, report_of_results, since_run
 from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
 
@@ -80,7 +81,9 @@ class RunSession:
                     self._settings.ledger,
                     len(planned.judged),
                     self._settings.baseline,
-                    self._settings.shard,
+                    lasting_arguments(
+                        self._settings.shard, self._settings.diverged_exit
+                    ),
                 )
             except ReproError as error:
                 raise pytest.UsageError(str(error)) from error
@@ -167,47 +170,53 @@ class RunSession:
 
     def finish(self, exit_status: int) -> None:
         """Close the record, write reports and delete what workers shared."""
+        report = self._report()
         try:
             if self._recorder:
                 with self._forgiven():
                     self._recorder.finish(exit_status)
-                    self._look_for_baseline(self._recorder)
-                    self._changes = self._since_baseline(self._recorder)
+                    report = self._since_baseline(self._recorder, report)
             if self._results or self._claims:
-                self._write_reports()
+                self._write_reports(report)
         finally:
             self._shared.remove()
             if self._recorder:
                 self._recorder.ledger.close()
 
-    def _look_for_baseline(self, recorder: Recorder) -> None:
-        """Note when there is none; a strict run fails, unless it is the first of all.
+    def _since_baseline(self, recorder: Recorder, report: Report) -> Report:
+        """Add to the report what has changed since the baseline, where there is one.
 
-        In the ledger its exit status is what it would be with one: else no run could
-        become the baseline of the next.
+        Where there is none a strict run fails, unless it is the first of all. In the
+        ledger its exit status is what it would be with one: else no run could become
+        the baseline of the next.
         """
-        if self._settings.baseline:
-            self._lacking = recorder.lacks(self._settings.baseline)
-            relied_on = self._settings.strict and not recorder.is_first
-            self._lacks_baseline = bool(self._lacking) and relied_on
-
-    def _since_baseline(self, recorder: Recorder) -> list[str]:
-        """Say what has changed since the baseline, where there is one."""
-        baseline = self._settings.baseline
-        if not baseline or not self._results:
-            return []
-        found = recorder.compared(baseline, self._results.values())
-        return list(comparison_lines(found)) if found else []
+        wanted = self._settings.baseline
+        if not wanted:
+            return report
+        baseline = recorder.baseline(wanted, report.results)
+        if baseline is None:
+            self._lacking = recorder.lacks(wanted)
+            self._lacks_baseline = self._settings.strict and not recorder.is_first
+        if baseline is None or not report.results:
+            return report
+        report = since_run(report, recorder.ledger, recorder.run, baseline)
+        assert report.compared is not None
+        self._changes = list(comparison_lines(report.compared))
+        return report
 
     def exit_status(self, status: int, *, stopped: bool = False) -> int:
         """Give the exit status of the run: another one, if asked, for a divergence.
+
+        A claim that comes out otherwise than expected is one too.
 
         Args:
             status: that pytest gives it.
             stopped: whether it ended where it was to, with a failure.
         """
         failed, asked = pytest.ExitCode.TESTS_FAILED, self._settings.diverged_exit
-        diverged = any(result.verdict.is_failure for result in self._results.values())
+        diverged = any(
+            result.verdict.is_failure for result in self._results.values()
+        ) or any(claim.is_surprise for claim in self._claims.values())
         if self._settings.shard and status == pytest.ExitCode.NO_TESTS_COLLECTED:
             return pytest.ExitCode.OK
         if status == pytest.ExitCode.OK:
@@ -219,15 +228,10 @@ class RunSession:
         is_whole = stopped or not self._unrun
         return asked if diverged and status == failed and is_whole else status
 
-    def _write_reports(self) -> None:
-        if not self._settings.report:
-            return
-        report = self._report()
-        for file in self._settings.report:
+    def _write_reports(self, report: Report) -> None:
+        for file in self._settings.report or ():
             # A run of hours is not lost for a report that cannot be written.
             try:
-                if self._recorder and self._settings.baseline:
-                    report = self._recorder.since(report, self._settings.baseline)
                 write_report(file, report)
                 self._written.append(file)
             except ReproError as error:

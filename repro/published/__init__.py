@@ -25,23 +25,17 @@ from repro.published.geometry import (
 )
 from repro.published.loader_names import find_entry_point, loader_names
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
-from repro.published.precision import PRECISIONS, Precision, is_same_arithmetic
 from repro.published.reading import read_releases
 from repro.published.record_paths import place_beside, place_of_user, place_to_record
 from repro.published.release import (
-    MEASURED,
     DatasetSpec,
     Family,
-    Kind,
     ModelSpec,
     Protocol,
     Reference,
     Release,
-    Shares,
     Source,
     TextSpec,
-    half_unit,
-    training_images,
 )
 from repro.published.statements import (
     Claim,
@@ -51,6 +45,17 @@ from repro.published.statements import (
     Range,
     SaturationClaim,
     SlopesClaim,
+)
+from repro.published.vocabulary import (
+    MEASURED,
+    PRECISIONS,
+    Kind,
+    Precision,
+    Printed,
+    Shares,
+    is_same_arithmetic,
+    printed,
+    training_images,
 )
 
 __all__ = [
@@ -79,6 +84,7 @@ __all__ = [
     "Outcomes",
     "FamilyChoice",
     "Precision",
+    "Printed",
     "Protocol",
     "Range",
     "Reference",
@@ -90,7 +96,6 @@ __all__ = [
     "Source",
     "TextSpec",
     "check_name",
-    "half_unit",
     "find_entry_point",
     "is_same_arithmetic",
     "loader_names",
@@ -99,6 +104,7 @@ __all__ = [
     "check_weights_name",
     "checksums_text",
     "parse_geometry",
+    "printed",
     "place_beside",
     "place_of_user",
     "place_to_record",

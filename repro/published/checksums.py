@@ -12,7 +12,7 @@ from repro.errors import ExpectedError
 from repro.published.allowed import check_path_name, check_weights_name
 from repro.published.files import load_toml
 from repro.published.located import Located, convert
-from repro.published.tables import NamedTable
+from repro.published.vocabulary import NamedTable
 
 CHECKSUMS_FILE = "checksums.toml"
 

@@ -2,64 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+
+import msgspec
 
 from repro.published.loader_names import find_entry_point, loader_names
-from repro.published.located import Located
+from repro.published.located import Definition, Located
 from repro.published.release import Reference, Release
+from repro.published.statements import Claim
 
 #: Loaders that read no file of a release besides the weights.
 _WITHOUT_FILES = ("timm", "torchvision")
 
 
-def check_consistency(
-    release: Release,
-    header: Located,
-    tables: Mapping[str, Mapping[str, Located]],
-    references: Iterable[tuple[Located, Reference]],
-) -> None:
-    """Check that what one table names is defined by another, once, and fits.
+class Places(msgspec.Struct, frozen=True):
+    """Where each part of a release stands, for the errors about it.
 
-    Args:
-        release: what was read.
-        header: where the release's own table stands.
-        tables: where every other table stands: `{table: {name: place}}`.
-        references: the references of the release, each with its place.
+    `header` is the table `[release]`; `tables` are the others that have names:
+    `{table: {name: place}}`.
+    """
+
+    header: Located
+    tables: Mapping[str, Mapping[str, Located]]
+    references: Sequence[tuple[Located, Reference]]
+    claims: Sequence[tuple[Located, Claim]]
+
+
+def check_consistency(release: Release, places: Places) -> None:
+    """Check that what one table names is defined by another, once, and fits.
 
     Raises:
         ExpectedError: the message names the table that has to be changed.
     """
-    _check_known(header, "default_dataset", [release.default_dataset], release.datasets)
-    for name, model in release.models.items():
-        if find_entry_point(model.loader) is None:
-            raise tables["model"][name].error(
-                f"there is no loader {model.loader!r}; known are "
-                f"{', '.join(loader_names())}"
+    _check_known(
+        places.header, "default_dataset", [release.default_dataset], release.datasets
+    )
+    for table, check in _CHECKS.items():
+        for name, located in places.tables.get(table, {}).items():
+            check(located, name, release)
+    _check_references(places.references, release)
+    _check_claims(places.claims, release)
+
+
+def _check_model(located: Located, name: str, release: Release) -> None:
+    model = release.models[name]
+    if find_entry_point(model.loader) is None:
+        raise located.error(
+            f"there is no loader {model.loader!r}; known are "
+            f"{', '.join(loader_names())}"
+        )
+    for key, file in (("config", model.config), ("tokenizer", model.tokenizer)):
+        if not file:
+            continue
+        if not (path := release.location / file).is_file():
+            raise located.error(f"{key} names {path}, which does not exist")
+        if model.loader in _WITHOUT_FILES:
+            raise located.error(
+                f"{key} has no effect with loader {model.loader!r}; it belongs to "
+                "open_clip, so remove it"
             )
-        for key, file in (("config", model.config), ("tokenizer", model.tokenizer)):
-            if file and not (path := release.location / file).is_file():
-                raise tables["model"][name].error(
-                    f"{key} names {path}, which does not exist"
-                )
-            if file and model.loader in _WITHOUT_FILES:
-                raise tables["model"][name].error(
-                    f"{key} has no effect with loader {model.loader!r}; it belongs to "
-                    "open_clip, so remove it"
-                )
-            if key == "tokenizer" and file and _is_supervised(name, release):
-                raise tables["model"][name].error(
-                    "tokenizer has no effect, since the families of this model have "
-                    "no zero-shot protocol; remove it"
-                )
-    for name, protocol in release.protocols.items():
-        located = tables["protocol"][name]
-        _check_known(located, "source", [protocol.source], release.sources)
-    for name in release.families:
-        _check_family(tables["family"][name], name, release)
-    for name, checksum in release.checksums.items():
-        located = tables["checksum"][name]
-        _check_known(located, "the name", [checksum.family], release.families)
-    seen: dict[tuple[object, ...], str] = {}
+    if model.tokenizer and _is_supervised(name, release):
+        raise located.error(
+            "tokenizer has no effect, since the families of this model have no "
+            "zero-shot protocol; remove it"
+        )
+
+
+def _is_supervised(model: str, release: Release) -> bool:
+    """Tell whether families use a model, and none of them describes classes by text."""
+    protocols = [
+        protocol
+        for family in release.families.values()
+        if family.model == model
+        for protocol in family.protocols
+    ]
+    kinds = [release.protocols[p].kind for p in protocols if p in release.protocols]
+    return bool(kinds) and "clip" not in kinds
+
+
+def _check_protocol(located: Located, name: str, release: Release) -> None:
+    source = release.protocols[name].source
+    _check_known(located, "source", [source], release.sources)
+
+
+def _check_family(located: Located, name: str, release: Release) -> None:
+    family = release.families[name]
+    _check_known(located, "model", [family.model], release.models)
+    _check_known(located, "protocols", family.protocols, release.protocols)
+    _check_known(located, "datasets", family.datasets, release.datasets)
+    kinds = {p: release.protocols[p].kind for p in family.protocols}
+    if len(set(kinds.values())) > 1:
+        mixed = ", ".join(f"{protocol!r} is {kind}" for protocol, kind in kinds.items())
+        raise located.error(f"protocols must be of one kind, but {mixed}")
+    for protocol, dataset in product(family.protocols, family.datasets):
+        _check_class_names(located, protocol, dataset, release)
+
+
+def _check_checksum(located: Located, name: str, release: Release) -> None:
+    family = release.checksums[name].family
+    _check_known(located, "the name", [family], release.families)
+
+
+#: In this order, so that an error is about what others rest on.
+_CHECKS: Mapping[str, Callable[[Located, str, Release], None]] = {
+    "model": _check_model,
+    "protocol": _check_protocol,
+    "family": _check_family,
+    "checksum": _check_checksum,
+}
+
+
+def _check_references(
+    references: Iterable[tuple[Located, Reference]], release: Release
+) -> None:
+    """Check every reference, and that no two say the same of the same case."""
+    seen: dict[tuple[object, ...], Definition | None] = {}
     costs: dict[tuple[object, ...], Reference] = {}
     for located, reference in references:
         _check_reference(located, reference, release)
@@ -80,46 +138,11 @@ def check_consistency(
         seen[measurement] = reference.defined_in
 
 
-def _is_supervised(model: str, release: Release) -> bool:
-    """Tell whether families use a model, and none of them describes classes by text."""
-    protocols = [
-        protocol
-        for family in release.families.values()
-        if family.model == model
-        for protocol in family.protocols
-    ]
-    kinds = [release.protocols[p].kind for p in protocols if p in release.protocols]
-    return bool(kinds) and "clip" not in kinds
-
-
-def _check_family(located: Located, name: str, release: Release) -> None:
-    family = release.families[name]
-    _check_known(located, "model", [family.model], release.models)
-    _check_known(located, "protocols", family.protocols, release.protocols)
-    _check_known(located, "datasets", family.datasets, release.datasets)
-    kinds = {p: release.protocols[p].kind for p in family.protocols}
-    if len(set(kinds.values())) > 1:
-        mixed = ", ".join(f"{protocol!r} is {kind}" for protocol, kind in kinds.items())
-        raise located.error(f"protocols must be of one kind, but {mixed}")
-    for protocol in family.protocols:
-        for dataset in family.datasets:
-            _check_class_names(located, protocol, dataset, release)
-
-
 def _check_reference(located: Located, reference: Reference, release: Release) -> None:
     _check_known(located, "family", reference.families, release.families)
-    _check_known(located, "dataset", [reference.dataset], release.datasets)
-    _check_known(located, "protocol", [reference.protocol], release.protocols)
-    _check_known(located, "source", [reference.source], release.sources)
+    _check_measured(located, reference, release)
     _check_class_names(located, reference.protocol, reference.dataset, release)
-    kind = release.protocols[reference.protocol].kind
-    for name in reference.families:
-        own = release.protocols[release.families[name].protocols[0]].kind
-        if own != kind:
-            raise located.error(
-                f"protocol {reference.protocol!r} is {kind}, but the family {name!r} "
-                f"has {own} checkpoints"
-            )
+    _check_kind(located, reference.protocol, reference.families, release)
 
 
 def _check_cost(
@@ -135,6 +158,44 @@ def _check_cost(
             raise located.error(
                 f"gflops is {reference.gflops}, but {known.defined_in} says "
                 f"{known.gflops} of the same case; give one of them"
+            )
+
+
+def _check_claims(claims: Iterable[tuple[Located, Claim]], release: Release) -> None:
+    """Check that what claims name is defined, and that no two have the same id."""
+    seen: dict[str, Located] = {}
+    for located, claim in claims:
+        if claim.id in seen:
+            raise located.error(
+                f"id {claim.id!r} stands in {seen[claim.id].file}, "
+                f"{seen[claim.id].key} already; each claim has an id of its own"
+            )
+        seen[claim.id] = located
+        _check_measured(located, claim, release)
+        for families in claim.places():
+            _check_known(located, "family", families, release.families)
+            _check_kind(located, claim.protocol, families, release)
+
+
+def _check_measured(
+    located: Located, stated: Reference | Claim, release: Release
+) -> None:
+    """Check that what a number or a claim was measured with is defined."""
+    _check_known(located, "dataset", [stated.dataset], release.datasets)
+    _check_known(located, "protocol", [stated.protocol], release.protocols)
+    _check_known(located, "source", [stated.source], release.sources)
+
+
+def _check_kind(
+    located: Located, protocol: str, families: Iterable[str], release: Release
+) -> None:
+    kind = release.protocols[protocol].kind
+    for family in families:
+        own = release.protocols[release.families[family].protocols[0]].kind
+        if own != kind:
+            raise located.error(
+                f"protocol {protocol!r} is {kind}, but the family {family!r} has "
+                f"{own} checkpoints"
             )
 
 

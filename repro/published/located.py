@@ -30,16 +30,33 @@ _WRONG_TYPE = re.compile(r"Expected `(.+?)`, got `(\w+)`")
 _WRONG_LENGTH = re.compile(r"Expected `array` of length (\d+), got (\d+)")
 
 
-class Located(msgspec.Struct, frozen=True):
-    """A piece of TOML and the place that an error about it has to name."""
+class Definition(msgspec.Struct, frozen=True):
+    """Where something is written down: the file, and the key in it."""
 
     file: Path
     key: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}"
+
+
+class Located(Definition, frozen=True):
+    """A piece of TOML and the place that an error about it has to name."""
+
     value: Any
+
+    @property
+    def definition(self) -> Definition:
+        """The place alone."""
+        return Definition(self.file, self.key)
+
+    def holding(self, value: Any) -> Located:
+        """Give another value at the same place."""
+        return msgspec.structs.replace(self, value=value)
 
     def error(self, message: str) -> ExpectedError:
         """Make an error that begins with the place."""
-        return ExpectedError(f"{self.file}: {self.key}: {message}")
+        return ExpectedError(f"{self}: {message}")
 
 
 def shown(value: object) -> str:
@@ -71,7 +88,7 @@ def convert(located: Located, type_: type[T], **injected: str) -> T:
         path = path.rstrip("`")
         field = _field_type(type_, path)
         raise ExpectedError(
-            f"{located.file}: {located.key}{path}: {_explain(message, field, injected)}"
+            f"{located}{path}: {_explain(message, field, injected)}"
         ) from error
 
 

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,8 +19,8 @@ import msgspec
 from repro.published.allowed import WEIGHTS_SUFFIXES, check_name
 from repro.published.located import Located, convert, shown
 from repro.published.metrics import METRICS, Metric
-from repro.published.release import OwnTolerance, Reference, Shares, Source, Spread
-from repro.published.tables import Table, Text
+from repro.published.release import OwnTolerance, Reference, Source
+from repro.published.vocabulary import Printed, Shares, Spread, Table, Text, printed
 
 _LINK = re.compile(r"\w.*https?://\w")
 _NUMBER = r"[0-9]{1,4}(?:\.[0-9]{1,20})?"
@@ -158,7 +159,10 @@ def read_source(located: Located, name: str) -> Source:
 
 
 def _own_tolerance(row: Any) -> OwnTolerance | None:
-    return None if row is None else OwnTolerance(reason=row.reason, values=_given(row))
+    if row is None:
+        return None
+    values = {metric: Fraction(value) for metric, value in _given(row).items()}
+    return OwnTolerance(reason=row.reason, values=values)
 
 
 def read_references(
@@ -199,13 +203,13 @@ def read_references(
             spread_is=row.spread or "standard deviation",
             gflops=row.gflops,
             xfail=row.xfail or "",
-            defined_in=f"{located.file}: {located.key}",
+            defined_in=located.definition,
         )
 
 
 def _tolerance(
     metric: str, own: OwnTolerance | None, source: Source | None
-) -> tuple[Decimal | None, str]:
+) -> tuple[Fraction | None, str]:
     """Choose the reference's tolerance of a metric before that of its source."""
     for tolerance in (own, source.tolerance if source else None):
         if tolerance and metric in tolerance.values:
@@ -215,7 +219,7 @@ def _tolerance(
 
 def _printed_number(
     located: Located, metric: Metric, text: str, unit: Shares
-) -> tuple[Decimal, Decimal | None]:
+) -> tuple[Printed, Printed | None]:
     """Read a number and its spread, in the metric's unit; digits stay as printed."""
     match = _PRINTED.fullmatch(text)
     if not match:
@@ -225,7 +229,7 @@ def _printed_number(
             "most 20 more digits"
         )
     number, spread = (in_unit(part, metric, unit) for part in match.groups("0"))
-    if number > metric.unit.limit:
+    if number.value > metric.unit.limit:
         limit, name = f"{metric.unit.limit}", metric.unit.name
         if is_fraction(metric, unit):
             limit, name = "1", "as a fraction"
@@ -241,10 +245,9 @@ def is_fraction(metric: Metric, unit: Shares) -> bool:
     return metric.unit.whole is not None and unit == "fraction"
 
 
-def in_unit(digits: str, metric: Metric, unit: Shares) -> Decimal:
-    """Give a printed number in the metric's unit, every digit kept.
+def in_unit(digits: str, metric: Metric, unit: Shares) -> Printed:
+    """Read a printed number in the metric's unit, every digit kept.
 
     The point of a fraction is moved: `0.6831` is 68.31 percent.
     """
-    number = Decimal(digits)
-    return number.scaleb(2) if is_fraction(metric, unit) else number
+    return printed(digits, 2 if is_fraction(metric, unit) else 0)

@@ -11,7 +11,7 @@ import msgspec
 from repro.errors import ExpectedError
 from repro.published.allowed import check_below, check_name
 from repro.published.checksums import Checksum
-from repro.published.consistency import check_consistency
+from repro.published.consistency import Places, check_consistency
 from repro.published.file_lists import (
     SHIPPED,
     FileList,
@@ -30,8 +30,8 @@ from repro.published.release import (
     Release,
     Source,
 )
-from repro.published.statements import check_claims, convert_claim
-from repro.published.tables import NamedTable, Table, Text
+from repro.published.statements import convert_claim
+from repro.published.vocabulary import NamedTable, Table, Text
 
 SCHEMA = 1
 
@@ -122,8 +122,7 @@ def _read_release(files: Sequence[Path]) -> Release:
         claims=tuple(claim for _, claim in claims),
         **fields,
     )
-    check_consistency(release, header_at, tables, references)
-    check_claims(claims, release)
+    check_consistency(release, Places(header_at, tables, references, claims))
     return release
 
 
@@ -199,7 +198,7 @@ def _with_files(located: Located) -> Located:
     if "files" in value:
         files = _read_file_list(located, value["files"], str(value.get("title", "")))
         value["files"] = msgspec.to_builtins(files)
-    return Located(located.file, located.key, value)
+    return located.holding(value)
 
 
 def _read_file_list(located: Located, name: object, title: str) -> FileList:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,26 +19,22 @@ from repro.published.allowed import (
 from repro.published.checksums import Checksum
 from repro.published.file_lists import FileList
 from repro.published.geometry import Geometry, parse_geometry
-from repro.published.precision import Precision
-from repro.published.tables import NamedTable, Table, Text
-
-if TYPE_CHECKING:
-    from repro.published.statements import Claim
-
-Kind = Literal["supervised", "clip"]
-#: What shares are printed as; other values are not concerned.
-Shares = Literal["percent", "fraction"]
-#: What stands after ± in a mean of several runs.
-Spread = Literal["standard deviation", "standard error"]
-
-#: The source of numbers that were measured here and accepted: nobody published them.
-MEASURED = "measured"
+from repro.published.located import Definition
+from repro.published.statements import Claim
+from repro.published.vocabulary import (
+    Kind,
+    NamedTable,
+    Precision,
+    Printed,
+    Shares,
+    Spread,
+    Table,
+    Text,
+)
+from repro.words import joined_numbers
 
 #: An architecture that is named as the checkpoint is.
 CHECKPOINT = "{checkpoint}"
-
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMB]?)", re.ASCII)
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 
 class OwnTolerance(Table, frozen=True):
@@ -48,7 +44,7 @@ class OwnTolerance(Table, frozen=True):
     """
 
     reason: Text
-    values: dict[str, Decimal]
+    values: dict[str, Fraction]
 
 
 class Source(NamedTable, frozen=True):
@@ -188,7 +184,7 @@ class Protocol(NamedTable, frozen=True):
     @property
     def conditions(self) -> str:
         """What it says besides the geometry, in one line for people."""
-        parts = [f"mean {_listed(self.mean)}", f"std {_listed(self.std)}"]
+        parts = [f"mean {joined_numbers(self.mean)}", f"std {joined_numbers(self.std)}"]
         if self.text is not None:
             parts += [
                 f"templates {_counted(self.text.templates)}",
@@ -203,11 +199,6 @@ class Protocol(NamedTable, frozen=True):
     def geometry_steps(self) -> Geometry:
         """The geometry, read."""
         return parse_geometry(self.geometry)
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    shown = values[:1] if len(set(values)) == 1 else values
-    return "/".join(f"{value:g}" for value in shown)
 
 
 def _counted(texts: tuple[str, ...] | str) -> str:
@@ -281,7 +272,7 @@ class Family(NamedTable, frozen=True):
 class Reference(Table, frozen=True):
     """One published number.
 
-    `published` keeps the digits as printed, in the unit of the metric: percent or nats.
+    `published` is in the unit of the metric: percent or nats.
     `tolerance` is in the same unit; None means the default one. Where it is the mean of
     several `runs`, `spread` is what stands after ±, in that unit too. `gflops` is the
     cost of one image, where that of the family's model is not right for this
@@ -291,36 +282,27 @@ class Reference(Table, frozen=True):
     """
 
     metric: str
-    published: Decimal
+    published: Printed
     families: tuple[str, ...]
     checkpoint: str
     dataset: str
     protocol: str
     source: str
     note: str = ""
-    tolerance: Decimal | None = None
+    tolerance: Fraction | None = None
     tolerance_reason: str = ""
     runs: int = 1
-    spread: Decimal | None = None
+    spread: Printed | None = None
     spread_is: Spread = "standard deviation"
     gflops: float | None = None
     xfail: str = ""
-    defined_in: str = ""
-
-    @property
-    def half_unit(self) -> Decimal:
-        """Half a unit of the last printed digit, in the metric's unit."""
-        return half_unit(self.published)
-
-    @property
-    def digits(self) -> str:
-        """The published value with its digits, without an exponent."""
-        return f"{self.published:f}"
+    defined_in: Definition | None = None
 
     @property
     def printed(self) -> str:
-        """The same with the spread after it, where it is a mean of several runs."""
-        return self.digits + (f" ± {self.spread:f}" if self.spread is not None else "")
+        """The number with its spread after it, where it is a mean of several runs."""
+        spread = "" if self.spread is None else f" ± {self.spread}"
+        return f"{self.published}{spread}"
 
 
 class Release(Table, frozen=True):
@@ -353,19 +335,3 @@ class Release(Table, frozen=True):
     def own_data(self) -> Path | None:
         """The images that are shipped with the release, if they are."""
         return self.location / self.data if self.data else None
-
-
-def half_unit(printed: Decimal) -> Decimal:
-    """Give half a unit of the last digit."""
-    exponent = printed.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return Decimal((0, (5,), exponent - 1))
-
-
-def training_images(checkpoint: str) -> int | None:
-    """How many training images a checkpoint's name says: `16M` is 16,000,000.
-
-    None where the name is no number.
-    """
-    match = _COUNT.fullmatch(checkpoint)
-    return round(Decimal(match[1]) * _UNITS[match[2]]) if match else None

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 
 from repro.published.located import Located, convert, shown
 from repro.published.metrics import METRICS
-from repro.published.release import (
-    Release,
+from repro.published.vocabulary import (
+    Expectation,
+    NamedTable,
+    Text,
     training_images,
 )
-from repro.published.tables import NamedTable, Text
 
-Expectation = Literal["holds", "fails", "undecided"]
 #: Families of which a source measured one, without saying which; usually just one.
 FamilyChoice = tuple[str, ...]
 Named = str | tuple[str, ...]
@@ -268,54 +268,7 @@ def convert_claim(located: Located) -> Claim:
     kind = table.pop("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise located.error(f"kind is {shown(kind)}; it must be {_one_of(_KINDS)}")
-    return convert(Located(located.file, located.key, table), _KINDS[kind])
-
-
-def check_claims(claims: Sequence[tuple[Located, Claim]], release: Release) -> None:
-    """Check that what claims name is defined, and that no two have the same id.
-
-    Raises:
-        ExpectedError: the message names the claim that has to be changed.
-    """
-    seen: dict[str, Located] = {}
-    for located, claim in claims:
-        if claim.id in seen:
-            raise located.error(
-                f"id {claim.id!r} stands in {seen[claim.id].file}, "
-                f"{seen[claim.id].key} already; each claim has an id of its own"
-            )
-        seen[claim.id] = located
-        for key, names, known in (
-            ("source", [claim.source], release.sources),
-            ("dataset", [claim.dataset], release.datasets),
-            ("protocol", [claim.protocol], release.protocols),
-            ("a family", [f for p in claim.places() for f in p], release.families),
-        ):
-            _check_known(located, key, names, known)
-        _check_kind(located, claim, release)
-
-
-def _check_kind(located: Located, claim: Claim, release: Release) -> None:
-    kind = release.protocols[claim.protocol].kind
-    for place in claim.places():
-        for family in place:
-            own = release.protocols[release.families[family].protocols[0]].kind
-            if own != kind:
-                raise located.error(
-                    f"protocol {claim.protocol!r} is {kind}, but the family "
-                    f"{family!r} has {own} checkpoints"
-                )
-
-
-def _check_known(
-    located: Located, key: str, names: Sequence[str], known: Mapping[str, object]
-) -> None:
-    for name in names:
-        if name not in known:
-            raise located.error(
-                f"{key} is {name!r}, which is not defined; "
-                f"defined are {', '.join(known) or 'none'}"
-            )
+    return convert(located.holding(table), _KINDS[kind])
 
 
 def _check_place(named: Named) -> None:

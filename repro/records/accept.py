@@ -86,7 +86,7 @@ def _file_of(case: Case) -> Path:
     others = [r for r in case.release.references if case.family.id in r.families]
     for reference in (*case.references, *others, *case.release.references):
         if reference.defined_in:
-            return Path(reference.defined_in.rpartition(": ")[0])
+            return reference.defined_in.file
     return case.release.location / RELEASE_FILE
 
 

@@ -167,7 +167,7 @@ def code_digest() -> str:
 def _numbers(case: Case) -> tuple[Reference, ...]:
     """Give the published numbers of a case, wherever they are written down."""
     return tuple(
-        msgspec.structs.replace(reference, defined_in="")
+        msgspec.structs.replace(reference, defined_in=None)
         for reference in case.references
     )
 

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -168,34 +168,50 @@ class Ledger:
                 self._connection, "true ORDER BY id DESC LIMIT ?", (limit,)
             )
 
-    def find_run(self, text: str, before: int | None = None) -> Run:
+    def find_run(
+        self, text: str, before: int | None = None, cases: Iterable[str] = ()
+    ) -> Run:
         """Find a run.
 
         Args:
             text: its number, `last`, or `green` for the last one in which every case
                 that has published numbers met them.
             before: number of a run that it has to be older than.
+            cases: ids of those that a green run is wanted for. The one that measured
+                most of them counts, of several the last: a run of a few cases does
+                not stand in for that of a whole night.
 
         Raises:
             LedgerError: there is no such run.
         """
-        older = "true" if before is None else f"id < {before}"
-        if text.isdecimal():
-            with self._explained():
-                found = load_runs(self._connection, f"{older} AND id = ?", (int(text),))
-            if found:
-                return found[0]
-        elif text in ("last", "green"):
-            for run in self.runs():
-                if before is not None and run.id >= before:
-                    continue
-                if text == "last" or run.is_green:
-                    return run
+        found = [run for run in self.runs() if before is None or run.id < before]
+        if text == "green":
+            found = self._most_alike([run for run in found if run.is_green], cases)
+        elif text != "last":
+            number = int(text) if text.isdecimal() else None
+            found = [run for run in found if run.id == number]
+        if found:
+            return found[0]
         newest = self.runs(limit=1)
         raise LedgerError(
             f"{self.file} has no run {text!r}; give a number"
             f"{f' up to {newest[0].id}' if newest else ''}, 'last' or 'green'"
         )
+
+    def _most_alike(self, runs: list[Run], cases: Iterable[str]) -> list[Run]:
+        """Sort runs by how many of some cases they measured, and drop those of none."""
+        wanted = list(cases)
+        if not wanted:
+            return runs
+        rows = self.read(
+            "SELECT run, count(DISTINCT case_id) AS number FROM result "
+            "WHERE identity IS NOT NULL AND case_id IN (SELECT value FROM json_each(?))"
+            " GROUP BY run",
+            (msgspec.json.encode(wanted).decode(),),
+        )
+        shared = {row["run"]: row["number"] for row in rows}
+        alike = [run for run in runs if run.id in shared]
+        return sorted(alike, key=lambda run: shared[run.id], reverse=True)
 
     def results(self, run: int) -> list[CaseResult]:
         """Give the results of a run, in the order in which its cases ended."""

@@ -16,9 +16,11 @@ from repro.records.result import CaseResult
 from repro.records.run import Run
 
 _SHARD = "--repro-shard="
+_DIVERGED_EXIT = "--repro-diverged-exit="
 #: pytest's statuses of a run that was interrupted, broke or was called wrongly.
 _BROKEN = (2, 3, 4)
 _NOTHING_COLLECTED = 5
+_FAILED = 1
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -39,9 +41,16 @@ def parse_part(text: str) -> Part:
     return Part(Path(text).expanduser())
 
 
-def shard_argument(shard: str | None) -> list[str]:
-    """Write down the shard of a run as an argument, wherever it was given."""
-    return [f"{_SHARD}{shard}"] if shard else []
+def lasting_arguments(shard: str | None, diverged_exit: int) -> list[str]:
+    """Write what merging has to know as arguments, wherever it was given.
+
+    Args:
+        shard: which part of a run it is, if it is one.
+        diverged_exit: exit status of a run in which a case or a claim diverges.
+    """
+    given = [f"{_SHARD}{shard}"] if shard else []
+    is_own = diverged_exit != _FAILED
+    return given + [f"{_DIVERGED_EXIT}{diverged_exit}"] * is_own
 
 
 def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> int:
@@ -66,7 +75,10 @@ def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> in
         number = target.begin(
             _uid(runs, target),
             sum(run.planned for run in runs),
-            ["merge", *(f"{part.folder}:{run.id}" for part, _, run in found)],
+            [
+                *("merge", *(f"{part.folder}:{run.id}" for part, _, run in found)),
+                *(f"{_DIVERGED_EXIT}{s}" for s in _given(runs, _DIVERGED_EXIT)),
+            ],
             GitState(runs[0].commit, "changed" if runs[0].dirty else ""),
         )
         for (_, ledger, run), (_, content) in zip(found, results, strict=True):
@@ -78,11 +90,13 @@ def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> in
     return number
 
 
-def fail_run(ledger: Ledger, run: int) -> None:
-    """Let a run that ended well have failed, since a claim did not come out."""
+def diverge(ledger: Ledger, run: Run) -> None:
+    """Let a merged run that ended well have diverged, as a claim of it does."""
+    status = max(map(int, _given([run], _DIVERGED_EXIT)), default=_FAILED)
     with ledger.transaction() as connection:
         connection.execute(
-            "UPDATE run SET exit_status = 1 WHERE id = ? AND exit_status = 0", (run,)
+            "UPDATE run SET exit_status = ? WHERE id = ? AND exit_status IN (0, ?)",
+            (status, run.id, _FAILED),
         )
 
 
@@ -146,8 +160,15 @@ def _check_disjoint(results: Iterable[tuple[Part, Sequence[CaseResult]]]) -> Non
 
 
 def _shard_of(run: Run) -> str | None:
-    given = [text for text in run.arguments if text.startswith(_SHARD)]
-    return given[-1].removeprefix(_SHARD) if given else None
+    given = _given([run], _SHARD)
+    return given[-1] if given else None
+
+
+def _given(runs: Iterable[Run], option: str) -> list[str]:
+    """List the values of an option in the arguments of runs, each once."""
+    found = [text for run in runs for text in run.arguments]
+    values = [text.removeprefix(option) for text in found if text.startswith(option)]
+    return list(dict.fromkeys(values))
 
 
 def _uid(runs: Iterable[Run], target: Ledger) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterable, Sequence
+
 import msgspec
 
 from repro.records.ledger import Ledger
+from repro.records.run import Run
 
 #: Predictions are kept for newer runs first, up to this many bytes altogether.
 PREDICTION_BYTES = 200_000_000
@@ -25,8 +29,9 @@ def prune(
 ) -> Pruned:
     """Remove what is old: whole runs if asked, and predictions beyond a size.
 
-    The last green run is always kept, with its predictions: it is what a nightly run is
-    compared with. Metrics and verdicts of the runs that stay are never removed.
+    The last green run is always kept, with its predictions, and so is the last of those
+    that measured most cases: they are what other runs are compared with. Metrics and
+    verdicts of the runs that stay are never removed.
 
     Args:
         ledger: to prune.
@@ -38,26 +43,15 @@ def prune(
     """
     before = ledger.file.stat().st_size
     runs = ledger.runs()
-    green = next((run.id for run in runs if run.is_green), None)
+    kept = _baselines(runs)
     removed = [] if keep_runs is None else [run.id for run in runs[keep_runs:]]
-    removed = [run for run in removed if run != green]
+    removed = [run for run in removed if run not in kept]
     with ledger.transaction() as connection:
         connection.executemany("DELETE FROM run WHERE id = ?", [(r,) for r in removed])
-        # The newest run that has them counts; those of the last green run come first.
-        sizes = connection.execute(
-            "SELECT prediction.id, length(prediction.content), "
-            "max(run = ?) AS is_green, max(run) AS newest "
-            "FROM prediction LEFT JOIN result ON result.prediction = prediction.id "
-            "GROUP BY prediction.id ORDER BY is_green DESC, newest DESC",
-            (green,),
-        ).fetchall()
-        excess: list[tuple[int]] = []
-        used = 0
-        for number, size, is_green, newest in sizes:
-            used += size
-            if newest is None or (used > prediction_bytes and not is_green):
-                excess.append((number,))
-        connection.executemany("DELETE FROM prediction WHERE id = ?", excess)
+        excess = _excess(connection, kept, prediction_bytes)
+        connection.executemany(
+            "DELETE FROM prediction WHERE id = ?", [(number,) for number in excess]
+        )
         if removed:
             connection.execute(
                 "DELETE FROM dataset WHERE fingerprint NOT IN (SELECT fingerprint "
@@ -65,3 +59,34 @@ def prune(
             )
     ledger.shrink()
     return Pruned(len(removed), len(excess), before - ledger.file.stat().st_size)
+
+
+def _baselines(runs: Sequence[Run]) -> set[int]:
+    """Choose the runs that others are compared with, given the newest first."""
+    green = [run for run in runs if run.is_green]
+    largest = max(green, key=lambda run: run.cases, default=None)
+    return {run.id for run in (*green[:1], largest) if run}
+
+
+def _excess(
+    connection: sqlite3.Connection, kept: Iterable[int], allowed: int
+) -> list[int]:
+    """List predictions that nothing refers to, or that are beyond some bytes.
+
+    The newest run that has them counts; those of runs that are kept come first.
+    """
+    sizes = connection.execute(
+        "SELECT prediction.id, length(prediction.content), "
+        "max(run IN (SELECT value FROM json_each(?))) AS is_kept, "
+        "max(run) AS newest "
+        "FROM prediction LEFT JOIN result ON result.prediction = prediction.id "
+        "GROUP BY prediction.id ORDER BY is_kept DESC, newest DESC",
+        (msgspec.json.encode(sorted(kept)).decode(),),
+    )
+    excess: list[int] = []
+    used = 0
+    for number, size, is_kept, newest in sizes.fetchall():
+        used += size
+        if newest is None or (used > allowed and not is_kept):
+            excess.append(number)
+    return excess

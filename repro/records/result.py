@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from repro.cases import Case
+from repro.diagnosis.findings import Diagnosis
 from repro.evaluation.acceleration import Acceleration, in_words
 from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
-from repro.judgement.diagnosis import Diagnosis
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import ReferenceCheck, Verdict, compare, unmeasured
 from repro.published import Precision, Reference, Release, is_same_arithmetic

@@ -127,7 +127,7 @@ def prepare(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-    if found:
+    if 0 < found < VERSION:
         # Gives back what the tables took that are gone; another time will do as well.
         with contextlib.suppress(sqlite3.OperationalError):
             connection.execute(f"PRAGMA page_size = {_PAGE}")

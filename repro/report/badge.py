@@ -10,21 +10,29 @@ from repro.report.rows import counts
 
 
 def badge_json(report: Report) -> str:
-    """Say how many of the cases that have published numbers are reproduced.
+    """Say how many cases that have published numbers, and claims, came out.
 
-    The format is that of https://shields.io/badges/endpoint-badge.
+    A claim that came out otherwise than expected makes it red, as a case does. The
+    format is that of https://shields.io/badges/endpoint-badge.
     """
     found = counts(report.results)
     cases = len(report.results) - found.get(Verdict.UNREFERENCED, 0)
     reproduced = found.get(Verdict.REPRODUCED, 0)
-    if any(verdict.is_failure for verdict in found):
+    message = [f"{reproduced}/{cases}"] if cases or not report.claims else []
+    if report.claims:
+        met = sum(claim.is_as_expected for claim in report.claims)
+        message.append(f"{met}/{len(report.claims)} claims")
+        cases, reproduced = cases + len(report.claims), reproduced + met
+    if any(verdict.is_failure for verdict in found) or any(
+        claim.is_surprise for claim in report.claims
+    ):
         colour = "red"
     else:
         colour = "brightgreen" if cases and reproduced == cases else "yellow"
     badge = {
         "schemaVersion": 1,
         "label": "reproduced",
-        "message": f"{reproduced}/{cases}",
+        "message": ", ".join(message),
         "color": colour,
     }
     return msgspec.json.encode(badge).decode() + "\n"

@@ -13,7 +13,10 @@ from repro.judgement.compare import (
     Since,
 )
 from repro.judgement.verdict import Verdict
+from repro.records.comparison import RunComparison
 from repro.records.result import CaseResult
+from repro.report.numbers import told_apart
+from repro.words import counted
 
 #: What is a digest, and how many digits of it people are shown.
 _DIGITS = {"weights": 8, "commit": 10}
@@ -67,6 +70,17 @@ def grouped_changes(
     return {part: found[part] for part in dict.fromkeys([*first, *found])}
 
 
+def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
+    """Give what differs between two runs, the environment aside, as `grouped_changes`.
+
+    Cases of which something is unknown come after those that changed.
+    """
+    changed = [case for case in found.differences if not case.is_same]
+    unknown = [case for case in found.differences if case.unknown and case.is_same]
+    parts = grouped_changes([*changed, *unknown])
+    return {part: cases for part, cases in parts.items() if part[0] != "environment"}
+
+
 def since_groups(
     results: Iterable[CaseResult],
 ) -> Iterator[tuple[str, dict[tuple[str, str], list[str]]]]:
@@ -86,7 +100,7 @@ def since_sentence(since: Since) -> str:
     if found.flips is None:
         said = f"which images were decided otherwise in {when} is unknown"
     elif not found.flips.any and found.flips.images:
-        said = f"all {_count(found.flips.images)} are decided as in {when}"
+        said = f"all {counted(found.flips.images, 'image')} are decided as in {when}"
     else:
         said = flips_text(found.flips, f" since {when}")
     if found.images:
@@ -111,13 +125,14 @@ def measured_text(found: CaseDifference) -> str:
     """Write what was measured before and after."""
     if found.measured_same:
         return f"the same as then: top1 {found.after.percent('top1'):.3f}"
+    pairs = [
+        (name, found.before.percent(name), found.after.percent(name), 3)
+        for name in ("top1", "top5")
+    ]
     texts = [
-        f"{metric} {before:.{digits}f} -> {after:.{digits}f}"
+        f"{metric} {' -> '.join(told_apart(before, after, digits))}"
         for metric, before, after, digits in (
-            *(
-                (name, found.before.percent(name), found.after.percent(name), 3)
-                for name in ("top1", "top5")
-            ),
+            *pairs,
             ("loss", found.before.loss, found.after.loss, 6),
         )
         if before != after
@@ -128,21 +143,15 @@ def measured_text(found: CaseDifference) -> str:
 def flips_text(flips: Flips, then: str = "") -> str:
     """Write how many of some images became right and wrong."""
     return (
-        f"of {_count(flips.images)}, {flips.gained:,} became right and "
+        f"of {counted(flips.images, 'image')}, {flips.gained:,} became right and "
         f"{flips.lost:,} wrong{then} (McNemar p = {flips.p:.2g})"
     )
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
-    """List names, the first few of many."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def _images(found: ImageChanges) -> Iterator[tuple[str, str]]:
-    total = f"of {_count(found.before)}"
+    total = f"of {counted(found.before, 'image')}"
     if found.before != found.after:
-        total = f"of {_count(found.before)} then and {found.after:,} now"
+        total = f"of {counted(found.before, 'image')} then and {found.after:,} now"
     for group, label, said in (
         (found.changed, "replaced", "have other bytes under the same name"),
         (found.relabelled, "relabelled", "have another label"),
@@ -186,7 +195,3 @@ def _values(change: Change) -> str:
         for value in (change.before, change.after)
     )
     return f"{before} -> {after}"
-
-
-def _count(images: int) -> str:
-    return f"{images:,} image{'s' * (images != 1)}"

@@ -10,9 +10,12 @@ from typing import Any
 import msgspec
 
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
+from repro.report.numbers import nonzero_text
 from repro.report.terminal import Style
+from repro.words import counted, listed
 
 _MISSING_SHOWN = 2
+_DECIMALS = 3
 
 
 def claim_lines(
@@ -44,26 +47,25 @@ def claim_lines(
 
 def finding_text(finding: Finding) -> str:
     """Write a number with its confidence interval and what it should be."""
-    low, high = finding.interval
+    value, low, high = (
+        nonzero_text(number, _DECIMALS) for number in (finding.value, *finding.interval)
+    )
     return (
-        f"{finding.subject} {finding.value:.3f} [{low:.3f}, {high:.3f}] "
+        f"{finding.subject} {value} [{low}, {high}] "
         f"({finding.origin}), wanted {finding.wanted}: {finding.verdict}"
     )
 
 
 def missing_text(result: ClaimResult) -> str:
     """Say what would have to be measured."""
-    shown = result.missing[:_MISSING_SHOWN]
-    more = len(result.missing) - len(shown)
-    return f"missing: {', '.join(shown)}{f' and {more} more' * (more > 0)}"
+    return f"missing: {listed(result.missing, _MISSING_SHOWN)}"
 
 
 def totals_text(results: Iterable[ClaimResult]) -> str:
     """Say in one line how many claims have which verdict."""
     found = Counter(result.verdict for result in results)
     said = ", ".join(f"{found[v]:,} {v}" for v in ClaimVerdict if found[v])
-    total = found.total()
-    return f"{total:,} claim{'s' * (total != 1)}: {said}"
+    return f"{counted(found.total(), 'claim')}: {said}"
 
 
 def claims_data(results: Iterable[ClaimResult]) -> list[dict[str, Any]]:
@@ -72,15 +74,25 @@ def claims_data(results: Iterable[ClaimResult]) -> list[dict[str, Any]]:
 
 
 def claim_text(result: ClaimResult) -> str:
-    """Write why a test of a claim fails."""
-    expected = "" if result.expected == "holds" else f", expected {result.expected}"
+    """Write why a test of a claim fails, the first line for those who read no more."""
     lines = [
-        f"claim {result.id}: {result.verdict}{expected}",
+        headline(result),
         f"  {result.text}",
         f"  source      {result.source_title}, {result.source_url}",
         *(f"  {line}" for line in detail_lines(result)),
     ]
     return "\n".join(lines)
+
+
+def headline(result: ClaimResult) -> str:
+    """Say in one line what came of a claim, in the words of a case."""
+    said = ""
+    if result.is_surprise and result.verdict is ClaimVerdict.FAILS:
+        said = " diverges from what was published"
+    elif result.is_surprise:
+        said = " meets what was published, though it is declared not to"
+    expected = "" if result.expected == "holds" else f", expected {result.expected}"
+    return f"claim {result.id}{said}: {result.verdict}{expected}"
 
 
 def short_text(result: ClaimResult) -> str:

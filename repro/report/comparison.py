@@ -8,7 +8,9 @@ from tabulate import tabulate
 
 from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
-from repro.report.changes import environment_text, grouped_changes, listed
+from repro.report.changes import environment_text, grouped_changes
+from repro.report.numbers import nonzero_text, told_apart
+from repro.words import counted, listed
 
 #: A smaller p-value, times the number of cases, is called more than chance.
 SIGNIFICANT = 0.01
@@ -50,24 +52,35 @@ def comparison_lines(
 
 def answer(found: RunComparison) -> str:
     """Say in one sentence whether anything has changed, and what is unknown."""
-    cases = len(found.differences)
-    if not cases:
+    if not found.differences:
         return "no case was measured in both"
+    said = _changed(found)
+    if found.only_after:
+        more = len(found.only_after)
+        every = counted(len(found.differences) + more, "case")
+        said += (
+            f"; {more:,} of the {every} of run {found.after} "
+            f"{'was' if more == 1 else 'were'} not measured in run {found.before}"
+        )
+    return said
+
+
+def _changed(found: RunComparison) -> str:
+    cases = len(found.differences)
     changed = [case for case in found.differences if not case.is_same]
     unknown = [case for case in found.differences if case.flips is None]
     if not changed and not unknown:
-        return f"nothing changed: {_cases(cases)}, every image as before"
-    parts = [f"{len(changed):,} of {_cases(cases)} changed"]
+        return f"nothing changed: {counted(cases, 'case')}, every image as before"
+    parts = [f"{len(changed):,} of {counted(cases, 'case')} changed"]
     if edited := [case for case in found.differences if case.published]:
-        numbers = f"published numbers of {_cases(len(edited))} were edited"
+        numbers = f"published numbers of {counted(len(edited), 'case')} were edited"
         parts.insert(0, numbers)
     if not changed:
-        parts = [f"{_cases(cases)} measured the same as before"]
+        parts = [f"{counted(cases, 'case')} measured the same as before"]
     parts += _moves(found.differences)
     if unknown:
-        parts.append(
-            f"which images became right or wrong is unknown in {_cases(len(unknown))}"
-        )
+        number = counted(len(unknown), "case")
+        parts.append(f"which images became right or wrong is unknown in {number}")
     return "; ".join([", ".join(parts), *_chance(found.differences)])
 
 
@@ -85,7 +98,7 @@ def _moves(differences: Sequence[CaseDifference]) -> Iterator[str]:
         which = "images that both evaluated" if is_part else "images"
         yield f"{flips.gained:,} {which} became right and {flips.lost:,} wrong"
     if replaced:
-        yield f"{_cases(len(replaced))} evaluated other images"
+        yield f"{counted(len(replaced), 'case')} evaluated other images"
 
 
 def _chance(differences: Sequence[CaseDifference]) -> Iterator[str]:
@@ -119,10 +132,9 @@ def _table(cases: Sequence[CaseDifference]) -> Iterator[str]:
     rows = [
         (
             case.case,
-            f"{case.before.percent('top1'):.3f}",
-            f"{case.after.percent('top1'):.3f}",
-            f"{case.points:+.3f}" if case.points else "0",
-            f"{case.loss:+.6f}" if case.loss else "0",
+            *told_apart(case.before.percent("top1"), case.after.percent("top1"), 3),
+            nonzero_text(case.points, 3, signed=True) if case.points else "0",
+            nonzero_text(case.loss, 6, signed=True) if case.loss else "0",
             *_flips(case),
             ", ".join(_others(case)),
         )
@@ -162,7 +174,3 @@ def _others(case: CaseDifference) -> Iterator[str]:
     if case.unknown:
         yield "unknown"
     yield from (change.name for change in case.others)
-
-
-def _cases(number: int) -> str:
-    return f"{number:,} case{'s' * (number != 1)}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repro.errors import OptionError
 from repro.files import replace_bytes
-from repro.report.report import Report
+
+if TYPE_CHECKING:
+    from repro.report.report import Report
 
 #: Suffix -> function from a report to the file's content; the first that fits counts.
 FACES = {

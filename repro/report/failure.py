@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from repro.cases import Case
+from repro.diagnosis.sentences import diagnosis_lines
 from repro.judgement.compare import Since
 from repro.judgement.intervals import CONFIDENCE
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED
 from repro.records.result import CaseResult, Measurement
 from repro.report.changes import change_parts, heading
-from repro.report.diagnosis import diagnosis_lines
 from repro.report.numbers import (
     difference_text,
     interval_text,
@@ -20,6 +20,7 @@ from repro.report.numbers import (
     value_text,
 )
 from repro.report.variants import named
+from repro.words import joined_numbers
 
 
 def failure_text(case: Case, result: CaseResult) -> str:
@@ -42,7 +43,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
     protocol = case.protocol
     lines += [
         f"  {'protocol':<12}{protocol.id}: {protocol.geometry}, "
-        f"mean {_numbers(protocol.mean)}, std {_numbers(protocol.std)}, "
+        f"mean {joined_numbers(protocol.mean)}, std {joined_numbers(protocol.std)}, "
         f"published in {protocol.precision}",
         f"  {'dataset':<12}{case.dataset.title}, "
         f"{_images(measurement)}, "
@@ -117,9 +118,3 @@ def _images(measurement: Measurement) -> str:
             "beyond doubt (--repro-no-early-stop goes on)"
         )
     return f"{images:,} of {total:,} images"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    if len(set(values)) == 1:
-        return f"{values[0]:g}"
-    return "/".join(f"{value:g}" for value in values)

@@ -10,34 +10,38 @@ import jinja2
 from markupsafe import Markup
 
 from repro.claims.result import ClaimResult
+from repro.diagnosis.sentences import diagnosis_parts
 from repro.evaluation.metrics import CALIBRATION_BINS
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
 from repro.report import claims_report
 from repro.report.changes import (
+    baseline_groups,
     change_parts,
     environment_text,
-    grouped_changes,
     heading,
-    listed,
     since_groups,
 )
 from repro.report.comparison import answer
-from repro.report.diagnosis import diagnosis_parts
-from repro.report.numbers import difference_text, sign_of, tolerance_text, value_text
+from repro.report.numbers import (
+    difference_text,
+    nonzero_text,
+    sign_of,
+    tolerance_text,
+    value_text,
+)
 from repro.report.plots import scaling_svgs
-from repro.report.report import Report
+from repro.report.report import CaseFlips, Report, ReportedCase
 from repro.report.rows import (
     counts,
-    rows_with_origin,
     shift_of,
     shift_text,
     shift_warning,
     totals_text,
 )
-from repro.report.scaling import Panel, claim_panel, panels
-from repro.report.variants import names
+from repro.report.scaling import Panel, claim_panel, fitted_text, panels
+from repro.words import listed
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
@@ -68,8 +72,10 @@ def html(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
     )
     template = environment.get_template("page.html.jinja")
-    drawn, missing = _figures(panels(report.results))
-    rows = list(_rows(report.results))
+    found = panels(report.results)
+    drawn, missing = _figures(found)
+    cases = report.cases()
+    rows = list(_rows(cases))
     return template.render(
         report=report,
         totals=totals_text(report.results),
@@ -81,8 +87,9 @@ def html(report: Report) -> str:
         rows=rows,
         verdicts=[v for v in Verdict if any(row["verdict"] is v for row in rows)],
         panels=drawn,
+        fitted=fitted_text(found),
         missing=missing,
-        cases=list(_cases(report)),
+        cases=[_case(case, report.baseline) for case in cases],
         environments=[list(_facts(found)) for found in report.environments],
         tone=_tone,
         sign=_sign,
@@ -105,9 +112,7 @@ def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]
     for title, parts in since_groups(report.results):
         yield title, [(*part, listed(cases)) for part, cases in parts.items()]
     if compared := report.compared:
-        found = [c for c in compared.differences if c.unknown or not c.is_same]
-        parts = grouped_changes(found)
-        rows = [(*p, listed(c)) for p, c in parts.items() if p[0] != "environment"]
+        rows = [(*p, listed(cases)) for p, cases in baseline_groups(compared).items()]
         if compared.environment:
             rows.append(("environment", environment_text(compared.environment), ""))
         yield f"Since run {compared.before}: {answer(compared)}", rows[:_CHANGES_SHOWN]
@@ -120,14 +125,13 @@ def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
         tone = "bad"
     elif result.is_as_expected:
         tone = "good"
-    link = result.source_url
     return {
         "result": result,
         "tone": tone,
         "sign": {"good": "✓", "bad": "✗"}.get(tone, "○"),
         "lines": list(claims_report.detail_lines(result)),
         "panels": _figures([panel] if panel else [])[0],
-        "link": link if link.startswith(("https://", "http://")) else "",
+        "link": _link(result.source_url),
     }
 
 
@@ -145,15 +149,15 @@ def _sign(verdict: Verdict) -> str:
     return signs.get(verdict, "○")
 
 
-def _rows(results: Sequence[CaseResult]) -> Iterator[dict[str, Any]]:
-    numbers = {result.place: place for place, result in enumerate(results, start=1)}
-    for place, (row, result, comparison) in enumerate(rows_with_origin(results)):
-        share = None if comparison is None else _share(comparison)
+def _rows(cases: Sequence[ReportedCase]) -> Iterator[dict[str, Any]]:
+    origins = [(case, origin) for case in cases for origin in case.rows]
+    for place, (case, (row, _, comparison)) in enumerate(origins):
+        share = None if comparison is None or not row.tolerance else _share(comparison)
         yield {
             **{name: getattr(row, name) for name in row.__struct_fields__},
             "metric": row.metric_name,
             "place": place,
-            "number": numbers[result.place],
+            "number": case.number,
             "share": "" if share is None else f"{share:.6g}",
             "bar": "" if share is None else _bar(share),
         }
@@ -182,7 +186,7 @@ def _bar(share: float) -> Markup:
             f'<path class="mark" d="M{x:.1f} {y - 6} L{tip:.1f} {y} '
             f'L{x:.1f} {y + 6} Z"/>'
         )
-    said = f"{share:+.2f} of the tolerance"
+    said = f"{nonzero_text(share, 2, signed=True)} of the tolerance"
     return Markup(
         f'<svg class="bar" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="{said}"><title>{said}</title>'
@@ -226,32 +230,34 @@ def _laws(panel: Panel, metric: str) -> list[dict[str, str]]:
     ]
 
 
-def _cases(report: Report) -> Iterator[dict[str, Any]]:
-    flipped = {case.place: case for case in report.flips}
-    called = names(report.results)
-    for result in report.results:
-        found = flipped.get(result.place)
-        flips = found.flips if found else []
-        gained = sum(flip.is_gain for flip in flips)
-        yield {
-            "result": result,
-            "name": called[result.place],
-            "since": heading(result.since) if result.since else "",
-            "since_parts": list(change_parts(result.since.difference))
-            if result.since
-            else [],
-            "is_open": result.verdict.is_failure or bool(flips),
-            "facts": list(_case_facts(result)),
-            "comparisons": [_comparison(c) for c in result.comparisons],
-            "flips_title": f"Since run {report.baseline}: {gained:,} images became "
-            f"right, {len(flips) - gained:,} wrong"
-            + (f"; the first {_FLIPS_SHOWN}" if len(flips) > _FLIPS_SHOWN else ""),
-            "flips": [
-                (*found.named(flip), flip.is_gain) for flip in flips[:_FLIPS_SHOWN]
-            ]
-            if found
-            else [],
-        }
+def _case(case: ReportedCase, baseline: int | None) -> dict[str, Any]:
+    result, since = case.result, case.result.since
+    return {
+        "result": result,
+        "number": case.number,
+        "name": case.name,
+        "since": heading(since) if since else "",
+        "since_parts": list(change_parts(since.difference)) if since else [],
+        "is_open": result.verdict.is_failure or case.flips is not None,
+        "facts": list(_case_facts(result)),
+        "comparisons": [_comparison(c) for c in result.comparisons],
+        **_flips(case.flips, baseline),
+    }
+
+
+def _flips(found: CaseFlips | None, baseline: int | None) -> dict[str, Any]:
+    if found is None:
+        return {"flips": [], "flips_title": ""}
+    gained = sum(flip.is_gain for flip in found.flips)
+    lost = len(found.flips) - gained
+    title = f"Since run {baseline}: {gained:,} images became right, {lost:,} wrong"
+    if len(found.flips) > _FLIPS_SHOWN:
+        title += f"; the first {_FLIPS_SHOWN}"
+    shown = found.flips[:_FLIPS_SHOWN]
+    return {
+        "flips": [(*found.named(flip), flip.is_gain) for flip in shown],
+        "flips_title": title,
+    }
 
 
 def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
@@ -294,15 +300,19 @@ def _comparison(comparison: ReferenceCheck) -> dict[str, str]:
             f"difference {difference_text(comparison, long=True)}"
             f"{f' ({comparison.quality})' if comparison.quality else ''}"
         )
-    link = comparison.source_url
     return {
         "metric": comparison.metric,
         "text": text,
         "tolerance": f"tolerance {tolerance_text(comparison, long=True)} "
         f"({comparison.tolerance_origin})",
         "source": comparison.source_title or comparison.source,
-        "link": link if link.startswith(("https://", "http://")) else "",
+        "link": _link(comparison.source_url),
     }
+
+
+def _link(url: str) -> str:
+    """Give where a link may lead; text of a release must not run code."""
+    return url if url.startswith(("https://", "http://")) else ""
 
 
 def _facts(environment: Environment) -> Iterator[tuple[str, str]]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from repro.diagnosis.sentences import diagnosis_parts
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report import claims_report
 from repro.report.changes import (
+    baseline_groups,
     environment_text,
-    grouped_changes,
-    listed,
     since_groups,
 )
 from repro.report.comparison import answer
-from repro.report.diagnosis import diagnosed, diagnosis_parts
 from repro.report.report import Report
 from repro.report.rows import (
     Row,
@@ -25,7 +24,8 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.variants import names
+from repro.report.variants import names, reasons
+from repro.words import listed
 
 #: GitHub refuses a summary of more than 1 MiB; the table is what grows.
 ROWS_SHOWN = 2000
@@ -36,12 +36,13 @@ _COLUMNS = {
     "metric_name": "metric",
     "published": "published",
     "measured": "measured",
+    "interval": "on all images",
     "difference": "difference",
     "images": "images",
     "tolerance": "tolerance",
     "verdict": "verdict",
 }
-_NUMBERS = {"published", "measured", "difference", "images", "tolerance"}
+_NUMBERS = set(_COLUMNS.values()) - {"case", "metric", "verdict"}
 _FINE = {Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE, Verdict.UNREFERENCED}
 
 
@@ -89,11 +90,15 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _rows(rows: Sequence[Row]) -> Iterator[str]:
+    columns = {
+        column: title
+        for column, title in _COLUMNS.items()
+        if column != "interval" or any(row.interval for row in rows)
+    }
     cells = [
-        [_cell(column, str(getattr(row, column))) for column in _COLUMNS]
-        for row in rows
+        [_cell(column, str(getattr(row, column))) for column in columns] for row in rows
     ]
-    yield from _table(list(_COLUMNS.values()), cells, _NUMBERS)
+    yield from _table(list(columns.values()), cells, _NUMBERS)
 
 
 def _cell(column: str, text: str) -> str:
@@ -111,23 +116,17 @@ def _table(
 
 def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield why cases are not reproduced, each reason once with its cases."""
-    grouped: dict[tuple[Verdict, str], list[str]] = {}
-    called = names(results)
-    for result in results:
-        if result.reason and result.verdict not in _FINE:
-            key = result.verdict, result.reason.splitlines()[0]
-            grouped.setdefault(key, []).append(called[result.place])
+    grouped = reasons(results, [v for v in Verdict if v not in _FINE])
     if grouped:
         yield from ("", "## Why", "")
     for (verdict, reason), cases in grouped.items():
-        named = f"`{cases[0]}`"
-        more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
-        yield f"- {named}{more}: {verdict}. {_escaped(reason)}"
+        named = listed([f"`{case}`" for case in cases], 1)
+        yield f"- {named}: {verdict}. {_escaped(reason)}"
 
 
 def _causes(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield what was found to explain cases, what was tried, and what to do."""
-    found = diagnosed(results)
+    found = [r for r in results if r.diagnosis and r.diagnosis.is_needed]
     if found:
         yield from ("", "## Likely causes", "")
     called = names(results)
@@ -164,12 +163,9 @@ def _baseline(report: Report) -> Iterator[str]:
         return
     yield from ("", f"## Since run {compared.before}", "", _escaped(answer(compared)))
     yield ""
-    changed = [case for case in compared.differences if not case.is_same]
-    unknown = [case for case in compared.differences if case.unknown and case.is_same]
     if compared.environment:
         yield f"- environment: {_escaped(environment_text(compared.environment))}"
-    parts = grouped_changes([*changed, *unknown])
-    yield from _parts({p: c for p, c in parts.items() if p[0] != "environment"})
+    yield from _parts(baseline_groups(compared))
     for case in report.flips:
         gained = sum(flip.is_gain for flip in case.flips)
         lost = len(case.flips) - gained

@@ -7,6 +7,9 @@ from fractions import Fraction
 from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS, Metric
 
+#: Decimals beyond those of others, until a number is written with an exponent.
+_MORE_DIGITS = 3
+
 
 def sign_of(metric: str) -> str:
     """Give what stands after a value: `%` or `nats`."""
@@ -39,13 +42,36 @@ def interval_text(comparison: ReferenceCheck) -> str:
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
+def nonzero_text(value: float, digits: int, *, signed: bool = False) -> str:
+    """Write a number with so many decimals, or more until its first digit is there.
+
+    A difference that is not zero never looks like it: it may be what a claim or a
+    verdict rests on. Much smaller ones are written as 4e-09.
+    """
+    sign = "+" if signed else ""
+    if not value:
+        return f"{0:.{digits}f}"
+    # Of the rounded number: 0.0099999 is 0.01.
+    needed = -int(f"{value:.1e}".partition("e")[2])
+    if needed > digits + _MORE_DIGITS:
+        return f"{value:{sign}.0e}"
+    return f"{value:{sign}.{max(digits, needed)}f}"
+
+
+def told_apart(before: float, after: float, digits: int) -> tuple[str, str]:
+    """Write two numbers with so many decimals, or with more where they look alike."""
+    for more in range(digits, digits + _MORE_DIGITS + 1):
+        old, new = f"{before:.{more}f}", f"{after:.{more}f}"
+        if old != new:
+            return old, new
+    return f"{before:.{digits}f}", f"{after:.{digits}f}"
+
+
 def difference_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
     """Write measured minus published, in points or nats, and in images if asked."""
     if comparison.difference is None:
         return ""
-    text = f"{comparison.difference:+.{decimals(comparison)}f}"
-    if not float(text):
-        text = text[1:]
+    text = nonzero_text(comparison.difference, decimals(comparison), signed=True)
     if not long:
         return text
     said = f"{text} {METRICS[comparison.metric].unit.difference}"

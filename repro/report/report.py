@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +23,7 @@ from repro.records.environment import Environment
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 from repro.records.run import Run
-from repro.report.rows import in_order
+from repro.report.rows import RowOrigin, in_order, rows_with_origin
 from repro.report.variants import names
 
 
@@ -52,6 +54,23 @@ class CaseFlips(msgspec.Struct, frozen=True):
         )
 
 
+class ReportedCase(NamedTuple):
+    """A case of a report with all that is said of it: what a face lays out.
+
+    `number` counts the cases of the report from 1.
+    """
+
+    number: int
+    result: CaseResult
+    rows: tuple[RowOrigin, ...]
+    flips: CaseFlips | None
+
+    @property
+    def name(self) -> str:
+        """Its id, and what tells it from others of that id."""
+        return self.rows[0].row.name
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a run, and what has changed since another.
 
@@ -72,6 +91,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """The number of the run that this one was compared with, if it was."""
         return self.compared.before if self.compared else None
 
+    def cases(self) -> list[ReportedCase]:
+        """List the cases in the order of the tables."""
+        flipped = {case.place: case for case in self.flips}
+        origins = rows_with_origin(self.results)
+        grouped = groupby(origins, key=lambda origin: origin.result.place)
+        return [
+            ReportedCase(number, rows[0].result, rows, flipped.get(place))
+            for number, (place, found) in enumerate(grouped, start=1)
+            for rows in [tuple(found)]
+        ]
+
     @property
     def environments(self) -> list[Environment]:
         """List the environments that cases were measured in, each once."""
@@ -86,19 +116,18 @@ def report_of_results(
     return Report(results=tuple(in_order(results)), claims=tuple(claims))
 
 
-def report_of_run(ledger: Ledger, run: Run, baseline: Run | None = None) -> Report:
+def report_of_run(ledger: Ledger, run: Run) -> Report:
     """Make the report of a run in the ledger.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    report = Report(
+    return Report(
         results=tuple(in_order(ledger.results(run.id))),
         claims=tuple(ledger.claims(run.id)),
         run=run.id,
         started=run.started,
     )
-    return report if baseline is None else since_run(report, ledger, run.id, baseline)
 
 
 def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report:

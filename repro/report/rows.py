@@ -16,11 +16,14 @@ from repro.records.result import CaseResult
 from repro.report.numbers import (
     difference_text,
     images_text,
+    interval_text,
+    nonzero_text,
     plain_text,
     tolerance_text,
     value_text,
 )
 from repro.report.variants import named, variants
+from repro.words import counted
 
 _SETTLED = (Verdict.REPRODUCED, Verdict.BELOW, Verdict.ABOVE)
 
@@ -29,9 +32,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a table: a published number, or a case that has none.
 
     Texts are ready to print; an empty one means that there is no such number. `quality`
-    says of a divergence whether it is one for the better; `variant` is what is special
-    about the case where a run has several of its id; `is_one_of_several` tells that
-    other sources have a number of the same metric.
+    says of a divergence whether it is one for the better; `interval` is where the value
+    on all images lies when a part of them was evaluated, to which no tolerance applies;
+    `variant` is what is special about the case where a run has several of its id;
+    `is_one_of_several` tells that other sources have a number of the same metric.
     """
 
     case: str
@@ -46,6 +50,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     difference: str = ""
     images: str = ""
     tolerance: str = ""
+    interval: str = ""
     source: str = ""
     reason: str = ""
     quality: str = ""
@@ -131,7 +136,7 @@ def counts(results: Iterable[CaseResult]) -> dict[Verdict, int]:
 def totals_text(results: Sequence[CaseResult]) -> str:
     """Say in one line how many cases have which verdict."""
     said = ", ".join(f"{n:,} {verdict}" for verdict, n in counts(results).items())
-    return f"{len(results):,} case{'s' * (len(results) != 1)}: {said}"
+    return f"{counted(len(results), 'case')}: {said}"
 
 
 def shift_of(results: Iterable[CaseResult]) -> CommonShift | None:
@@ -162,9 +167,10 @@ def _is_of(comparison: ReferenceCheck, metric: Metric) -> bool:
 def shift_text(shift: CommonShift) -> str:
     """Say how far top-1 is off in the mean over all cases, with its sign and spread."""
     return (
-        f"top-1, measured minus published: mean {shift.mean:+.3f} points, standard "
-        f"deviation {shift.spread:.3f}, over {shift.numbers:,} numbers, "
-        f"at most {shift.largest:.3f}"
+        "top-1, measured minus published: mean "
+        f"{nonzero_text(shift.mean, 3, signed=True)} points, standard deviation "
+        f"{nonzero_text(shift.spread, 3)}, over {shift.numbers:,} numbers, at most "
+        f"{nonzero_text(shift.largest, 3)}"
     )
 
 
@@ -172,8 +178,9 @@ def shift_warning(shift: CommonShift | None) -> str:
     """Warn of a shift that all cases share; empty where there is none."""
     if shift is None or not shift.is_suspicious:
         return ""
+    mean = nonzero_text(shift.mean, 3, signed=True)
     return (
-        f"warning: all cases share a shift of {shift.mean:+.3f} points, though each "
+        f"warning: all cases share a shift of {mean} points, though each "
         f"may pass. Honest re-measurements share at most {HONEST} points: look for "
         "what is common to all, such as the decoder, the resize or the copy of the "
         "images"
@@ -203,6 +210,8 @@ def _measured_rows(result: CaseResult) -> list[Row]:
 
 
 def _compared(result: CaseResult, comparison: ReferenceCheck) -> Row:
+    measured = result.measurement
+    is_part = measured is not None and not measured.is_complete
     return _row(
         result,
         metric=comparison.metric,
@@ -210,7 +219,8 @@ def _compared(result: CaseResult, comparison: ReferenceCheck) -> Row:
         measured=value_text(comparison),
         difference=difference_text(comparison),
         images=images_text(comparison.difference_images),
-        tolerance=tolerance_text(comparison),
+        tolerance="" if is_part else tolerance_text(comparison),
+        interval=interval_text(comparison),
         verdict=comparison.verdict,
         quality=comparison.quality,
         source=comparison.source,

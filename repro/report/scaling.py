@@ -25,7 +25,8 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     """The checkpoints of a family, by training images.
 
     Points are `(training images, value)` with accuracy in percent and loss in nats;
-    `law` is fitted to what was measured, or to what was published where nothing was.
+    `law` is fitted to what was measured on all images, or to what was published where
+    that is not two sizes; `is_published` tells which.
     `interval` is a confidence interval of its exponent and `origin` says what it is of;
     `stated` is the published exponent, as printed.
     """
@@ -38,6 +39,7 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     interval: Interval | None = None
     origin: str = ""
     stated: str = ""
+    is_published: bool = False
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,20 @@ def panels(results: Iterable[CaseResult]) -> list[Panel]:
         if curves:
             found.append(Panel(title=f"{protocol} on {dataset}", curves=tuple(curves)))
     return found
+
+
+def fitted_text(found: Iterable[Panel]) -> str:
+    """Say what the lines of some panels were fitted to."""
+    curves = [curve for panel in found for curve in panel.curves]
+    published = dict.fromkeys(curve.name for curve in curves if curve.is_published)
+    if not published:
+        return "the measured points"
+    if all(curve.is_published for curve in curves):
+        return (
+            "the published points, since no family has two sizes that were measured on "
+            "all images"
+        )
+    return f"the measured points, and of {', '.join(published)} to the published ones"
 
 
 def claim_panel(claim: ClaimResult, results: Iterable[CaseResult]) -> Panel | None:
@@ -157,8 +173,9 @@ def _curve(name: str, metric: str, members: Sequence[CaseResult]) -> Curve | Non
         for result in members
         if result.measurement and result.measurement.is_complete
     )
-    points = measured or published
-    if len({images for images, _ in points}) < 2:
+    is_published = not _has_two_sizes(measured)
+    points = published if is_published else measured
+    if not _has_two_sizes(points):
         return None
     law = fit_power_law(metric, points)
     return Curve(
@@ -168,8 +185,13 @@ def _curve(name: str, metric: str, members: Sequence[CaseResult]) -> Curve | Non
         measured=tuple(measured),
         law=law,
         interval=None if law is None else law.interval,
-        origin="fit",
+        origin=f"fit of the {'published' if is_published else 'measured'} points",
+        is_published=is_published,
     )
+
+
+def _has_two_sizes(points: Sequence[Point]) -> bool:
+    return len({images for images, _ in points}) > 1
 
 
 def _comparisons(result: CaseResult, metric: str) -> list[ReferenceCheck]:

@@ -9,10 +9,10 @@ from typing import Literal
 
 from tabulate import tabulate
 
+from repro.diagnosis.sentences import CALLED
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report.changes import listed, since_groups
-from repro.report.diagnosis import CALLED, diagnosed
+from repro.report.changes import since_groups
 from repro.report.rows import (
     Row,
     rows_of,
@@ -21,7 +21,8 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.variants import names
+from repro.report.variants import names, reasons
+from repro.words import listed
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
@@ -37,6 +38,7 @@ _HEADERS = {
     "metric_name": "metric",
     "published": "published",
     "measured": "measured",
+    "interval": "on all images",
     "difference": "diff",
     "images": "images",
     "tolerance": "tolerance",
@@ -124,15 +126,8 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
 
 def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
     """Yield why cases were not run, each reason once with its cases."""
-    grouped: dict[str, list[str]] = {}
-    called = names(results)
-    for result in results:
-        if result.verdict is Verdict.NOT_RUN:
-            reason = result.reason.splitlines()[0]
-            grouped.setdefault(reason, []).append(called[result.place])
-    for reason, cases in grouped.items():
-        more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
-        yield f"not run: {cases[0]}{more}", "plain"
+    for (_, reason), cases in reasons(results, [Verdict.NOT_RUN]).items():
+        yield f"not run: {listed(cases, 1)}", "plain"
         yield f"    {reason}", "dim"
 
 
@@ -148,11 +143,11 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
 def _causes(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
     """Yield what was found to explain a case, or that nothing was."""
     called = names(results)
-    for result in diagnosed(results):
-        assert result.diagnosis is not None
-        name = called[result.place]
-        yield f"{CALLED[result.diagnosis.outcome]}: {name}", "plain"
-        yield f"    {result.diagnosis.sentence}", "dim"
+    for result in results:
+        found = result.diagnosis
+        if found and found.is_needed:
+            yield f"{CALLED[found.outcome]}: {called[result.place]}", "plain"
+            yield f"    {found.sentence}", "dim"
 
 
 def _style(verdict: Verdict) -> Style:

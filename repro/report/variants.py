@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
+from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 
 _DIGITS = 8
@@ -35,6 +36,19 @@ def names(results: Iterable[CaseResult]) -> dict[str, str]:
     results = list(results)
     special = variants(results)
     return {r.place: named(r.id, special[r.place]) for r in results}
+
+
+def reasons(
+    results: Sequence[CaseResult], verdicts: Container[Verdict]
+) -> dict[tuple[Verdict, str], list[str]]:
+    """Give why cases have one of some verdicts, each reason once with their names."""
+    found: dict[tuple[Verdict, str], list[str]] = {}
+    called = names(results)
+    for result in results:
+        if result.reason and result.verdict in verdicts:
+            key = result.verdict, result.reason.splitlines()[0]
+            found.setdefault(key, []).append(called[result.place])
+    return found
 
 
 def named(case: str, variant: str) -> str:

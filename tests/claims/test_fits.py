@@ -18,6 +18,7 @@ from repro.claims.fits import (
     fit_curve,
 )
 
+from ..conftest import Often
 from .curves import SIZES, image_losses, noisy_points
 
 
@@ -84,15 +85,18 @@ def test_the_band_around_a_curve_covers_it_everywhere() -> None:
     assert inside / 1000 == pytest.approx(CONFIDENCE, abs=0.028)
 
 
-def test_resampling_images_covers_the_known_exponent_as_often_as_it_says() -> None:
+def test_resampling_images_covers_the_known_exponent_as_often_as_it_says(
+    often: Often,
+) -> None:
+    tries = often(400, 60)
     generator = np.random.default_rng(5)
     sizes, covered = (40, 160), 0
-    for _ in range(100):
+    for _ in range(tries):
         losses = image_losses(0.4, 400, generator, sizes)
         low, high = exponent(_observed(sizes, losses)).interval
         covered += low <= 0.4 <= high
     # Percentiles of the bootstrap are a little narrow with few images.
-    assert 0.87 <= covered / 100 <= 1
+    assert 0.87 <= covered / tries <= 1
 
 
 def test_images_that_are_hard_for_all_widen_no_comparison() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -47,12 +46,10 @@ def test_a_bad_file_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     assert "colour" in result.stderr
 
 
-def test_listing_needs_no_torch_and_answers_in_under_a_second() -> None:
+def test_listing_imports_nothing_that_takes_long() -> None:
     code = (
         "import sys; from repro.cli import cli\n"
         f"cli(['cases', '--expected', {str(EXPECTED)!r}], standalone_mode=False)\n"
         "assert not {'torch', 'numpy', 'scipy'} & set(sys.modules)"
     )
-    start = time.process_time()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert time.process_time() - start < 1

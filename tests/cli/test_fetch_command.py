@@ -33,9 +33,7 @@ def released(tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> Rel
         "clip/synthetic": host.share_folder("/scl/fo/2/h", content),
         "supervised/real": host.share_folder("/scl/fo/3/h", content, faults=gone),
     }
-    released.write(
-        *(f'[family."{name}"]\nfolder = "{link}"\n' for name, link in links.items())
-    )
+    released.write({name: {"folder": link} for name, link in links.items()})
     return released
 
 

@@ -25,7 +25,7 @@ from repro.data.pixels import PixelStore, stream
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.evaluate import evaluate
 from repro.published import parse_geometry
-from tests.data.test_dataset_checks import spec, validation, write_devkit, write_tar
+from tests.data.small_imagenet import spec, validation, write_devkit, write_tar
 
 GEOMETRY = parse_geometry("rgb|resize(8,nearest)|center_crop(8)")
 CPU = torch.device("cpu")
@@ -129,7 +129,7 @@ CHANGES = st.lists(
 
 
 @pytest.mark.parametrize("layout", ["folders", "flat", "tar"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(rounds=st.lists(CHANGES, min_size=1, max_size=3), waits=st.booleans())
 def test_an_oracle_scores_what_the_files_show_whatever_was_done_to_them(
     layout: str, rounds: list[list[tuple[str, int, int, int]]], waits: bool

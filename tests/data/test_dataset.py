@@ -211,7 +211,7 @@ def test_a_folder_that_contains_itself_is_an_error(tmp_path: Path) -> None:
         index_dataset(dataset_spec(CLASSES, 3), tmp_path)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=30).filter(any))
 def test_every_image_is_in_exactly_one_stratum_and_none_is_empty(
     counts: list[int],
@@ -223,7 +223,7 @@ def test_every_image_is_in_exactly_one_stratum_and_none_is_empty(
     assert all(len(members) for members in dataset.strata)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=30).filter(any))
 def test_every_prefix_of_strata_has_its_share_of_each_class(
     counts: list[int],

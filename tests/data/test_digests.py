@@ -20,7 +20,7 @@ from repro.data.listing import list_images
 from repro.data.places import ImageLocation, read_image
 from repro.errors import DatasetError
 from repro.published import parse_geometry
-from tests.data.test_dataset_checks import (
+from tests.data.small_imagenet import (
     spec,
     validation,
     write,

@@ -46,7 +46,6 @@ resizes = st.builds(Resize, targets, st.none() | targets, filters)
 crops = st.builds(CenterCrop, targets, targets)
 quickly = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -145,7 +144,7 @@ def test_one_decode_gives_the_same_pixels_for_every_geometry(tmp_path: Path) -> 
     st.lists(st.floats(0, 1), min_size=3, max_size=3),
     st.lists(st.floats(0.01, 1), min_size=3, max_size=3),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_normalised_pixels_are_bit_equal_to_totensor_and_normalize(
     mean: list[float], std: list[float]
 ) -> None:
@@ -228,7 +227,6 @@ def test_an_unreadable_image_is_named_with_what_is_wrong(
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -23,23 +23,19 @@ from repro.published import (
     shipped_list,
     shipped_names,
 )
-from tests.data.test_dataset_checks import (
+from tests.data.small_imagenet import (
     CLASSES,
     as_v2,
     check,
-    data,
     fault,
     known,
     photograph,
-    release,
     spec,
     validation,
     write,
     write_devkit,
     write_tar,
 )
-
-__all__ = ["data", "release"]  # Fixtures.
 
 IMAGE = "n01440764/ILSVRC2012_val_00000002.JPEG"
 NAMES = sorted(validation())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,46 +24,39 @@ from repro.engine.local import LocalEngine
 from repro.engine.settings import EngineSettings
 from repro.published import CenterCrop, Geometry, read_releases
 
+from ..conftest import Often
+from ..releases import FAMILY, PLAIN, VALIDATION, release_toml, write_release
+
 GEOMETRIES = 12
 IMAGES = 30
 #: Bytes on disk of a store of all images; its records take some.
 ONE_STORE = IMAGES * 3 * 32 * 32 + 8000
-HEAD = """
-[release]
-id = "ID"
-title = "R"
-[source.s]
-title = "S"
-url = "https://example.org"
-[dataset.d]
-title = "D"
-folder = "val"
-classes = ["a", "b"]
-images = 30
-[model.m]
-loader = "timm"
-architecture = "test_resnet"
-options = { num_classes = 2 }
-[family.ID]
-model = "m"
-training_data = "none"
-protocols = ["p0"]
-datasets = ["d"]
-"""
-PART = """
-[protocol.pNUMBER]
-geometry = "rgb|resize(SIZE,bilinear)|center_crop(32)"
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-source = "s"
-[[reference]]
-family = "ID"
-checkpoint = "w"
-dataset = "d"
-protocol = "pNUMBER"
-source = "s"
-top1 = "50"
-"""
+
+
+def six_geometries(name: str, sizes: Sequence[int]) -> str:
+    """Write a release of one checkpoint that resizes images to each of these sizes."""
+    protocols = {
+        f"p{size}": {
+            **PLAIN,
+            "geometry": f"rgb|resize({size},bilinear)|center_crop(32)",
+        }
+        for size in sizes
+    }
+    row = {"family": name, "checkpoint": "w", "dataset": "val", "source": "paper"}
+    return release_toml(
+        release={"id": name, "title": "R"},
+        dataset={"val": {**VALIDATION, "classes": ["a", "b"], "images": IMAGES}},
+        protocol=protocols,
+        model={
+            "vit": {
+                "loader": "timm",
+                "architecture": "test_resnet",
+                "options": {"num_classes": 2},
+            }
+        },
+        family={name: {**FAMILY, "protocols": ["p33" if name == "x" else "p39"]}},
+        reference=[{**row, "protocol": name, "top1": "50"} for name in protocols],
+    )
 
 
 @pytest.fixture
@@ -79,11 +73,8 @@ def cases(tmp_path: Path) -> list[Case]:
     for name, numbers in (("x", range(6)), ("y", range(6, GEOMETRIES))):
         (tmp_path / name).mkdir()
         torch.save(state, tmp_path / name / "w.pt")
-        parts = [PART.replace("SIZE", str(33 + n)) for n in numbers]
-        text = HEAD + "".join(
-            part.replace("NUMBER", str(n)) for n, part in enumerate(parts)
-        )
-        (tmp_path / f"{name}.toml").write_text(text.replace("ID", name))
+        content = six_geometries(name, [33 + n for n in numbers])
+        write_release(tmp_path, content, f"{name}.toml")
     return list_cases(read_releases([tmp_path / "x.toml", tmp_path / "y.toml"]))
 
 
@@ -130,6 +121,7 @@ def test_twelve_geometries_of_two_releases_cost_one_decode_of_each_photograph(
     assert found == losses(cases, tmp_path, None)
 
 
+@pytest.mark.slow
 def test_what_has_no_memory_is_decoded_again_and_gives_the_same(
     tmp_path: Path,
     cases: list[Case],
@@ -181,22 +173,23 @@ def test_two_processes_within_a_limit_do_not_take_stores_from_each_other(
 
 
 @pytest.mark.slow
-def test_two_hundred_models_decode_each_of_five_hundred_photographs_once(
-    tmp_path: Path,
+def test_a_catalogue_of_models_decodes_each_photograph_once(
+    tmp_path: Path, often: Often
 ) -> None:
+    models, images = often(200, 24), often(500, 100)
     sizes = [f"rgb|resize({32 + n},bilinear)|center_crop(32)" for n in range(12)]
     cases = make_catalogue(
         tmp_path,
-        models=200,
-        images=500,
+        models=models,
+        images=images,
         architectures=["test_resnet", "test_efficientnet"],
         geometries=sizes,
         photograph=(64, 48),
     )
-    assert len(cases) == 200
+    assert len(cases) == models
     assert {case.protocol.geometry for case in cases} == set(sizes)
     decodes = run_planned(settings_of(tmp_path, tmp_path / "cache"), cases)
-    assert len(decodes) == 500
+    assert len(decodes) == images
     assert set(decodes.values()) == {1}
 
 

@@ -28,58 +28,53 @@ from repro.engine.local import LocalEngine
 from repro.engine.settings import EngineSettings
 from repro.evaluation.predictions import Predictions
 from repro.published import read_releases
+from tests.releases import PLAIN, VALIDATION, VIT, release_toml, write_release
 from tests.stand_ins import make_photographs
 
 CLASSES = ("ant", "bee", "cat", "dog")
 PER_CLASS = 6
 LOSS = nn.CrossEntropyLoss(reduction="none")
 
-RELEASE = """
-schema = 1
-[release]
-id = "stand-in"
-title = "Random weights of full size"
-[source.none]
-title = "none"
-url = "https://example.org"
-[dataset.photographs]
-title = "generated photographs"
-folder = "val"
-classes = ["ant", "bee", "cat", "dog"]
-images = 24
-[protocol.paper-supervised]
-geometry = "rgb|resize(256,bilinear)|center_crop(224)"
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-source = "none"
-[protocol.paper-clip]
-geometry = "rgb|resize(224,bicubic)|center_crop(224)"
-mean = [0.48145466, 0.4578275, 0.40821073]
-std = [0.26862954, 0.26130258, 0.27577711]
-logit_scale = "checkpoint"
-source = "none"
-[protocol.paper-clip.text]
-classnames = ["ant", "bee", "cat", "dog"]
-templates = "open_clip:OPENAI_IMAGENET_TEMPLATES"
-[model.vit-b16]
-loader = "timm"
-architecture = "vit_base_patch16_224"
-options = { num_classes = 4 }
-[model.clip-b16]
-loader = "open_clip"
-architecture = "ViT-B-16"
-options = { force_quick_gelu = true, force_image_size = 224 }
-[family."supervised/random"]
-model = "vit-b16"
-training_data = "none"
-protocols = ["paper-supervised"]
-datasets = ["photographs"]
-[family."clip/random"]
-model = "clip-b16"
-training_data = "none"
-protocols = ["paper-clip"]
-datasets = ["photographs"]
-"""
+RELEASE = release_toml(
+    release={"id": "stand-in", "title": "Random weights of full size"},
+    dataset={
+        "photographs": {**VALIDATION, "classes": list(CLASSES), "images": 24},
+    },
+    protocol={
+        "paper-supervised": {**PLAIN, "std": [0.5, 0.5, 0.5]},
+        "paper-clip": {
+            **PLAIN,
+            "geometry": "rgb|resize(224,bicubic)|center_crop(224)",
+            "mean": [0.48145466, 0.4578275, 0.40821073],
+            "std": [0.26862954, 0.26130258, 0.27577711],
+            "logit_scale": "checkpoint",
+            "text": {
+                "classnames": list(CLASSES),
+                "templates": "open_clip:OPENAI_IMAGENET_TEMPLATES",
+            },
+        },
+    },
+    model={
+        "vit": {**VIT, "options": {"num_classes": 4}},
+        "clip": {
+            "loader": "open_clip",
+            "architecture": "ViT-B-16",
+            "options": {"force_quick_gelu": True, "force_image_size": 224},
+        },
+    },
+    family={
+        name: {
+            "model": model,
+            "training_data": "none",
+            "protocols": [protocol],
+            "datasets": ["photographs"],
+        }
+        for name, model, protocol in (
+            ("supervised/random", "vit", "paper-supervised"),
+            ("clip/random", "clip", "paper-clip"),
+        )
+    },
+)
 
 
 class Plain(NamedTuple):
@@ -94,7 +89,7 @@ class Plain(NamedTuple):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release of two families, with photographs and room for weights."""
     folder = tmp_path_factory.mktemp("stand-in")
-    (folder / "release.toml").write_text(RELEASE)
+    write_release(folder, RELEASE, "release.toml")
     make_photographs(folder / "val", CLASSES, PER_CLASS, size=(330, 280))
     for family in ("supervised", "clip"):
         (folder / family / "random").mkdir(parents=True)

@@ -18,7 +18,7 @@ from .made_predictions import predictions_of, random_logits
 @given(
     st.integers(1, 300), st.integers(2, 12), st.integers(1, 30), st.integers(0, 2**31)
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_it_agrees_with_torchmetrics(
     images: int, classes: int, bins: int, seed: int
 ) -> None:

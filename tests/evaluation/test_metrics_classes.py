@@ -20,7 +20,7 @@ from .made_predictions import predictions_of, random_logits
 
 
 @given(st.integers(1, 200), st.integers(2, 12), st.integers(0, 2**31))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_accuracy_by_class_agrees_with_torchmetrics(
     images: int, classes: int, seed: int
 ) -> None:
@@ -33,7 +33,7 @@ def test_accuracy_by_class_agrees_with_torchmetrics(
 
 
 @given(st.integers(2, 12), st.integers(0, 2**31), st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_restricted_classes_are_the_others_made_impossible(
     classes: int, seed: int, data: st.DataObject
 ) -> None:

@@ -6,36 +6,17 @@ import io
 import random
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from repro.fetching.family import Fetched, fetch_family
 from repro.fetching.progress import Progress
 from repro.fetching.transfer import Patience
 from repro.published import Checksum, Release, read_checksums, read_releases
+from tests import releases
+from tests.releases import release_toml, write_release
 
 HURRIED = Patience(attempts=4, wait=0.01, longest_wait=0.05, silence=10.0)
 FAMILY = "supervised/real"
-
-_HEAD = """
-[release]
-id = "tiny"
-title = "A tiny release"
-[source.paper]
-title = "The paper"
-url = "https://example.org/paper"
-[dataset.val]
-title = "Validation"
-folder = "val"
-classes = ["cat", "dog"]
-images = 4
-[protocol.plain]
-geometry = "rgb|resize(256,bilinear)|center_crop(224)"
-mean = [0.5, 0.5, 0.5]
-std = [0.25, 0.25, 0.25]
-source = "paper"
-[model.vit]
-loader = "timm"
-architecture = "vit_base_patch16_224"
-"""
 
 
 def weights(seed: int, size: int = 200_000) -> bytes:
@@ -82,19 +63,18 @@ class Released:
 
     def link(self, link: str, family: str = FAMILY) -> None:
         """Make the link that of the only family."""
-        self.write(f'[family."{family}"]\nfolder = "{link}"\n')
+        self.write({family: {"folder": link}})
 
     def files(self, links: dict[str, str], family: str = FAMILY) -> None:
         """Give each file of the only family a link."""
-        table = ", ".join(f'"{name}" = "{link}"' for name, link in links.items())
-        self.write(f'[family."{family}"]\nfiles = {{ {table} }}\n')
+        self.write({family: {"files": links}})
 
-    def write(self, *families: str) -> None:
+    def write(self, families: dict[str, dict[str, Any]]) -> None:
         """Write the release with these families."""
-        rest = 'model = "vit"\ntraining_data = "photographs"\n'
-        rest += 'protocols = ["plain"]\ndatasets = ["val"]\n'
-        content = _HEAD + "".join(family + rest for family in families)
-        (self.folder / "release.toml").write_text(content)
+        content = release_toml(
+            family={name: releases.FAMILY | links for name, links in families.items()}
+        )
+        write_release(self.folder, content, "release.toml")
 
     def read(self) -> Release:
         (release,) = read_releases([self.folder])

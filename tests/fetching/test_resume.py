@@ -165,6 +165,7 @@ def test_a_fetch_killed_before_it_was_remembered_brings_nothing_twice(
     assert released.installed() == {"1M.pt": CONTENT}
 
 
+@pytest.mark.slow
 def test_eight_processes_download_once(host: Host, released: Released) -> None:
     released.link(share(host, pause=0.1, pieces=10))
     arguments = [*COMMAND, "--expected", str(released.folder)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from repro.importing.timm import timm_table
 from repro.importing.writing import write_release
 from repro.judgement.tolerance import tolerance_of
 from repro.judgement.verdict import Verdict, compare
-from repro.published import METRICS, Reference, Release, read_releases
+from repro.published import METRICS, Reference, Release, printed, read_releases
 
-from .test_importers import OPEN_CLIP, numbers
+from .tables import OPEN_CLIP, numbers
 
 IMAGES = 50_000
 #: As results-imagenet.csv, but that it prints errors only, to a hundredth.
@@ -106,7 +105,7 @@ def references() -> list[Reference]:
     made = [
         Reference(
             metric=name,
-            published=Decimal("12.50"),
+            published=printed("12.50"),
             families=("f",),
             checkpoint="c",
             dataset="imagenet-val",
@@ -115,7 +114,7 @@ def references() -> list[Reference]:
         )
         for name in METRICS
     ]
-    runs = msgspec.structs.replace(made[0], runs=5, spread=Decimal("0.12"))
+    runs = msgspec.structs.replace(made[0], runs=5, spread=printed("0.12"))
     return [*made, runs]
 
 
@@ -128,7 +127,7 @@ def test_every_metric_is_met_exactly_on_the_border_and_not_beyond(
     release = imported(tmp_path, "timm")
     tolerance = tolerance_of(reference).value
     for side, divergence in ((-1, Verdict.BELOW), (1, Verdict.ABOVE)):
-        border = Fraction(reference.published) + side * tolerance
+        border = reference.published.value + side * tolerance
         for beyond, verdict in (
             (Fraction(0), Verdict.REPRODUCED),
             (Fraction(1, 10**30), divergence),

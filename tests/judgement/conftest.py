@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import pytest
 
 from repro.cases import Case, list_cases
 from repro.evaluation.predictions import Predictions
-from repro.published import EMBEDDED, read_releases
+from repro.published import EMBEDDED, Reference, printed, read_releases
 
 #: From bad to nearly perfect, both kinds.
 CHECKPOINTS = (
@@ -39,6 +40,22 @@ def real_predictions(
     cache: Path = tmp_path_factory.mktemp("cache")
     engine = LocalEngine(EngineSettings(cache=cache, device="cpu"))
     return {name: engine.measure(cases[name])[1] for name in CHECKPOINTS}
+
+
+def reference(published: str, metric: str = "top1", **fields: Any) -> Reference:
+    """Make a published number of no checkpoint."""
+    values: dict[str, Any] = {
+        "families": ("f",),
+        "checkpoint": "c",
+        "dataset": "d",
+        "protocol": "p",
+        "source": "s",
+    }
+    return Reference(
+        metric=metric,
+        published=printed(published),
+        **(values | fields),
+    )
 
 
 def drawn(

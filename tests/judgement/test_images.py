@@ -65,7 +65,7 @@ def _predictions(images: list[Image]) -> Predictions:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(edited())
 def test_counts_are_those_of_a_dictionary(
     pair: tuple[list[Image], list[Image]],
@@ -96,7 +96,7 @@ def test_counts_are_those_of_a_dictionary(
     assert not names[0] & names[1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(edited())
 def test_what_became_right_and_wrong_adds_up_to_the_difference(
     pair: tuple[list[Image], list[Image]],

@@ -25,13 +25,14 @@ from repro.judgement.intervals import (
 from repro.published import METRICS
 from repro.published.metrics import TOP1
 
+from ..conftest import Often
 from .conftest import by_class, drawn
 
 SIZES = np.full(10, 50)
 
 
 def test_three_nines_are_three_nines_for_accuracies_of_real_predictions(
-    real_predictions: dict[str, Predictions],
+    real_predictions: dict[str, Predictions], often: Often
 ) -> None:
     random = np.random.default_rng(0)
     missed, tries = 0, 0
@@ -42,7 +43,7 @@ def test_three_nines_are_three_nines_for_accuracies_of_real_predictions(
             for per_class in (5, 10, 25):
                 labels = np.repeat(np.arange(10), per_class)
                 cells = cells_of(labels, SIZES, 10)
-                for _ in range(80):
+                for _ in range(often(80, 20)):
                     sample = drawn(hits, per_class, random).astype(bool)
                     found = accuracy_interval(sample, labels, cells)
                     missed += found.excludes(truth - 1e-9, truth + 1e-9)
@@ -55,8 +56,9 @@ def test_three_nines_are_three_nines_for_accuracies_of_real_predictions(
 @pytest.mark.slow
 @pytest.mark.parametrize("per_class", [5, 10, 20])
 def test_accuracies_are_covered_at_each_size_of_a_subset(
-    real_predictions: dict[str, Predictions], per_class: int
+    real_predictions: dict[str, Predictions], per_class: int, often: Often
 ) -> None:
+    tries = often(10_000, 2000)
     random = np.random.default_rng(per_class)
     labels = np.repeat(np.arange(10), per_class)
     cells = cells_of(labels, SIZES, 10)
@@ -67,16 +69,17 @@ def test_accuracies_are_covered_at_each_size_of_a_subset(
             accuracy_interval(
                 drawn(hits, per_class, random).astype(bool), labels, cells
             ).excludes(truth - 1e-9, truth + 1e-9)
-            for _ in range(10_000)
+            for _ in range(tries)
         )
-        assert stats.binomtest(missed, 10_000, 0.001, "greater").pvalue > 0.001
+        assert stats.binomtest(missed, tries, 0.001, "greater").pvalue > 0.001
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("per_class", [1, 2, 5])
 def test_three_nines_are_three_nines_for_losses_of_a_full_size_dataset(
-    real_predictions: dict[str, Predictions], per_class: int
+    real_predictions: dict[str, Predictions], per_class: int, often: Often
 ) -> None:
+    each = often(2000, 400)
     random = np.random.default_rng(per_class)
     labels = np.repeat(np.arange(1000), per_class)
     cells = cells_of(labels, np.full(1000, 50), 50)
@@ -85,13 +88,13 @@ def test_three_nines_are_three_nines_for_losses_of_a_full_size_dataset(
         # Each image of the real set a hundred times: 50,000 images of 1,000 classes.
         losses = random.permutation(np.tile(predictions.losses, 100)).reshape(1000, 50)
         truth = float(losses.mean())
-        for _ in range(2000):
+        for _ in range(each):
             sample = drawn(losses, per_class, random).astype(np.float64)
             found = loss_interval(sample, labels, cells)
             if found is not None:
                 missed += found.excludes(truth, truth)
                 tries += 1
-    assert tries > 4000
+    assert tries > 2 * each
     assert stats.binomtest(missed, tries, 0.001, "greater").pvalue > 0.001
 
 
@@ -113,7 +116,7 @@ def test_a_loss_that_few_images_carry_has_no_interval() -> None:
 @given(
     total=st.integers(20, 400), data=st.data(), level=st.sampled_from([0.9, 0.95, 0.99])
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_without_classes_it_is_the_exact_hypergeometric_interval(
     total: int, data: st.DataObject, level: float
 ) -> None:
@@ -168,7 +171,7 @@ def test_classes_that_no_stratum_holds_may_be_all_right_or_all_wrong() -> None:
     images=st.integers(10, 2000),
     data=st.data(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_safe_bound_is_never_below_the_exact_tail(
     share: float, images: int, data: st.DataObject
 ) -> None:

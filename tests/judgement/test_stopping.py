@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +16,10 @@ from repro.judgement.stopping import acceptable_shares, is_hopeless
 from repro.published import Reference
 from repro.published.metrics import TOP1
 
-from .conftest import by_class
+from .conftest import by_class, reference
 
 SIZES = np.full(10, 50)
 STRATA = 10
-
-
-def reference(published: str, metric: str = "top1", **fields: Any) -> Reference:
-    values: dict[str, Any] = {
-        "families": ("f",),
-        "checkpoint": "c",
-        "dataset": "d",
-        "protocol": "p",
-        "source": "s",
-    }
-    return Reference(
-        metric=metric,
-        published=Decimal(published),
-        **(values | fields),
-    )
 
 
 def first_strata(predictions: Predictions, strata: int) -> Predictions:
@@ -175,7 +159,7 @@ def test_a_wide_tolerance_is_not_held_against_a_run(
     predictions = real_predictions["clip/synthetic/640"]
     measured = predictions.metrics().percent("top1")
     generous = reference(
-        f"{measured:.0f}", tolerance=Decimal(30), tolerance_reason="for the test"
+        f"{measured:.0f}", tolerance=Fraction(30), tolerance_reason="for the test"
     )
     assert not is_hopeless([generous], first_strata(predictions, 9), SIZES, STRATA)
 

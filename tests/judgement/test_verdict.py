@@ -17,7 +17,7 @@ from repro.judgement.tolerance import tolerance_of
 from repro.judgement.verdict import Verdict, compare, verdict_of
 from repro.published import Reference, Release
 
-from .test_stopping import reference
+from .conftest import reference
 
 
 @pytest.fixture
@@ -54,14 +54,13 @@ def test_it_is_two_sided_and_exact_to_the_image(
 def test_half_a_printed_digit_is_added_however_many_digits_there_are(
     top1: int, hundredths: int
 ) -> None:
-    printed = Decimal(hundredths).scaleb(-2)
-    tolerance = tolerance_of(number(str(printed)))
+    tolerance = tolerance_of(number(f"{Decimal(hundredths).scaleb(-2)}"))
     assert tolerance.value == Fraction(25, 500) + Fraction(5, 1000)
     assert tolerance.images(50_000) == pytest.approx(27.5)
 
 
 def test_a_reference_may_have_its_own_tolerance(release: Release) -> None:
-    own = number("70.0", tolerance=Decimal("0.9"), tolerance_reason="no protocol")
+    own = number("70.0", tolerance=Fraction("0.9"), tolerance_reason="no protocol")
     found = compare(own, release, counted(34_530))
     assert found.verdict is Verdict.REPRODUCED
     assert found.tolerance == pytest.approx(0.95)

@@ -31,8 +31,10 @@ from repro.importing.preprocessing import (
 from repro.models.building import load_model
 from repro.models.libraries import find_loader
 from repro.models.weights import find_weights
-from repro.published import ModelSpec, Protocol, loader_names, read_releases
+from repro.published import ModelSpec, Protocol, loader_names
 from repro.published.loader_names import _installed
+
+from ..releases import FAMILY, fault_of, read_release, release_toml
 
 CPU = torch.device("cpu")
 INCEPTION = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -319,16 +321,15 @@ def test_what_a_library_does_not_publish_is_in_no_cache(
 def test_weights_that_are_nowhere_name_the_option_that_fetches_them_alone(
     tmp_path: Path, checkpoints: str | None, advice: str
 ) -> None:
-    files = '[family.f.files]\n"nonet.tag.pt" = "https://example.org/nonet.pt"\n'
-    text = RELEASE.replace("LOADER", "timm") + files
-    (tmp_path / "r.toml").write_text(text)
-    (release,) = read_releases([tmp_path / "r.toml"])
+    files = {"nonet.tag.pt": "https://example.org/nonet.pt"}
+    content = release_toml(family={"f": {**FAMILY, "files": files}})
+    release = read_release(tmp_path, content)
     case = Case(
         release=release,
         family=release.families["f"],
         checkpoint="nonet.tag",
-        protocol=release.protocols["p"],
-        dataset=release.datasets["d"],
+        protocol=release.protocols["plain"],
+        dataset=release.datasets["val"],
     )
     with pytest.raises(NotAvailableError) as caught:
         find_weights(case, Path(checkpoints) if checkpoints else None)
@@ -338,32 +339,14 @@ def test_weights_that_are_nowhere_name_the_option_that_fetches_them_alone(
 
 # Loaders of other packages -----------------------------------------------------------
 
-RELEASE = """
-[release]
-id = "r"
-title = "R"
-[source.s]
-title = "S"
-url = "https://example.org"
-[dataset.d]
-title = "D"
-folder = "d"
-classes = ["a"]
-images = 1
-[protocol.p]
-geometry = "rgb|center_crop(2)"
-mean = [0, 0, 0]
-std = [1, 1, 1]
-source = "s"
-[model.m]
-loader = "LOADER"
-architecture = "{checkpoint}"
-[family.f]
-model = "m"
-training_data = "t"
-protocols = ["p"]
-datasets = ["d"]
-"""
+
+def made_by(loader: str) -> str:
+    """Write a release whose model a loader builds."""
+    return release_toml(
+        model={"vit": {"loader": loader, "architecture": "{checkpoint}"}}
+    )
+
+
 THEIRS = """
 from torch import nn
 from repro.models.libraries import Loader
@@ -394,9 +377,8 @@ def their_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 @pytest.mark.usefixtures("their_package")
 def test_another_package_adds_a_loader_by_an_entry_point(tmp_path: Path) -> None:
-    (tmp_path / "r.toml").write_text(RELEASE.replace("LOADER", "theirs"))
-    (release,) = read_releases([tmp_path / "r.toml"])
-    assert release.models["m"].loader == "theirs"
+    release = read_release(tmp_path, made_by("theirs"))
+    assert release.models["vit"].loader == "theirs"
     plain = nn.Linear(3, 2)
     torch.save(plain.state_dict(), tmp_path / "w.pt")
     spec = spec_of("theirs", "any", width=3)
@@ -413,12 +395,8 @@ def test_a_loader_whose_package_is_gone_says_so() -> None:
 def test_a_loader_that_nobody_has_is_an_error_when_the_release_is_read(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "r.toml").write_text(RELEASE.replace("LOADER", "tim"))
-    with pytest.raises(ExpectedError) as caught:
-        read_releases([tmp_path / "r.toml"])
-    assert str(caught.value) == (
-        f"{tmp_path / 'r.toml'}: model.m: there is no loader 'tim'; known are timm, "
-        "open_clip, torchvision"
+    assert fault_of(tmp_path, made_by("tim")) == (
+        "model.vit: there is no loader 'tim'; known are timm, open_clip, torchvision"
     )
     assert loader_names() == ["timm", "open_clip", "torchvision"]
     with pytest.raises(ExpectedError, match="there is no loader 'tim'"):

@@ -241,7 +241,6 @@ def test_one_flipped_byte_is_noticed(
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(name=st.sampled_from(["a.pt", "a.bin", "a.safetensors"]), data=st.data())

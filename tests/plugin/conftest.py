@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.cases import list_cases
+from repro.engine.local import LocalEngine
+from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, Release, read_releases
 
 SUITE = """
@@ -107,15 +110,31 @@ def table_of(said: Sequence[str]) -> list[str]:
     return list(said[start + 1 : end + 1])
 
 
+@pytest.fixture(scope="session")
+def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the pixels of the embedded release and so of its copies."""
+    cache = tmp_path_factory.mktemp("decoded")
+    engine = LocalEngine(EngineSettings(cache=cache, device="cpu"))
+    for case in list_cases(read_releases([EMBEDDED])):
+        if case.id.startswith(("supervised/real/80@", "clip/real/80@")):
+            engine.measure(case)
+    return cache
+
+
 @pytest.fixture
 def run_cases(
-    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester,
+    tmp_path: Path,
+    decoded: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> RunCases:
     """Run the suite of three lines on a release: `run_cases(release, *options)`.
 
-    Divergences are not diagnosed, which takes seconds, but where that is tested.
+    Divergences are not diagnosed, which takes seconds, but where that is tested; and
+    photographs are not decoded, unless they are others than those of the release.
     """
     monkeypatch.setenv("REPRO_NO_DIAGNOSE", "1")
+    shutil.copytree(decoded, tmp_path / "cache")
 
     def run(release: ReleaseCopy, *options: str) -> pytest.RunResult:
         pytester.makepyfile(test_release=SUITE)

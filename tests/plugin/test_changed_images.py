@@ -112,9 +112,10 @@ def counted(right: Right) -> dict[str, int]:
     "option",
     [
         "",
-        "--repro-resume",
-        "--repro-cache=none",
-        pytest.param("-n2", marks=pytest.mark.slow),
+        *(
+            pytest.param(option, marks=pytest.mark.slow)
+            for option in ("--repro-resume", "--repro-cache=none", "-n2")
+        ),
     ],
     ids=["cold and warm", "resumed", "no cache", "two workers"],
 )
@@ -128,6 +129,7 @@ def test_the_number_is_that_of_a_plain_loop_after_every_change(
         assert measured(report) == counted(right)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_images_has_right_what_a_plain_loop_has(
     release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
 ) -> None:
@@ -148,6 +150,7 @@ def test_a_part_of_the_images_has_right_what_a_plain_loop_has(
         assert measured(report) == {case: len(part & names)}
 
 
+@pytest.mark.slow
 def test_merged_shards_have_the_numbers_of_a_plain_loop_after_every_change(
     run_cases: RunCases, tmp_path: Path
 ) -> None:

@@ -115,22 +115,31 @@ def test_a_claim_that_does_not_hold_fails_with_its_interval(
     surprise = ordering("sure", "160", "80") + (
         'expected = "undecided"\nnote = "So it was thought."\n'
     )
+    met = "meets what was published, though it is declared not to"
     result = run_claims(exponent("flat", "0.1") + surprise, "-m", "claim")
     result.assert_outcomes(failed=2, deselected=3)
     result.stdout.fnmatch_lines(
         [
-            "claim flat: fails",
+            "claim flat diverges from what was published: fails",
             "  source *make_embedded_release.py*",
             "  exponent of * 1.06* (images resampled), wanted 0.1 +- *: fails",
-            "claim sure: holds, expected undecided",
+            f"claim sure {met}: holds, expected undecided",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
     summary = str(result.stdout).partition("short test summary")[2].splitlines()[1:-1]
     assert [line.partition(" - ")[2].removeprefix("Failed: ") for line in summary] == [
-        "claim flat: fails",
-        "claim sure: holds, expected undecided",
+        "claim flat diverges from what was published: fails",
+        f"claim sure {met}: holds, expected undecided",
     ]
+
+
+def test_a_claim_that_does_not_hold_has_the_exit_status_of_a_divergence(
+    run_claims: RunClaims,
+) -> None:
+    chosen = ("-m", "claim", "--repro-diverged-exit=10")
+    assert run_claims(exponent("flat", "0.1"), *chosen).ret == 10
+    assert run_claims(exponent("steep", STEEP), *chosen).ret == 0
 
 
 def test_an_undecided_claim_is_skipped_unless_that_was_expected(

@@ -47,6 +47,7 @@ def _two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
 
 
+@pytest.mark.slow
 def test_the_case_of_a_killed_worker_is_run_again_on_its_gpu_and_all_are_reproduced(
     pytester: pytest.Pytester, release: ReleaseCopy
 ) -> None:

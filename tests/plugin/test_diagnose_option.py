@@ -82,6 +82,7 @@ def test_no_diagnose_tries_nothing(wrong: ReleaseCopy, run: RunCases) -> None:
     result.stdout.fnmatch_lines(["repro: *no diagnosis*"])
 
 
+@pytest.mark.slow
 def test_a_subset_that_diverges_is_diagnosed_too(
     wrong: ReleaseCopy, run: RunCases
 ) -> None:

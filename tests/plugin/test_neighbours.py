@@ -5,6 +5,7 @@ Most releases here have no weights: their cases end at once, without torch.
 
 from __future__ import annotations
 
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_checkpoint(case, reproduce):
 ALONE = ("-p", "no:cacheprovider")
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",), ("-p", "no:xdist")])
+@pytest.mark.parametrize("workers", [(), ("-n1",), ("-p", "no:xdist")])
 def test_a_foreign_test_with_an_at_in_its_name_leaves_no_ledger(
     pytester: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
@@ -43,7 +44,7 @@ def test_a_foreign_test_with_an_at_in_its_name_leaves_no_ledger(
     assert (pytester.path / ".repro").is_file()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_a_bad_variable_does_not_concern_foreign_tests(
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
@@ -54,7 +55,7 @@ def test_a_bad_variable_does_not_concern_foreign_tests(
     pytester.runpytest(*ALONE, *workers).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
 @pytest.mark.parametrize("place", ["command line", "ini file", "environment"])
 def test_a_bad_value_is_one_sentence_also_with_workers(
     pytester: pytest.Pytester,
@@ -93,11 +94,20 @@ def test_a_release_of_one_kind_leaves_the_tests_of_the_other_empty(
 
 
 SHOWN = "--setup-plan --setup-only --fixtures --fixtures-per-test --collect-only"
+SHOW = f"""
+import os, sys, pytest
+
+sys.dont_write_bytecode = True
+before = set(os.listdir())
+for option in {[*SHOWN.split(), "--markers", "--help", "--version"]}:
+    assert pytest.main([*sys.argv[1:], option]) == 0, option
+    assert "torch" not in sys.modules, option
+    assert set(os.listdir()) == before, option
+"""
 
 
-@pytest.mark.parametrize("option", [*SHOWN.split(), "--markers", "--help", "--version"])
 def test_what_only_shows_measures_and_writes_nothing(
-    pytester: pytest.Pytester, option: str
+    pytester: pytest.Pytester,
 ) -> None:
     pytester.makepyfile(
         """
@@ -108,25 +118,15 @@ def test_what_only_shows_measures_and_writes_nothing(
             reproduce(case)
         """
     )
-    pytester.makeconftest(
-        """
-        import sys
-
-        def pytest_unconfigure():
-            assert "torch" not in sys.modules
-        """
-    )
-    pytesters_own = {"__pycache__", "stdout", "stderr", "runpytest-0"}
-    pytesters_own |= {file.name for file in pytester.path.iterdir()}
     options = ("--repro-engine=ray", "--repro-ray-address=nowhere:1", "-k", "real/80")
-    result = pytester.runpytest_subprocess(*ALONE, option, *options)
-    assert result.ret == 0
+    result = pytester.run(sys.executable, "-c", SHOW, *ALONE, *options)
     assert "Traceback" not in str(result.stderr)
-    left = {file.name for file in pytester.path.iterdir() if not file.is_symlink()}
-    assert not left - pytesters_own
+    assert result.ret == 0
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize(
+    "workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)]
+)
 def test_two_tests_for_a_case_are_planned_once_and_those_without_result_never(
     pytester: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
@@ -204,7 +204,9 @@ def test_failed_first_is_not_sorted_away(pytester: pytest.Pytester) -> None:
     assert next(line for line in again if "FAILED" in line).startswith(last)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize(
+    "workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)]
+)
 def test_a_misspelt_baseline_is_refused_and_a_missing_one_is_said(
     pytester: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:

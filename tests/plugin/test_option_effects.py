@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def test_another_precision_settles_nothing(
 def test_without_a_cache_nothing_is_kept_and_the_numbers_are_the_same(
     release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
 ) -> None:
+    shutil.rmtree(tmp_path / "cache")
     result = run_cases(release, "--repro-cache=none")
     result.assert_outcomes(passed=3)
     assert not (tmp_path / "cache").exists()

@@ -127,10 +127,10 @@ def reported(folder: Path) -> dict[str, object]:
     ("checkpoint", "precision"),
     [
         (SUPERVISED, "amp-bf16"),
-        (SUPERVISED, "fp16"),
+        pytest.param(SUPERVISED, "fp16", marks=pytest.mark.slow),
         (SUPERVISED, "tf32"),
-        (CLIP, "amp-fp16"),
-        (CLIP, "fp16"),
+        pytest.param(CLIP, "amp-fp16", marks=pytest.mark.slow),
+        pytest.param(CLIP, "fp16", marks=pytest.mark.slow),
     ],
 )
 def test_a_number_is_measured_in_the_precision_that_it_was_published_in(

@@ -165,21 +165,20 @@ def test_a_case_that_ends_twice_is_counted_once(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "line"),
     [
         (["-q", "--no-header"], ".   "),
-        pytest.param([], "test_release.py .   ", marks=pytest.mark.slow),
-        pytest.param(["-s"], "test_release.py .", marks=pytest.mark.slow),
-        pytest.param(
+        ([], "test_release.py .   "),
+        (["-s"], "test_release.py ."),
+        (
             ["-v"],
             f"test_release.py::test_checkpoint[{NAMED}@digits-supervised] PASSED",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        (
             ["-n1", "--repro-cache=none"],
             f". {NAMED}@digits-supervised: reproduced; 0 of 1 cases remain",
-            marks=pytest.mark.slow,
         ),
     ],
     ids=["quiet", "normal", "uncaptured", "verbose", "workers"],

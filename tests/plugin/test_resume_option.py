@@ -22,6 +22,7 @@ import repro
 from repro.records.environment import describe_environment, git_state
 from repro.records.ledger import FILE, Ledger
 
+from ..conftest import Often
 from .conftest import ReleaseCopy, RunCases
 
 NAMED = "supervised/real/80"
@@ -141,15 +142,15 @@ def as_a_new_process_would() -> None:
     describe_environment.cache_clear()
 
 
-@pytest.mark.parametrize(
-    "kills", [1, pytest.param(50, marks=pytest.mark.slow)], ids=["once", "often"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 50], ids=["once", "often"])
 def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
     release: ReleaseCopy,
     run_cases: RunCases,
     pytester: pytest.Pytester,
     tmp_path: Path,
     kills: int,
+    often: Often,
 ) -> None:
     undisturbed, resumed = tmp_path / "undisturbed.json", tmp_path / "resumed.json"
     as_a_new_process_would()
@@ -173,7 +174,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
         assert without_times(resumed) == without_times(undisturbed)
 
     finished: dict[str, Any] = {}
-    for _ in range(kills):
+    for _ in range(often(kills, 8)):
         with subprocess.Popen(
             command, cwd=pytester.path, env=environment, stdout=subprocess.DEVNULL
         ) as run:

@@ -94,6 +94,35 @@ def test_more_parts_than_cases_are_fine_and_a_missing_one_is_named(
     assert "are run 1 of" in str(again.exception)
 
 
+def test_a_claim_that_fails_when_parts_are_merged_is_a_divergence_of_them(
+    release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
+) -> None:
+    release.keep("supervised/real/80", "supervised/real/160")
+    (release.folder / "claims.toml").write_text(
+        """
+        [[claim]]
+        id = "worse"
+        kind = "ordering"
+        text = "More images are worse."
+        source = "make"
+        dataset = "digits-val"
+        protocol = "digits-supervised"
+        metric = "top1"
+        order = ["supervised/real", "supervised/real"]
+        checkpoints = [["80", "160"]]
+        """
+    )
+    parts = [tmp_path / "one", tmp_path / "two"]
+    for number, part in enumerate(parts, 1):
+        asked = "--repro-diverged-exit=10"
+        assert run_shard(release, run_cases, f"{number}/2", part, asked).ret == 0
+    result = merge(release, tmp_path / "all", *parts)
+    assert result.exit_code == 10
+    assert result.output.count("1 claim: 1 fails") == 1
+    with Ledger(tmp_path / "all") as ledger:
+        assert ledger.find_run("last").exit_status == 10
+
+
 @pytest.mark.slow
 def test_runs_of_one_ledger_are_merged_by_their_numbers(
     release: ReleaseCopy, run_cases: RunCases, tmp_path: Path

@@ -9,32 +9,9 @@ import pytest
 from repro.errors import ExpectedError
 from repro.published import Checksum, checksums_text, read_checksums, read_releases
 
-RELEASE = """
-[release]
-id = "tiny"
-title = "A tiny release"
-[source.paper]
-title = "The paper"
-url = "https://example.org/paper"
-[dataset.val]
-title = "Validation"
-folder = "val"
-classes = ["cat", "dog"]
-images = 4
-[protocol.plain]
-geometry = "rgb|resize(256,bilinear)|center_crop(224)"
-mean = [0.5, 0.5, 0.5]
-std = [0.25, 0.25, 0.25]
-source = "paper"
-[model.vit]
-loader = "timm"
-architecture = "vit_base_patch16_224"
-[family."supervised/real"]
-model = "vit"
-training_data = "photographs"
-protocols = ["plain"]
-datasets = ["val"]
-"""
+from ..releases import release_toml
+
+RELEASE = release_toml()
 SUM = "0123456789abcdef" * 4
 CHECKSUM = f"""
 [checksum."supervised/real/1M.pt"]

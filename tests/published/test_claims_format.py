@@ -15,41 +15,12 @@ from repro.published import (
 )
 from repro.published.statements import parse_range
 
-from .test_expected_format import EXAMPLE
-from .test_reading import HEAD, fault_of, read
+from ..releases import HEAD, fault_of
+from ..releases import read_release as read
+from .documented import EXAMPLE
+from .made_claims import CLAIMS, OWN
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/claims.md").read_text("utf-8")
-
-COMMON = """
-[[claim]]
-id = "{kind}"
-kind = "{kind}"
-text = "It scales."
-source = "paper"
-dataset = "val"
-protocol = "plain"
-"""
-OWN = {
-    "exponent": """family = "supervised/real"
-exponent = "0.196"
-uncertainty = "0.001"
-over = "0.125M..4M"
-""",
-    "slopes": """order = ["supervised/real", ["supervised/real"]]
-over = ["1M..4M", "2M..8M"]
-""",
-    "saturation": """family = "supervised/real"
-before = "1M..4M"
-after = "4M..16M"
-below = 0.5
-""",
-    "ordering": """metric = "top1"
-order = ["supervised/real", "supervised/real"]
-checkpoints = [["2M", "1M"]]
-ties = true
-""",
-}
-CLAIMS = {kind: COMMON.format(kind=kind) + own for kind, own in OWN.items()}
 
 
 def test_each_kind_of_claim_is_read(tmp_path: Path) -> None:
@@ -108,7 +79,7 @@ def test_a_list_has_just_its_names() -> None:
     [
         ("exponent", 'kind = "exponent"', "", "the key 'kind' is missing; it is 'exp"),
         ("exponent", 'kind = "exponent"', 'kind = "x"', "kind is 'x'; it must be 'exp"),
-        ("exponent", 'family = "super', 'family = "x', "a family is 'xvised/real', wh"),
+        ("exponent", 'family = "super', 'family = "x', "family names 'xvised/real', w"),
         ("exponent", 'family = "supervised/real"', "family = []", "a list of families"),
         ("exponent", '"supervised/real"', '"clip"', "protocol 'plain' is supervised, "),
         ("exponent", '"0.196"', "0.196", "must be a string, not a decimal"),
@@ -118,9 +89,9 @@ def test_a_list_has_just_its_names() -> None:
         ("exponent", "0.125M..4M", "4M..1M", "over is '4M..1M'; the smaller one comes"),
         ("exponent", "0.125M..4M", "1M..2M..4M", "over is '1M..2M..4M'; it must be c"),
         ("exponent", "0.125M..4M", "1M,1M", "over is '1M,1M'; the smaller one comes"),
-        ("exponent", '"plain"', '"round"', "protocol is 'round', which is not defined"),
-        ("exponent", '"val"', '"test"', "dataset is 'test', which is not defined"),
-        ("exponent", '"paper"', '"blog"', "source is 'blog', which is not defined"),
+        ("exponent", '"plain"', '"round"', "protocol names 'round', which is not"),
+        ("exponent", '"val"', '"test"', "dataset names 'test', which is not"),
+        ("exponent", '"paper"', '"blog"', "source names 'blog', which is not"),
         (
             "exponent",
             "[[claim]]",

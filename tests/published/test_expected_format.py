@@ -9,18 +9,10 @@ import pytest
 
 from repro.cases import list_cases
 from repro.errors import ExpectedError
-from repro.published import Release, read_releases, training_images
+from repro.published import training_images
 
-DOCUMENT = (Path(__file__).parents[2] / "docs/expected-format.md").read_text("utf-8")
-EXAMPLE, *ADDITIONS = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
-EVERYTHING = "\n".join([EXAMPLE, *ADDITIONS])
-
-
-def read(folder: Path, content: str) -> Release:
-    file = folder / "two-moons.toml"
-    file.write_text(content, encoding="utf-8")
-    (release,) = read_releases([file])
-    return release
+from ..releases import read_release as read
+from .documented import ADDITIONS, DOCUMENT, EVERYTHING, EXAMPLE
 
 
 def documented_keys(heading: str) -> set[str]:

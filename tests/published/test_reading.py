@@ -1,107 +1,20 @@
 from __future__ import annotations
 
 import os
-from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import ExpectedError
-from repro.published import Reference, Release, read_releases
+from repro.published import printed, read_releases
 from repro.published.files import EMBEDDED
 
-HEAD = """
-schema = 1
-[release]
-id = "tiny"
-title = "A tiny release"
-[source.paper]
-title = "The paper, Table 1"
-url = "https://example.org/paper"
-[dataset.val]
-title = "Validation"
-folder = "val"
-classes = ["cat", "dog"]
-images = 4
-[protocol.plain]
-geometry = "rgb|resize(256,bilinear)|center_crop(224)"
-mean = [0.5, 0.5, 0.5]
-std = [0.25, 0.25, 0.25]
-source = "paper"
-[protocol.text]
-geometry = "rgb|resize(224,bicubic)|center_crop(224)"
-mean = [0.5, 0.5, 0.5]
-std = [0.25, 0.25, 0.25]
-logit_scale = 100.0
-source = "paper"
-[protocol.text.text]
-classnames = ["cat", "dog"]
-templates = ["a photo of a {}."]
-[model.vit]
-loader = "timm"
-architecture = "vit_base_patch16_224"
-[model.clip]
-loader = "open_clip"
-architecture = "ViT-B-16"
-[family."supervised/real"]
-model = "vit"
-training_data = "photographs"
-protocols = ["plain"]
-datasets = ["val"]
-[family.clip]
-model = "clip"
-training_data = "photographs"
-protocols = ["text"]
-datasets = ["val"]
-"""
-REFERENCE = """
-[[reference]]
-family = "supervised/real"
-checkpoint = "1M"
-dataset = "val"
-protocol = "plain"
-source = "paper"
-top1 = "50.580"
-"""
-TINY = HEAD + REFERENCE
-
-
-def write(folder: Path, content: str, name: str = "tiny.toml") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / name
-    file.write_text(content, encoding="utf-8")
-    return file
-
-
-def read(folder: Path, content: str) -> Release:
-    (release,) = read_releases([write(folder, content)])
-    return release
-
-
-def edited(old: str, new: str) -> str:
-    assert old in TINY
-    return TINY.replace(old, new, 1)
-
-
-def fault(path: Path | str) -> str:
-    """Read what cannot be read and return the one sentence that says so."""
-    with pytest.raises(ExpectedError) as caught:
-        read_releases([path])
-    message = str(caught.value)
-    assert "\n" not in message
-    assert "msgspec" not in message
-    assert "`" not in message
-    return message
-
-
-def fault_of(folder: Path, content: str) -> str:
-    file = write(folder, content)
-    message = fault(file)
-    assert message.startswith(f"{file}: ")
-    return message.removeprefix(f"{file}: ")
-
+from ..releases import HEAD, REFERENCE, TINY, edited, fault, fault_of
+from ..releases import read_release as read
+from ..releases import write_release as write
 
 # Which files -----------------------------------------------------------------------
 
@@ -118,7 +31,7 @@ def test_a_folder_with_release_toml_is_one_release(tmp_path: Path) -> None:
     write(tmp_path, REFERENCE, "references.toml")
     (release,) = read_releases([tmp_path])
     assert [r.checkpoint for r in release.references] == ["1M"]
-    assert release.references[0].defined_in == (
+    assert str(release.references[0].defined_in) == (
         f"{tmp_path / 'references.toml'}: reference 1"
     )
 
@@ -259,37 +172,30 @@ def test_a_table_in_two_files_of_a_release_is_an_error(tmp_path: Path) -> None:
 
 @given(st.integers(0, 99), st.text("0123456789", max_size=20))
 def test_a_number_keeps_its_printed_digits(whole: int, digits: str) -> None:
-    printed = f"{whole}.{digits}" if digits else f"{whole}"
-    reference = Reference(
-        metric="top1",
-        published=Decimal(printed),
-        families=("f",),
-        checkpoint="1M",
-        dataset="val",
-        protocol="plain",
-        source="paper",
-    )
-    assert str(reference.published) == printed or whole == int(digits or "1") == 0
-    assert reference.half_unit * 2 == Decimal(1).scaleb(-len(digits))
+    text = f"{whole}.{digits}" if digits else f"{whole}"
+    number = printed(text)
+    assert str(number) == text
+    assert number.value == Fraction(text)
+    assert number.half_unit * 2 * 10 ** len(digits) == 1
 
 
 @pytest.mark.parametrize(
-    ("printed", "half_unit"),
+    ("digits", "half_unit"),
     [("50.580", "0.0005"), ("54", "0.5"), ("46.0", "0.05"), ("0", "0.5")],
 )
 def test_the_last_printed_digit_says_how_precise_a_number_is(
-    tmp_path: Path, printed: str, half_unit: str
+    tmp_path: Path, digits: str, half_unit: str
 ) -> None:
-    (reference,) = read(tmp_path, edited("50.580", printed)).references
-    assert str(reference.published) == printed
-    assert reference.half_unit == Decimal(half_unit)
+    (reference,) = read(tmp_path, edited("50.580", digits)).references
+    assert str(reference.published) == digits
+    assert reference.published.half_unit == Fraction(half_unit)
 
 
 def test_each_metric_of_a_row_is_a_reference(tmp_path: Path) -> None:
     release = read(tmp_path, TINY + 'top5 = "75.0"\nloss = "2.657928"\n')
     published = {r.metric: str(r.published) for r in release.references}
     assert published == {"top1": "50.580", "top5": "75.0", "loss": "2.657928"}
-    assert {r.defined_in for r in release.references} == {
+    assert {str(r.defined_in) for r in release.references} == {
         f"{tmp_path / 'tiny.toml'}: reference 1"
     }
 
@@ -333,7 +239,7 @@ def test_an_accuracy_is_at_most_100_percent(
 
 def test_a_loss_may_exceed_100_nats(tmp_path: Path) -> None:
     release = read(tmp_path, edited('top1 = "50.580"', 'loss = "101.5"'))
-    assert release.references[0].published == Decimal("101.5")
+    assert release.references[0].published == printed("101.5")
     message = fault_of(tmp_path, edited('top1 = "50.580"', 'loss = "1001"'))
     assert message.endswith("it must be between 0 and 1000 nats")
 
@@ -366,7 +272,7 @@ def test_a_tolerance_of_a_source_holds_for_its_references(tmp_path: Path) -> Non
     release = read(tmp_path, HEAD + SOURCE_TOLERANCE + REFERENCE + 'top5 = "75.0"\n')
     top1, top5 = release.references
     assert (top1.tolerance, top1.tolerance_reason) == (
-        Decimal("0.9"),
+        Fraction("0.9"),
         "no protocol is stated",
     )
     assert (top5.tolerance, top5.tolerance_reason) == (None, "")
@@ -376,8 +282,8 @@ def test_a_reference_chooses_its_tolerance_metric_by_metric(tmp_path: Path) -> N
     own = 'loss = "2.5"\ntolerance = { top1 = 0, reason = "exact" }\n'
     release = read(tmp_path, HEAD + SOURCE_TOLERANCE + REFERENCE + own)
     assert [(r.tolerance, r.tolerance_reason) for r in release.references] == [
-        (Decimal(0), "exact"),
-        (Decimal("0.1"), "no protocol is stated"),
+        (Fraction(0), "exact"),
+        (Fraction("0.1"), "no protocol is stated"),
     ]
 
 
@@ -485,7 +391,7 @@ def test_an_unknown_table_is_named_with_those_that_are_allowed(
         ('model = "vit"', 'model = "x"', "model names 'x', which is not defined"),
         ('protocols = ["plain"]', 'protocols = ["x"]', "protocols names 'x', which"),
         ('datasets = ["val"]', 'datasets = ["x"]', "datasets names 'x', which is"),
-        ('source = "paper"\n[protocol.text]', 'source = "x"\n[protocol.text]', "'x'"),
+        ('5]\nsource = "paper"', '5]\nsource = "x"', "source names 'x', which is"),
         ('id = "tiny"', 'id = "tiny"\ndefault_dataset = "x"', "default_dataset names"),
     ],
 )
@@ -766,7 +672,6 @@ lines_with_values = [
 ]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(lines_with_values), toml_values)
 def test_whatever_a_key_is_set_to_is_read_or_refused_with_one_error(
     tmp_path_factory: pytest.TempPathFactory, number: int, value: str

@@ -82,6 +82,20 @@ def test_old_runs_go_when_asked_and_the_last_green_one_stays(ledger: Ledger) -> 
     assert ledger.names(f"{8:064}") is not None
 
 
+def test_a_green_run_of_few_cases_does_not_push_out_that_of_a_night(
+    ledger: Ledger,
+) -> None:
+    night = ledger.begin("night", 2, [], GitState())
+    for name in ("1M", "2M"):
+        ledger.record(night, result(name), predictions(3000, seed=99))
+    ledger.finish(night, 0)
+    noon = ledger.begin("noon", 1, [], GitState())
+    ledger.record(noon, result(), predictions(3000, seed=100))
+    ledger.finish(noon, 0)
+    prune(ledger, keep_runs=1, prediction_bytes=0)
+    assert kept_runs(ledger) == kept_predictions(ledger) == [night, noon]
+
+
 def test_nothing_is_left_of_what_nobody_refers_to(ledger: Ledger) -> None:
     prune(ledger, keep_runs=3)
     with sqlite3.connect(ledger.file) as connection:

@@ -211,6 +211,7 @@ return found;
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1600])
 def test_the_report_of_the_embedded_release_can_be_photographed(

@@ -12,19 +12,28 @@ import numpy as np
 import pytest
 
 from repro.evaluation.predictions import Predictions
+from repro.judgement.compare import CaseDifference, Flips
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
-from repro.records.comparison import compare_runs, since_earlier
+from repro.records.comparison import RunComparison, compare_runs, since_earlier
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
-from repro.report.comparison import comparison_lines
+from repro.report.changes import measured_text
+from repro.report.comparison import answer, comparison_lines
 from repro.report.faces import write_report
 from repro.report.failure import since_lines
-from repro.report.report import report_of_run
+from repro.report.report import report_of_run, since_run
 from repro.report.terminal import table_lines
 
-from ..made_results import ENVIRONMENT, comparison, measurement, predictions, result
+from ..made_results import (
+    ENVIRONMENT,
+    comparison,
+    measurement,
+    metrics,
+    predictions,
+    result,
+)
 
 IMAGES = 500
 OLD, NEW = (f"xxh3:{digit * 64}" for digit in "ab")
@@ -114,7 +123,8 @@ class Story:
     def faces(self) -> dict[str, str]:
         """Give what each face says of the last run, and what `compare` says."""
         run = self.ledger.runs(1)[0]
-        report = report_of_run(self.ledger, run, self.ledger.find_run("1"))
+        before = self.ledger.find_run("1")
+        report = since_run(report_of_run(self.ledger, run), self.ledger, run.id, before)
         (made,) = report.results
         assert made.since
         said = {
@@ -280,3 +290,22 @@ def test_the_newest_run_that_met_it_counts(story: Story) -> None:
     since = story.ledger.results(4)[0].since
     assert since
     assert since.run == 2
+
+
+def test_a_comparison_says_which_cases_the_earlier_run_did_not_measure() -> None:
+    same = CaseDifference(
+        case="a", before=metrics(), after=metrics(), flips=Flips(50_000, 0, 0, 1.0)
+    )
+    found = RunComparison(before=3, after=5, differences=(same,))
+    assert answer(found) == "nothing changed: 1 case, every image as before"
+    partial = msgspec.structs.replace(found, only_after=("b", "c"))
+    assert answer(partial) == (
+        "nothing changed: 1 case, every image as before; 2 of the 3 cases of run 5 "
+        "were not measured in run 3"
+    )
+
+
+def test_numbers_that_differ_never_look_alike() -> None:
+    before, after = (metrics(loss_sum=50_000 * loss) for loss in (0.2000001, 0.2000004))
+    found = CaseDifference(case="a", before=before, after=after)
+    assert measured_text(found) == "loss 0.2000001 -> 0.2000004"

@@ -13,12 +13,17 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from repro.cases import list_cases
+from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.errors import OptionError
+from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Verdict
-from repro.published import MEASURED
+from repro.published import MEASURED, read_releases
 from repro.records.identity import Asked
 from repro.records.result import CaseResult
+from repro.report.claims_report import claim_lines
 from repro.report.faces import FACES, write_report
+from repro.report.failure import failure_text
 from repro.report.report import Report, report_of_results
 from repro.report.rows import Row, rows_of, shift_of
 from repro.report.terminal import table_lines
@@ -149,6 +154,7 @@ def test_the_terminal_has_every_number_of_the_report(report: Report) -> None:
         assert [text for text in line if text in shown] == [t for t in shown if t]
 
 
+@pytest.mark.slow
 def test_junit_has_every_number_of_the_run_and_stays_valid(
     embedded_run: Path,
 ) -> None:
@@ -219,6 +225,73 @@ def test_the_badge_is_green_only_when_all_is_reproduced(
     made = [result(f"{n}M", verdict) for n, verdict in enumerate(verdicts, start=1)]
     write_report(tmp_path / "a.badge.json", report_of_results(made))
     assert json.loads((tmp_path / "a.badge.json").read_text())["color"] == colour
+
+
+def claim(verdict: ClaimVerdict, expected: str = "holds") -> ClaimResult:
+    finding = Finding(
+        subject="real better by",
+        value=-0.00042,
+        interval=(-0.00051, -0.00033),
+        origin="images resampled",
+        wanted="above 0",
+        verdict=verdict,
+    )
+    return ClaimResult(
+        id="order",
+        release="made",
+        kind="ordering",
+        text="Real images are better.",
+        metric="loss",
+        dataset="imagenet-val",
+        protocol="plain",
+        source="paper",
+        source_title="a paper",
+        source_url="https://example.org/paper",
+        expected=expected,
+        verdict=verdict,
+        findings=(finding,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "message", "colour"),
+    [
+        (claim(ClaimVerdict.HOLDS), "1/1, 1/1 claims", "brightgreen"),
+        (claim(ClaimVerdict.FAILS), "1/1, 0/1 claims", "red"),
+        (claim(ClaimVerdict.FAILS, "fails"), "1/1, 1/1 claims", "brightgreen"),
+        (claim(ClaimVerdict.HOLDS, "fails"), "1/1, 0/1 claims", "red"),
+        (claim(ClaimVerdict.UNDECIDED), "1/1, 0/1 claims", "yellow"),
+    ],
+)
+def test_the_badge_counts_claims(
+    tmp_path: Path, made: ClaimResult, message: str, colour: str
+) -> None:
+    write_report(tmp_path / "a.badge.json", report_of_results([result()], [made]))
+    badge = json.loads((tmp_path / "a.badge.json").read_text())
+    assert (badge["message"], badge["color"]) == (message, colour)
+
+
+def test_a_difference_that_is_not_zero_looks_like_it_in_no_face(
+    tmp_path: Path,
+) -> None:
+    shifts = (
+        comparison(published="91.2", difference=0.002),
+        comparison("loss", "0.800000", difference=-4e-8),
+    )
+    made = [result(f"{n}M", comparisons=shifts) for n in range(1, 4)]
+    report = report_of_results(made, [claim(ClaimVerdict.FAILS)])
+    said = {"terminal": "\n".join(line for line, _ in table_lines(made, 200))}
+    said["terminal"] += "\n".join(line for line, _ in claim_lines(report.claims, 200))
+    for suffix in (".md", ".csv", ".html"):
+        write_report(tmp_path / f"report{suffix}", report)
+        said[suffix] = (tmp_path / f"report{suffix}").read_text()
+    for face, text in said.items():
+        assert "+0.002" in text, face
+        assert "-0.00000004" in text, face
+        if face != ".csv":
+            interval = "-0.0004 [-0.0005, -0.0003]"
+            assert interval in text.replace("\\", ""), face
+            assert "mean +0.002 points" in text, face
 
 
 def test_markdown_begins_with_counts_and_what_is_not_reproduced(
@@ -347,3 +420,41 @@ def test_accepted_measurements_do_not_dilute_the_common_shift() -> None:
         for one in published
     ]
     assert shift_of(accepted) == shift_of(published)
+
+
+def test_what_is_met_beside_what_diverges_is_named_with_its_source() -> None:
+    case = list_cases(read_releases(["embedded"]))[0]
+    numbers = (
+        comparison(difference=0.0, source="figure"),
+        comparison(difference=-0.3, source="table", verdict=Verdict.BELOW),
+        comparison(difference=0.0, source=MEASURED),
+        comparison("loss", "0.800000", source="table"),
+    )
+    text = failure_text(case, result(verdict=Verdict.BELOW, comparisons=numbers))
+    assert "diverges from what was published: top1 (table) 76.200" in text
+    (met,) = [line for line in text.splitlines() if line.startswith("  met ")]
+    assert met.split(maxsplit=1)[1] == "top1 (figure), loss"
+
+
+def test_a_part_of_the_images_stands_beside_its_interval_and_no_tolerance(
+    tmp_path: Path,
+) -> None:
+    number = comparison(difference=-0.4, verdict=Verdict.INCONCLUSIVE)
+    part = msgspec.structs.replace(number, interval=Interval(74.25, 78.5))
+    limited = result(
+        verdict=Verdict.INCONCLUSIVE,
+        measurement=measurement(total=100_000),
+        comparisons=(part,),
+    )
+    for made, is_part in ((limited, True), (result(comparisons=(number,)), False)):
+        report = report_of_results([made])
+        said = ["\n".join(line for line, _ in table_lines([made], 200))]
+        for suffix in (".md", ".html"):
+            write_report(tmp_path / f"report{suffix}", report)
+            said.append((tmp_path / f"report{suffix}").read_text())
+        for text in said:
+            assert ("74.250 to 78.500" in text) == is_part
+            assert ("on all images" in text) == is_part
+        for text in said[:2]:
+            assert ("0.051" in text) == (not is_part)
+        assert ("of the tolerance" in said[2]) == (not is_part)

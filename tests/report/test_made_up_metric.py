@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from repro.cases import Case, list_cases
+from repro.diagnosis.what_if import estimate
 from repro.evaluation.predictions import Predictions
 from repro.judgement.intervals import interval_of
 from repro.judgement.verdict import Verdict, verdict_of
-from repro.judgement.what_if import estimate
 from repro.published import METRICS, Metric, read_releases
 from repro.published.metrics import TOP1, hits_within
 from repro.records.environment import GitState
@@ -27,7 +27,8 @@ from repro.report.report import report_of_results
 from repro.report.rows import rows_of, shift_of
 
 from ..made_results import measurement, predictions
-from ..published.test_reading import edited, write
+from ..releases import edited
+from ..releases import write_release as write
 
 MISSES_OF_THREE = msgspec.structs.replace(
     TOP1,

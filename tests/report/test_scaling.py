@@ -12,7 +12,7 @@ from repro.claims.result import ClaimResult, ClaimVerdict, Curve
 from repro.judgement.verdict import Verdict
 from repro.report.html import html
 from repro.report.plots import scaling_svgs
-from repro.report.report import Report
+from repro.report.report import Report, report_of_results
 from repro.report.scaling import (
     claim_panel,
     fit_power_law,
@@ -20,7 +20,7 @@ from repro.report.scaling import (
     panels,
 )
 
-from ..made_results import result
+from ..made_results import measurement, result
 
 SIZES = (10**6, 4 * 10**6, 16 * 10**6, 64 * 10**6)
 
@@ -66,6 +66,25 @@ def test_what_was_published_is_fitted_where_nothing_was_measured() -> None:
     cases = [result(f"{n}M", Verdict.NOT_RUN) for n in (1, 4, 16)]
     (panel,) = panels(cases)
     assert all(curve.law and not curve.measured for curve in panel.curves)
+
+
+def test_the_page_says_which_points_were_fitted() -> None:
+    part = measurement(total=100_000)
+    whole = [result(f"{n}M") for n in (1, 4, 16)]
+    limited = [result(f"{n}M", measurement=part) for n in (1, 4, 16)]
+    other = [result(f"{n}M", measurement=part, family="other") for n in (1, 4, 16)]
+    alone = [result("1M"), *limited[1:]]
+    said = {
+        "the measured points": whole,
+        "the published points, since no family has two sizes": limited,
+        "the measured points, and of other to the published ones": [*whole, *other],
+        "the published points": alone,
+    }
+    for text, results in said.items():
+        words = " ".join(html(report_of_results(results)).split())
+        assert f"power laws fitted to {text}" in words
+    (panel,) = panels(limited)
+    assert all(curve.law and curve.is_published for curve in panel.curves)
 
 
 def test_one_size_and_names_without_a_number_make_no_curve() -> None:

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 import torch
 
-from repro.evaluation.diagnosis.setup import Topic
-
 #: Ways in which the release itself is made wrong; see `planting`.
 Twist = Literal[
     "", "classes reversed", "folders renamed", "background first", "two weights"
@@ -34,7 +32,7 @@ class Fault:
     release where the pipeline is right.
     """
 
-    topic: Topic
+    topic: str
     suspect: str
     checkpoint: str
     plain: dict[str, Any] = field(default_factory=dict)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from repro.cases import Case, list_cases
-from repro.published import EMBEDDED, ModelSpec, read_releases
+from repro.published import EMBEDDED, ModelSpec, printed, read_releases
 from tests.stand_ins import dataset_spec, make_photographs
 
 from .faults import SUPERVISED, Fault
@@ -74,7 +73,7 @@ def plant(fault: Fault, folder: Path) -> Planted:
 def publish(planted: Planted, values: dict[str, str]) -> Planted:
     """Put measured values in the place of the published ones."""
     references = tuple(
-        msgspec.structs.replace(r, published=Decimal(values[r.metric]))
+        msgspec.structs.replace(r, published=printed(values[r.metric]))
         for r in planted.case.references
     )
     case = msgspec.structs.replace(planted.case, references=references)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from repro.diagnosis.findings import Diagnosis
 from repro.engine.local import LocalEngine
 from repro.engine.settings import EngineSettings
-from repro.judgement.diagnosis import Diagnosis
 
 from .faults import Fault
 from .plain import measure

@@ -10,29 +10,12 @@ from repro.published import Filter, Geometry, ModelSpec, Precision, Protocol
 
 Channels = tuple[int, int, int]
 RGB: Channels = (0, 1, 2)
-BGR: Channels = (2, 1, 0)
 
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
 Pooling = Literal["token", "avg"]
 
-Topic = Literal[
-    "normalisation",
-    "interpolation",
-    "resize and crop",
-    "colour channels",
-    "activation",
-    "prompts",
-    "logit scale",
-    "class order",
-    "head",
-    "pooling",
-    "epsilon",
-    "precision",
-    "weights",
-]
 
-
-class Variation(msgspec.Struct, frozen=True, kw_only=True):
+class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done otherwise; what is None stays as the protocol says.
 
     `mean` and `std` are on pixels scaled to 0..1; `crop_share` is the side of the crop
@@ -131,43 +114,3 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[str, ...]
     entries: tuple[str, ...] = ()
     renaming: tuple[int, ...] | None = None
-
-
-class Suspect(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that may have been done otherwise when a number was published.
-
-    `name` completes "evaluated with ...".
-    """
-
-    name: str
-    topic: Topic
-    variation: Variation
-
-
-def describe(setup: Setup, topic: Topic) -> str:
-    """Say how something is done in a setup; empty where only a model can tell."""
-    protocol, text = setup.protocol, setup.protocol.text
-    said = {
-        "normalisation": f"mean {_listed(protocol.mean)}, std {_listed(protocol.std)}",
-        "interpolation": protocol.geometry,
-        "resize and crop": protocol.geometry,
-        "prompts": _counted(text.templates) if text else "",
-        "logit scale": f"{protocol.logit_scale}",
-        "weights": f"those under {setup.model.weights_key!r}",
-        "precision": setup.precision,
-        "colour channels": "RGB",
-        "class order": "the order of the dataset",
-        "head": "its own output",
-    }
-    return said.get(topic, "")
-
-
-def _counted(templates: tuple[str, ...] | str) -> str:
-    if isinstance(templates, str):
-        return templates
-    return f"{len(templates):,} template{'s' * (len(templates) != 1)}"
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    shown = values[:1] if len(set(values)) == 1 else values
-    return "/".join(f"{value:.4g}" for value in shown)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
-import msgspec
-
+from repro.diagnosis.findings import EXPLAINED, Outcome, Restored, Target, Trial
+from repro.diagnosis.what_if import Estimate, estimate, log_likelihood
 from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import compare_predictions
 from repro.judgement.tolerance import tolerance_of
-from repro.judgement.what_if import Estimate, estimate, log_likelihood
 from repro.published import Reference
 
 #: Standard errors that an estimate may be off and still meet a number.
@@ -24,84 +22,6 @@ LEFT_OPEN = 0.1
 #: it was evaluated on all images.
 SINGLED_OUT = 0.95
 
-Outcome = Literal["restored", "likely", "unsettled", "unexplained", "not needed"]
-EXPLAINED: tuple[Outcome, ...] = ("restored", "likely")
-
-
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A published number that an explanation has to restore.
-
-    `printed` has its digits; value and tolerance are in percent and points, or nats.
-    """
-
-    metric: str
-    printed: str
-    tolerance: float
-
-    @property
-    def value(self) -> float:
-        """The published value."""
-        return float(self.printed)
-
-
-class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """One published number, as measured, and as it would be measured otherwise.
-
-    Values are in percent or nats; `error` is the standard error of `value`, 0 where all
-    images were evaluated; `share` of the gap between measured and published is
-    explained, None where there is no gap beyond the tolerance.
-    """
-
-    metric: str
-    published: str
-    measured: float
-    value: float
-    error: float
-    share: float | None
-    is_met: bool
-
-
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """A suspect that was tried.
-
-    `suspect` completes "evaluated with ...", `instead` says how the protocol has it;
-    `images` were evaluated; of the `compared` ones among them, which the run evaluated
-    too, `gained` became right and `lost` wrong, and `p` is the exact McNemar p-value.
-    `fit` orders trials: a log likelihood.
-    """
-
-    suspect: str
-    topic: str
-    instead: str
-    images: int
-    compared: int
-    restored: tuple[Restored, ...]
-    gained: int
-    lost: int
-    p: float
-    fit: float
-    outcome: Outcome
-
-
-class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a case may diverge.
-
-    `sentence` is for people, and so is `advice`, what to do; `cause` is the name of the
-    suspect that explains it, empty where none does. `trials` are what was tried, the
-    best explanation first; `untried` says of suspects why they could not be tried.
-    `images` were evaluated for all of them, where one evaluation has `total`.
-    """
-
-    outcome: Outcome
-    sentence: str
-    advice: str
-    cause: str = ""
-    topic: str = ""
-    trials: tuple[Trial, ...] = ()
-    untried: dict[str, str] = {}
-    images: int = 0
-    total: int = 0
-
 
 def targets_of(references: Iterable[Reference], run: Predictions) -> tuple[Target, ...]:
     """Choose the numbers to restore: all of the sources that the run contradicts.
@@ -112,7 +32,7 @@ def targets_of(references: Iterable[Reference], run: Predictions) -> tuple[Targe
     for reference in references:
         target = Target(
             metric=reference.metric,
-            printed=reference.digits,
+            printed=reference.published.digits,
             tolerance=float(tolerance_of(reference).value),
         )
         by_source.setdefault(reference.source, []).append(target)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from repro.diagnosis.setup import RGB, Activation, Body, Pooling, Setup
 from repro.errors import ReproError
 from repro.evaluation.classifier import (
     Classifier,
@@ -15,7 +16,6 @@ from repro.evaluation.classifier import (
     image_embedder,
     text_comparison,
 )
-from repro.evaluation.diagnosis.setup import RGB, Activation, Body, Pooling, Setup
 from repro.evaluation.precision import arithmetic, in_type_of, input_type
 from repro.models.building import load_model
 from repro.models.clip import build_tokenizer

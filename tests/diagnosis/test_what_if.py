@@ -6,10 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from repro.evaluation.diagnosis.images import balanced_order
+from repro.diagnosis.findings import Outcome, Trial
+from repro.diagnosis.images import balanced_order
+from repro.diagnosis.trials import settled
+from repro.diagnosis.what_if import estimate, log_likelihood
 from repro.evaluation.predictions import Predictions, weighted_values
-from repro.judgement.diagnosis import Outcome, Trial, settled
-from repro.judgement.what_if import estimate, log_likelihood
 from repro.published import METRICS
 
 

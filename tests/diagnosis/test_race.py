@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from repro.evaluation.diagnosis.images import spread_order
-from repro.evaluation.diagnosis.race import race
+from repro.diagnosis.images import spread_order
+from repro.diagnosis.race import race
 from repro.evaluation.predictions import Predictions
 
 TOTAL = 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from repro.data.geometry import Pixels
 from repro.engine.local import LocalEngine
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import compute_features
-from repro.published import EMBEDDED, read_releases
+from repro.published import EMBEDDED, printed, read_releases
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(pixels))
         return compute_features(body, pixels, *rest)
 
-    monkeypatch.setattr("repro.engine.diagnosis.compute_features", counted)
+    monkeypatch.setattr("repro.diagnosis.laboratory.compute_features", counted)
     return counts
 
 
@@ -36,13 +35,15 @@ def planted(name: str, **values: str) -> Case:
     listed = list_cases(read_releases([EMBEDDED]))
     (case,) = (case for case in listed if case.id.startswith(f"{name}@"))
     references = tuple(
-        msgspec.structs.replace(r, published=Decimal(values[r.metric]))
+        msgspec.structs.replace(r, published=printed(values[r.metric]))
         for r in case.references
     )
     return msgspec.structs.replace(case, references=references)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.03, 0.3])
+@pytest.mark.parametrize(
+    "share", [0.03, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.1, 0.3))]
+)
 @pytest.mark.parametrize("name", ["supervised/real/160", "clip/real/160"])
 def test_each_suspect_costs_at_most_its_share_of_an_evaluation(
     name: str, share: float, seen: list[int], tmp_path: Path
@@ -76,6 +77,7 @@ def test_what_differs_in_prompts_or_outputs_only_shares_the_forward_pass(
     assert sum(trial.images for trial in found.trials) > sum(seen)
 
 
+@pytest.mark.slow
 def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
     # Bilinear interpolation, as tools/planted_faults measures it: a loss alone.
     case = planted("clip/real/640", top1="97.80", top5="99.80", loss="0.163471")
@@ -88,5 +90,6 @@ def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
         outcomes.append((found.outcome, found.cause))
         if found.outcome == "unsettled":
             assert "--repro-diagnose-share" in found.advice
+            assert "--repro-limit" not in found.advice
     assert outcomes[1] == ("restored", "bilinear interpolation")
     assert outcomes[0] != outcomes[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from repro.evaluation.diagnosis.setup import Facts, Setup, Variation
+from repro.diagnosis.setup import Facts, Setup, Variation
 from repro.published import CenterCrop, Contain, Cover, Geometry, Resize
 
 _PLAIN = ("channels", "activation", "pooling", "epsilon", "precision")

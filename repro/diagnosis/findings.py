@@ -1,0 +1,90 @@
+"""What a diagnosis says, as data: what records keep and reports show."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["restored", "likely", "unsettled", "unexplained", "not needed"]
+EXPLAINED: tuple[Outcome, ...] = ("restored", "likely")
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A published number that an explanation has to restore.
+
+    `printed` has its digits; value and tolerance are in percent and points, or nats.
+    """
+
+    metric: str
+    printed: str
+    tolerance: float
+
+    @property
+    def value(self) -> float:
+        """The published value."""
+        return float(self.printed)
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """One published number, as measured, and as it would be measured otherwise.
+
+    Values are in percent or nats; `error` is the standard error of `value`, 0 where all
+    images were evaluated; `share` of the gap between measured and published is
+    explained, None where there is no gap beyond the tolerance.
+    """
+
+    metric: str
+    published: str
+    measured: float
+    value: float
+    error: float
+    share: float | None
+    is_met: bool
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """A suspect that was tried.
+
+    `suspect` completes "evaluated with ...", `instead` says how the protocol has it;
+    `images` were evaluated; of the `compared` ones among them, which the run evaluated
+    too, `gained` became right and `lost` wrong, and `p` is the exact McNemar p-value.
+    `fit` orders trials: a log likelihood.
+    """
+
+    suspect: str
+    topic: str
+    instead: str
+    images: int
+    compared: int
+    restored: tuple[Restored, ...]
+    gained: int
+    lost: int
+    p: float
+    fit: float
+    outcome: Outcome
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a case may diverge.
+
+    `sentence` is for people, and so is `advice`, what to do; `cause` is the name of the
+    suspect that explains it, empty where none does. `trials` are what was tried, the
+    best explanation first; `untried` says of suspects why they could not be tried.
+    `images` were evaluated for all of them, where one evaluation has `total`.
+    """
+
+    outcome: Outcome
+    sentence: str
+    advice: str
+    cause: str = ""
+    topic: str = ""
+    trials: tuple[Trial, ...] = ()
+    untried: dict[str, str] = {}
+    images: int = 0
+    total: int = 0
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to explain."""
+        return self.outcome != "not needed"

@@ -1,0 +1,212 @@
+"""Find what would explain a divergence, on a few images.
+
+Every suspect that applies is tried on the same few images. Those that restore the
+published numbers best are tried on more and more, until one restores them on all, or
+the time is spent. Suspects that differ only in what the features of an image are
+compared with share the forward pass. All together this costs at most a tenth of a full
+evaluation for each suspect tried, unless asked otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from repro.cases import Case
+from repro.data.dataset import Dataset
+from repro.diagnosis.building import NotApplicableError
+from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
+from repro.diagnosis.hints import find_renaming
+from repro.diagnosis.images import balanced_order, spread_order
+from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
+from repro.diagnosis.race import race
+from repro.diagnosis.sentences import advice, sentence
+from repro.diagnosis.setup import Body, Facts, Setup
+from repro.diagnosis.suspects import Suspect, Topic, read_topics
+from repro.diagnosis.trials import (
+    fit_of,
+    judge_trial,
+    needs_no_explanation,
+    outcome_of,
+    settled,
+    targets_of,
+)
+from repro.diagnosis.varying import vary
+from repro.errors import ReproError
+from repro.evaluation.predictions import Predictions
+from repro.models.state import state_entries
+
+#: Every suspect sees this share of the dataset's images, but not more than so many.
+FIRST_SHARE = 0.02
+FIRST_IMAGES = 1000
+
+Indices = npt.NDArray[np.int64]
+Ways = list[tuple[Topic, Suspect, Setup]]
+T = TypeVar("T")
+
+
+class Investigation:
+    """Tries suspects on a case that was measured.
+
+    Args:
+        case: which one.
+        weights: its weights file.
+        dataset: its images.
+        run: its predictions, of all images or a part of them.
+        resources: what to compute with, and how much.
+        topics: the suspects.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        weights: Path,
+        dataset: Dataset,
+        run: Predictions,
+        resources: Resources,
+        topics: Iterable[Topic] = (),
+    ) -> None:
+        self._laboratory = Laboratory(case, weights, dataset, resources)
+        self._share = resources.share
+        self._is_limited = resources.only_evaluated
+        self._run = run
+        self._targets = targets_of(case.references, run)
+        self._order = spread_order(run)
+        if not resources.only_evaluated:
+            self._order = _with_the_rest(self._order, dataset)
+        self._own = Setup(
+            protocol=case.protocol,
+            model=case.model,
+            precision=resources.precision,
+            columns=case.dataset.columns,
+        )
+        self._facts = Facts(
+            classes=case.dataset.classes,
+            entries=state_entries(weights) if case.model.weights_key else (),
+            renaming=find_renaming(run, len(case.dataset.classes)),
+        )
+        self._topics = tuple(topics or read_topics().values())
+        self._untried: dict[str, str] = {}
+
+    def diagnose(self) -> Diagnosis:
+        """Try the suspects and rank them.
+
+        Raises:
+            DatasetError: an image cannot be decoded any more.
+        """
+        if not self._targets:
+            return self._conclude([])
+        groups = self._first_round()
+        tried = [member for group in groups for member in group.members]
+        if not needs_no_explanation(self._run, self._targets):
+            budget = int(self._share * self._run.total * len(tried))
+            left = budget - self._laboratory.evaluated
+            race(groups, len(self._order), left)
+        return self._conclude(tried)
+
+    def _look(self, group: Group, images: int) -> None:
+        """Evaluate the candidates of a group on that many images more."""
+        members = self._order[group.images : group.images + images]
+        self._laboratory.extend(group, members)
+        for candidate in group.members:
+            assert candidate.predictions is not None
+            seen = self._run, candidate.predictions, self._targets
+            candidate.fit = fit_of(*seen)
+            candidate.is_met = outcome_of(*seen) == "restored"
+
+    def _first_round(self) -> list[Group]:
+        """Try every suspect that applies on the same few images."""
+        first = max(1, int(min(FIRST_SHARE * self._run.total, FIRST_IMAGES)))
+        groups: list[Group] = []
+        for body, ways in self._bodies():
+            members: list[Candidate] = []
+            for topic, suspect, setup in ways:
+                build = partial(self._laboratory.head, setup)
+                head = self._attempt([suspect], build)
+                if head is not None:
+                    members.append(Candidate(suspect, topic, head))
+            if not members:
+                continue
+            group = Group(body, members, self._look)
+            named = [member.suspect for member in members]
+            self._attempt(named, partial(group.look, first))
+            if group.images:
+                groups.append(group)
+        return groups
+
+    def _bodies(self) -> list[tuple[Body, Ways]]:
+        """Group what applies by what is shared, each way of evaluating once."""
+        seen: list[Setup] = []
+        # A body holds options of a model, which cannot be hashed.
+        bodies: list[tuple[Body, Ways]] = []
+        for topic in self._topics:
+            for suspect in topic.suspects:
+                setup = vary(self._own, suspect.variation, self._facts)
+                if setup is None or setup in seen:
+                    continue
+                seen.append(setup)
+                way = topic, suspect, setup
+                alike = next((w for body, w in bodies if body == setup.body), None)
+                if alike is None:
+                    bodies.append((setup.body, [way]))
+                else:
+                    alike.append(way)
+        return bodies
+
+    def _attempt(self, suspects: list[Suspect], do: Callable[[], T]) -> T | None:
+        """Do something for suspects; None where it cannot be done, which is noted."""
+        try:
+            return do()
+        except NotApplicableError:
+            return None
+        # Whatever a library makes of an unusual model ends these suspects only.
+        except (ReproError, RuntimeError, ValueError, TypeError) as error:
+            self._untried |= {s.name: _first_line(error) for s in suspects}
+            return None
+
+    def _conclude(self, tried: list[Candidate]) -> Diagnosis:
+        trials = sorted(map(self._trial, tried), key=_rank)
+        best = trials[0] if trials else None
+        outcome = settled(trials, self._run.total)
+        explains = outcome in EXPLAINED
+        return Diagnosis(
+            outcome=outcome,
+            sentence=sentence(outcome, trials),
+            advice=advice(outcome, best, is_limited=self._is_limited),
+            cause=best.suspect if best and explains else "",
+            topic=best.topic if best and explains else "",
+            trials=tuple(trials),
+            untried=self._untried,
+            images=self._laboratory.evaluated,
+            total=self._run.total,
+        )
+
+    def _trial(self, candidate: Candidate) -> Trial:
+        assert candidate.predictions is not None
+        return judge_trial(
+            self._run,
+            candidate.predictions,
+            self._targets,
+            suspect=candidate.suspect.name,
+            topic=candidate.topic.name,
+            instead=candidate.topic.of_setup(self._own),
+        )
+
+
+def _with_the_rest(order: Indices, dataset: Dataset) -> Indices:
+    """Append the images that a run left out since it stopped early."""
+    rest = np.setdiff1d(np.arange(len(dataset)), order, assume_unique=True)
+    return np.concatenate([order, balanced_order(rest, dataset.labels[rest])])
+
+
+def _rank(trial: Trial) -> tuple[bool, float]:
+    return trial.outcome != "restored", -trial.fit
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

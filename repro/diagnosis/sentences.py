@@ -1,0 +1,174 @@
+"""What a diagnosis says to people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repro.diagnosis.findings import EXPLAINED, Diagnosis, Outcome, Restored, Trial
+from repro.diagnosis.suspects import read_topics
+from repro.published import METRICS
+
+#: Log likelihoods that differ by less do not tell two explanations apart.
+CLOSE = 3.0
+
+#: Suspects that are named with what they give; the JSON report has all of them.
+SHOWN = 5
+
+#: How an outcome is announced.
+CALLED: dict[Outcome, str] = {
+    "restored": "likely cause",
+    "likely": "likely cause",
+    "unsettled": "cause not settled",
+    "unexplained": "no cause found",
+    "not needed": "diagnosis",
+}
+
+
+def sentence(outcome: Outcome, trials: Sequence[Trial]) -> str:
+    """Say in one sentence what explains a divergence, or that nothing does.
+
+    Args:
+        outcome: of the diagnosis.
+        trials: what was tried, the best explanation first.
+    """
+    best = trials[0] if trials else None
+    if outcome == "not needed":
+        return (
+            "Measured as the protocol says, it agrees with the published numbers: "
+            "there is nothing to explain."
+        )
+    if best is None:
+        return "Nothing could be tried that would explain it."
+    scores = _scores(best)
+    if outcome == "unexplained":
+        others = f"None of the {len(trials):,} variations that were tried explains it; "
+        return f"{others}closest is {best.suspect}, with which {scores}."
+    if outcome == "unsettled":
+        rival = max(trials[1:], key=lambda trial: trial.fit)
+        return (
+            f"Which of the {len(trials):,} variations explains it is not settled by "
+            f"the images that were tried: with {best.suspect} {scores}, and "
+            f"{rival.suspect} may do as well."
+        )
+    return _explained(best, trials[1:], scores)
+
+
+def advice(outcome: Outcome, best: Trial | None, *, is_limited: bool = False) -> str:
+    """Say what to do about it; `is_limited` tells that `--repro-limit` is set."""
+    if outcome == "not needed":
+        return ""
+    if outcome == "unsettled":
+        more = " and without --repro-limit" if is_limited else ""
+        return f"Look at more images, with a larger --repro-diagnose-share{more}"
+    if outcome not in EXPLAINED or best is None:
+        return (
+            "Compare weights and images with those of the source (repro verify, repro "
+            "dataset check), and ask it how the number was measured. A known "
+            "divergence is declared with xfail beside the reference"
+        )
+    return (
+        "Ask the source whether it was measured like that. If so, correct "
+        f"{read_topics()[best.topic].place}; if the protocol is right, the published "
+        "number is wrong: declare it with xfail beside the reference"
+    )
+
+
+def diagnosis_parts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """Give labels with texts: the cause, how sure it is, what was tried, what to do."""
+    parts = [(CALLED[diagnosis.outcome], diagnosis.sentence)]
+    if diagnosis.cause:
+        parts.append(("how sure", _evidence(diagnosis.trials[0])))
+    if diagnosis.trials and diagnosis.is_needed:
+        parts.append(("tried", _tried(diagnosis)))
+    if diagnosis.untried:
+        failed = (f"{name} ({why})" for name, why in diagnosis.untried.items())
+        parts.append(("not tried", "; ".join(failed)))
+    if diagnosis.advice:
+        parts.append(("what to do", diagnosis.advice))
+    return parts
+
+
+def diagnosis_lines(diagnosis: Diagnosis, indent: str = "") -> list[str]:
+    """Write the parts below each other, a line each."""
+    parts = diagnosis_parts(diagnosis)
+    width = 2 + max(len(label) for label, _ in parts)
+    return [f"{indent}{label:<{width}}{text}" for label, text in parts]
+
+
+def _explained(best: Trial, others: Sequence[Trial], scores: str) -> str:
+    topic = read_topics()[best.topic]
+    instead = f" instead of {best.instead}" if best.instead else ""
+    probably = rivals = ""
+    if best.outcome == "likely":
+        scores += f", {_percent(_headline(best).share)} of the gap"
+        probably = "probably "
+        alike = [trial.suspect for trial in others if _is_rival(best, trial)][:2]
+        rivals = f"; as likely {' or '.join(alike)}" if alike else ""
+    return (
+        f"Evaluated with {best.suspect}{instead}, {scores}: the published number was "
+        f"{probably}measured with {topic.cause}{rivals}."
+    )
+
+
+def _is_rival(best: Trial, other: Trial) -> bool:
+    """Tell whether another trial explains a divergence about as well as the best."""
+    return other.outcome in EXPLAINED and best.fit - other.fit < CLOSE
+
+
+def _evidence(best: Trial) -> str:
+    """Say how much of the gap a trial explains, and how sure that is."""
+    parts = [
+        f"{_percent(r.share)} of the gap in {r.metric}"
+        + (f" (± {_percent(_share_error(r))})" if r.error else "")
+        for r in best.restored
+        if r.share is not None
+    ]
+    flips = (
+        f"{best.gained:,} of {best.compared:,} images become right and {best.lost:,} "
+        f"wrong (McNemar p = {best.p:.2g})"
+    )
+    return f"explains {', '.join(parts)}; {flips}" if parts else flips
+
+
+def _tried(diagnosis: Diagnosis) -> str:
+    """Say what was tried, at what cost, and what the best ones give."""
+    number = len(diagnosis.trials)
+    share = diagnosis.images / diagnosis.total / number
+    shown = ", ".join(
+        f"{trial.suspect} {_value(_headline(trial))}"
+        for trial in diagnosis.trials[:SHOWN]
+    )
+    more = f", and {number - SHOWN:,} more" if number > SHOWN else ""
+    return (
+        f"{number:,} variations, {100 * share:.1f} % of a full evaluation each: "
+        f"{shown}{more}"
+    )
+
+
+def _scores(trial: Trial) -> str:
+    shown = _headline(trial)
+    phrase = METRICS[shown.metric].phrase
+    return f"{phrase} {_value(shown)} (published {shown.published})"
+
+
+def _headline(trial: Trial) -> Restored:
+    """Choose the number that a sentence speaks of: the first one with a gap."""
+    with_gap = [r for r in trial.restored if r.share is not None]
+    return (with_gap or list(trial.restored))[0]
+
+
+def _value(restored: Restored) -> str:
+    """Write a value with the digits of the published one, and its error if it has."""
+    digits = max(2, len(restored.published.partition(".")[2]))
+    text = f"{restored.value:.{digits}f}"
+    return f"{text} ± {restored.error:.2g}" if restored.error else text
+
+
+def _share_error(restored: Restored) -> float:
+    """Give the standard error of a share, where the gap itself is known."""
+    gap = float(restored.published) - restored.measured
+    return restored.error / abs(gap) if gap else 0.0
+
+
+def _percent(share: float | None) -> str:
+    return f"{100 * (share or 0):.0f} %"

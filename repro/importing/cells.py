@@ -1,0 +1,87 @@
+"""A number as a table prints it: its digits, its spread, and the marks beside it."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from repro.errors import ExpectedError
+
+#: Cells that say that there is no number.
+_NOTHING = re.compile(r"(?i)[-\u2010-\u2015\u2212./?]*|n/?a|none|nan|tbd|x|✗")
+_DIGITS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+"
+_NUMBER = re.compile(
+    rf"(?P<number>{_DIGITS})\s*(?P<percent>%)?"
+    rf"(?:\s*_?\s*\(?\s*±\s*(?P<spread>{_DIGITS})\s*%?\s*\)?)?\s*%?"
+    # A difference from another row, as in `76.1 (+1.2)` or `76.1 ↑1.2`.
+    r"(?P<difference>\s*_?[(\[]?\s*(?:[+\u2212\u2191\u2193-]\s*\d[\d.]*\s*%?)\s*[)\]]?)?"
+    r"(?P<marks>(?:\s*(?:\^\s*(?:\([^()\s]+\)|\S+)|\[\^?\w+\]"
+    r"|[*†‡§¶#\u204e\u2217⋆★↑↓¹²³⁰⁴-⁹ᵃ-ᶻ]))*)"
+)
+_MATHS = (
+    (r"\\pm\b|\+/-|\+-", "±"),
+    (r"\\%|\uff05", "%"),
+    (r"\\dagger\b|\\dag\b", "†"),
+    (r"\\ddagger\b|\\ddag\b", "‡"),
+    (r"\\(?:ast|star)\b", "*"),
+    (r"\\(?:mathbf|textbf|bm|boldsymbol|underline|mathrm|text)\b", ""),
+    (r"[${}]", ""),
+    (r"\*\*|__|`", ""),
+)
+
+
+class CellNumber(msgspec.Struct, frozen=True, kw_only=True):
+    """A number with its digits as printed, and `spread`, if any, after a ±.
+
+    `is_percent` says that it has a percent sign. `marks` are those of footnotes, and
+    `difference` is one from another row that is printed beside it; neither counts.
+    """
+
+    digits: str
+    spread: str = ""
+    is_percent: bool = False
+    marks: str = ""
+    difference: str = ""
+
+
+def read_cell(text: str) -> CellNumber | None:
+    """Read a cell that should hold a number; None where it says that there is none.
+
+    Raises:
+        ExpectedError: it holds something else.
+    """
+    plain = text
+    for pattern, sign in _MATHS:
+        plain = re.sub(pattern, sign, plain)
+    plain = plain.strip()
+    if _NOTHING.fullmatch(plain):
+        return None
+    match = _NUMBER.fullmatch(plain)
+    if not match:
+        hint = ""
+        if re.fullmatch(r"\d+,\d{1,2}\s*%?", plain):
+            hint = "; a comma before decimals has to be written as a point"
+        raise ExpectedError(f"{text[:60]!r} is no number{hint}")
+    return CellNumber(
+        digits=_whole(match["number"]),
+        spread=_whole(match["spread"]) if match["spread"] else "",
+        is_percent="%" in plain,
+        marks="".join(match["marks"].split()),
+        difference=(match["difference"] or "").strip(),
+    )
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a cell holds a number, or says that there is none."""
+    try:
+        read_cell(text)
+    except ExpectedError:
+        return False
+    return True
+
+
+def _whole(digits: str) -> str:
+    """Write a number without thousands signs and with a digit before its point."""
+    plain = digits.replace(",", "").removesuffix(".")
+    return f"0{plain}" if plain.startswith(".") else plain

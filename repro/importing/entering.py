@@ -1,0 +1,294 @@
+"""Write the numbers of a printed table into a release, beside those that it has."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from repro.errors import ExpectedError, OptionError
+from repro.files import replace_bytes
+from repro.importing.printed import Entry, Understood
+from repro.published import (
+    METRICS,
+    RELEASE_FILE,
+    Reference,
+    Release,
+    Shares,
+    Source,
+    check_name,
+    read_releases,
+)
+from repro.published.numbers import in_unit
+from repro.published.vocabulary import Printed
+
+REFERENCES_FILE = "references.toml"
+
+
+class Differs(msgspec.Struct, frozen=True):
+    """A number of the table that the release has with other digits."""
+
+    entry: Entry
+    known: Reference
+
+    def __str__(self) -> str:
+        return (
+            f"~ {_spelt(self.entry)} {self.known.printed} -> "
+            f"{self.entry.printed.digits} ({self.known.defined_in}, source "
+            f"{self.known.source}; {self.entry.place})"
+        )
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of a table that are new, known already, known otherwise."""
+
+    added: tuple[Entry, ...]
+    known: tuple[Entry, ...]
+    different: tuple[Differs, ...]
+    elsewhere: tuple[Differs, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Say what is new and what differs, and the counts in the last line."""
+        for entry in self.added:
+            yield f"+ {_spelt(entry)} {entry.printed.digits}"
+        yield from map(str, self.different)
+        for other in self.elsewhere:
+            yield (
+                f"  {_spelt(other.entry)} is {other.known.printed} by the source "
+                f"{other.known.source}"
+            )
+        yield (
+            f"{len(self.added):,} numbers are new, {len(self.known):,} are there "
+            f"already, {len(self.different):,} are there with other digits"
+        )
+
+
+def compare(understood: Understood, release: Release, source: str) -> Compared:
+    """Look for the numbers of a table among those of a release.
+
+    Raises:
+        ExpectedError: the table has two numbers for the same thing.
+    """
+    known: dict[tuple[str, ...], list[Reference]] = {}
+    for reference in release.references:
+        for family in reference.families:
+            key = (
+                family,
+                reference.checkpoint,
+                reference.dataset,
+                reference.protocol,
+                reference.metric,
+            )
+            known.setdefault(key, []).append(reference)
+    seen: dict[tuple[str, ...], Entry] = {}
+    added, same, different, elsewhere = [], [], [], []
+    for entry in understood.entries:
+        key = (*entry.case, entry.metric)
+        first = seen.setdefault(key, entry)
+        if first is not entry:
+            raise ExpectedError(
+                f"{_spelt(entry)} is {first.printed.digits} ({first.place}) and again "
+                f"{entry.printed.digits} ({entry.place}); tell them apart with --as, "
+                "or leave one out"
+            )
+        value = in_unit(entry.printed.digits, METRICS[entry.metric], understood.unit)
+        others = known.get(key, [])
+        own = [reference for reference in others if reference.source == source]
+        if not own:
+            added.append(entry)
+        elif any(_agree(value, reference.published) for reference in own):
+            same.append(entry)
+        else:
+            different.append(Differs(entry, own[0]))
+        elsewhere += [
+            Differs(entry, reference)
+            for reference in others
+            if reference.source != source and not _agree(value, reference.published)
+        ]
+    return Compared(
+        added=tuple(added),
+        known=tuple(same),
+        different=tuple(different),
+        elsewhere=tuple(elsewhere),
+    )
+
+
+def _agree(one: Printed, other: Printed) -> bool:
+    """Tell whether two printed numbers can be the same one, rounded differently."""
+    coarse = max(one.half_unit, other.half_unit)
+    is_rounded = one.half_unit != other.half_unit
+    off = abs(one.value - other.value)
+    return off <= coarse if is_rounded else not off
+
+
+def _spelt(entry: Entry) -> str:
+    return f"{entry.family}/{entry.checkpoint}@{entry.dataset} {entry.metric}"
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a table was read: the source's id in the release, and what it says.
+
+    `runs` and `spread` say of how many runs its numbers are the mean, and what stands
+    after a ±.
+    """
+
+    source: str
+    unit: Shares
+    source_unit: Shares
+    runs: int | None = None
+    spread: str = ""
+    note: str = ""
+
+
+def references_text(entries: Sequence[Entry], origin: Origin) -> str:
+    """Write numbers as references, those of one case together.
+
+    Raises:
+        ExpectedError: a number has a spread, but nothing says of how many runs.
+    """
+    spreads = [entry for entry in entries if entry.printed.spread]
+    if spreads and origin.runs is None:
+        raise ExpectedError(
+            f"{spreads[0].place}: {spreads[0].printed.digits} ± "
+            f"{spreads[0].printed.spread} is a mean of several runs; say of how many "
+            "with --runs"
+        )
+    if origin.runs is not None and not spreads:
+        raise ExpectedError("--runs: no number of the table has a spread (±)")
+    groups: dict[tuple[object, ...], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((*entry.case, bool(entry.printed.spread)), []).append(entry)
+    parts = itertools.chain.from_iterable(
+        _reference(group, origin) for group in groups.values()
+    )
+    return f"\n# {origin.note}\n" + "".join(parts)
+
+
+def _reference(entries: Sequence[Entry], origin: Origin) -> Iterator[str]:
+    first = entries[0]
+    yield "\n[[reference]]\n"
+    for key, value in (
+        ("family", first.family),
+        ("checkpoint", first.checkpoint),
+        ("dataset", first.dataset),
+        ("protocol", first.protocol),
+        ("source", origin.source),
+    ):
+        yield f"{key} = {_quoted(value)}\n"
+    for entry in entries:
+        printed = entry.printed
+        text = printed.digits + (f" ± {printed.spread}" if printed.spread else "")
+        yield f"{entry.metric} = {_quoted(text)}\n"
+    shares = any(METRICS[entry.metric].unit.whole for entry in entries)
+    if shares and origin.unit != origin.source_unit:
+        yield f"unit = {_quoted(origin.unit)}\n"
+    if first.printed.spread:
+        yield f"runs = {origin.runs}\n"
+        if origin.spread:
+            yield f"spread = {_quoted(origin.spread)}\n"
+    yield f"note = {_quoted(_places(entries))}\n"
+
+
+def _places(entries: Iterable[Entry]) -> str:
+    return "; ".join(
+        f"{entry.metric}: {entry.place}"
+        + (f", marked {entry.printed.marks}" if entry.printed.marks else "")
+        for entry in entries
+    )
+
+
+def origin_source(
+    release: Release, name: str, title: str | None, url: str | None
+) -> Source:
+    """Give the source of a table, which a title and a URL make where there is none.
+
+    Raises:
+        OptionError: it is neither there nor described, or both.
+    """
+    if name in release.sources:
+        for option, value in (("title", title), ("url", url)):
+            if value is not None:
+                raise OptionError(
+                    f"--{option}: {release.location} has a [source.{name}] already, "
+                    f"{release.sources[name].title!r}; leave it out or name another "
+                    "--source"
+                )
+        return release.sources[name]
+    if not title or not url:
+        raise OptionError(
+            f"--source={name!r}: {release.location} has no [source.{name}], but "
+            f"{', '.join(release.sources) or 'none'}; say with --title and --url what "
+            "it is and where it can be opened"
+        )
+    try:
+        check_name(name)
+        return Source(id=name, title=title, url=url)
+    except ValueError as error:
+        raise OptionError(f"--source={name!r}: {error}") from error
+
+
+def source_text(source: Source) -> str:
+    """Write a source that a release does not have yet."""
+    return (
+        f"\n[source.{source.id}]\n"
+        f"title = {_quoted(source.title)}\n"
+        f"url = {_quoted(source.url)}\n"
+    )
+
+
+def release_file(release: Release) -> Path:
+    """Give the file that new references are written to."""
+    return release.location / REFERENCES_FILE
+
+
+def enter(folder: Path, file: Path, text: str) -> None:
+    """Add references to a file of a release, and undo it if it is none then.
+
+    Raises:
+        ExpectedError: it cannot be written, or the release is not valid with it.
+    """
+    try:
+        before = file.read_bytes() if file.exists() else None
+        old = before or b""
+        gap = b"" if not old or old.endswith(b"\n") else b"\n"
+        new = old + gap + text.encode() if old else text.lstrip("\n").encode()
+        replace_bytes(file, new)
+        try:
+            read_releases([folder])
+        except ExpectedError:
+            if before is None:
+                file.unlink()
+            else:
+                replace_bytes(file, before)
+            raise
+    except OSError as error:
+        raise ExpectedError(
+            f"{file}: cannot be written to ({error.strerror})"
+        ) from error
+
+
+def find_release(path: Path) -> Release:
+    """Read the one release that a path holds.
+
+    Raises:
+        ExpectedError: there is none, or there are several.
+    """
+    releases = read_releases([path])
+    if len(releases) != 1:
+        names = ", ".join(str(release.location) for release in releases[:8])
+        raise ExpectedError(
+            f"{path} holds {len(releases)} releases; name the folder of one with "
+            f"--output: {names}"
+        )
+    if not (releases[0].location / RELEASE_FILE).exists():
+        raise ExpectedError(
+            f"{path}: numbers are entered into a folder with a {RELEASE_FILE}; "
+            f"rename the file to {RELEASE_FILE} in a folder of its own"
+        )
+    return releases[0]
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()

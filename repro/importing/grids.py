@@ -1,0 +1,242 @@
+"""Read the tables of a paper, a README or a spreadsheet as grids of text.
+
+Every format is left to a parser of its own; Markdown becomes HTML first, so that the
+tables which READMEs write in HTML are found too. Emphasis, colours and links are gone;
+raised text keeps a `^` and lowered text a `_` before it, since `76.1<sup>1</sup>` is
+not 76.11.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from repro.errors import ExpectedError
+
+Format = Literal["markdown", "latex", "html", "csv", "tsv", "text"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_MISSING = (
+    "reading tables of this format needs {}; install it: pip install "
+    "'pytest-repro[tables]'"
+)
+_RULES = {"toprule", "midrule", "bottomrule", "hline", "specialrule"}
+_NO_CONTENT = re.compile(
+    r"\\(?:cmidrule|cline)\s*(?:\[[^]]*\])?(?:\([^)]*\))?\s*\{[^}]*\}"
+    r"|\\(?:rowcolor|cellcolor|columncolor)\s*(?:\[[^]]*\])?\{[^}]*\}"
+    r"|\\(?:addlinespace|arrayrulecolor)(?:\[[^]]*\]|\{[^}]*\})?"
+)
+
+
+class Grid(msgspec.Struct, frozen=True, kw_only=True):
+    """One table: rows of equal length, of which the first `header` are headings.
+
+    A cell that spans rows or columns stands in each of them. `title` is what people
+    call it: its number and, if it has one, its caption.
+    """
+
+    title: str
+    header: int
+    rows: tuple[tuple[str, ...], ...]
+
+
+class _Cell(msgspec.Struct, frozen=True):
+    text: str
+    columns: int = 1
+    rows: int = 1
+
+
+def read_grids(text: str, form: Format | None = None) -> list[Grid]:
+    """Read all tables of a text; without a format it is told by what the text holds.
+
+    Raises:
+        ExpectedError: there is no table in it, or its parser is not installed.
+    """
+    if form is None:
+        form = _format_of(text)
+    found = enumerate(_READERS[form](text), 1)
+    grids = [grid for number, read in found if (grid := _numbered(read, number)).rows]
+    if not grids:
+        raise ExpectedError(f"no table is in it, read as {form}; see --format")
+    return grids
+
+
+def _format_of(text: str) -> Format:
+    signs: tuple[tuple[Format, str], ...] = (
+        ("latex", r"\\begin\s*\{(?:tabular|longtable|array)|\\\\\s*(?:\n|\\|$)"),
+        ("markdown", r"(?m)^\s*\|?\s*:?-+:?\s*\|[\s:|-]*$"),
+        ("html", r"(?i)<t(?:able|r|d)\b"),
+        ("tsv", r"\t"),
+        ("csv", r",.*\n.*,"),
+        ("text", r"\S {2,}\S"),
+    )
+    for form, sign in signs:
+        if re.search(sign, text):
+            return form
+    raise ExpectedError(
+        "it does not look like a table of Markdown, LaTeX, HTML, CSV or TSV; say which "
+        "it is with --format"
+    )
+
+
+def _numbered(grid: Grid, number: int) -> Grid:
+    """Give a table its number, its rows one length, and drop rows of nothing."""
+    width = max((len(row) for row in grid.rows), default=0)
+    rows = [row + ("",) * (width - len(row)) for row in grid.rows]
+    header = sum(1 for row in rows[: grid.header] if any(row))
+    caption = f" {grid.title!r}" if grid.title else ""
+    return Grid(
+        title=f"table {number}{caption}",
+        header=header,
+        rows=tuple(row for row in rows if any(row)),
+    )
+
+
+def _separated(text: str, split: Callable[[str], list[list[str]]]) -> list[Grid]:
+    rows = tuple(tuple(map(_plain, row)) for row in split(text))
+    return [Grid(title="", header=1, rows=rows)]
+
+
+def _csv(text: str, delimiter: str = ",") -> list[Grid]:
+    return _separated(
+        text, lambda text: list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    )
+
+
+def _columns(text: str) -> list[Grid]:
+    """Read columns that are held apart by two blanks or more."""
+    return _separated(
+        text,
+        lambda text: [re.split(r" {2,}", line.strip()) for line in text.splitlines()],
+    )
+
+
+def _markdown(text: str) -> list[Grid]:
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError as error:
+        raise ExpectedError(_MISSING.format("markdown-it-py")) from error
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    return _html(parser.render(text))
+
+
+def _html(text: str) -> list[Grid]:
+    try:
+        import lxml.html
+    except ImportError as error:
+        raise ExpectedError(_MISSING.format("lxml")) from error
+    if not re.search(r"(?i)<table\b", text):
+        text = f"<table>{text}</table>"
+    # A parser of HTML that expands no entity of a document type and opens no file.
+    document = lxml.html.document_fromstring(f"<html><body>{text}</body></html>")
+    return [_html_grid(table) for table in document.iter("table")]
+
+
+def _html_grid(table: Any) -> Grid:
+    found: list[tuple[bool, list[_Cell]]] = []
+    for row in table.iter("tr"):
+        if next(row.iterancestors("table")) is not table:
+            continue
+        cells = [cell for cell in row if cell.tag in {"td", "th"}]
+        is_header = next(row.iterancestors("thead", "table")).tag == "thead" or (
+            bool(cells) and all(cell.tag == "th" for cell in cells)
+        )
+        found.append((is_header, [_html_cell(cell) for cell in cells]))
+    header = 0
+    while header < len(found) and found[header][0]:
+        header += 1
+    caption = next(iter(table.iter("caption")), None)
+    return Grid(
+        title="" if caption is None else _plain(_html_text(caption)),
+        header=header or 1,
+        rows=_spread([cells for _, cells in found]),
+    )
+
+
+def _html_cell(cell: Any) -> _Cell:
+    return _Cell(
+        _plain(_html_text(cell)),
+        columns=_span(cell.get("colspan")),
+        rows=_span(cell.get("rowspan")),
+    )
+
+
+def _span(text: str | None) -> int:
+    # HTML itself allows no more than 1,000 columns.
+    digits = (text or "").strip()
+    return min(max(int(digits), 1), 1000) if digits.isdecimal() else 1
+
+
+def _html_text(element: Any) -> str:
+    """Give an element's text, marking what is raised or lowered."""
+    parts = [element.text or ""]
+    for child in element:
+        if child.tag in {"s", "del", "strike", "script", "style", "caption"}:
+            inner = ""
+        elif child.tag == "br":
+            inner = " "
+        elif isinstance(child.tag, str):
+            inner = _html_text(child)
+        else:
+            inner = ""
+        mark = {"sup": "^", "sub": "_"}.get(child.tag, "") if inner.strip() else ""
+        parts += [mark, inner, child.tail or ""]
+    return "".join(parts)
+
+
+def _spread(rows: Sequence[Sequence[_Cell]]) -> tuple[tuple[str, ...], ...]:
+    """Write cells into every row and column that they span."""
+    taken: dict[tuple[int, int], str] = {}
+    for number, cells in enumerate(rows):
+        column = 0
+        for cell in cells:
+            while (number, column) in taken:
+                column += 1
+            below = range(number, min(number + cell.rows, len(rows)))
+            for place in range(column, column + cell.columns):
+                taken |= {(row, place): cell.text for row in below}
+            column += cell.columns
+    width = max((column for _, column in taken), default=-1) + 1
+    return tuple(
+        tuple(taken.get((row, column), "") for column in range(width))
+        for row in range(len(rows))
+    )
+
+
+def _latex(text: str) -> list[Grid]:
+    try:
+        from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError
+    except ImportError as error:
+        raise ExpectedError(_MISSING.format("pylatexenc")) from error
+    from repro.importing.latex import environments, walker_context
+
+    text = _NO_CONTENT.sub("", text)
+    if not re.search(r"\\begin\s*\{(?:tabular|longtable|array)", text):
+        text = f"\\begin{{tabular}}{{l}}{text}\\end{{tabular}}"
+    try:
+        nodes = LatexWalker(text, latex_context=walker_context()).get_latex_nodes()[0]
+        return [
+            Grid(title=title, header=header, rows=rows)
+            for title, header, rows in environments(nodes, _RULES, _plain)
+        ]
+    except LatexWalkerParseError as error:
+        raise ExpectedError(f"is no LaTeX that can be read: {error.msg}") from error
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("\N{NO-BREAK SPACE}", " ").split())
+
+
+_READERS: dict[Format, Callable[[str], Sequence[Grid] | Iterator[Grid]]] = {
+    "markdown": _markdown,
+    "latex": _latex,
+    "html": _html,
+    "csv": _csv,
+    "tsv": lambda text: _csv(text, "\t"),
+    "text": _columns,
+}

@@ -1,0 +1,192 @@
+"""What the headings and the names of a table mean to a release.
+
+A label names a checkpoint, family, dataset, protocol or metric; or it is a heading
+that says what the names below it are. What is not known has to be said by whoever
+imports the table: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from repro.errors import ExpectedError, OptionError
+from repro.published import METRICS, Release
+
+Dimension = Literal["checkpoint", "family", "dataset", "protocol", "metric"]
+DIMENSIONS: tuple[Dimension, ...] = (
+    "checkpoint",
+    "family",
+    "dataset",
+    "protocol",
+    "metric",
+)
+#: How metrics are headed, as `simplified` spells it, beside their own names.
+_METRICS = {
+    "top1": "top1acc top1accuracy acc acc1 accuracy prec1 precision1 testacc "
+    "testaccuracy valacc valaccuracy validationaccuracy classificationaccuracy",
+    "top5": "top5acc top5accuracy acc5 accuracy5 prec5 precision5",
+    "error": "err err1 error1 top1err testerr testerror valerror validationerror",
+    "error5": "err5 top5err",
+    "loss": "valloss testloss validationloss crossentropy crossentropyloss nll",
+    "mean_per_class_recall": "meanperclass meanperclassacc meanperclassaccuracy "
+    "meanclassaccuracy balancedaccuracy mpca",
+}
+#: Headings of columns that hold names.
+_HEADINGS = {
+    "checkpoint": "checkpoint checkpoints model models name network weights",
+    "family": "family families",
+    "dataset": "dataset datasets testset",
+    "protocol": "protocol protocols",
+}
+#: Headings of what no case is about.
+_LEFT_OUT = "params param parameters #params paramsm flops flopsg gflops macs gmacs"
+
+
+class Meaning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a label says: values, what the names below it are, or that it is left out.
+
+    `names` is the dimension that the cells of its column name.
+    """
+
+    values: Mapping[Dimension, str] = {}
+    names: Dimension | None = None
+    is_left_out: bool = False
+
+    def __str__(self) -> str:
+        if self.is_left_out:
+            return "left out"
+        if self.names:
+            return f"names the {self.names}"
+        return ", ".join(
+            value if dimension == "metric" else f"{dimension} {value}"
+            for dimension, value in self.values.items()
+        )
+
+
+class Labels:
+    """The meanings of labels: those that were said, and those that a release knows."""
+
+    def __init__(self, release: Release, said: Iterable[str]) -> None:
+        self._said = dict(map(_read_meaning, said))
+        self._unused = set(self._said)
+        self._known: dict[str, list[Meaning]] = {}
+        for text, meaning in _known_meanings(release):
+            found = self._known.setdefault(simplified(text), [])
+            if meaning not in found:
+                found.append(meaning)
+
+    def meaning(self, *texts: str, of: Dimension | None = None) -> Meaning | None:
+        """Look a label up; None where nobody said what it means.
+
+        Args:
+            texts: the label, and other ways to name its place, such as `column 3`.
+            of: the only dimension that it can be of.
+
+        Raises:
+            ExpectedError: it means several things.
+        """
+        for text in texts:
+            if text in self._said:
+                self._unused.discard(text)
+                return self._said[text]
+        known = [
+            meaning
+            for meaning in self._known.get(simplified(texts[0]), [])
+            if of is None or set(meaning.values) == {of}
+        ]
+        if len(known) > 1:
+            raise ExpectedError(
+                f"{texts[0][:60]!r} could be {' or '.join(map(str, known[:4]))}; say "
+                f"which with --as '{texts[0][:60]}={_spelt(known[0])}'"
+            )
+        return known[0] if known else None
+
+    def refuse_unused(self, labels: Iterable[str]) -> None:
+        """Refuse meanings of labels that the table does not have.
+
+        Raises:
+            OptionError: there is one.
+        """
+        for text in sorted(self._unused):
+            there = ", ".join(dict.fromkeys(label for label in labels if label))
+            raise OptionError(
+                f"--as {text[:60]!r}: the table has no such label; it has {there[:300]}"
+            )
+
+
+def simplified(text: str) -> str:
+    """Spell a label so that case, blanks, signs and units do not matter."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = re.sub(r"\([^()]*[%↑↓][^()]*\)|\((?:in )?percent\)", "", plain)
+    return re.sub(r"[^\w+.]|_|(?<!\d)\.|\.(?!\d)", "", plain)
+
+
+def _known_meanings(release: Release) -> Iterator[tuple[str, Meaning]]:
+    for dimension, headings in _HEADINGS.items():
+        for heading in headings.split():
+            yield heading, msgspec.convert({"names": dimension}, Meaning)
+    for heading in _LEFT_OUT.split():
+        yield heading, Meaning(is_left_out=True)
+    for metric in METRICS.values():
+        words = (metric.name, metric.label, metric.title)
+        for word in (*words, *_METRICS.get(metric.name, "").split()):
+            yield word, Meaning(values={"metric": metric.name})
+    for name, dataset in release.datasets.items():
+        for word in (name, dataset.title, dataset.title.partition("(")[0]):
+            yield word, Meaning(values={"dataset": name})
+    for name in release.families:
+        for word in (name, name.rpartition("/")[2]):
+            yield word, Meaning(values={"family": name})
+    for name in release.protocols:
+        yield name, Meaning(values={"protocol": name})
+    for reference in release.references:
+        yield reference.checkpoint, Meaning(values={"checkpoint": reference.checkpoint})
+
+
+def _read_meaning(said: str) -> tuple[str, Meaning]:
+    """Read `LABEL=WHAT`: a dimension, a metric, `skip`, or values `DIMENSION:VALUE`."""
+    label, sign, what = said.rpartition("=")
+    label, what = " ".join(label.split()), what.strip()
+    if not sign or not label or not what:
+        raise OptionError(
+            f"--as {said[:60]!r} must be LABEL=WHAT, such as 'Model=checkpoint', "
+            "'IN-A=dataset:imagenet-a', 'Acc.=top1' or 'Year=skip'"
+        )
+    if what == "skip":
+        return label, Meaning(is_left_out=True)
+    if what in DIMENSIONS and what != "metric":
+        return label, msgspec.convert({"names": what}, Meaning)
+    values: dict[Dimension, str] = {}
+    for part in what.split(","):
+        values |= _read_value(said, part.strip())
+    return label, Meaning(values=values)
+
+
+def _read_value(said: str, part: str) -> dict[Dimension, str]:
+    if part in METRICS:
+        return {"metric": part}
+    name, sign, value = part.partition(":")
+    for dimension in DIMENSIONS:
+        if dimension == name and sign and value:
+            return {dimension: value}
+    raise OptionError(
+        f"--as {said[:60]!r}: {part[:60]!r} is neither 'skip' nor a metric "
+        f"({', '.join(METRICS)}) nor one of {', '.join(DIMENSIONS[:-1])}, alone or "
+        "with ':' and a name"
+    )
+
+
+def _spelt(meaning: Meaning) -> str:
+    if meaning.is_left_out:
+        return "skip"
+    if meaning.names:
+        return meaning.names
+    pairs: Sequence[tuple[str, str]] = list(meaning.values.items())
+    return ",".join(
+        value if name == "metric" else f"{name}:{value}" for name, value in pairs
+    )

@@ -1,0 +1,385 @@
+"""Understand a printed table: which number is whose, in words that can be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from repro.errors import ExpectedError, OptionError
+from repro.importing.cells import CellNumber, is_number, read_cell
+from repro.importing.grids import Grid
+from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning
+from repro.published import METRICS, Release, Shares, check_name
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of a table: what it is of, as printed, and where it stands there."""
+
+    checkpoint: str
+    family: str
+    dataset: str
+    protocol: str
+    metric: str
+    printed: CellNumber
+    place: str
+
+    @property
+    def case(self) -> tuple[str, str, str, str]:
+        """What the number is of, but for the metric."""
+        return self.family, self.checkpoint, self.dataset, self.protocol
+
+
+class Understood(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of a table, what they print shares as, and how it was read."""
+
+    entries: tuple[Entry, ...]
+    unit: Shares
+    lines: tuple[str, ...]
+
+
+class _Column(msgspec.Struct, frozen=True, kw_only=True):
+    """What a column holds: numbers, or names, of a dimension or of any."""
+
+    number: int
+    heading: str
+    values: Mapping[Dimension, str] = {}
+    holds_names: bool = False
+    names: Dimension | None = None
+    is_left_out: bool = False
+
+
+def understand(
+    grid: Grid,
+    release: Release,
+    labels: Labels,
+    given: Mapping[Dimension, str],
+    unit: Shares | None,
+) -> Understood:
+    """Say of each number of a table what it is of.
+
+    Args:
+        grid: the table.
+        release: what it is about.
+        labels: what its headings and names mean.
+        given: what holds for all of its numbers.
+        unit: what it prints shares as; None where that can be seen.
+
+    Raises:
+        ExpectedError: a label is not known or contradicts another one, or a cell that
+            should hold a number does not.
+    """
+    columns = [_column(grid, labels, number) for number in range(len(grid.rows[0]))]
+    entries: list[Entry] = []
+    names: dict[str, str] = {}
+    assumed: dict[Dimension, str] = {}
+    section: Mapping[Dimension, str] | None = {}
+    for number, cells in enumerate(grid.rows[grid.header :], grid.header + 1):
+        place = f"{grid.title.partition(' ' + chr(39))[0]}, row {number}"
+        heading = _section(cells, columns)
+        if heading:
+            meaning = labels.meaning(heading, f"row {number}")
+            if meaning is None or meaning.names:
+                raise _unknown(place, heading, labels)
+            section = None if meaning.is_left_out else meaning.values
+            names[heading] = str(meaning)
+            continue
+        row = _row_values(cells, columns, labels, names, place)
+        if section is None or row is None:
+            continue
+        own = _joined(place, section, row)
+        for column in columns:
+            if column.holds_names or column.is_left_out:
+                continue
+            here = f"{place}, column {column.number} {column.heading!r}"
+            printed = _printed(here, cells[column.number - 1])
+            if printed is None:
+                continue
+            values = _joined(here, own, column.values, given)
+            entries.append(_entry(here, values, printed, release, assumed))
+    labels.refuse_unused(_all_labels(grid, columns))
+    if not entries:
+        raise ExpectedError(f"{grid.title} has no number")
+    found = unit or _unit(entries)
+    lines = (*_said(grid, columns, names, given, assumed), *_said_of_cells(entries))
+    shares = any(METRICS[entry.metric].unit.whole for entry in entries)
+    if shares and not unit:
+        lines += (f"shares   are in {found}",)
+    for entry in entries:
+        _check_range(entry, found)
+    return Understood(entries=tuple(entries), unit=found, lines=lines)
+
+
+def _column(grid: Grid, labels: Labels, index: int) -> _Column:
+    """Find out what a column holds, from its headings and cells."""
+    number = index + 1
+    headings = list(dict.fromkeys(row[index] for row in grid.rows[: grid.header]))
+    headings = [heading for heading in headings if heading]
+    heading = ", ".join(headings)
+    place = f"{grid.title}, column {number}"
+    body = [row for row in grid.rows[grid.header :] if len(set(filter(None, row))) > 1]
+    cells = [row[index] for row in body if row[index]]
+    whole = labels.meaning(heading, f"column {number}")
+    found = [whole] if whole else [labels.meaning(text) for text in headings]
+    if any(meaning and meaning.is_left_out for meaning in found) or not cells:
+        return _Column(number=number, heading=heading, is_left_out=True)
+    for meaning in found:
+        if meaning and meaning.names:
+            return _Column(
+                number=number, heading=heading, holds_names=True, names=meaning.names
+            )
+    is_metric = any(meaning and "metric" in meaning.values for meaning in found)
+    if not is_metric and not any(map(is_number, cells)):
+        return _Column(number=number, heading=heading, holds_names=True)
+    if not headings:
+        raise ExpectedError(
+            f"{place} has numbers and no heading; say what they are with --as "
+            f"'column {number}=checkpoint', a metric such as '=top1', or '=skip'"
+        )
+    values: dict[Dimension, str] = {}
+    for text, meaning in zip([heading] if whole else headings, found, strict=True):
+        if meaning is None:
+            raise _unknown(place, text, labels)
+        values = _joined(place, values, meaning.values)
+    return _Column(number=number, heading=heading, values=values)
+
+
+def _section(cells: Sequence[str], columns: Sequence[_Column]) -> str:
+    """Give the text of a row that is a heading of those below it."""
+    texts = set(filter(None, cells))
+    if len(texts) != 1 or len(columns) == 1:
+        return ""
+    (text,) = texts
+    is_wide = cells.count(text) > 1
+    is_first = cells[0] == text and not any(cells[1:])
+    return text if (is_wide or is_first) and not is_number(text) else ""
+
+
+def _row_values(
+    cells: Sequence[str],
+    columns: Sequence[_Column],
+    labels: Labels,
+    names: dict[str, str],
+    place: str,
+) -> dict[Dimension, str] | None:
+    """Give what the names of a row say; None where it is left out."""
+    values: dict[Dimension, str] = {}
+    row = place.rpartition(", ")[2]
+    said = labels.meaning(row)
+    if said:
+        if said.is_left_out:
+            return None
+        return dict(said.values)
+    for column in columns:
+        text = cells[column.number - 1] if column.holds_names else ""
+        if not text or column.is_left_out:
+            continue
+        meaning = labels.meaning(text, of=column.names)
+        if meaning is None and column.names == "checkpoint":
+            found: Mapping[Dimension, str] = {"checkpoint": text}
+        elif meaning is None or meaning.names:
+            raise _unknown(place, text, labels, column)
+        elif meaning.is_left_out:
+            return None
+        else:
+            found = meaning.values
+            if text not in found.values():
+                names[text] = str(meaning)
+        values = _joined(place, values, found)
+    return values
+
+
+def _joined(place: str, *parts: Mapping[Dimension, str]) -> dict[Dimension, str]:
+    """Put together what is said of a number at several places.
+
+    Raises:
+        ExpectedError: they contradict each other.
+    """
+    values: dict[Dimension, str] = {}
+    for part in parts:
+        for dimension, value in part.items():
+            if values.setdefault(dimension, value) != value:
+                raise ExpectedError(
+                    f"{place}: the {dimension} is {values[dimension]!r} by one label "
+                    f"and {value!r} by another; say what one of them is with --as "
+                    "'LABEL=...'"
+                )
+    return values
+
+
+def _printed(place: str, cell: str) -> CellNumber | None:
+    try:
+        return read_cell(cell)
+    except ExpectedError as error:
+        raise ExpectedError(
+            f"{place}: {error}; correct it, or leave the row or column out with --as "
+            "'LABEL=skip'"
+        ) from error
+
+
+def _entry(
+    place: str,
+    values: dict[Dimension, str],
+    printed: CellNumber,
+    release: Release,
+    assumed: dict[Dimension, str],
+) -> Entry:
+    """Fill in what can be nothing else, and refuse what is still missing or unknown."""
+    for dimension in DIMENSIONS:
+        if dimension not in values:
+            only = _only(dimension, release, values)
+            if only is None:
+                raise ExpectedError(
+                    f"{place}: nothing says which {dimension} the number is of; say it "
+                    f"for all with --{dimension}, or of a label with --as "
+                    f"'LABEL={'top1' if dimension == 'metric' else dimension}'"
+                )
+            values[dimension] = assumed[dimension] = only
+    known: dict[Dimension, Mapping[str, object]] = {
+        "family": release.families,
+        "dataset": release.datasets,
+        "protocol": release.protocols,
+        "metric": METRICS,
+    }
+    for dimension, names in known.items():
+        if values[dimension] not in names:
+            raise ExpectedError(
+                f"{place}: the release has no {dimension} {values[dimension]!r}; it "
+                f"has {', '.join(list(names)[:8])}"
+            )
+    try:
+        check_name(values["checkpoint"], "checkpoint")
+    except ValueError as error:
+        raise ExpectedError(
+            f"{place}: {error}; give the name of its weights file without the suffix, "
+            f"--as '{values['checkpoint'][:40]}=checkpoint:NAME'"
+        ) from error
+    return Entry(
+        checkpoint=values["checkpoint"],
+        family=values["family"],
+        dataset=values["dataset"],
+        protocol=values["protocol"],
+        metric=values["metric"],
+        printed=printed,
+        place=place,
+    )
+
+
+def _only(
+    dimension: Dimension, release: Release, values: Mapping[Dimension, str]
+) -> str | None:
+    """Give the one value that there is to choose from."""
+    family = release.families.get(values.get("family", ""))
+    choice: Sequence[str] = {
+        "family": tuple(release.families),
+        "dataset": tuple(release.datasets),
+        "protocol": family.protocols if family else tuple(release.protocols),
+    }.get(dimension, ())
+    return choice[0] if len(choice) == 1 else None
+
+
+def _unit(entries: Sequence[Entry]) -> Shares:
+    shares = [
+        entry for entry in entries if METRICS[entry.metric].unit.whole is not None
+    ]
+    signs = any(entry.printed.is_percent for entry in shares)
+    if not shares or signs or any(Decimal(e.printed.digits) > 1 for e in shares):
+        return "percent"
+    raise ExpectedError(
+        "no share of the table is above 1, so it may print fractions or very small "
+        "percentages; say which with --unit=fraction or --unit=percent"
+    )
+
+
+def _check_range(entry: Entry, unit: Shares) -> None:
+    metric = METRICS[entry.metric].unit
+    limit = Decimal(1) if metric.whole and unit == "fraction" else metric.limit
+    if Decimal(entry.printed.digits) > limit:
+        raise ExpectedError(
+            f"{entry.place}: {entry.printed.digits} is above {limit}, so it is no "
+            f"{entry.metric} in {unit if metric.whole else metric.name}"
+        )
+
+
+def _unknown(
+    place: str, text: str, labels: Labels, column: _Column | None = None
+) -> ExpectedError:
+    whole = ""
+    if column and column.heading:
+        whole = f", or of the whole column with '{column.heading[:40]}=skip'"
+    wanted = f"{column.names}:NAME" if column and column.names else "family:NAME"
+    return ExpectedError(
+        f"{place}: {text[:60]!r} is not known; say what it is with --as "
+        f"'{text[:60]}={wanted}' (or checkpoint:, dataset:, protocol:, a metric, "
+        f"skip){whole}"
+    )
+
+
+def _all_labels(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
+    for row in grid.rows[: grid.header]:
+        yield from row
+    for column in columns:
+        if column.holds_names:
+            yield from (row[column.number - 1] for row in grid.rows[grid.header :])
+
+
+def _said(
+    grid: Grid,
+    columns: Sequence[_Column],
+    names: Mapping[str, str],
+    given: Mapping[Dimension, str],
+    assumed: Mapping[Dimension, str],
+) -> Iterator[str]:
+    """Say how rows and columns were read, one line for each kind of thing."""
+    yield f"{grid.title}: {len(grid.rows) - grid.header:,} rows"
+    found = {
+        column.heading or f"column {column.number}": (
+            "left out"
+            if column.is_left_out
+            else f"names the {column.names}"
+            if column.names
+            else ""
+            if column.holds_names
+            else str(Meaning(values=column.values))
+        )
+        for column in columns
+    }
+    told = [f"{label!r} {meaning}" for label, meaning in found.items() if meaning]
+    if told:
+        yield f"columns  {'; '.join(told)}"
+    if names:
+        yield "rows     " + "; ".join(f"{k!r} {v}" for k, v in names.items())
+    everywhere = [f"{key} {value}" for key, value in given.items()]
+    everywhere += [f"{key} {value} (the only one)" for key, value in assumed.items()]
+    if everywhere:
+        yield f"all      {', '.join(everywhere)}"
+
+
+def _said_of_cells(entries: Sequence[Entry]) -> Iterator[str]:
+    """Say what stands beside numbers and is not part of them."""
+    for entry in entries:
+        if entry.printed.difference:
+            yield (
+                f"left out {entry.printed.difference!r} beside {entry.printed.digits} "
+                f"({entry.place})"
+            )
+        if entry.printed.marks:
+            yield (
+                f"marked   {entry.printed.digits} has {entry.printed.marks!r}, a "
+                f"footnote? ({entry.place})"
+            )
+
+
+def one_grid(grids: Sequence[Grid], number: int | None) -> Grid:
+    """Choose a table.
+
+    Raises:
+        OptionError: it is not said which of several, or there is none of that number.
+    """
+    titles = "; ".join(f"{grid.title} with {len(grid.rows)} rows" for grid in grids[:8])
+    if number is None and len(grids) > 1:
+        raise OptionError(f"say which table with --table=N: {titles[:400]}")
+    if number is not None and not 1 <= number <= len(grids):
+        raise OptionError(f"--table={number}: there is {titles[:400]}")
+    return grids[(number or 1) - 1]

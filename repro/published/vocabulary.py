@@ -1,0 +1,91 @@
+"""The words of the format: what its tables have in common, and what values may be."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Literal, get_args
+
+import msgspec
+
+from repro.published.allowed import check_name
+
+Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+
+Kind = Literal["supervised", "clip"]
+#: What shares are printed as; other values are not concerned.
+Shares = Literal["percent", "fraction"]
+#: What stands after ± in a mean of several runs.
+Spread = Literal["standard deviation", "standard error"]
+#: What is known to come out of a claim.
+Expectation = Literal["holds", "fails", "undecided"]
+
+#: Arithmetic that numbers are published in and measured in. `amp-` is automatic mixed
+#: precision, which keeps in float32 what torch's lists say; without it the whole model
+#: and its input are of that type.
+Precision = Literal["fp32", "tf32", "amp-fp16", "amp-bf16", "fp16", "bf16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+#: The source of numbers that were measured here and accepted: nobody published them.
+MEASURED = "measured"
+
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMB]?)", re.ASCII)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the TOML format; a key that it does not know is an error."""
+
+
+class NamedTable(Table, frozen=True, kw_only=True):
+    """A table with a name, which other tables, case ids and the command line use."""
+
+    id: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that a case id or a file name cannot hold."""
+        check_name(self.id)
+
+
+class Printed(msgspec.Struct, frozen=True):
+    """A number as it was printed: its digits, and exactly what they say.
+
+    `half_unit` is half a unit of the last digit, the most that rounding moved it.
+    """
+
+    digits: str
+    value: Fraction
+    half_unit: Fraction
+
+    def __str__(self) -> str:
+        return self.digits
+
+
+def printed(digits: str, shift: int = 0) -> Printed:
+    """Read digits such as `58.140`; the point is moved to the right by `shift`."""
+    number = Decimal(digits).scaleb(shift)
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return Printed(
+        f"{number:f}", Fraction(number), Fraction(1, 2) * Fraction(10) ** exponent
+    )
+
+
+def training_images(checkpoint: str) -> int | None:
+    """How many training images a checkpoint's name says: `16M` is 16,000,000.
+
+    None where the name is no number.
+    """
+    match = _COUNT.fullmatch(checkpoint)
+    return round(Decimal(match[1]) * _UNITS[match[2]]) if match else None
+
+
+def is_same_arithmetic(first: str, second: str, device: str) -> bool:
+    """Tell whether two precisions compute the same on a device, such as `cuda:0`.
+
+    TF32 is a format of CUDA devices: anywhere else it is float32.
+    """
+    if first == second:
+        return True
+    return {first, second} == {"fp32", "tf32"} and not device.startswith("cuda")

@@ -1,0 +1,33 @@
+"""Numbers and names as every sentence writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Write a number with its noun: `1 image`, `1,234 images`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Write names, of many the first few and how many there are more."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def counted_names(names: Sequence[str], one: str, many: str) -> str:
+    """Count names and show the first of them: `2 keys are missing (a, b)`.
+
+    Empty for none.
+    """
+    if not names:
+        return ""
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return f"{counted(len(names), one, many)} ({shown})"
+
+
+def joined_numbers(values: Iterable[float]) -> str:
+    """Write the numbers of colour channels: `0.5`, or `0.48/0.46/0.41`."""
+    texts = [f"{value:g}" for value in values]
+    return "/".join(texts[:1] if len(set(texts)) == 1 else texts)

@@ -1,0 +1,38 @@
+"""How often all tests here repeat what they try at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+Often = Callable[[int, int], int]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-counts",
+        action="store_true",
+        help="repeat kills, simulations and the like as often as before a release; "
+        "otherwise about a fifth as often",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Those who only measure cases have no hypothesis.
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        from hypothesis import settings
+
+        # How long an example takes says more of the machine than of the code.
+        settings.register_profile("without-deadline", deadline=None)
+        settings.load_profile("without-deadline")
+
+
+@pytest.fixture(scope="session")
+def often(pytestconfig: pytest.Config) -> Often:
+    """Choose how often to repeat: `often(50, 10)` is 50 with --full-counts, else 10.
+
+    Where the first is the smaller one, it is that in both cases.
+    """
+    is_full = pytestconfig.getoption("full_counts")
+    return lambda full, short: full if is_full else min(full, short)
