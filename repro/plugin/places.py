@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,12 @@ def own_ledger(config: pytest.Config) -> Path:
     return project(config) / ".repro"
 
 
-def users_cache(config: pytest.Config) -> Path:
-    """Give the user's cache folder."""
+def users_cache(config: pytest.Config) -> Path | None:
+    """Give the user's cache folder; None where the user has nowhere to write one."""
     import platformdirs
 
-    return platformdirs.user_cache_path("repro", appauthor=False)
+    folder = platformdirs.user_cache_path("repro", appauthor=False)
+    there = next(
+        place for place in (folder, *folder.parents) if os.access(place, os.F_OK)
+    )
+    return folder if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else None

@@ -125,18 +125,31 @@ class Project:
             started.send_signal(by)
         return self.end(started)
 
+    def passes_without_repro(self) -> bool:
+        """Whether the project's own test passes where repro is not loaded at all."""
+        arguments = [text for text in self._others() if not text.startswith("--repro")]
+        return not subprocess.run(
+            [*arguments, "-pno:repro", "-kown"],
+            cwd=self.root / self._row.folder,
+            env=self._environment(),
+            capture_output=True,
+            check=False,
+        ).returncode
+
     def names(self) -> set[str]:
         """List what there is in all folders, but for the bytecode of modules.
 
-        Whoever imports torch gets an empty folder of its compiler, too.
+        Whoever imports timm gets an empty folder of torch's compiler, and the workers
+        of xdist one for the `tmp_path` of their tests.
         """
+        passing = ("torchinductor_", "pytest-of-")
         places = (self.root, self.home, self.temporary, EMBEDDED)
         return {
             f"{place.name}/{path.relative_to(place)}"
             for place in places
             for path in place.rglob("*")
             if "__pycache__" not in path.parts
-            and not path.name.startswith("torchinductor_")
+            and not path.relative_to(place).parts[0].startswith(passing)
         }
 
     def cached(self) -> set[str]:
@@ -153,11 +166,10 @@ class Project:
 
     def _command(self, number: int) -> list[str]:
         row = self._row
-        names = ("repro", *(row.plugins or ()))
         command = [
-            *(sys.executable, "-m", "pytest", "-k", SELECTION),
-            *(f"-p{name}" for name in names if row.plugins is not None),
-            *(self._filled(text) for text in row.arguments),
+            *self._others(),
+            *(() if row.plugins is None else ("-prepro",)),
+            *("-k", SELECTION),
             f"--repro-expected={self._planted() if row.planted else 'embedded'}",
             f"--repro-report={self._report(number)}",
             "--repro-no-diagnose",
@@ -167,6 +179,14 @@ class Project:
             dropped = (f"--inh-caps={powers}", f"--bounding-set={powers}")
             command = ["setpriv", *dropped, *command]
         return command
+
+    def _others(self) -> list[str]:
+        """Make the command without what is repro's."""
+        return [
+            *(sys.executable, "-m", "pytest"),
+            *(f"-p{name}" for name in self._row.plugins or ()),
+            *(self._filled(text) for text in self._row.arguments),
+        ]
 
     def _filled(self, text: str) -> str:
         return text.format(out=self.out)

@@ -133,7 +133,7 @@ PLUGINS = (
         "--json-report",
         "--json-report-file={out}/r.json",
     ),
-    beside("pytest-split", "pytest-split", "--splits=2", "--group=1", verdicts=ONE),
+    beside("pytest-split", "pytest-split", "--splits=3", "--group=1", verdicts=ONE),
     beside("pytest-repeat", "repeat", "--count=2"),
     beside("pytest-forked", "pytest_forked", "--forked"),
     beside("pytest-asyncio", "asyncio", ini="asyncio_mode = auto", module=ASYNC),

@@ -36,6 +36,9 @@ def test_the_embedded_release_gets_on_with(
     project = Project(tmp_path, row, cache)
     before, cached = project.names(), project.cached()
     outcomes = _run(project, row)
+    is_right = all(_agree(outcome.verdicts, row.verdicts) for outcome in outcomes)
+    if not is_right and not project.passes_without_repro():
+        pytest.skip("the project's own test fails beside it without repro, too")
     for outcome in outcomes:
         assert "Traceback" not in outcome.said, outcome.said
         assert "INTERNALERROR" not in outcome.said, outcome.said
@@ -44,7 +47,8 @@ def test_the_embedded_release_gets_on_with(
     new = project.names() - before
     first = {name for name in new if name.rpartition("/")[0] not in new}
     assert first == {f"project/{name}" for name in row.leaves}
-    assert project.cached() == cached
+    # The weights of a copy of the release are other files.
+    assert row.planted or project.cached() == cached
     assert not _still_running(project)
 
 
@@ -53,8 +57,11 @@ def _run(project: Project, row: Row) -> list[Outcome]:
     if row.way == "SIGINT":
         return [project.interrupt(signal.SIGINT)]
     if row.way == "SIGTERM":
-        # Nothing can be said or removed by what is killed: the next run does it.
+        # What is killed says and removes nothing: a run does it that begins later than
+        # the minute in which a folder may not have its lock yet.
         project.interrupt(signal.SIGTERM)
+        for folder in project.temporary.glob("repro-run-*"):
+            os.utime(folder, (0, 0))
         return [project.end(project.start())]
     if row.way == "two at once":
         started = [project.start(number) for number in (0, 1)]
