@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.plugin.options import OPTIONS
+from repro.options.table import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
@@ -20,6 +20,24 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text())
     missing = [link for link in links if not (document.parent / link).exists()]
     assert not missing
+
+
+def test_every_module_that_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`(?:repro/)?([a-z_/]+(?:\.(?:py|toml)|/))`", text))
+    there = [f"/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "repro").rglob("*")]
+    missing = [
+        name
+        for name in named
+        if not any(path.endswith(f"/{name.rstrip('/')}") for path in there)
+    ]
+    assert not missing
+    rooms = {
+        path.name
+        for path in (ROOT / "repro").iterdir()
+        if (path / "__init__.py").is_file()
+    }
+    assert rooms <= set(re.findall(r"^\| `repro/(\w+)` \|", text, re.MULTILINE))
 
 
 def test_the_readme_lists_every_document() -> None:
@@ -33,7 +51,9 @@ def test_the_readme_lists_every_document() -> None:
 
 
 def test_options_with_a_value_are_written_with_an_equals_sign() -> None:
-    takers = "|".join(option.flag_name for option in OPTIONS if not option.flag)
+    takers = "|".join(
+        option.flag_name for option in OPTIONS.values() if not option.flag
+    )
     # Changes tell what options are called; FOLDER stands where the space is explained.
     told = [file for file in DOCUMENTS if file.name != "CHANGELOG.md"]
     files = [*told, ROOT / "tox.ini", *(ROOT / "tools").rglob("*.sbatch")]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from repro.cli.options import Command
 from repro.errors import OptionError
 from repro.published import check_name
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name")
 @click.option(
     "--from-checkpoint",
@@ -41,7 +42,7 @@ def new(name: str, checkpoint: Path | None) -> None:
 
     found = None
     if checkpoint is not None:
-        from repro.importing.inspection import inspect_weights
+        from repro.models.inspection import inspect_weights
 
         found = inspect_weights(checkpoint)
     stem = checkpoint.stem if checkpoint else "best"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.machine import available_cores, visible_gpus
+from repro.options.table import Settings
 from repro.plugin import workers
-from repro.plugin.options import Settings
 from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def plan_line(config: pytest.Config, settings: Settings, cases: Sequence[Case]) 
 def download_lines(settings: Settings, cases: Sequence[Case]) -> list[str]:
     """Say beforehand what is downloaded: workers have no terminal to show it on."""
     from repro.errors import NotAvailableError
-    from repro.models.weights import find_weights
+    from repro.models.finding import find_weights
 
     if not settings.download:
         return []
