@@ -88,10 +88,9 @@ def option(*arguments: str, **more: Any) -> Row:
 
 
 def diverging(*arguments: str, **more: Any) -> Row:
-    """Make the row of a planted divergence."""
-    shown = f" with `{' '.join(arguments)}`" if arguments else ""
+    """Make the row of a planted divergence and some options."""
     more = {"planted": True, "verdicts": PLANTED, "status": 1, **more}
-    return Row(f"a divergence{shown}", arguments, **more)
+    return Row(f"a divergence with `{' '.join(arguments)}`", arguments, **more)
 
 
 #: Modules of the plugins that rows need, beside hypothesis.
@@ -211,7 +210,6 @@ ENDINGS = (
         environment={"REPRO_CACHE": "{out}/cold"},
         way="two at once",
     ),
-    diverging(),
     diverging("--repro-diverged-exit=10", status=10),
     diverging(
         "--sw", "--repro-diverged-exit=10", way="twice", verdicts=FAILED, status=10
