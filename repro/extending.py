@@ -22,6 +22,7 @@ from repro.published.metrics import (
     Unit,
     complement,
     hits_within,
+    variant,
 )
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "WeightsError",
     "complement",
     "hits_within",
+    "variant",
 ]

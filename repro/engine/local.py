@@ -308,6 +308,7 @@ class LocalEngine:
             cache=settings.cache,
             batch_size=settings.batch_size,
             share=settings.diagnose_share,
+            seconds=settings.diagnose_time,
             only_evaluated=settings.limit is not None,
         )
         weights, dataset = self.weights(case), self.dataset(case)

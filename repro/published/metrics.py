@@ -155,18 +155,30 @@ def hits_within(places: int) -> Each:
     return hits
 
 
+def variant(
+    metric: Metric,
+    *,
+    name: str,
+    title: str,
+    phrase: str,
+    label: str = "",
+    **others: Any,
+) -> Metric:
+    """Make another metric of one; what is not said stays, but it is no main one."""
+    words = {"name": name, "title": title, "phrase": phrase, "label": label or title}
+    return msgspec.structs.replace(metric, **words, is_main=False, **others)
+
+
 def complement(metric: Metric, *, name: str, title: str, phrase: str) -> Metric:
     """Make the metric that is the rest of a share of images, such as an error."""
-    return msgspec.structs.replace(
+    return variant(
         metric,
         name=name,
-        label=title,
         title=title,
         phrase=phrase,
         is_higher_better=not metric.is_higher_better,
         each=lambda outcomes: ~metric.each(outcomes),
         complement_of=metric.name,
-        is_main=False,
     )
 
 
@@ -182,14 +194,13 @@ TOP1 = Metric(
     allowance=Allowance(share=IMAGES, origin="25 of 50,000 images"),
     is_main=True,
 )
-TOP5 = msgspec.structs.replace(
+TOP5 = variant(
     TOP1,
     name="top5",
     label="top-5",
     title="top-5 accuracy",
     phrase="its top-5 is",
     each=hits_within(5),
-    is_main=False,
 )
 LOSS_METRIC = Metric(
     name="loss",
@@ -205,16 +216,14 @@ LOSS_METRIC = Metric(
 )
 #: open_clip's CLIP_benchmark calls it so (sklearn's `balanced_accuracy_score`): the
 #: accuracy of each class, and of these the mean, whatever the sizes of the classes.
-MEAN_PER_CLASS = msgspec.structs.replace(
+MEAN_PER_CLASS = variant(
     TOP1,
     name="mean_per_class_recall",
-    label="mean per-class recall",
     title="mean per-class recall",
     phrase="its mean per-class recall is",
     over="classes",
     bound="mean of shares",
     allowance=Allowance(share=IMAGES, origin="25 of 50,000 images of each class"),
-    is_main=False,
 )
 
 ERROR = complement(TOP1, name="error", title="top-1 error", phrase="its top-1 error is")
