@@ -11,15 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from repro.errors import OptionError
-
-COMMAND_LINE, MARKER, INI, ENVIRONMENT, DEFAULT = range(5)
-
-
-class Given(NamedTuple):
-    """Where a value comes from; a place with a smaller rank counts before."""
-
-    rank: int
-    name: str
+from repro.options.option import DEFAULT, MARKER, Given
 
 
 class _Rule(NamedTuple):

@@ -11,6 +11,18 @@ from repro.errors import OptionError
 
 T = TypeVar("T")
 
+COMMAND_LINE, MARKER, INI, ENVIRONMENT, DEFAULT = range(5)
+
+
+class Given:
+    """Where a value comes from; a place with a smaller rank counts before."""
+
+    __slots__ = ("name", "rank")
+
+    def __init__(self, rank: int, name: str) -> None:
+        self.rank = rank
+        self.name = name
+
 
 class Option(Generic[T]):
     """One option: `--repro-NAME`, ini `repro_NAME`, environment `REPRO_NAME`.

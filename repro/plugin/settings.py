@@ -14,15 +14,15 @@ from typing import Any, Literal
 import pytest
 
 from repro.errors import OptionError
-from repro.options.contradictions import (
+from repro.options.option import (
     COMMAND_LINE,
     ENVIRONMENT,
     INI,
     MARKER,
     Given,
-    settle,
+    Option,
+    refuse_empty,
 )
-from repro.options.option import Option, refuse_empty
 from repro.options.table import OPTIONS, SELECTORS, Settings, refuse_misprints
 
 
@@ -75,6 +75,8 @@ def read_settings(
         OptionError: a value is not allowed or can have no effect, or the marker has an
             unknown keyword.
     """
+    from repro.options.contradictions import settle
+
     allowed = [name for name, option in OPTIONS.items() if option.in_marker]
     for keyword in marker:
         if keyword not in (*allowed, *SELECTORS):

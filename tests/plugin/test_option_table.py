@@ -14,7 +14,7 @@ import pytest
 
 from repro.errors import OptionError
 from repro.options.option import Option
-from repro.options.table import OPTIONS
+from repro.options.table import OPTIONS, SELECTORS
 from repro.plugin.settings import read_settings, summary
 
 HERE = Path(__file__).parent
@@ -191,3 +191,41 @@ def test_a_misprint_in_a_variable_is_refused_and_a_stranger_is_not(
     monkeypatch.setenv("REPRO_CHEKPOINTS", "a")
     with pytest.raises(OptionError, match="correct it to REPRO_CHECKPOINTS"):
         header(pytester)
+
+
+#: What the marker selects, and a case that it leaves out.
+SELECTED = {
+    "kind": ("clip", "supervised/real/80@digits-supervised"),
+    "family": ("clip/*", "supervised/real/80@digits-supervised"),
+}
+
+
+def test_every_selector_of_the_marker_has_a_row() -> None:
+    assert set(SELECTED) == set(SELECTORS)
+
+
+@pytest.mark.parametrize("selector", SELECTED)
+def test_a_selector_of_the_marker_leaves_cases_out_or_is_refused(
+    selector: str, pytester: pytest.Pytester
+) -> None:
+    value, left_out = SELECTED[selector]
+
+    def collected(keywords: str) -> str:
+        pytester.makepyfile(
+            f"""
+            import pytest
+
+            @pytest.mark.repro(expected="embedded"{keywords})
+            def test_case(case, reproduce):
+                reproduce(case)
+            """
+        )
+        return str(pytester.runpytest("--collect-only", "-q").stdout)
+
+    assert left_out in collected("")
+    said = collected(f", {selector}={value!r}")
+    assert left_out not in said
+    assert "clip/real/80@digits-clip" in said
+    assert f"{selector} of the marker repro is" in collected(f", {selector}='other'")
+    with pytest.raises(OptionError, match=f"{selector} of the marker repro is empty"):
+        header(pytester, **{selector: ""})
