@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def release(tmp_path: Path) -> ReleaseCopy:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _imported_once() -> None:
+def _imported_once() -> Iterator[None]:
     """Import what is heavy before pytester takes note of what is imported.
 
     It unloads the rest after each test, which numpy and torch do not survive, nor do
@@ -98,6 +99,11 @@ def _imported_once() -> None:
     kept = "repro.engine.local timm open_clip scipy.optimize httpcore hypothesis"
     for heavy in kept.split():
         importlib.import_module(heavy)
+    # Each run of pytest looks for garbage five times when it ends, among all of that.
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 RunCases = Callable[..., pytest.RunResult]
