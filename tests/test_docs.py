@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.plugin.options import OPTIONS
+from repro.options.table import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
@@ -33,7 +33,9 @@ def test_the_readme_lists_every_document() -> None:
 
 
 def test_options_with_a_value_are_written_with_an_equals_sign() -> None:
-    takers = "|".join(option.flag_name for option in OPTIONS if not option.flag)
+    takers = "|".join(
+        option.flag_name for option in OPTIONS.values() if not option.flag
+    )
     # Changes tell what options are called; FOLDER stands where the space is explained.
     told = [file for file in DOCUMENTS if file.name != "CHANGELOG.md"]
     files = [*told, ROOT / "tox.ini", *(ROOT / "tools").rglob("*.sbatch")]

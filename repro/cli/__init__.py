@@ -7,7 +7,9 @@ import sys
 
 import click
 
+from repro.cli.options import Group
 from repro.errors import ReproError
+from repro.options.table import refuse_misprints
 
 COMMANDS = {
     "cases": "repro.cli.cases:cases",
@@ -33,7 +35,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -53,6 +55,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="pytest-repro")
 def cli() -> None:
     """Check that released model weights still score what was published."""
+    refuse_misprints()
 
 
 def main() -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 import click
 
 from repro.cases import Case, list_cases
-from repro.cli.options import checkpoints_option, expected_option, ledger_option
+from repro.cli.options import (
+    Command,
+    checkpoints_option,
+    existing,
+    expected_option,
+    ledger_option,
+)
 from repro.errors import LedgerError
 from repro.published import read_releases
 from repro.records.accept import accept as write_reference
@@ -17,7 +23,7 @@ from repro.records.result import CaseResult
 from repro.report.variants import names
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("cases", nargs=-1, required=True, metavar="CASE...")
 @click.option("--run", required=True, help="A number, 'last' or 'green'.")
 @expected_option
@@ -26,7 +32,7 @@ from repro.report.variants import names
 def accept(
     cases: tuple[str, ...],
     run: str,
-    expected: tuple[str, ...],
+    expected: tuple[Path | str, ...],
     checkpoints: Path | None,
     ledger: Path,
 ) -> None:
@@ -36,12 +42,13 @@ def accept(
     changed: the accepted ones stand beside them, with run, environment and date. The
     run stays as it was, failed if it failed.
     """
+    weights = existing(checkpoints)
     with Ledger(ledger) as opened:
         found = opened.find_run(run)
         results = opened.results(found.id)
     for result in _chosen(cases, results):
         # Read again each time: the one before has changed the file.
-        known = list_cases(read_releases(expected), checkpoints)
+        known = list_cases(read_releases(expected), weights)
         accepted = write_reference(_case(result.id, known), result, found)
         numbers = ", ".join(f"{name} {text}" for name, text in accepted.numbers.items())
         done = "replaced" if accepted.replaced else "added"

@@ -10,21 +10,23 @@ import msgspec
 from tabulate import tabulate
 
 from repro.cases import Case, list_cases, order_for_reading
-from repro.cli.options import checkpoints_option, expected_option
+from repro.cli.options import Command, checkpoints_option, existing, expected_option
 from repro.judgement.tolerance import tolerance_of
 from repro.published import Reference, read_releases
 from repro.words import counted
 
 
-@click.command()
+@click.command(cls=Command)
 @expected_option
 @checkpoints_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def cases(
-    expected: tuple[str, ...], checkpoints: Path | None, *, as_json: bool
+    expected: tuple[Path | str, ...], checkpoints: Path | None, *, as_json: bool
 ) -> None:
     """List all cases with their published numbers."""
-    found = order_for_reading(list_cases(read_releases(expected), checkpoints))
+    found = order_for_reading(
+        list_cases(read_releases(expected), existing(checkpoints))
+    )
     if as_json:
         content = [_as_data(case) for case in found]
         click.echo(msgspec.json.format(msgspec.json.encode(content)))

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from repro.cli.options import expected_option, ledger_option
+from repro.cli.options import (
+    Command,
+    expected_option,
+    insist,
+    ledger_or_none_option,
+    named,
+)
+from repro.errors import OptionError
 from repro.published import read_releases
 
 if TYPE_CHECKING:
@@ -18,28 +25,42 @@ if TYPE_CHECKING:
     from repro.claims.result import ClaimResult
 
 
-@click.command()
+@click.command(cls=Command)
 @expected_option
-@ledger_option
+@ledger_or_none_option
 @click.option(
     "--published",
     is_flag=True,
     help="Use the published numbers alone, which need no weights.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.pass_context
 def claims(
-    expected: tuple[str, ...], ledger: Path, *, published: bool, as_json: bool
+    context: click.Context,
+    expected: tuple[Path | str, ...],
+    ledger: Path | None,
+    *,
+    published: bool,
+    as_json: bool,
 ) -> None:
     """Check the claims of a paper with what the ledger measured last."""
     from repro.claims.evidence import Stated
     from repro.report.claims_report import claim_lines, claims_data
 
+    if published and named(context, "ledger"):
+        raise OptionError(
+            "--ledger has no effect, since --published takes no measured numbers; "
+            "leave one of them out"
+        )
     stated = [
         Stated(release, claim)
         for release in read_releases(expected)
         for claim in release.claims
     ]
-    results = _from_references(stated) if published else _from_ledger(stated, ledger)
+    if published:
+        results = _from_references(stated)
+    else:
+        results = _from_ledger(stated, insist(ledger, "--ledger"))
     if as_json:
         content = msgspec.json.encode(claims_data(results))
         click.echo(msgspec.json.format(content))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import ledger_option
+from repro.cli.options import Command, ledger_option
 from repro.records.comparison import compare_runs
 from repro.records.ledger import Ledger
 from repro.report.comparison import ROWS_SHOWN, comparison_lines
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run_a")
 @click.argument("run_b", default="last")
 @click.option("--all", "everything", is_flag=True, help="List every case that differs.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import cache_option, expected_option
+from repro.cli.options import Group, cache_option, expected_option
 from repro.cli.progress import Bar
 from repro.data.bytewise import ReadImages, read_images
 from repro.data.dataset import Dataset, read_dataset
@@ -21,7 +21,7 @@ from repro.errors import DatasetError, NotAvailableError, OptionError
 from repro.published import DatasetSpec, Release, read_releases
 
 
-@click.group()
+@click.group(cls=Group)
 def dataset() -> None:
     """Know the images that numbers are measured on."""
 
@@ -50,18 +50,17 @@ def dataset() -> None:
 @click.option(
     "--jobs",
     type=click.IntRange(min=1, max=256),
-    default=os.cpu_count() or 1,
     metavar="N",
-    help="Images at once. [default: one for each core]",
+    help="Images at once, where they are read. [default: one for each core]",
 )
 def check(
     path: Path,
-    expected: tuple[str, ...],
+    expected: tuple[Path | str, ...],
     cache: Path | None,
     name: str | None,
     bytewise: bool,
     record: bool,
-    jobs: int,
+    jobs: int | None,
 ) -> None:
     """Check a dataset, its tar, or a folder of datasets.
 
@@ -69,6 +68,11 @@ def check(
 
     The exit code is 1 when something is wrong with them.
     """
+    if jobs and not (bytewise or record):
+        raise OptionError(
+            "--jobs has no effect, since no image is read; add --bytes or --record, or "
+            "leave --jobs out"
+        )
     if not path.exists():
         raise NotAvailableError(f"{path} does not exist; name a folder of images")
     owners = _owners(read_releases(expected))
@@ -81,9 +85,9 @@ def check(
         found = [Recognised(owners[name][0], _root(path, owners[name][0]), path)]
     else:
         found = recognise(path, specs)
-    jobs = jobs if bytewise or record else 0
+    at_once = (jobs or os.cpu_count() or 1) if bytewise or record else 0
     results = [
-        _check(one, specs, owners[one.spec.id][1], cache, jobs, record=record)
+        _check(one, specs, owners[one.spec.id][1], cache, at_once, record=record)
         for one in found
     ]
     if not all(results):

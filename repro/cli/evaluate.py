@@ -10,7 +10,9 @@ from tqdm import tqdm
 
 from repro.cases import Case
 from repro.cli.options import (
+    Command,
     accelerate_option,
+    batch_size_option,
     cache_option,
     device_option,
     expected_option,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from repro.records.result import Measurement
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("kind", type=click.Choice(["supervised", "clip"]))
 @click.option(
     "--data-path",
@@ -40,12 +42,6 @@ if TYPE_CHECKING:
     help="Weights file.",
 )
 @click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Images at once. [default: found by measuring]",
-)
-@click.option(
     "--protocol",
     metavar="NAME",
     help="Protocol of the release. [default: that of its own scripts]",
@@ -60,6 +56,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Score with ImageNet-ReaL labels too: a JSON file, or 'timm' for its copy.",
 )
+@batch_size_option
 @expected_option
 @cache_option
 @device_option
@@ -72,7 +69,7 @@ def evaluate(
     batch_size: int | None,
     protocol: str | None,
     real_labels: str | None,
-    expected: tuple[str, ...],
+    expected: tuple[Path | str, ...],
     cache: Path | None,
     device: str,
     precision: Any,

@@ -12,14 +12,14 @@ import click
 from tqdm import tqdm
 
 from repro.cli.families import Chosen, checkpoints_folder, choose_families
-from repro.cli.options import checkpoints_option, expected_option
+from repro.cli.options import Command, checkpoints_option, expected_option
 from repro.cli.progress import Bar
 from repro.errors import ReproError
 from repro.fetching.family import Fetched, fetch_family
 from repro.published import read_releases
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @expected_option
 @checkpoints_option
@@ -33,7 +33,7 @@ from repro.published import read_releases
 )
 def fetch(
     patterns: tuple[str, ...],
-    expected: tuple[str, ...],
+    expected: tuple[Path | str, ...],
     checkpoints: Path | None,
     jobs: int,
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from repro.cli.options import ledger_option
+from repro.cli.options import Command, ledger_option
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
@@ -17,7 +17,7 @@ from repro.records.run import Run
 from repro.report.sparkline import sparkline
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("case")
 @click.option(
     "-n",

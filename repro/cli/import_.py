@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from repro.cli.options import Group
 from repro.errors import ExpectedError
 from repro.importing.grids import FORMATS
 from repro.published import METRICS
@@ -50,7 +51,7 @@ def _writing_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(name="import")
+@click.group(cls=Group, name="import")
 def import_() -> None:
     """Write what a library publishes as a release.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from repro.cli.options import expected_option
+from repro.cli.options import Command, expected_option
 from repro.errors import ReproError
 from repro.files import shown_size
 from repro.models.inspection import Inspection, inspect_weights
@@ -17,10 +17,10 @@ from repro.published import ModelSpec, Release, read_releases
 _ASSUMED = {"heads", "text heads"}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @expected_option
-def inspect(file: Path, expected: tuple[str, ...]) -> None:
+def inspect(file: Path, expected: tuple[Path | str, ...]) -> None:
     """Say what a weights file holds, and what it would load as.
 
     Nothing in it is executed; a file that would need that is refused with the reason.

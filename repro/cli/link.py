@@ -10,13 +10,13 @@ import click
 
 from repro.cases import Case, list_cases
 from repro.cli.families import checkpoints_folder, choose_families
-from repro.cli.options import checkpoints_option, expected_option
+from repro.cli.options import Command, checkpoints_option, expected_option
 from repro.errors import FetchError, OptionError
 from repro.fetching.mirror import Match, match_folders
 from repro.published import read_releases
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("mirror", type=click.Path(path_type=Path), metavar="DIR")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @expected_option
@@ -32,7 +32,7 @@ from repro.published import read_releases
 def link(
     mirror: Path,
     patterns: tuple[str, ...],
-    expected: tuple[str, ...],
+    expected: tuple[Path | str, ...],
     checkpoints: Path | None,
     chosen: tuple[str, ...],
     *,
@@ -70,13 +70,17 @@ def link(
 def _choices(chosen: Sequence[str], families: Sequence[str]) -> dict[str, str]:
     choices: dict[str, str] = {}
     for text in chosen:
-        family, separator, folder = text.partition("=")
-        if not separator or family not in families:
+        family, _, folder = text.partition("=")
+        if not folder or family not in families:
             raise OptionError(
                 f"--family is {text!r}; it must be FAMILY=FOLDER, the family being one "
                 f"of {', '.join(families)}"
             )
-        choices[family] = folder
+        if choices.setdefault(family, folder) != folder:
+            raise OptionError(
+                f"--family gives {family} both {choices[family]} and {folder}; a "
+                "family has one folder"
+            )
     return choices
 
 

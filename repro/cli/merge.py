@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from repro.claims.result import ClaimResult
-from repro.cli.options import expected_option, ledger_option
+from repro.cli.options import Command, expected_option, ledger_option, read_with
 from repro.cli.show import print_run
+from repro.options import readers
 from repro.published import read_releases
 from repro.records.ledger import Ledger
 from repro.records.merging import diverge, merge_runs, parse_part
@@ -17,14 +18,14 @@ from repro.report.faces import write_report
 from repro.report.report import report_of_run
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("parts", nargs=-1, required=True, metavar="PART...")
 @click.option(
     "-o",
     "--output",
     "outputs",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    callback=read_with(readers.report),
     metavar="FILE",
     help="Write a report, as `repro report` does. Repeatable.",
 )
@@ -38,7 +39,7 @@ from repro.report.report import report_of_run
 def merge(
     parts: tuple[str, ...],
     outputs: tuple[Path, ...],
-    expected: tuple[str, ...],
+    expected: tuple[Path | str, ...],
     ledger: Path,
     *,
     incomplete: bool,
@@ -65,7 +66,7 @@ def merge(
     sys.exit(run.exit_status)
 
 
-def _is_surprised(ledger: Ledger, run: int, expected: tuple[str, ...]) -> bool:
+def _is_surprised(ledger: Ledger, run: int, expected: tuple[Path | str, ...]) -> bool:
     """Check the claims that no shard could; tell whether one came out otherwise."""
     from repro.claims.evidence import Stated
     from repro.records.claims_from_ledger import judge_from_ledger

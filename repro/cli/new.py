@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from repro.cli.options import Command
 from repro.errors import OptionError
 from repro.published import check_name
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name")
 @click.option(
     "--from-checkpoint",

@@ -1,124 +1,163 @@
-"""Options that several commands share, named as in pytest."""
+"""Options of `repro ...`, made from the table, and what all commands refuse."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import repro
-from repro.published import PRECISIONS
+from repro.errors import NotAvailableError, OptionError
+from repro.options.option import Option, refuse_empty
+from repro.options.table import Settings, own_expected
 
 
-def _default_expected() -> tuple[str, ...]:
-    if Path("expected").is_dir():
-        return ("expected",)
+class Command(click.Command):
+    """A command that refuses what click would drop without a word."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; none is empty, and none takes the place of another.
+
+        Raises:
+            OptionError: one is or does.
+        """
+        given, _, order = self.make_parser(ctx).parse_args(list(args))
+        for parameter in self.get_params(ctx):
+            refuse_empty(given.get(parameter.name or ""), _said(parameter))
+        for parameter, times in Counter(order).items():
+            takes_one = isinstance(parameter, click.Option) and not (
+                parameter.multiple or parameter.is_flag
+            )
+            if takes_one and times > 1:
+                raise OptionError(
+                    f"{_said(parameter)} is given {times} times; give it once"
+                )
+        return super().parse_args(ctx, args)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+
+
+def shared(
+    option: Option[Any],
+    otherwise: Callable[[Path], Any] | None = None,
+    default: str = "",
+    *,
+    needed: bool = False,
+) -> Callable[[Any], Any]:
+    """Make an option of the table one of a command.
+
+    Args:
+        option: of the table; its help, reader, default and variable count here too.
+        otherwise: from the current folder to what counts where nothing was given, where
+            that is not as in pytest.
+        default: how the help says that.
+        needed: whether `none` is refused.
+    """
+    flag = f"--{option.name.replace('_', '-')}"
+
+    def read(context: click.Context, parameter: click.Parameter, typed: Any) -> Any:
+        # An empty variable is one that is not set; an empty argument was refused.
+        given = typed or os.environ.get(option.variable)
+        if not given:
+            return (otherwise or option.in_absence)(Path())
+        said = flag if typed else option.variable
+        value = option.read_given(given, Path(), said)
+        return insist(value, said) if needed else value
+
+    said, _, usual = option.help.partition(" (default: ")
+    usual = default or usual.removesuffix(")")
+    return click.option(
+        flag,
+        option.name,
+        multiple=option.repeatable,
+        metavar=option.metavar,
+        callback=read,
+        help=f"{said[0].upper()}{said[1:]}." + f" [default: {usual}]" * bool(usual),
+    )
+
+
+def named(context: click.Context, name: str) -> bool:
+    """Whether an option was typed, as against found elsewhere."""
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def existing(checkpoints: Path | None) -> Path | None:
+    """Insist that a folder of weights that was named is there.
+
+    Raises:
+        NotAvailableError: it is not.
+    """
+    if checkpoints is not None and not checkpoints.is_dir():
+        raise NotAvailableError(
+            f"the folder of weights {checkpoints} does not exist; name another one "
+            "with --checkpoints, or leave it out"
+        )
+    return checkpoints
+
+
+def insist(folder: Path | None, said: str) -> Path:
+    """Insist on a folder where `none` was said.
+
+    Raises:
+        OptionError: it was.
+    """
+    if folder is None:
+        raise OptionError(f"{said} is none, and this command needs it; name a folder")
+    return folder
+
+
+def read_with(read: Callable[[str, Path], Any]) -> Callable[..., Any]:
+    """Make a callback of a reader of the table, for an option of one command only."""
+
+    def callback(context: click.Context, parameter: click.Option, typed: Any) -> Any:
+        if typed is None:
+            return None
+        one: Option[Any] = Option("", read, repeatable=parameter.multiple)
+        return one.read_given(typed, Path(), _said(parameter))
+
+    return callback
+
+
+def _said(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Option):
+        return max(parameter.opts, key=len)
+    return parameter.human_readable_name
+
+
+def _expected(here: Path) -> Sequence[Path]:
     package = Path(repro.__file__).parent
     shipped = (package / "expected", package.parent / "expected")
-    return tuple(str(folder) for folder in shipped if folder.is_dir())[:1]
+    return own_expected(here) or [place for place in shipped if place.is_dir()][:1]
 
 
-def _default_cache() -> Path:
-    import platformdirs
-
-    return platformdirs.user_cache_path("repro", appauthor=False)
-
-
-def _cache(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> Path | None:
-    if value == "none":
-        return None
-    return Path(value).expanduser() if value else _default_cache()
-
-
-def _ledger(
-    context: click.Context, parameter: click.Parameter, value: Path | None
-) -> Path:
+def _ledger(here: Path) -> Path:
     """Find the ledger of the project that the current folder belongs to."""
-    if value is not None:
-        return value.expanduser()
-    here = Path.cwd()
+    here = here.absolute()
     found = (folder / ".repro" for folder in (here, *here.parents))
     return next((folder for folder in found if folder.is_dir()), here / ".repro")
 
 
-def _accelerate(
-    context: click.Context, parameter: click.Parameter, value: str
-) -> tuple[str, ...]:
-    from repro.evaluation.acceleration import read_names
-
-    try:
-        return read_names(value)
-    except ValueError as error:
-        raise click.BadParameter(f"it {error}") from error
-
-
-_FOLDER: Any = click.Path(path_type=Path, file_okay=False)
-
-expected_option = click.option(
-    "--expected",
-    multiple=True,
-    default=_default_expected,
-    envvar="REPRO_EXPECTED",
-    metavar="PATH",
-    help="Published numbers: a TOML file, a folder of them, or 'embedded'. "
-    "[default: expected/ here, else what is shipped with repro]",
+expected_option = shared(
+    Settings.expected, _expected, "expected/ here, else what is shipped with repro"
 )
-checkpoints_option = click.option(
-    "--checkpoints",
-    type=_FOLDER,
-    envvar="REPRO_CHECKPOINTS",
-    metavar="DIR",
-    help="Folder that holds the weights: DIR/<family>/<checkpoint>.pt",
-)
-data_option = click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="REPRO_DATA",
-    metavar="DIR",
-    help="Folder that holds the images: DIR/val/<class>/<image>",
-)
-cache_option = click.option(
-    "--cache",
-    callback=_cache,
-    envvar="REPRO_CACHE",
-    metavar="DIR",
-    help="Folder for decoded pixels and text classifiers, or 'none'. "
-    "[default: the user's cache folder]",
-)
-device_option = click.option(
-    "--device",
-    default="auto",
-    envvar="REPRO_DEVICE",
-    show_default=True,
-    help="auto, cpu, cuda or cuda:N",
-)
-precision_option = click.option(
-    "--precision",
-    type=click.Choice(["published", *PRECISIONS]),
-    default="published",
-    envvar="REPRO_PRECISION",
-    show_default=True,
-    callback=lambda context, parameter, name: None if name == "published" else name,
-    help="Arithmetic of the model; published is that of the protocol.",
-)
-
-accelerate_option = click.option(
-    "--accelerate",
-    callback=_accelerate,
-    default="auto",
-    envvar="REPRO_ACCELERATE",
-    show_default=True,
-    metavar="NAMES",
-    help="none, or some of auto, channels-last, compile, cuda-graphs.",
-)
-ledger_option = click.option(
-    "--ledger",
-    type=_FOLDER,
-    callback=_ledger,
-    envvar="REPRO_LEDGER",
-    metavar="DIR",
-    help="Folder of the history of runs. [default: .repro here or above]",
-)
+checkpoints_option = shared(Settings.checkpoints)
+data_option = shared(Settings.data)
+cache_option = shared(Settings.cache)
+own_cache_option = shared(Settings.cache, needed=True)
+device_option = shared(Settings.device)
+precision_option = shared(Settings.precision)
+accelerate_option = shared(Settings.accelerate)
+batch_size_option = shared(Settings.batch_size)
+limit_option = shared(Settings.limit)
+_NEAREST = (_ledger, ".repro here or above")
+ledger_option = shared(Settings.ledger, *_NEAREST, needed=True)
+ledger_or_none_option = shared(Settings.ledger, *_NEAREST)

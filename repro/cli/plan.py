@@ -9,27 +9,32 @@ from pathlib import Path
 import click
 import msgspec
 
-from repro.cases import list_cases
+from repro.cases import Case, list_cases
 from repro.cli.options import (
+    Command,
     cache_option,
     checkpoints_option,
     data_option,
     expected_option,
-    ledger_option,
+    ledger_or_none_option,
+    limit_option,
+    named,
 )
+from repro.errors import OptionError
 from repro.machine import available_cores, visible_gpus
 from repro.planning.costs import Costs, costs_from_ledger
 from repro.planning.plan import Machine, make_plan
 from repro.published import read_releases
+from repro.records.ledger import Ledger
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("patterns", nargs=-1, metavar="[CASE]...")
 @expected_option
 @checkpoints_option
 @data_option
 @cache_option
-@ledger_option
+@ledger_or_none_option
 @click.option(
     "--gpus",
     type=click.IntRange(min=0),
@@ -48,9 +53,7 @@ from repro.published import read_releases
     help="Assume this speed of a GPU (or of the whole processor) where no earlier run "
     "says better, in 10^12 operations a second.",
 )
-@click.option(
-    "--limit", type=click.IntRange(min=1), help="Images of each dataset, at least."
-)
+@limit_option
 @click.option(
     "--costs",
     "costs_file",
@@ -59,13 +62,15 @@ from repro.published import read_releases
     help="Write the seconds of each case there, for --repro-costs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+@click.pass_context
 def plan(
+    context: click.Context,
     patterns: tuple[str, ...],
-    expected: tuple[str, ...],
+    expected: tuple[Path | str, ...],
     checkpoints: Path | None,
     data: Path | None,
     cache: Path | None,
-    ledger: Path,
+    ledger: Path | None,
     gpus: int | None,
     cores: int | None,
     speed: float | None,
@@ -83,7 +88,10 @@ def plan(
     here = len(visible_gpus(os.environ)) if gpus is None else gpus
     machine = Machine(here, cores or available_cores())
     known = list_cases(read_releases(expected), checkpoints)
-    chosen = [case for case in known if _matches(case.id, patterns)]
+    chosen = _chosen(known, patterns)
+    if ledger and named(context, "ledger"):
+        # One that was only looked for may be missing.
+        Ledger(ledger).close()
     costs = costs_from_ledger(known, ledger, machine.device, machine.cores)
     if speed:
         costs = msgspec.structs.replace(costs, assumed=speed * 1e12 / 2)
@@ -105,8 +113,14 @@ def plan(
         click.echo(line)
 
 
-def _matches(case: str, patterns: tuple[str, ...]) -> bool:
-    return not patterns or any(fnmatchcase(case, pattern) for pattern in patterns)
+def _chosen(known: list[Case], patterns: tuple[str, ...]) -> list[Case]:
+    for pattern in patterns:
+        if not any(fnmatchcase(case.id, pattern) for case in known):
+            raise OptionError(
+                f"no case is named {pattern!r}; 'repro cases' lists those there are"
+            )
+    wanted = patterns or ("*",)
+    return [case for case in known if any(fnmatchcase(case.id, p) for p in wanted)]
 
 
 def _write(costs: Costs, file: Path) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import ledger_option
+from repro.cli.options import Command, ledger_option
 from repro.records import pruning
 from repro.records.ledger import Ledger
 from repro.words import counted
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--keep-runs",
     type=click.IntRange(min=1),

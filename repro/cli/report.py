@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import ledger_option
+from repro.cli.options import Command, ledger_option, read_with
+from repro.options import readers
 from repro.records.ledger import Ledger
 from repro.report.faces import write_report
 from repro.report.report import report_of_run, since_run
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", default="last")
 @click.option(
     "-o",
@@ -20,7 +21,7 @@ from repro.report.report import report_of_run, since_run
     "outputs",
     multiple=True,
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    callback=read_with(readers.report),
     metavar="FILE",
     help="What to write; the suffix chooses the kind: .json, .md, .csv, .html or "
     ".badge.json. Repeatable.",

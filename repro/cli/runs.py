@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from repro.cli.options import ledger_option
+from repro.cli.options import Command, ledger_option
 from repro.records.ledger import Ledger
 from repro.records.run import Run
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "-n",
     "number",

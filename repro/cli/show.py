@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import ledger_option
+from repro.cli.options import Command, ledger_option
 from repro.cli.runs import duration_text
 from repro.records.ledger import Ledger
 from repro.records.run import Run
@@ -23,7 +23,7 @@ _COLOURS: dict[Style, str | None] = {
 }
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", default="last")
 @ledger_option
 def show(run: str, ledger: Path) -> None:

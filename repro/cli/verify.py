@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from repro.cli.families import choose_families
-from repro.cli.options import checkpoints_option, expected_option
+from repro.cli.options import Command, checkpoints_option, existing, expected_option
 from repro.cli.progress import Bar
 from repro.errors import ExpectedError
 from repro.models.integrity import (
@@ -41,7 +41,7 @@ class _Task(msgspec.Struct, frozen=True):
     expected: Checksum | None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @expected_option
 @checkpoints_option
@@ -59,7 +59,7 @@ class _Task(msgspec.Struct, frozen=True):
 )
 def verify(
     patterns: tuple[str, ...],
-    expected: tuple[str, ...],
+    expected: tuple[Path | str, ...],
     checkpoints: Path | None,
     record: bool,
     jobs: int,
@@ -69,8 +69,9 @@ def verify(
     A PATTERN chooses families. The exit code is 1 when a file has changed, is damaged
     or cannot be read.
     """
+    weights = existing(checkpoints)
     chosen = choose_families(read_releases(expected), patterns)
-    tasks = [task for one in chosen for task in _tasks(*one, checkpoints)]
+    tasks = [task for one in chosen for task in _tasks(*one, weights)]
     present = [task for task in tasks if task.path]
     results = _check_all(present, jobs)
     for task in tasks:

@@ -37,6 +37,7 @@ from repro.published import Release
 from repro.records.compact import ImageNames
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
+from repro.words import counted
 
 if TYPE_CHECKING:
     from repro.evaluation.predictions import Predictions
@@ -123,9 +124,9 @@ class RayEngine:
         """Say what the cluster is, and which node lacks what."""
         kind = "GPU" if self.uses_gpus else "process"
         yield (
-            f"repro: Ray with {len(self.nodes)} node{'s' * (len(self.nodes) != 1)}, "
+            f"repro: Ray with {counted(len(self.nodes), 'node')}, "
             f"{self.devices} cases at once, each on one {kind} with "
-            f"{self.cores} core{'s' * (self.cores != 1)}"
+            f"{counted(self.cores, 'core')}"
         )
         for node in self.nodes:
             lacking = node.state.lacking

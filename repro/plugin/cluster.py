@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repro.errors import OptionError, ReproError
-from repro.plugin.options import Settings
+from repro.options.table import Settings
 from repro.plugin.settings import asks, read_settings
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import pytest
 
 from repro.errors import ReproError
 from repro.files import replace_bytes
+from repro.options.table import Settings
 from repro.plugin import workers
-from repro.plugin.options import Settings
 from repro.plugin.selection import MARKER, SETTINGS, all_cases, case_of
 from repro.plugin.settings import read_settings
 from repro.records.identity import Asked, asked

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.machine import available_cores, visible_gpus
+from repro.options.table import Settings
 from repro.plugin import workers
-from repro.plugin.options import Settings
 from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from repro.plugin.options import OPTIONS
-from repro.plugin.places import invoked_in
+from repro.options.table import OPTIONS
+from repro.plugin.settings import invoked_in
 
 
 def started_again(config: pytest.Config) -> int | None:
@@ -53,7 +53,7 @@ def started_again(config: pytest.Config) -> int | None:
 
 def join_values(arguments: Sequence[str]) -> list[str]:
     """Write `--repro-data FOLDER` as `--repro-data=FOLDER`; leave all else alone."""
-    takers = {option.flag_name for option in OPTIONS if not option.flag}
+    takers = {option.flag_name for option in OPTIONS.values() if not option.flag}
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in takers:

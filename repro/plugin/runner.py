@@ -14,9 +14,9 @@ from repro.diagnosis.hints import likely_causes
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
 from repro.models.weights import find_weights
+from repro.options.table import Settings
 from repro.plugin import workers
 from repro.plugin.cluster import engine_of
-from repro.plugin.options import Settings
 from repro.plugin.progress import BARS, Transfer
 from repro.plugin.selection import SETTINGS, case_of, planned_cases
 from repro.published import Reference

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repro.errors import OptionError, ReproError
+from repro.options.table import Settings
 from repro.plugin.cluster import EXCLUDED
-from repro.plugin.options import Settings
 from repro.plugin.settings import read_settings
 from repro.plugin.workers import is_worker
 

@@ -7,14 +7,14 @@ the environment variable, and that before the default.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from repro.errors import OptionError
-from repro.plugin.contradictions import (
+from repro.options.contradictions import (
     COMMAND_LINE,
     ENVIRONMENT,
     INI,
@@ -22,15 +22,14 @@ from repro.plugin.contradictions import (
     Given,
     settle,
 )
-from repro.plugin.option import Option
-from repro.plugin.options import OPTIONS, SELECTORS, Settings
-from repro.plugin.places import invoked_in
+from repro.options.option import Option, refuse_empty
+from repro.options.table import OPTIONS, SELECTORS, Settings, refuse_misprints
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Register all options and their ini twins."""
     group = parser.getgroup("repro", "repro: published numbers, checked")
-    for option in OPTIONS:
+    for option in OPTIONS.values():
         if option.flag:
             group.addoption(
                 option.flag_name, action="store_true", default=None, help=option.help
@@ -47,6 +46,21 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(option.ini_name, option.help, type=kind, default=None)
 
 
+def project(config: pytest.Config) -> Path:
+    """Give the folder of the project whose tests run: that of pytest's ini file.
+
+    Without one pytest guesses it from all arguments that are paths, also from the value
+    of an option: with images elsewhere it may be the root of the file system.
+    """
+    is_known = config.inipath is not None or config.getoption("rootdir") is not None
+    return config.rootpath if is_known else invoked_in(config)
+
+
+def invoked_in(config: pytest.Config) -> Path:
+    """Give the folder that pytest was started in."""
+    return config.invocation_params.dir
+
+
 def read_settings(
     config: pytest.Config, marker: Mapping[str, Any], folder: Path
 ) -> Settings:
@@ -61,42 +75,26 @@ def read_settings(
         OptionError: a value is not allowed or can have no effect, or the marker has an
             unknown keyword.
     """
-    allowed = [option.name for option in OPTIONS if option.in_marker]
+    allowed = [name for name, option in OPTIONS.items() if option.in_marker]
     for keyword in marker:
         if keyword not in (*allowed, *SELECTORS):
             raise OptionError(
                 f"the marker repro does not know {keyword!r}; "
                 f"it takes {', '.join((*SELECTORS, *allowed))}"
             )
-    _check_variables()
+    for selector in SELECTORS:
+        refuse_empty(marker.get(selector), f"{selector} of the marker repro")
+    refuse_misprints()
     values: dict[str, Any] = {}
     places: dict[str, Given] = {}
-    for option in OPTIONS:
-        _refuse_empty(option, config, marker)
+    for name, option in OPTIONS.items():
         found = _given(option, config, marker, folder)
         if found is None:
-            values[option.name] = (
-                option.otherwise(config) if option.otherwise else option.default
-            )
+            values[name] = option.in_absence(project(config))
         else:
-            values[option.name] = _read(option, *found)
-            places[option.name] = found[2]
+            given, base, places[name] = found
+            values[name] = option.read_given(given, base, places[name].name)
     return Settings(**settle(values, places))
-
-
-def _refuse_empty(
-    option: Option, config: pytest.Config, marker: Mapping[str, Any]
-) -> None:
-    """Refuse what a shell makes of a variable that is not set.
-
-    In the ini file and in the environment it stands for leaving the option out.
-    """
-    for value, name in (
-        (config.getoption(option.flag_name), option.flag_name),
-        (marker.get(option.name), f"{option.name} of the marker repro"),
-    ):
-        if value == "" or (isinstance(value, list | tuple) and "" in value):
-            raise OptionError(f"{name} is empty; give a value, or leave it out")
 
 
 def check_options(config: pytest.Config) -> None:
@@ -120,7 +118,7 @@ def asks(config: pytest.Config) -> bool:
     return any(
         config.getoption(option.flag_name) is not None
         or config.getini(option.ini_name) not in (None, [], "")
-        for option in OPTIONS
+        for option in OPTIONS.values()
     )
 
 
@@ -135,8 +133,7 @@ def names_expected(config: pytest.Config) -> bool:
 
     What only a marker names is known later.
     """
-    option = next(option for option in OPTIONS if option.name == "expected")
-    return _given(option, config, {}, config.rootpath) is not None
+    return _given(Settings.expected, config, {}, config.rootpath) is not None
 
 
 def summary(settings: Settings) -> str:
@@ -157,7 +154,7 @@ def summary(settings: Settings) -> str:
         parts.append(f"limit {settings.limit:,} images")
     if settings.no_early_stop:
         parts.append("no early stop")
-    if settings.diagnose_share != Settings.diagnose_share:
+    if settings.diagnose_share != Settings.diagnose_share.default:
         share = f"{100 * settings.diagnose_share:.3g} %"
         parts.append(f"{share} of an evaluation for each suspect")
     if settings.no_diagnose:
@@ -175,71 +172,37 @@ def summary(settings: Settings) -> str:
     return "repro: " + ", ".join(parts)
 
 
-def _check_variables() -> None:
-    """Refuse variables of the environment that are an option's but for a misprint.
-
-    Others that begin with REPRO_ may belong to somebody else.
-    """
-    import difflib
-
-    known = [option.variable for option in OPTIONS]
-    for name in os.environ:
-        if name.startswith("REPRO_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
-            if near:
-                raise OptionError(
-                    f"the environment variable {name} is not known; correct it to "
-                    f"{near[0]}, or unset it"
-                )
-
-
 def _given(
-    option: Option, config: pytest.Config, marker: Mapping[str, Any], folder: Path
+    option: Option[Any], config: pytest.Config, marker: Mapping[str, Any], folder: Path
 ) -> tuple[Any, Path, Given] | None:
     """Find the first place that has a value; give it, where paths start, and the place.
 
     A value can be read as None, as `none` is.
+
+    Raises:
+        OptionError: it is empty where it could have been left out.
     """
-    ini_folder = config.inipath.parent if config.inipath else config.rootpath
-    started = invoked_in(config)
+    for given, base, place in _places(option, config, marker, folder):
+        if place.rank <= MARKER:
+            refuse_empty(given, place.name)
+        if given is not None and given not in ([], ""):
+            return given, base, place
+    return None
+
+
+def _places(
+    option: Option[Any], config: pytest.Config, marker: Mapping[str, Any], folder: Path
+) -> Iterator[tuple[Any, Path, Given]]:
+    """Look into each place, the strongest first."""
+    started, named = invoked_in(config), option.flag_name
+    yield config.getoption(named), started, Given(COMMAND_LINE, named)
     said = f"{option.name} of the marker repro"
-    found: list[tuple[Any, Path, Given]] = [
-        (
-            config.getoption(option.flag_name),
-            started,
-            Given(COMMAND_LINE, option.flag_name),
-        ),
-        (marker.get(option.name), folder, Given(MARKER, said)),
-        (
-            config.getini(option.ini_name),
-            ini_folder,
-            Given(INI, f"ini {option.ini_name}"),
-        ),
-        (
-            os.environ.get(option.variable),
-            started,
-            Given(ENVIRONMENT, option.variable),
-        ),
-    ]
-    return next((f for f in found if f[0] is not None and f[0] not in ([], "")), None)
-
-
-def _read(option: Option, given: Any, base: Path, place: Given) -> Any:
-    def read(text: Any) -> Any:
-        try:
-            return option.read(str(text), base)
-        except ValueError as error:
-            expected = (
-                "must be a whole number" if "invalid literal" in str(error) else error
-            )
-            raise OptionError(
-                f"{place.name} is {str(text)!r}; it {expected}"
-            ) from error
-
-    if not option.repeatable:
-        return read(given)
-    several = given.split(os.pathsep) if isinstance(given, str) else given
-    return tuple(read(text) for text in several)
+    yield marker.get(option.name), folder, Given(MARKER, said)
+    written = config.inipath.parent if config.inipath else config.rootpath
+    ini = option.ini_name
+    yield config.getini(ini), written, Given(INI, f"ini {ini}")
+    variable = option.variable
+    yield os.environ.get(variable), started, Given(ENVIRONMENT, variable)
 
 
 def _short(value: object) -> str:

@@ -15,6 +15,7 @@ from repro.machine import (
     available_memory,
     visible_gpus,
 )
+from repro.words import counted
 
 #: What the controller tells a worker: its place among those that are alive.
 SEAT = "repro_seat"
@@ -108,7 +109,7 @@ def describe(workers: int, gpus: Sequence[str]) -> str:
     """Say in one line which worker has what."""
     if not gpus:
         threads = max(1, available_cores() // workers)
-        return f"{workers} workers with {threads} thread{'s' * (threads > 1)} each"
+        return f"{workers} workers with {counted(threads, 'thread')} each"
     held = ", ".join(f"gw{n} GPU {gpus[n % len(gpus)]}" for n in range(workers))
     if workers <= len(gpus):
         return held

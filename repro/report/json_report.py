@@ -18,6 +18,12 @@ from repro.report.variants import variants
 
 SCHEMA_VERSION = 1
 
+#: Fields of a measurement that stand as they are beside those of its case.
+_MEASURED = (
+    *("seconds", "precision", "device", "key", "weights", "weights_sha256"),
+    *("dataset_fingerprint", "environment"),
+)
+
 
 def json_report(
     results: Sequence[CaseResult],
@@ -86,25 +92,15 @@ def _case(result: CaseResult, variant: str) -> dict[str, Any]:
         "reason": result.reason,
         "diagnosis": msgspec.to_builtins(result.diagnosis),
         "since": msgspec.to_builtins(result.since),
-        "stopped_early": measurement.stopped_early if measurement else False,
-        "seconds": measurement.seconds if measurement else None,
-        "precision": measurement.precision if measurement else None,
-        "accelerations": (
-            [msgspec.to_builtins(tried) for tried in measurement.accelerations]
-            if measurement
-            else []
-        ),
-        "device": measurement.device if measurement else None,
+        "stopped_early": bool(measurement and measurement.stopped_early),
+        "accelerations": msgspec.to_builtins(measurement.accelerations)
+        if measurement
+        else [],
         "settings": result.asked.settings,
-        "key": measurement.key if measurement else None,
-        "weights": measurement.weights if measurement else None,
-        "weights_sha256": measurement.weights_sha256 if measurement else None,
-        "dataset_fingerprint": (
-            measurement.dataset_fingerprint if measurement else None
-        ),
-        "environment": (
-            msgspec.to_builtins(measurement.environment) if measurement else None
-        ),
+        **{
+            name: msgspec.to_builtins(getattr(measurement, name, None))
+            for name in _MEASURED
+        },
     }
 
 

@@ -80,10 +80,15 @@ def test_an_unknown_protocol_names_those_that_are_known() -> None:
     assert "known are digits-clip" in str(result.exception)
 
 
-@pytest.mark.parametrize("option", ["--data-path", "--ckpt"])
-def test_what_does_not_exist_is_said(option: str, tmp_path: Path) -> None:
-    weights = EMBEDDED / "checkpoints" / "clip" / "real" / "160.pt"
-    result = _eval("clip", weights, option, str(tmp_path / "nothing"))
+@pytest.mark.parametrize("missing", ["--data-path", "--ckpt"])
+def test_what_does_not_exist_is_said(missing: str, tmp_path: Path) -> None:
+    places = {
+        "--data-path": EMBEDDED,
+        "--ckpt": EMBEDDED / "checkpoints" / "clip" / "real" / "160.pt",
+        missing: tmp_path / "nothing",
+    }
+    named = [f"{option}={place}" for option, place in places.items()]
+    result = CliRunner().invoke(cli, ["eval", "clip", "--expected=embedded", *named])
     assert result.exit_code != 0
     assert "nothing" in f"{result.output}{result.exception}"
     assert "does not exist" in f"{result.output}{result.exception}"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from repro.errors import OptionError
-from repro.plugin.option import Option
-from repro.plugin.options import OPTIONS
+from repro.options.option import Option
+from repro.options.table import OPTIONS
 from repro.plugin.settings import read_settings, summary
 
 HERE = Path(__file__).parent
@@ -68,10 +68,10 @@ TABLE = {
 }
 ROWS = [
     pytest.param(option, TABLE.get(option.name, Row()), id=option.name)
-    for option in OPTIONS
+    for option in OPTIONS.values()
 ]
 
-IDLE = [option for option in OPTIONS if TABLE.get(option.name, Row()).idle]
+IDLE = [option for option in OPTIONS.values() if TABLE.get(option.name, Row()).idle]
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def flag(option: Option, value: str) -> str:
+def flag(option: Option[Any], value: str) -> str:
     return option.flag_name if option.flag else f"{option.flag_name}={value}"
 
 
@@ -92,8 +92,8 @@ def header(pytester: pytest.Pytester, *arguments: str, **marker: str | bool) -> 
 
 
 def test_every_option_has_a_row() -> None:
-    assert set(TABLE) == {option.name for option in OPTIONS}
-    for option in OPTIONS:
+    assert set(TABLE) == {option.name for option in OPTIONS.values()}
+    for option in OPTIONS.values():
         row = TABLE[option.name]
         assert row.header or row.tested
         if row.tested:
@@ -104,7 +104,10 @@ def test_every_option_has_a_row() -> None:
 
 @pytest.mark.parametrize(("option", "row"), ROWS)
 def test_an_option_says_in_the_header_what_it_changes(
-    option: Option, row: Row, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    option: Option[Any],
+    row: Row,
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not row.header:
         pytest.skip(f"a run shows it: {row.tested}")
@@ -123,7 +126,7 @@ def test_an_option_says_in_the_header_what_it_changes(
 
 @pytest.mark.parametrize("option", IDLE, ids=lambda option: option.name)
 def test_an_option_that_can_have_no_effect_is_refused_in_one_sentence(
-    option: Option, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    option: Option[Any], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = TABLE[option.name]
     with pytest.raises(OptionError) as caught:
@@ -165,9 +168,9 @@ def test_what_a_marker_says_of_one_test_does_not_refuse_the_command_line(
     assert "limit 5 images" in header(pytester, "--repro-no-early-stop", limit="5")
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.name)
 def test_an_empty_value_is_refused_where_it_can_be_left_out(
-    option: Option, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    option: Option[Any], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not option.flag:
         with pytest.raises(OptionError, match=f"^{option.flag_name} is empty; give"):

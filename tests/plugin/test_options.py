@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import pytest
 
 from repro.errors import OptionError
-from repro.plugin.option import Option
-from repro.plugin.options import OPTIONS
-from repro.plugin.readers import PRECISIONS
+from repro.options.option import Option
+from repro.options.table import OPTIONS
 from repro.plugin.settings import read_settings, summary
-from repro.published import Precision
 
 # Values for the command line, the marker, the ini file and the environment.
 VALUES = {
@@ -37,16 +35,12 @@ VALUES = {
     "shard": ("1/4", "", "2/4", "3/4"),
     "costs": ("a", "", "b", "c"),
 }
-TESTED = [option for option in OPTIONS if option.name in VALUES]
-
-
-def test_the_precisions_of_the_option_are_those_of_a_protocol() -> None:
-    assert get_args(Precision) == PRECISIONS
+TESTED = [option for option in OPTIONS.values() if option.name in VALUES]
 
 
 @pytest.mark.parametrize("option", TESTED, ids=lambda option: option.name)
 def test_each_place_counts_before_the_next(
-    option: Option, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    option: Option[Any], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line, marker, ini, environment = VALUES[option.name]
 

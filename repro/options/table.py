@@ -6,70 +6,89 @@ one. It has an ini twin, an environment variable and, mostly, a keyword of the m
 
 from __future__ import annotations
 
-import dataclasses
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from repro.plugin import places, readers
-from repro.plugin.option import option, options_of
+from repro.errors import OptionError
+from repro.options import readers
+from repro.options.option import Option
 
 if TYPE_CHECKING:
     from repro.engine.settings import EngineSettings
     from repro.published import Precision
 
 
-@dataclasses.dataclass(frozen=True)
+def own_expected(project: Path) -> tuple[Path, ...]:
+    """Give the project's published numbers, if there are any."""
+    own = project / "expected"
+    return (own,) if own.is_dir() else ()
+
+
+def own_ledger(project: Path) -> Path:
+    """Give the project's ledger."""
+    return project / ".repro"
+
+
+def users_cache(project: Path) -> Path:
+    """Give the user's cache folder."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("repro", appauthor=False)
+
+
 class Settings:
     """What is in force for a test: one field for each option."""
 
-    data: Path | None = option(
+    data: Option[Path | None] = Option(
         "folder that holds the images: DIR/val/<class>/<image>",
         readers.path,
         metavar="DIR",
     )
-    checkpoints: Path | None = option(
+    checkpoints: Option[Path | None] = Option(
         "folder that holds the weights: DIR/<family>/<checkpoint>.pt",
-        readers.path,
+        readers.folder,
         metavar="DIR",
     )
-    cache: Path | None = option(
+    cache: Option[Path | None] = Option(
         "folder for decoded pixels and text classifiers, or 'none' to keep nothing "
         "(default: the user's cache folder)",
         readers.folder_or_none,
-        otherwise=places.users_cache,
+        otherwise=users_cache,
         metavar="DIR",
         in_marker=False,
     )
-    cache_limit: int | None = option(
+    cache_limit: Option[int | None] = Option(
         "drop decoded pixels that no case needs any more when all of them exceed "
         "SIZE, such as 500M or 20G (default: no limit)",
         readers.size,
         metavar="SIZE",
         in_marker=False,
     )
-    expected: tuple[Path | str, ...] = option(
+    expected: Option[tuple[Path | str, ...]] = Option(
         "published numbers: a TOML file, a folder of them, or 'embedded' for the small "
         "release that is shipped with repro; repeatable (default: expected/)",
         readers.expected,
         default=(),
-        otherwise=places.own_expected,
+        otherwise=own_expected,
         metavar="PATH",
         repeatable=True,
     )
-    device: str = option(
-        "auto, cpu, cuda or cuda:N (default: auto, a GPU where there is one)",
+    device: Option[str] = Option(
+        "where to compute: auto, cpu, cuda or cuda:N (default: auto, a GPU where there "
+        "is one)",
         readers.plain,
         default="auto",
         metavar="NAME",
     )
-    precision: Precision | None = option(
+    precision: Option[Precision | None] = Option(
         "arithmetic: published, as the protocol of the number says, or fp32, tf32, "
         "amp-fp16, amp-bf16 (mixed precision), fp16 or bf16 (all of the model); "
         "another one than that of the number settles nothing (default: published)",
         readers.precision,
         metavar="NAME",
     )
-    accelerate: tuple[str, ...] = option(
+    accelerate: Option[tuple[str, ...]] = Option(
         "make the forward pass faster, if that moves no logit by more than 1e-4 of "
         "their spread: none, or some of channels-last, compile, cuda-graphs and auto "
         "(those that pay), with commas between (default: auto)",
@@ -77,51 +96,51 @@ class Settings:
         default=("auto",),
         metavar="NAMES",
     )
-    batch_size: int | None = option(
+    batch_size: Option[int | None] = Option(
         "images at once (default: found by measuring, halved when memory runs out)",
         readers.positive,
         metavar="N",
     )
-    limit: int | None = option(
+    limit: Option[int | None] = Option(
         "evaluate at least N images of each dataset, balanced over its classes; "
         "a part of the images reproduces nothing, but may contradict a number",
         readers.positive,
         metavar="N",
     )
-    no_early_stop: bool = option(
+    no_early_stop: Option[bool] = Option(
         "evaluate all images even when it is beyond doubt that a number is not met",
         readers.switch,
         default=False,
     )
-    diagnose: bool = option(
+    diagnose: Option[bool] = Option(
         "look for what would explain a number in every case that has one, not only in "
         "those that diverge",
         readers.switch,
         default=False,
     )
-    no_diagnose: bool = option(
+    no_diagnose: Option[bool] = Option(
         "do not look for what would explain a divergence",
         readers.switch,
         default=False,
     )
-    diagnose_share: float = option(
+    diagnose_share: Option[float] = Option(
         "how much of a full evaluation each suspect of a diagnosis may cost on "
         "average, in percent; more settles more (default: 10)",
         readers.percent,
         default=0.1,
         metavar="PERCENT",
     )
-    strict: bool = option(
+    strict: Option[bool] = Option(
         "fail, not skip, where weights or images are missing",
         readers.switch,
         default=False,
     )
-    download: bool = option(
+    download: Option[bool] = Option(
         "download weights that are missing from where their release says",
         readers.switch,
         default=False,
     )
-    report: tuple[Path, ...] = option(
+    report: Option[tuple[Path, ...]] = Option(
         "write a report, its kind chosen by the suffix: .json, .md, .csv, .html or "
         ".badge.json (for shields.io); repeatable",
         readers.report,
@@ -130,22 +149,22 @@ class Settings:
         in_marker=False,
         repeatable=True,
     )
-    ledger: Path | None = option(
+    ledger: Option[Path | None] = Option(
         "folder for the history of runs, or 'none' to keep none (default: .repro in "
         "the root folder)",
         readers.folder_or_none,
-        otherwise=places.own_ledger,
+        otherwise=own_ledger,
         metavar="DIR",
         in_marker=False,
     )
-    baseline: str | None = option(
+    baseline: Option[str | None] = Option(
         "show in reports which images flipped since this run of the ledger: its "
         "number, 'last', or 'green' for the last one in which every number was met",
         readers.plain,
         metavar="RUN",
         in_marker=False,
     )
-    diverged_exit: int = option(
+    diverged_exit: Option[int] = Option(
         "exit status when a case fails since it diverges, to tell it from what breaks "
         "(default: 1, as for every failed test)",
         readers.exit_status,
@@ -153,7 +172,7 @@ class Settings:
         metavar="N",
         in_marker=False,
     )
-    engine: str = option(
+    engine: Option[str] = Option(
         "where cases are measured: local, in these processes, or ray, on the nodes of "
         "a Ray cluster (default: local)",
         readers.engine,
@@ -161,21 +180,21 @@ class Settings:
         metavar="NAME",
         in_marker=False,
     )
-    ray_address: str | None = option(
+    ray_address: Option[str | None] = Option(
         "the Ray cluster of --repro-engine ray: HOST:PORT, or 'auto' for one on this "
         "machine (default: RAY_ADDRESS)",
         readers.plain,
         metavar="ADDRESS",
         in_marker=False,
     )
-    shard: str | None = option(
+    shard: Option[str | None] = Option(
         "run part I of N of the selected cases, for machines that know nothing of each "
         "other; 'repro merge' joins what they measured",
         readers.shard,
         metavar="I/N",
         in_marker=False,
     )
-    costs: Path | None = option(
+    costs: Option[Path | None] = Option(
         "seconds of each case, as 'repro plan --costs FILE' wrote them, to order cases "
         "and to balance shards (default: the ledger's for the order, estimates for "
         "shards)",
@@ -183,7 +202,7 @@ class Settings:
         metavar="FILE",
         in_marker=False,
     )
-    resume: bool = option(
+    resume: Option[bool] = Option(
         "take over the cases that an earlier run finished with the same code, weights, "
         "images, protocol and environment",
         readers.switch,
@@ -191,32 +210,59 @@ class Settings:
         in_marker=False,
     )
 
+    def __init__(self, **values: Any) -> None:
+        #: What was given or found; the rest is as it is by default.
+        self.values = {name: one.default for name, one in OPTIONS.items()} | values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and self.values == other.values
+
+    __hash__ = None  # type: ignore[assignment]
+
     def for_engine(self, workers: int = 1) -> EngineSettings:
-        """Give what an engine has to know.
+        """Give what an engine has to know: what it calls as an option is called.
 
         Args:
             workers: how many processes share this machine.
         """
         from repro.engine.settings import EngineSettings
 
+        named = OPTIONS.keys() & EngineSettings.__struct_fields__
         return EngineSettings(
-            data=self.data,
-            checkpoints=self.checkpoints,
-            cache=self.cache,
-            cache_limit=self.cache_limit,
-            device=self.device,
-            precision=self.precision,
-            batch_size=self.batch_size,
-            limit=self.limit,
-            workers=workers,
+            **{name: self.values[name] for name in named},
             early_stop=not self.no_early_stop,
-            download=self.download,
-            diagnose_share=self.diagnose_share,
-            accelerate=self.accelerate,
+            workers=workers,
         )
 
 
-OPTIONS = options_of(Settings)
+#: All options by name, in the order of the help.
+OPTIONS: dict[str, Option[Any]] = {
+    name: field for name, field in vars(Settings).items() if isinstance(field, Option)
+}
 
 #: What the marker takes besides options: which cases a test gets.
 SELECTORS = ("kind", "family")
+
+
+def refuse_misprints() -> None:
+    """Refuse variables of the environment that are an option's but for a misprint.
+
+    Others that begin with REPRO_ may belong to somebody else.
+
+    Raises:
+        OptionError: there is one.
+    """
+    variables = [option.variable for option in OPTIONS.values()]
+    ours = (name for name in os.environ if name.startswith("REPRO_"))
+    strangers = [name for name in ours if name not in variables]
+    if not strangers:
+        return
+    import difflib
+
+    for name in strangers:
+        near = difflib.get_close_matches(name, variables, n=1, cutoff=0.9)
+        if near:
+            raise OptionError(
+                f"the environment variable {name} is not known; correct it to "
+                f"{near[0]}, or unset it"
+            )

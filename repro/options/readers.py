@@ -1,23 +1,15 @@
 """From the text of an option to its value.
 
 Each is given the folder that relative paths start from, and raises a ValueError that
-goes on a sentence: "it must be ...".
+goes on a sentence: "it must be ...". What a reader needs to know is imported when a
+value was given.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from repro.files import parse_size
-
-if TYPE_CHECKING:
-    from repro.published import Precision
-
-# Written out: importing the type would cost every project that has the plugin.
-PRECISIONS: tuple[Precision, ...] = (
-    *("fp32", "tf32", "amp-fp16", "amp-bf16", "fp16", "bf16"),
-)
 
 ENGINES = ("local", "ray")
 
@@ -27,9 +19,17 @@ def path(text: str, base: Path) -> Path:
     return base / Path(text).expanduser()
 
 
+def folder(text: str, base: Path) -> Path:
+    """Give the path of a folder, which need not be there yet."""
+    found = path(text, base)
+    if found.is_file():
+        raise ValueError("must be a folder, and is a file")
+    return found
+
+
 def folder_or_none(text: str, base: Path) -> Path | None:
-    """Give a path, or None where it says `none`."""
-    return None if text == "none" else path(text, base)
+    """Give the path of a folder, or None where it says `none`."""
+    return None if text == "none" else folder(text, base)
 
 
 def expected(text: str, base: Path) -> Path | str:
@@ -83,6 +83,8 @@ def size(text: str, base: Path) -> int:
 
 def precision(text: str, base: Path) -> str | None:
     """Give the name of an arithmetic, or None where it says `published`."""
+    from repro.published import PRECISIONS
+
     if text == "published":
         return None
     if text not in PRECISIONS:

@@ -1,0 +1,1 @@
+"""The options of both faces: pytest's `--repro-NAME` and the `--NAME` of `repro`."""
