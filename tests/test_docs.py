@@ -22,6 +22,24 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
     assert not missing
 
 
+def test_every_module_that_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`(?:repro/)?([a-z_/]+(?:\.(?:py|toml)|/))`", text))
+    there = [f"/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "repro").rglob("*")]
+    missing = [
+        name
+        for name in named
+        if not any(path.endswith(f"/{name.rstrip('/')}") for path in there)
+    ]
+    assert not missing
+    rooms = {
+        path.name
+        for path in (ROOT / "repro").iterdir()
+        if (path / "__init__.py").is_file()
+    }
+    assert rooms <= set(re.findall(r"^\| `repro/(\w+)` \|", text, re.MULTILINE))
+
+
 def test_the_readme_lists_every_document() -> None:
     readme = (ROOT / "README.md").read_text()
     missing = [

@@ -11,7 +11,7 @@ import msgspec
 from repro.cli.options import Command, expected_option
 from repro.errors import ReproError
 from repro.files import shown_size
-from repro.models.inspection import Inspection, inspect_weights
+from repro.models.inspection import Inspection, fitting_model, inspect_weights
 from repro.published import ModelSpec, Release, read_releases
 
 _ASSUMED = {"heads", "text heads"}
@@ -39,16 +39,21 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "state dict", f"in the entry {found.entry!r}{beside}"
     else:
         yield "state dict", "the file itself"
+    if found.rivals:
+        rivals = ", ".join(repr(name) if name else "the file" for name in found.rivals)
+        yield "weights_key", f"has to be named: {rivals} holds tensors too"
     if found.prefix:
         yield "prefix", f"all names begin with {found.prefix!r}"
     types = ", ".join(
         dtype if len(found.dtypes) == 1 else f"{count:,} of {dtype}"
         for dtype, count in found.dtypes.items()
     )
-    yield "tensors", f"{found.tensors:,} with {found.parameters:,} parameters, {types}"
+    tensors = f"{len(found.shapes):,} with {found.parameters:,} parameters"
+    yield "tensors", f"{tensors}, {types}"
     architecture = found.architecture
     if architecture is None:
-        yield "architecture", f"not known; names such as {', '.join(found.names[:3])}"
+        names = ", ".join(list(found.shapes)[:3])
+        yield "architecture", f"not known; names such as {names}"
         return
     kind = "CLIP" if architecture.kind == "clip" else "supervised"
     facts = ", ".join(
@@ -56,8 +61,9 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
         for name, count in architecture.facts.items()
     )
     yield "architecture", f"{kind}, {architecture.family}: {facts}"
-    if architecture.name:
-        yield "name", f"{architecture.name} in {architecture.library}"
+    if spec := fitting_model(found):
+        options = "".join(f", {key} = {value}" for key, value in spec.options.items())
+        yield "name", f"{spec.architecture} in {spec.loader}{options}"
     if found.logit_scale is not None:
         yield "logit scale", f"{found.logit_scale:.6g}"
 

@@ -42,7 +42,7 @@ def new(name: str, checkpoint: Path | None) -> None:
 
     found = None
     if checkpoint is not None:
-        from repro.importing.inspection import inspect_weights
+        from repro.models.inspection import inspect_weights
 
         found = inspect_weights(checkpoint)
     stem = checkpoint.stem if checkpoint else "best"

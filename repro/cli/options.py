@@ -161,3 +161,11 @@ limit_option = shared(Settings.limit)
 _NEAREST = (_ledger, ".repro here or above")
 ledger_option = shared(Settings.ledger, *_NEAREST, needed=True)
 ledger_or_none_option = shared(Settings.ledger, *_NEAREST)
+newest_option = click.option(
+    "-n",
+    "number",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    help="How many of the newest runs.",
+)

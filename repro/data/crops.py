@@ -69,6 +69,7 @@ class EarlierCrops:
 
     def find(self, digest: str) -> Pixels | None:
         """Give the crop of an image, uint8 `[3, H, W]`; None if no store has it."""
+        # Threads that decode share this: else each would list and sum the same strata.
         with self._lock:
             if self._listed is None:
                 self._listed = _list(self._stores())

@@ -115,6 +115,7 @@ def _remember(
     file: Path, listing: Listing, digests: Mapping[str, str], began: int
 ) -> None:
     """Write down what is known; a cache that may only be read does without."""
+    # A file written in the same tick as it was read would keep its time stamp.
     young = began - YOUNG_NANOSECONDS
     images = {
         image.name: Remembered(image.stamp, digests[image.name])

@@ -207,6 +207,7 @@ class StoreFolder:
             self._create()
             with contextlib.suppress(Timeout):
                 lock.acquire()
+        # Outside of that block: what fails while decoding is no fault of the cache.
         try:
             yield lock.is_locked
         finally:

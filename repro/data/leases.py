@@ -29,6 +29,8 @@ class Lease:
     """
 
     def __init__(self, store: Path) -> None:
+        # A lock belongs to this descriptor, not to the process: two leases on one store
+        # are told apart, and closing one leaves the other.
         descriptor = _open(store)
         self._close = weakref.finalize(self, _close, descriptor)
         if descriptor is not None:
@@ -63,6 +65,7 @@ def _try_alone(descriptor: int | None) -> bool | None:
     if descriptor is None:
         return None
     try:
+        # Not waited for: whoever drops stores has others to look at.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         return False if error.errno in _TAKEN else None
@@ -71,6 +74,8 @@ def _try_alone(descriptor: int | None) -> bool | None:
 
 def _open(store: Path) -> int | None:
     """Open the lock file of a store, beside the folders of all stores."""
+    # Not inside the store: dropping that would delete the file, and a new one of its
+    # name would be another lock.
     file = store.parent / "locks" / f"{store.name}.lease"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -128,6 +128,7 @@ class PixelStore:
                     if building is None and not all(map(self.is_ready, waiting)):
                         building = background.submit(self._build, list(waiting), stop)
                     ready = next((s for s in waiting if self.is_ready(s)), None)
+                    # None where it was dropped after that look; it is made again then.
                     pixels = None if ready is None else self._folder.read(ready)
                     if ready is not None and pixels is not None:
                         waiting.remove(ready)
@@ -157,6 +158,7 @@ class PixelStore:
         with self._folder.try_lock(stratum) as is_mine:
             if not is_mine:
                 return False
+            # Looked at again: it may have been finished before the lock was had.
             wanted = {
                 geometry: folder
                 for geometry, folder in self._folders.items()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -19,8 +22,15 @@ from repro.evaluation.classifier import (
 from repro.evaluation.precision import arithmetic, in_type_of, input_type
 from repro.models.building import load_model
 from repro.models.clip import build_tokenizer
-from repro.models.zeroshot import zeroshot_classifier
+from repro.models.zeroshot import (
+    CLASSES_PER_PART,
+    count_classes,
+    zeroshot_classifier,
+)
 from repro.published import ModelSpec, TextSpec
+
+#: Names of classes by which the encoding of many is timed.
+FEW_CLASSES = ("dog", "sports car", "golden retriever", "grand piano")
 
 
 class NotApplicableError(ReproError):
@@ -66,6 +76,7 @@ class Builder:
         self._cache = cache
         self._plain: tuple[ModelSpec, torch.dtype, nn.Module] | None = None
         self._last: tuple[Body, nn.Module] | None = None
+        self._texts: list[tuple[tuple[object, ...], TextSpec, Tensor]] = []
 
     def body(self, body: Body, *, is_clip: bool) -> Callable[[Tensor], Tensor]:
         """Give the function from uint8 pixels `[B, 3, H, W]` to features `[B, D]`.
@@ -86,8 +97,14 @@ class Builder:
         channels = list(body.channels)
         return lambda pixels: features(pixels[:, channels])
 
-    def head(self, setup: Setup) -> Callable[[Tensor], Tensor]:
+    def head(
+        self, setup: Setup, allow: Callable[[float], None]
+    ) -> Callable[[Tensor], Tensor]:
         """Give the function from features `[B, D]` to logits `[B, C]`.
+
+        Args:
+            setup: whose.
+            allow: raises where encoding prompts for so many seconds is too long.
 
         Raises:
             NotApplicableError: the model has nothing to vary there.
@@ -96,7 +113,7 @@ class Builder:
         compare: Callable[[Tensor], Tensor] | None = None
         if setup.protocol.text is not None:
             model = self._model(setup.body)
-            text = self._text(setup, setup.protocol.text, model)
+            text = self._text(setup, setup.protocol.text, model, allow)
             compare = text_comparison(model, text, setup.protocol, setup.precision)
         pick = column_picker(setup.columns, self._device)
 
@@ -129,17 +146,33 @@ class Builder:
         model = load_model(body.model, self._location, self._weights, self._device)
         return in_type_of(body.precision, model)
 
-    def _text(self, setup: Setup, text: TextSpec, model: nn.Module) -> Tensor:
+    def _text(
+        self,
+        setup: Setup,
+        text: TextSpec,
+        model: nn.Module,
+        allow: Callable[[float], None],
+    ) -> Tensor:
+        """Encode the classes, once for all setups that have the same text tower."""
+        body = setup.body
+        key = body.model, body.precision, body.activation, body.pooling, body.epsilon
+        for known, of_text, found in self._texts:
+            if (known, of_text) == (key, text):
+                return found
         tokenizer = build_tokenizer(setup.model, self._location)
         with arithmetic(setup.precision, self._device):
-            return zeroshot_classifier(
-                model,
-                tokenizer,
-                text,
-                self._device,
-                self._cache,
-                f"{setup.precision} {self._device.type}",
-            )
+            encode = partial(zeroshot_classifier, model, tokenizer, device=self._device)
+            classes = count_classes(text)
+            if classes > CLASSES_PER_PART:
+                few = msgspec.structs.replace(text, classnames=FEW_CLASSES)
+                start = time.perf_counter()
+                encode(few)
+                seconds = time.perf_counter() - start
+                allow(seconds / len(FEW_CLASSES) * classes)
+            note = f"{setup.precision} {self._device.type}"
+            encoded = encode(text, cache=self._cache, note=note)
+        self._texts.append((key, text, encoded))
+        return encoded
 
 
 def change_model(model: nn.Module, body: Body) -> None:

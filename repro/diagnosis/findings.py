@@ -6,7 +6,9 @@ from typing import Literal
 
 import msgspec
 
-Outcome = Literal["restored", "likely", "unsettled", "unexplained", "not needed"]
+Outcome = Literal[
+    "clerical", "restored", "likely", "unsettled", "unexplained", "not needed"
+]
 EXPLAINED: tuple[Outcome, ...] = ("restored", "likely")
 
 
@@ -14,11 +16,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A published number that an explanation has to restore.
 
     `printed` has its digits; value and tolerance are in percent and points, or nats.
+    With `is_missed` the measurement contradicts it.
     """
 
     metric: str
     printed: str
     tolerance: float
+    is_missed: bool
 
     @property
     def value(self) -> float:
@@ -68,16 +72,20 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """Why a case may diverge.
 
-    `sentence` is for people, and so is `advice`, what to do; `cause` is the name of the
-    suspect that explains it, empty where none does. `trials` are what was tried, the
-    best explanation first; `untried` says of suspects why they could not be tried.
-    `images` were evaluated for all of them, where one evaluation has `total`.
+    `sentence` is for people, and so are `evidence`, how sure that is, and `advice`,
+    what to do; `cause` is the name of the suspect that explains it, or of the slip
+    where the outcome is clerical, empty where none does. `hints` say what the files
+    give away. `trials` are what was tried, the best explanation first; `untried` says
+    of suspects why they could not be tried. `images` were evaluated for all of them,
+    where one evaluation has `total`.
     """
 
     outcome: Outcome
     sentence: str
     advice: str
     cause: str = ""
+    evidence: str = ""
+    hints: tuple[str, ...] = ()
     topic: str = ""
     trials: tuple[Trial, ...] = ()
     untried: dict[str, str] = {}

@@ -1,11 +1,56 @@
-"""What predictions alone tell about the cause of a divergence."""
+"""What predictions and names of files alone tell about the cause of a divergence."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from repro.evaluation.predictions import Predictions
+from repro.published import DatasetSpec
+
+LOSSLESS = (".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".npy", ".npz")
+JPEG = (".jpg", ".jpeg")
+
+
+class Format(NamedTuple):
+    """How images were published: as what, in files of which suffixes, and where."""
+
+    what: str
+    suffixes: tuple[str, ...]
+    source: str
+
+
+#: By a word that stands in the name of a dataset.
+PUBLISHED_AS = {
+    "cifar": Format("pixels", LOSSLESS, "https://www.cs.toronto.edu/~kriz/cifar.html"),
+    "mnist": Format("pixels", LOSSLESS, "http://yann.lecun.com/exdb/mnist/"),
+    "svhn": Format("pixels", LOSSLESS, "http://ufldl.stanford.edu/housenumbers/"),
+    "imagenet": Format("JPEG", JPEG, "https://image-net.org/download.php"),
+}
+
+
+def file_hints(spec: DatasetSpec, files: Sequence[str]) -> Iterator[str]:
+    """Say where images have another format than they were published in.
+
+    Args:
+        spec: of the dataset.
+        files: names of its images, here.
+    """
+    called = f"{spec.id} {spec.title} {spec.folder}".lower()
+    for name, published in PUBLISHED_AS.items():
+        suffixes = [PurePath(file).suffix.lower() for file in files]
+        others = [s for s in suffixes if s and s not in published.suffixes]
+        if name in called and others:
+            yield (
+                f"{len(others):,} of {len(files):,} images are "
+                f"{', '.join(sorted(set(others)))} files, but {spec.title} was "
+                f"published as {published.what} ({published.source}): they were "
+                "encoded again, which moves pixels"
+            )
 
 
 def likely_causes(predictions: Predictions, classes: int) -> list[str]:

@@ -26,31 +26,38 @@ class PixelSource:
     def __init__(self, dataset: Dataset, threads: int) -> None:
         self._dataset = dataset
         self._threads = threads
-        self._kept: tuple[bytes, Geometry, Pixels] | None = None
+        self._kept: tuple[Geometry, dict[int, Pixels]] | None = None
 
-    def pixels(self, members: Indices, geometry: Geometry, *, keep: bool) -> Pixels:
+    def pixels(
+        self, members: Indices, geometry: Geometry, *, keep: bool = True
+    ) -> Pixels:
         """Give the pixels of some images: uint8 `[N, 3, H, W]`.
 
         Args:
             members: positions in the dataset.
             geometry: how they become pixels.
-            keep: whether to remember them until others of the same geometry come.
+            keep: whether to remember them; those of the first geometry are, which is
+                that of the protocol and so of most suspects.
 
         Raises:
             DatasetError: an image cannot be decoded.
         """
-        key = members.tobytes()
-        if self._kept and self._kept[:2] == (key, geometry):
-            return self._kept[2]
+        if keep and self._kept is None:
+            self._kept = geometry, {}
+        kept = self._kept[1] if self._kept and self._kept[0] == geometry else {}
         pixels = np.empty((len(members), 3, *geometry.output_size), dtype=np.uint8)
 
-        def decode(row: int) -> None:
-            self._dataset.planar_pixels(int(members[row]), [geometry], [pixels[row]])
+        def fill(row: int) -> None:
+            index = int(members[row])
+            if index in kept:
+                pixels[row] = kept[index]
+            else:
+                self._dataset.planar_pixels(index, [geometry], [pixels[row]])
 
         with ThreadPoolExecutor(self._threads, "repro-decode") as pool:
-            list(pool.map(decode, range(len(members))))
-        if keep and (self._kept is None or self._kept[0] != key):
-            self._kept = key, geometry, pixels
+            list(pool.map(fill, range(len(members))))
+        if keep:
+            kept |= dict(zip(members.tolist(), pixels, strict=True))
         return pixels
 
 

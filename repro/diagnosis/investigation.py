@@ -4,7 +4,7 @@ Every suspect that applies is tried on the same few images. Those that restore t
 published numbers best are tried on more and more, until one restores them on all, or
 the time is spent. Suspects that differ only in what the features of an image are
 compared with share the forward pass. All together this costs at most a tenth of a full
-evaluation for each suspect tried, unless asked otherwise.
+evaluation for each suspect tried, in images and in seconds, unless asked otherwise.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import numpy.typing as npt
 from repro.cases import Case
 from repro.data.dataset import Dataset
 from repro.diagnosis.building import NotApplicableError
+from repro.diagnosis.clerical import find_account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
-from repro.diagnosis.hints import find_renaming
+from repro.diagnosis.hints import file_hints, find_renaming
 from repro.diagnosis.images import balanced_order, spread_order
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
+from repro.diagnosis.pace import Pace
 from repro.diagnosis.race import race
-from repro.diagnosis.sentences import advice, sentence
+from repro.diagnosis.sentences import advice, clerical, evidence, sentence
 from repro.diagnosis.setup import Body, Facts, Setup
 from repro.diagnosis.suspects import Suspect, Topic, read_topics
 from repro.diagnosis.trials import (
@@ -51,7 +53,7 @@ T = TypeVar("T")
 
 
 class Investigation:
-    """Tries suspects on a case that was measured.
+    """Looks for what explains a case that was measured: slips, then suspects.
 
     Args:
         case: which one.
@@ -71,11 +73,12 @@ class Investigation:
         resources: Resources,
         topics: Iterable[Topic] = (),
     ) -> None:
-        self._laboratory = Laboratory(case, weights, dataset, resources)
-        self._share = resources.share
         self._is_limited = resources.only_evaluated
+        self._case = case
+        self._dataset = dataset
         self._run = run
-        self._targets = targets_of(case.references, run)
+        strata = len(dataset.strata)
+        self._targets = targets_of(case.references, run, dataset.class_sizes, strata)
         self._order = spread_order(run)
         if not resources.only_evaluated:
             self._order = _with_the_rest(self._order, dataset)
@@ -90,8 +93,12 @@ class Investigation:
             entries=state_entries(weights) if case.model.weights_key else (),
             renaming=find_renaming(run, len(case.dataset.classes)),
         )
-        self._topics = tuple(topics or read_topics().values())
+        self._bodies = self._group(topics or read_topics().values())
         self._untried: dict[str, str] = {}
+        suspects = sum(len(ways) for _, ways in self._bodies)
+        self._share = resources.share
+        self._pace = Pace(resources.seconds, resources.share, suspects, run.total)
+        self._laboratory = Laboratory(case, weights, dataset, resources, self._pace)
 
     def diagnose(self) -> Diagnosis:
         """Try the suspects and rank them.
@@ -101,12 +108,15 @@ class Investigation:
         """
         if not self._targets:
             return self._conclude([])
+        account = find_account(self._case, self._run, self._targets)
+        if account is not None:
+            return clerical(account, self._run.total)
         groups = self._first_round()
         tried = [member for group in groups for member in group.members]
-        if not needs_no_explanation(self._run, self._targets):
+        if not needs_no_explanation(self._targets):
             budget = int(self._share * self._run.total * len(tried))
             left = budget - self._laboratory.evaluated
-            race(groups, len(self._order), left)
+            race(groups, len(self._order), left, lambda: self._pace.is_over)
         return self._conclude(tried)
 
     def _look(self, group: Group, images: int) -> None:
@@ -122,8 +132,15 @@ class Investigation:
     def _first_round(self) -> list[Group]:
         """Try every suspect that applies on the same few images."""
         first = max(1, int(min(FIRST_SHARE * self._run.total, FIRST_IMAGES)))
+        # Where that cannot be done, nothing else can: each suspect will say why.
+        self._attempt(
+            [], partial(self._laboratory.time, self._own, self._order[:first])
+        )
         groups: list[Group] = []
-        for body, ways in self._bodies():
+        for body, ways in self._bodies:
+            if self._pace.is_over:
+                self._untried |= {s.name: "the time was spent" for _, s, _ in ways}
+                continue
             members: list[Candidate] = []
             for topic, suspect, setup in ways:
                 build = partial(self._laboratory.head, setup)
@@ -139,12 +156,12 @@ class Investigation:
                 groups.append(group)
         return groups
 
-    def _bodies(self) -> list[tuple[Body, Ways]]:
+    def _group(self, topics: Iterable[Topic]) -> list[tuple[Body, Ways]]:
         """Group what applies by what is shared, each way of evaluating once."""
         seen: list[Setup] = []
         # A body holds options of a model, which cannot be hashed.
         bodies: list[tuple[Body, Ways]] = []
-        for topic in self._topics:
+        for topic in topics:
             for suspect in topic.suspects:
                 setup = vary(self._own, suspect.variation, self._facts)
                 if setup is None or setup in seen:
@@ -180,6 +197,8 @@ class Investigation:
             advice=advice(outcome, best, is_limited=self._is_limited),
             cause=best.suspect if best and explains else "",
             topic=best.topic if best and explains else "",
+            evidence=evidence(trials) if explains else "",
+            hints=tuple(file_hints(self._case.dataset, self._dataset.files)),
             trials=tuple(trials),
             untried=self._untried,
             images=self._laboratory.evaluated,

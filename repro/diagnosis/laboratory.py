@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from torch import Tensor
 
 from repro.cases import Case
 from repro.data.dataset import Dataset
+from repro.data.geometry import Pixels
 from repro.diagnosis.building import Builder
 from repro.diagnosis.images import PixelSource
+from repro.diagnosis.pace import Pace, TooSlowError
 from repro.diagnosis.setup import Body, Setup
 from repro.diagnosis.suspects import Suspect, Topic
 from repro.evaluation.batching import BatchSize
@@ -25,6 +28,9 @@ from repro.published import Precision
 #: Images whose pixels are in memory at a time.
 PIECE = 1000
 
+#: Images by which a suspect is timed before it sees as many as the others.
+FEW = 4
+
 Indices = npt.NDArray[np.int64]
 
 
@@ -33,8 +39,9 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
     `threads` decode; `precision` is the arithmetic of the run; `cache` is the folder of
     text classifiers, or None; `batch_size` is None to find it; `share` is how much of
-    a full evaluation each suspect may cost on average. With `only_evaluated` no images
-    are looked at but those of the run.
+    a full evaluation each suspect may cost on average, and `seconds` what all of them
+    may take together, None where that follows. With `only_evaluated` no images are
+    looked at but those of the run.
     """
 
     device: torch.device
@@ -43,6 +50,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     batch_size: int | None = None
     share: float = 0.1
+    seconds: float | None = None
     only_evaluated: bool = False
 
 
@@ -85,6 +93,8 @@ class Group:
         self.body = body
         self.members = members
         self.images = 0
+        #: Seconds for an image, when it last saw some.
+        self.rate = 0.0
 
     @property
     def fit(self) -> float:
@@ -109,47 +119,112 @@ class Laboratory:
         weights: its weights file.
         dataset: the images.
         resources: what to compute with.
+        pace: keeps the promise of time.
     """
 
     def __init__(
-        self, case: Case, weights: Path, dataset: Dataset, resources: Resources
+        self,
+        case: Case,
+        weights: Path,
+        dataset: Dataset,
+        resources: Resources,
+        pace: Pace,
     ) -> None:
         self._device = resources.device
         self._dataset = dataset
+        self._pace = pace
         self._is_clip = case.protocol.text is not None
         self._builder = Builder(
             case.release.location, weights, resources.device, resources.cache
         )
         self._source = PixelSource(dataset, resources.threads)
         self._batch_size = BatchSize(resources.device.type, resources.batch_size)
+        self._few = BatchSize(resources.device.type, FEW)
         self._built: tuple[Body, Callable[[Tensor], Tensor]] | None = None
         self.evaluated = 0
 
+    def time(self, protocol: Setup, members: Indices) -> None:
+        """Find out how long some images take as the protocol says.
+
+        Raises:
+            DatasetError: an image cannot be decoded.
+        """
+        body = self._body(protocol.body)
+        # Its prompts are encoded however long that takes, as the run had them too.
+        self._builder.head(protocol, lambda seconds: None)
+        start = time.perf_counter()
+        pixels = self._source.pixels(np.sort(members), protocol.body.geometry)
+        decoding = time.perf_counter() - start
+        # The first forward pass pays for what is set up once.
+        self._forward(body, pixels[:FEW], self._few)
+        _, few = self._forward(body, pixels[:FEW], self._few)
+        _, many = self._forward(body, pixels, self._batch_size)
+        self._pace.learn((decoding + many) / len(members), few)
+
     def head(self, setup: Setup) -> Callable[[Tensor], Tensor]:
-        """Build what turns features into logits; errors as of `Builder.head`."""
-        return self._builder.head(setup)
+        """Build what turns features into logits; errors as of `Builder.head`.
+
+        Raises:
+            TooSlowError: its prompts take too long to encode.
+        """
+        return self._builder.head(setup, self._pace.check_prompts)
 
     def extend(self, group: Group, members: Indices) -> None:
-        """Let the candidates of a group see more images.
+        """Let the candidates of a group see more images, or fewer where time runs out.
 
         Raises:
             DatasetError: an image cannot be decoded.
             NotApplicableError: the model has nothing to vary there.
+            TooSlowError: it has seen none yet, and these would take too long.
         """
         body = self._body(group.body)
-        parts = [[m.predictions] if m.predictions else [] for m in group.members]
-        for first in range(0, len(members), PIECE):
-            piece = np.sort(members[first : first + PIECE])
-            keep = not group.images
-            pixels = self._source.pixels(piece, group.body.geometry, keep=keep)
-            features = compute_features(body, pixels, self._batch_size, self._device)
-            for candidate, found in zip(group.members, parts, strict=True):
+        found = [[m.predictions] if m.predictions else [] for m in group.members]
+        is_new, seen = not group.images, 0
+        while seen < len(members) and not (seen and self._pace.is_over):
+            start = time.perf_counter()
+            is_probe = is_new and not seen
+            size = FEW if is_probe else self._pace.images(PIECE, FEW, group.rate)
+            piece = np.sort(members[seen : seen + size])
+            pixels = self._source.pixels(piece, group.body.geometry, keep=is_new)
+            sizes = self._few if is_probe else self._batch_size
+            features, seconds = self._forward(body, pixels, sizes)
+            seen += len(piece)
+            if is_probe:
+                self._check(group, body, pixels, seconds, len(members) - seen)
+            for candidate, parts in zip(group.members, found, strict=True):
                 logits = candidate.head(features)
-                found.append(read_logits(logits, self._dataset, piece))
-        for candidate, found in zip(group.members, parts, strict=True):
-            candidate.predictions = join(found)
-        group.images += len(members)
-        self.evaluated += len(members)
+                parts.append(read_logits(logits, self._dataset, piece))
+            group.rate = (time.perf_counter() - start) / len(piece)
+        for candidate, parts in zip(group.members, found, strict=True):
+            candidate.predictions = join(parts)
+        group.images += seen
+
+    def _check(
+        self,
+        group: Group,
+        body: Callable[[Tensor], Tensor],
+        pixels: Pixels,
+        seconds: float,
+        images: int,
+    ) -> None:
+        """Refuse a group that took so many seconds for a few images, and has more."""
+        members = len(group.members)
+        if self._pace.times_as_long(seconds, images, members):
+            # Once more: it may have been the set-up.
+            _, seconds = self._forward(body, pixels, self._few)
+        if ratio := self._pace.times_as_long(seconds, images, members):
+            raise TooSlowError(f"it takes {ratio:,.0f} times as long here")
+
+    def _forward(
+        self, body: Callable[[Tensor], Tensor], pixels: Pixels, batch_size: BatchSize
+    ) -> tuple[Tensor, float]:
+        """Compute features of images, and say how many seconds that took."""
+        start = time.perf_counter()
+        features = compute_features(body, pixels, batch_size, self._device)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self.evaluated += len(pixels)
+        return features, time.perf_counter() - start
 
     def _body(self, body: Body) -> Callable[[Tensor], Tensor]:
         """Build what gives features; the last one is kept, since it often goes on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 #: Log likelihoods this close to the best one are looked at alike.
@@ -32,36 +32,57 @@ class Contender(Protocol):
         """See that many images more."""
 
 
-def race(contenders: Sequence[Contender], total: int, budget: int) -> int:
+def race(
+    contenders: Sequence[Contender],
+    total: int,
+    budget: int,
+    is_over: Callable[[], bool] = lambda: False,
+) -> int:
     """Let contenders see images until one is right or the budget is spent.
 
     One that is right is not the end of it while another one is nearly as likely.
 
     Of those whose likelihood is close to the best one, the one that has seen the fewest
     images sees as many again: the likeliest is sought out soon, and is not taken for
-    right before those that may be it were looked at as closely.
+    right before those that may be it were looked at as closely. While there is enough
+    left for the likeliest one to see all images, that is kept for it.
 
     Args:
         contenders: that have seen a few images each.
         total: how many there are to see.
         budget: how many may be seen, all together.
+        is_over: tells when to stop whatever is left; a look may then have been cut.
 
     Returns:
         How many were seen.
     """
     spent = 0
-    while unfinished := [c for c in contenders if c.images < total]:
-        best = max(c.fit for c in contenders)
-        is_found = any(c.is_met for c in contenders)
-        close = [c for c in unfinished if c.fit >= best - CLOSE * (1 + is_found)]
-        if not close and not is_found:
-            close = [max(unfinished, key=lambda c: c.fit)]
-        if not close:
-            break
-        chosen = min(close, key=lambda c: (c.images, -c.fit))
-        images = min(chosen.images, total - chosen.images, budget - spent)
-        if images <= 0:
-            break
+    while not is_over() and (turn := _next(contenders, total, budget - spent)):
+        chosen, images = turn
+        before = chosen.images
         chosen.look(images)
-        spent += images
+        spent += chosen.images - before
     return spent
+
+
+def _next(
+    contenders: Sequence[Contender], total: int, left: int
+) -> tuple[Contender, int] | None:
+    """Choose who sees how many images next, of those that are left; None to end."""
+    unfinished = [c for c in contenders if c.images < total]
+    if not unfinished:
+        return None
+    leader = max(contenders, key=lambda c: c.fit)
+    is_found = any(c.is_met for c in contenders)
+    close = [c for c in unfinished if c.fit >= leader.fit - CLOSE * (1 + is_found)]
+    if not close and not is_found:
+        close = [max(unfinished, key=lambda c: c.fit)]
+    if not close:
+        return None
+    chosen = min(close, key=lambda c: (c.images, -c.fit))
+    images = min(chosen.images, total - chosen.images, left)
+    rest = total - leader.images
+    if 0 < rest <= left < images + total - min(c.images for c in close):
+        # The last that can be afforded, whoever becomes the likeliest: is it right?
+        return leader, rest
+    return (chosen, images) if images > 0 else None

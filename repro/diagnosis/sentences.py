@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repro.diagnosis.clerical import Account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Outcome, Restored, Trial
 from repro.diagnosis.suspects import read_topics
+from repro.diagnosis.trials import coincidences
 from repro.published import METRICS
 
 #: Log likelihoods that differ by less do not tell two explanations apart.
@@ -14,8 +16,12 @@ CLOSE = 3.0
 #: Suspects that are named with what they give; the JSON report has all of them.
 SHOWN = 5
 
+#: Fewer coincidences than so many are not spoken of.
+WORTH_SAYING = 0.001
+
 #: How an outcome is announced.
 CALLED: dict[Outcome, str] = {
+    "clerical": "likely cause",
     "restored": "likely cause",
     "likely": "likely cause",
     "unsettled": "cause not settled",
@@ -39,24 +45,27 @@ def sentence(outcome: Outcome, trials: Sequence[Trial]) -> str:
         )
     if best is None:
         return "Nothing could be tried that would explain it."
-    scores = _scores(best)
+    tried = f"the {len(trials):,} variations that were tried"
     if outcome == "unexplained":
-        others = f"None of the {len(trials):,} variations that were tried explains it; "
-        return f"{others}closest is {best.suspect}, with which {scores}."
+        none = f"None of {tried} explains it"
+        closer = next((trial for trial in trials if _is_closer(trial)), None)
+        if closer is None:
+            return f"{none}, and none comes closer to it than the protocol itself."
+        return f"{none}; closest is {closer.suspect}, with which {_scores(closer)}."
     if outcome == "unsettled":
-        rival = max(trials[1:], key=lambda trial: trial.fit)
-        return (
-            f"Which of the {len(trials):,} variations explains it is not settled by "
-            f"the images that were tried: with {best.suspect} {scores}, and "
-            f"{rival.suspect} may do as well."
-        )
-    return _explained(best, trials[1:], scores)
+        return _unsettled(trials, tried)
+    return _explained(outcome, best, trials[1:])
 
 
 def advice(outcome: Outcome, best: Trial | None, *, is_limited: bool = False) -> str:
     """Say what to do about it; `is_limited` tells that `--repro-limit` is set."""
     if outcome == "not needed":
         return ""
+    if outcome == "unsettled" and best and best.outcome == "restored":
+        return (
+            "Ask the source whether it was measured like that, and for more digits or "
+            "the loss: these would tell"
+        )
     if outcome == "unsettled":
         more = " and without --repro-limit" if is_limited else ""
         return f"Look at more images, with a larger --repro-diagnose-share{more}"
@@ -73,11 +82,35 @@ def advice(outcome: Outcome, best: Trial | None, *, is_limited: bool = False) ->
     )
 
 
+def clerical(account: Account, images: int) -> Diagnosis:
+    """Say what was written down wrongly, of a dataset of that many images."""
+    return Diagnosis(
+        outcome="clerical",
+        sentence=(
+            "The published number was probably written down wrongly, as "
+            f"{account.name}: {account.premise}."
+        ),
+        advice=(
+            "Compare it with the source. If it was copied wrongly from there, correct "
+            "the reference; if the source has it so, declare it with xfail beside the "
+            "reference"
+        ),
+        cause=account.name,
+        topic="bookkeeping",
+        evidence=(
+            f"of all such slips that were looked at, {account.fit:.1g} would fit by "
+            "chance; no image was evaluated again"
+        ),
+        total=images,
+    )
+
+
 def diagnosis_parts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """Give labels with texts: the cause, how sure it is, what was tried, what to do."""
     parts = [(CALLED[diagnosis.outcome], diagnosis.sentence)]
-    if diagnosis.cause:
-        parts.append(("how sure", _evidence(diagnosis.trials[0])))
+    if diagnosis.evidence:
+        parts.append(("how sure", diagnosis.evidence))
+    parts += [("at first sight", hint) for hint in diagnosis.hints]
     if diagnosis.trials and diagnosis.is_needed:
         parts.append(("tried", _tried(diagnosis)))
     if diagnosis.untried:
@@ -95,11 +128,11 @@ def diagnosis_lines(diagnosis: Diagnosis, indent: str = "") -> list[str]:
     return [f"{indent}{label:<{width}}{text}" for label, text in parts]
 
 
-def _explained(best: Trial, others: Sequence[Trial], scores: str) -> str:
-    topic = read_topics()[best.topic]
+def _explained(outcome: Outcome, best: Trial, others: Sequence[Trial]) -> str:
+    topic, scores = read_topics()[best.topic], _scores(best)
     instead = f" instead of {best.instead}" if best.instead else ""
     probably = rivals = ""
-    if best.outcome == "likely":
+    if outcome == "likely":
         scores += f", {_percent(_headline(best).share)} of the gap"
         probably = "probably "
         alike = [trial.suspect for trial in others if _is_rival(best, trial)][:2]
@@ -110,13 +143,49 @@ def _explained(best: Trial, others: Sequence[Trial], scores: str) -> str:
     )
 
 
+def _unsettled(trials: Sequence[Trial], tried: str) -> str:
+    """Say what may explain it, of trials of which at least one may."""
+    best = trials[0]
+    if best.outcome == "restored":
+        return (
+            f"Evaluated with {best.suspect}, {_scores(best)} on all images, but that "
+            f"may be chance: {_coincidence(trials)}."
+        )
+    said = f"Whether one of {tried} explains it is not settled by the images seen"
+    possible = [trial for trial in trials if trial.outcome != "unexplained"]
+    closer = [trial for trial in possible if _is_closer(trial)]
+    if not closer:
+        return f"{said}: they are too few to tell."
+    rivals = [trial for trial in possible if trial is not closer[0]]
+    rival = f", and {rivals[0].suspect} may do as well" if rivals else ""
+    return f"{said}: with {closer[0].suspect} {_scores(closer[0])}{rival}."
+
+
+def _coincidence(trials: Sequence[Trial]) -> str:
+    """Say how many trials would come as near as the best one, by chance."""
+    chance = coincidences(trials)
+    return (
+        f"{chance:.2g} of {len(trials):,} variations would come as near to what was "
+        "published if none of them had to do with it"
+    )
+
+
+def _is_closer(trial: Trial) -> bool:
+    """Tell whether a trial closes some of the gaps, on average, and opens none."""
+    left = [abs(1 - r.share) for r in trial.restored if r.share is not None]
+    if not all(r.is_met for r in trial.restored if r.share is None):
+        return False
+    return bool(left) and sum(left) < len(left)
+
+
 def _is_rival(best: Trial, other: Trial) -> bool:
     """Tell whether another trial explains a divergence about as well as the best."""
     return other.outcome in EXPLAINED and best.fit - other.fit < CLOSE
 
 
-def _evidence(best: Trial) -> str:
-    """Say how much of the gap a trial explains, and how sure that is."""
+def evidence(trials: Sequence[Trial]) -> str:
+    """Say how much of the gap the best trial explains, and how sure that is."""
+    best = trials[0]
     parts = [
         f"{_percent(r.share)} of the gap in {r.metric}"
         + (f" (± {_percent(_share_error(r))})" if r.error else "")
@@ -127,7 +196,10 @@ def _evidence(best: Trial) -> str:
         f"{best.gained:,} of {best.compared:,} images become right and {best.lost:,} "
         f"wrong (McNemar p = {best.p:.2g})"
     )
-    return f"explains {', '.join(parts)}; {flips}" if parts else flips
+    said = [f"explains {', '.join(parts)}", flips] if parts else [flips]
+    if best.outcome == "restored" and coincidences(trials) >= WORTH_SAYING:
+        said.append(_coincidence(trials))
+    return "; ".join(said)
 
 
 def _tried(diagnosis: Diagnosis) -> str:

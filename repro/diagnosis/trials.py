@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from repro.diagnosis.findings import EXPLAINED, Outcome, Restored, Target, Trial
-from repro.diagnosis.what_if import Estimate, estimate, log_likelihood
+import numpy as np
+import numpy.typing as npt
+
+from repro.diagnosis.findings import Outcome, Restored, Target, Trial
+from repro.diagnosis.what_if import Estimate, change_of, estimate, log_likelihood
 from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import compare_predictions
+from repro.judgement.intervals import interval_of
 from repro.judgement.tolerance import tolerance_of
-from repro.published import Reference
+from repro.published import METRICS, Reference, printed
 
 #: Standard errors that an estimate may be off and still meet a number.
 ERRORS = 3.3
@@ -22,24 +26,48 @@ LEFT_OPEN = 0.1
 #: it was evaluated on all images.
 SINGLED_OUT = 0.95
 
+#: So many of the suspects, were all of them beside the point, may be expected to come
+#: as near to the published numbers as the one that is called the cause for sure, and
+#: the probable cause. With four chances in five that a cause is among the suspects, the
+#: first is right 99 times in 100, the second 94 times.
+SURE, PROBABLE = 0.05, 0.25
 
-def targets_of(references: Iterable[Reference], run: Predictions) -> tuple[Target, ...]:
+
+def targets_of(
+    references: Iterable[Reference],
+    run: Predictions,
+    class_sizes: npt.NDArray[np.int64],
+    strata: int,
+) -> tuple[Target, ...]:
     """Choose the numbers to restore: all of the sources that the run contradicts.
 
     Where it contradicts none, those of all sources.
+
+    Args:
+        references: the published numbers.
+        run: what was predicted.
+        class_sizes: images of each class in the whole dataset.
+        strata: how many strata the dataset has.
     """
     by_source: dict[str, list[Target]] = {}
     for reference in references:
+        value = float(reference.published.value)
+        tolerance = float(tolerance_of(reference).value)
+        found = estimate(run, run, reference.metric)
+        # A part is judged by this interval, and is ended early by a safer one still.
+        bound = None
+        if not run.is_complete:
+            bound = interval_of(run, reference.metric, class_sizes, strata)
+        refuted = bound and bound.excludes(value - tolerance, value + tolerance)
         target = Target(
             metric=reference.metric,
             printed=reference.published.digits,
-            tolerance=float(tolerance_of(reference).value),
+            tolerance=tolerance,
+            is_missed=bool(refuted) or not _is_near(found, value, tolerance),
         )
         by_source.setdefault(reference.source, []).append(target)
     missed = [
-        targets
-        for targets in by_source.values()
-        if not all(_is_met(t, estimate(run, run, t.metric)) for t in targets)
+        targets for targets in by_source.values() if not needs_no_explanation(targets)
     ]
     return tuple(t for targets in missed or by_source.values() for t in targets)
 
@@ -86,25 +114,23 @@ def outcome_of(
 ) -> Outcome:
     """Tell whether a trial explains the published numbers.
 
-    Restored means that every number is met on all images. Likely means that a part of
-    them meets them within its error, where the gap stands out from that, or that nine
-    tenths of every gap are closed and nothing else is torn open.
+    Restored means that every number is met on all images, whatever a part of them said.
+    Likely means that a part meets them within its error, or that nine tenths of every
+    gap are closed, by a change that stands out from its own error; where it does not,
+    that is unsettled.
     """
-    if needs_no_explanation(run, targets):
+    if needs_no_explanation(targets):
         return "not needed"
-    found = {t: estimate(run, trial, t.metric) for t in targets}
-    stands_out = any(
-        abs(now.value - estimate(run, run, t.metric).value) > ERRORS * now.error
-        for t, now in found.items()
-        if not _is_met(t, estimate(run, run, t.metric))
-    )
-    if not stands_out:
-        return "unexplained"
-    if trial.is_complete and all(_is_met(t, now) for t, now in found.items()):
+    found = {target: estimate(run, trial, target.metric) for target in targets}
+    if trial.is_complete and all(
+        _is_near(now, target.value, target.tolerance) for target, now in found.items()
+    ):
         return "restored"
-    if all(_is_nearly_met(t, run, now) for t, now in found.items()):
-        return "likely"
-    return "unexplained"
+    if not all(_is_nearly_met(target, run, now) for target, now in found.items()):
+        return "unexplained"
+    changes = (change_of(run, trial, t.metric) for t in targets if t.is_missed)
+    stands_out = any(abs(c.value) > ERRORS * c.error for c in changes)
+    return "likely" if stands_out else "unsettled"
 
 
 def settled(trials: Sequence[Trial], total: int) -> Outcome:
@@ -112,7 +138,8 @@ def settled(trials: Sequence[Trial], total: int) -> Outcome:
 
     One that restores the numbers on a part of the images is no cause while others could
     do as well on the rest: the likelihood of the published numbers has to single it
-    out, none being likelier beforehand.
+    out, none being likelier beforehand. One that restores them on all images is no
+    cause where that is no wonder, among so many that were tried.
 
     Args:
         trials: the best explanation first.
@@ -121,30 +148,71 @@ def settled(trials: Sequence[Trial], total: int) -> Outcome:
     if not trials:
         return "unexplained"
     best = trials[0]
-    if best.outcome not in ("likely", "unexplained") or best.images == total:
+    if best.outcome == "not needed":
         return best.outcome
+    if best.outcome == "restored":
+        chance = coincidences(trials)
+        if chance > PROBABLE:
+            return "unsettled"
+        return "restored" if chance <= SURE else "likely"
     weights = [math.exp(min(trial.fit - best.fit, 700.0)) for trial in trials]
-    if best.outcome == "likely" and 1 / sum(weights) >= SINGLED_OUT:
+    is_alone = best.images == total or 1 / sum(weights) >= SINGLED_OUT
+    if best.outcome == "likely" and is_alone:
         return "likely"
-    explains = any(trial.outcome in EXPLAINED for trial in trials)
-    return "unsettled" if explains else "unexplained"
+    is_open = any(trial.outcome != "unexplained" for trial in trials)
+    return "unsettled" if is_open else "unexplained"
 
 
-def needs_no_explanation(run: Predictions, targets: Sequence[Target]) -> bool:
+def coincidences(trials: Sequence[Trial]) -> float:
+    """Count the trials that would come as near as the first one, by chance.
+
+    Were none of them the cause, each would still move the numbers by about as much as
+    it does, in whichever direction: normally, with that as the standard deviation.
+    Those that hardly move anything close no gap, those that move much come near to
+    every number alike. How near is what the first one reached, or half a printed digit.
+    Numbers that are the rest of another one count once.
+
+    Returns:
+        The expected number; near 0, how likely there is one.
+    """
+    best = trials[0]
+    rests = {METRICS[r.metric].complement_of for r in best.restored}
+    count = 0.0
+    for trial in trials:
+        pairs = zip(best.restored, trial.restored, strict=True)
+        count += math.prod(
+            _chance(ours, theirs) for ours, theirs in pairs if ours.metric not in rests
+        )
+    return count
+
+
+def needs_no_explanation(targets: Iterable[Target]) -> bool:
     """Tell whether the run itself agrees with the published numbers."""
-    return all(_is_met(t, estimate(run, run, t.metric)) for t in targets)
+    return not any(target.is_missed for target in targets)
 
 
-def _is_met(target: Target, found: Estimate) -> bool:
+def _chance(best: Restored, other: Restored) -> float:
+    """How likely one that moves a number so much would come as near as the best one."""
+    published = float(best.published)
+    half_unit = float(printed(best.published).half_unit)
+    near = max(abs(best.value - published), half_unit)
+    gap = published - best.measured
+    moved = abs(other.value - other.measured)
+    if not moved:
+        return float(abs(gap) <= near)
+    from scipy.special import ndtr
+
+    return float(ndtr((gap + near) / moved) - ndtr((gap - near) / moved))
+
+
+def _is_near(found: Estimate, value: float, tolerance: float) -> bool:
     # Doubles of a published decimal and of a quotient may differ in the last place.
-    allowed = target.tolerance + ERRORS * found.error + 1e-9
-    return abs(found.value - target.value) <= allowed
+    return abs(found.value - value) <= tolerance + ERRORS * found.error + 1e-9
 
 
 def _is_nearly_met(target: Target, run: Predictions, found: Estimate) -> bool:
     gap = target.value - estimate(run, run, target.metric).value
-    allowed = max(target.tolerance, LEFT_OPEN * abs(gap)) + ERRORS * found.error
-    return abs(found.value - target.value) <= allowed + 1e-9
+    return _is_near(found, target.value, max(target.tolerance, LEFT_OPEN * abs(gap)))
 
 
 def _restored(run: Predictions, trial: Predictions, target: Target) -> Restored:
@@ -159,5 +227,5 @@ def _restored(run: Predictions, trial: Predictions, target: Target) -> Restored:
         value=now.value,
         error=now.error,
         share=(now.value - before.value) / gap if has_gap else None,
-        is_met=_is_met(target, now),
+        is_met=_is_near(now, target.value, target.tolerance),
     )

@@ -25,13 +25,11 @@ Floats = npt.NDArray[np.float64]
 class Estimate(msgspec.Struct, frozen=True):
     """A metric on all images of the dataset, in percent or nats.
 
-    `error` is its standard error, 0 where every image was evaluated; `freedom` counts
-    the degrees of freedom of that.
+    `error` is its standard error, 0 where every image was evaluated.
     """
 
     value: float
     error: float
-    freedom: int
 
 
 def estimate(run: Predictions, trial: Predictions, metric: str) -> Estimate:
@@ -55,7 +53,23 @@ def estimate(run: Predictions, trial: Predictions, metric: str) -> Estimate:
     # What is left to know: of the images of the run, and of those beyond it.
     variance = _variance(change, entry.unit) * (1 / images - 1 / evaluated)
     variance += _variance(after, entry.unit) * (1 / evaluated - 1 / run.total)
-    return Estimate(value, math.sqrt(max(0.0, variance)), max(1, images - 1))
+    return Estimate(value, math.sqrt(max(0.0, variance)))
+
+
+def change_of(run: Predictions, trial: Predictions, metric: str) -> Estimate:
+    """Estimate by how much a metric changes, from the images that both evaluated.
+
+    That is known better than the metric itself where the run has a part of the images.
+    """
+    entry = METRICS[metric]
+    _, ours, theirs = np.intersect1d(
+        run.indices, trial.indices, assume_unique=True, return_indices=True
+    )
+    before = weighted_values(run, entry)[ours]
+    change = weighted_values(trial, entry, among=run)[theirs] - before
+    images = len(change)
+    variance = _variance(change, entry.unit) * (1 / images - 1 / run.total)
+    return Estimate(float(change.mean()), math.sqrt(max(0.0, variance)))
 
 
 def log_likelihood(
@@ -92,22 +106,26 @@ def log_likelihood(
     shared = np.searchsorted(run.indices, trial.indices)
     change = after - before[:, shared]
     gap = np.asarray(published) - before.mean(axis=1)
+    units = [entry.unit for entry in entries]
     images, evaluated = change.shape[1], before.shape[1]
-    around = change - gap[:, None]
-    scatter = around @ around.T / images
-    for place, entry in enumerate(entries):
-        # So many decisions change at least, if the published value is right.
-        whole = entry.unit.whole
-        least = whole * abs(gap[place]) - gap[place] ** 2 if whole else 0.0
-        scatter[place, place] = max(scatter[place, place], least)
-    spread = scatter * (1 / images - 1 / evaluated)
+    spread = _scatter_of_changes(change, units, gap) * (1 / images - 1 / evaluated)
     unseen = 1 / evaluated - 1 / run.total
     if unseen:
-        units = [entry.unit for entry in entries]
         spread += _scatter_of_values(after, units, published) * unseen
     spread += np.diag((np.asarray(tolerances) / 3) ** 2)
     freedom = max(1, images - 1) if images < run.total else 1000
     return _log_density(change.mean(axis=1) - gap, spread, freedom)
+
+
+def _scatter_of_changes(change: Floats, units: Sequence[Unit], gap: Floats) -> Floats:
+    """Estimate how changes scatter around what the published values ask of them."""
+    around = change - gap[:, None]
+    scatter = around @ around.T / change.shape[1]
+    for place, unit in enumerate(units):
+        # So many decisions change at least, if the published value is right.
+        least = unit.whole * abs(gap[place]) - gap[place] ** 2 if unit.whole else 0.0
+        scatter[place, place] = max(scatter[place, place], least)
+    return np.asarray(scatter)
 
 
 def _scatter_of_values(

@@ -35,8 +35,9 @@ from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
 from repro.models.building import load_model
+from repro.models.finding import find_weights
 from repro.models.integrity import check_recorded
-from repro.models.weights import find_weights, read_ahead, verify_weights
+from repro.models.weights import read_ahead, verify_weights
 from repro.models.zeroshot import count_classes, zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
@@ -307,6 +308,7 @@ class LocalEngine:
             cache=settings.cache,
             batch_size=settings.batch_size,
             share=settings.diagnose_share,
+            seconds=settings.diagnose_time,
             only_evaluated=settings.limit is not None,
         )
         weights, dataset = self.weights(case), self.dataset(case)

@@ -22,7 +22,7 @@ from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
 from repro.machine import available_cores
-from repro.models.weights import find_weights
+from repro.models.finding import find_weights
 from repro.published import Release
 from repro.records.compact import ImageNames
 from repro.records.identity import MeasurementKey

@@ -21,6 +21,7 @@ WITHOUT_INFLUENCE = {
     "workers": "who measures a case does not matter",
     "download": "weights are the same wherever they come from",
     "diagnose_share": "a diagnosis follows the measurement",
+    "diagnose_time": "a diagnosis follows the measurement",
 }
 #: Fields that lead to something else that counts in their place, and to what.
 STANDING_FOR = {
@@ -44,8 +45,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     evaluation ends once it is beyond doubt that the published numbers are not met; with
     `download` missing weights are fetched. `accelerate` names accelerators, `auto` for
     those that pay. `diagnose_share` is the share of a full evaluation that each suspect
-    of a diagnosis may cost on average. `code` is that which the run was started with,
-    where it is started on another machine.
+    of a diagnosis may cost on average, `diagnose_time` how many seconds all of them may
+    take, None where that follows. `code` is that which the run was started with, where
+    it is started on another machine.
     """
 
     data: Path | None = None
@@ -60,6 +62,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     early_stop: bool = True
     download: bool = False
     diagnose_share: float = 0.1
+    diagnose_time: float | None = None
     accelerate: tuple[str, ...] = (AUTO,)
     code: GitState | None = None
 

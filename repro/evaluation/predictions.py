@@ -51,6 +51,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
     def counted(self) -> list[str]:
         """Name the metrics that it has, in the order of the table."""
+        METRICS.load(self.others)
         known = {*ALWAYS_COUNTED, *self.others}
         return [
             m.name for m in METRICS.values() if (m.complement_of or m.name) in known
@@ -91,6 +92,7 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
 
     def metrics(self) -> Metrics:
         """Count what is right and add up the losses, for every metric of the table."""
+        METRICS.load()
         counted = {name: m for name, m in METRICS.items() if not m.complement_of}
         return Metrics(
             images=len(self.labels),

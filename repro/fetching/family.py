@@ -133,6 +133,7 @@ def _locked(file: Path, progress: Progress) -> Iterator[None]:
     lock = FileLock(file)
     try:
         try:
+            # Two who append to one partial download would leave bytes of neither.
             lock.acquire(timeout=0.2)
         except Timeout:
             progress.say("another process is fetching it; waiting for that")

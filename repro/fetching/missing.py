@@ -8,7 +8,7 @@ from repro.cases import Case
 from repro.errors import FetchError, NotAvailableError, OptionError
 from repro.fetching.family import fetch_family
 from repro.fetching.progress import Progress, Silent
-from repro.models.weights import find_weights
+from repro.models.finding import find_weights
 
 
 class Downloads:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from repro.importing.inspection import Inspection, model_options
+from repro.models.inspection import Inspection, fitting_model
+from repro.published import ModelSpec
 
 _IMAGENET_CLASSES = 1000
 _SUPERVISED_PROTOCOL = """\
@@ -93,16 +94,19 @@ def release_template(
     name: str, path: str, found: Inspection | None, checkpoint: str
 ) -> str:
     """Write the TOML of a new release; it can be read as it stands."""
-    zero_shot = found is not None and found.loader == "open_clip"
-    size = (found.image_size if found else None) or 224
+    model = fitting_model(found) if found else None
+    architecture = found.architecture if found else None
+    zero_shot = architecture is not None and architecture.kind == "clip"
+    size = architecture.facts.get("image size", 224) if architecture else 224
     resize = f"resize({size},bicubic)" if zero_shot else "resize(256,bilinear)"
-    options = model_options(found) if found else {}
     lines = []
-    if options:
-        pairs = ", ".join(f"{key} = {value}" for key, value in options.items())
+    if model and model.options:
+        pairs = ", ".join(f"{key} = {value}" for key, value in model.options.items())
         lines.append(f"options = {{ {pairs} }}\n")
-    if found and found.weights_key:
-        lines.append(f'weights_key = "{found.weights_key}"\n')
+    if found and found.entry:
+        lines.append(f'weights_key = "{found.entry}"\n')
+    usual = ("open_clip", "ViT-B-32") if zero_shot else ("timm", "resnet50")
+    loader, name_there = (model.loader, model.architecture) if model else usual
     return _RELEASE.format(
         name=name,
         path=path,
@@ -110,10 +114,10 @@ def release_template(
         checkpoint=checkpoint,
         geometry=f"rgb|{resize}|center_crop({size})",
         protocol=_CLIP_PROTOCOL if zero_shot else _SUPERVISED_PROTOCOL,
-        inspected=_said(found),
+        inspected=_said(found, model),
         head=_head(found),
-        loader=(found.loader if found else "") or "timm",
-        architecture=(found.architecture if found else "") or "resnet50",
+        loader=loader,
+        architecture=name_there,
         options="".join(lines),
     )
 
@@ -134,10 +138,10 @@ def _head(found: Inspection | None) -> str:
     )
 
 
-def _said(found: Inspection | None) -> str:
+def _said(found: Inspection | None, model: ModelSpec | None) -> str:
     if found is None:
         return ""
-    what = f"{found.tensors:,} tensors with {found.parameters:,} values"
-    if found.fits:
+    what = f"{len(found.shapes):,} tensors with {found.parameters:,} values"
+    if model:
         return f" Inspected: {what};\n# every name and shape fits this architecture."
     return f" Inspected: {what};\n# no architecture that was tried fits: name it here."

@@ -54,6 +54,7 @@ def _is_suspicious(numbers: int, mean: float, spread: float) -> bool:
         return False
     from scipy import stats
 
+    # One-sided: the mean may be anything above, as long as its lower end is too large.
     margin = (
         float(stats.t.ppf(SHIFT_CONFIDENCE, numbers - 1)) * spread / math.sqrt(numbers)
     )

@@ -49,6 +49,8 @@ def is_hopeless(
     place = cells.cell[predictions.labels]
     contradicted: dict[str, bool] = {}
     for reference in references:
+        # One number that cannot be met any more contradicts its source; another source
+        # may still be right.
         known = contradicted.setdefault(reference.source, False)
         metric = METRICS[reference.metric]
         if known or metric.bound != "share" or len(reference.families) > 1:

@@ -1,10 +1,10 @@
-"""Infer an architecture from the names and shapes of its tensors."""
+"""Infer an architecture from the names and shapes of its tensors, and its models."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -17,6 +17,15 @@ HEAD_CHANNELS = 64
 _SIZES = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge"}
 _CLIP_SIZES = {768: "B", 1024: "L", 1280: "H"}
 _DEPTHS = {192: 12, 384: 12, 768: 12, 1024: 24, 1280: 32}
+#: What libraries call the last layer of a classifier.
+_OUTPUTS = (
+    "head.weight",
+    "fc.weight",
+    "classifier.weight",
+    "head.fc.weight",
+    "heads.head.weight",
+)
+_USUAL_SIZE = 224
 
 
 class Architecture(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,14 +54,44 @@ def infer_architecture(shapes: Shapes) -> Architecture | None:
     return None
 
 
+def usual_models(found: Architecture) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """Yield loader, name and options of the models that an architecture may be.
+
+    Some of the names may not exist: only building them shows which.
+    """
+    if not found.name:
+        return
+    name, size = found.name, found.facts.get("image size", _USUAL_SIZE)
+    classes = found.facts.get("classes")
+    options = {} if classes is None else {"num_classes": classes}
+    match found.library:
+        case "open_clip":
+            names = (name, f"{name}-{size}")
+            for one in names if size == _USUAL_SIZE else reversed(names):
+                yield "open_clip", one, {}
+        case "timm":
+            yield "timm", name, options
+            usual = f"{name.removesuffix(str(size))}{_USUAL_SIZE}"
+            yield "timm", usual, {**options, "img_size": size}
+        case "torchvision":
+            own_size = {} if size == _USUAL_SIZE else {"image_size": size}
+            yield "torchvision", name, {**options, **own_size}
+        case _:
+            yield "timm", name, options
+
+
+def count_outputs(shapes: Shapes) -> int | None:
+    """Count the outputs of a classifier's last layer; None if it has no usual name."""
+    return next((shapes[name][0] for name in _OUTPUTS if name in shapes), None)
+
+
 def _timm_vit(shapes: Shapes) -> Architecture | None:
     patches = shapes.get("patch_embed.proj.weight")
     if patches is None or "blocks.0.norm1.weight" not in shapes:
         return None
     width, patch, depth = patches[0], patches[-1], _depth(shapes, r"blocks\.(\d+)\.")
-    facts = {"patch size": patch, "width": width, "depth": depth, **_heads(width)}
-    tokens = shapes["pos_embed"][1] - ("cls_token" in shapes)
-    facts["image size"] = patch * _root(tokens)
+    others = sum(name in shapes for name in ("cls_token", "dist_token"))
+    facts = _transformer(patches, depth, shapes["pos_embed"][1] - others)
     if "head.weight" in shapes:
         facts["classes"] = shapes["head.weight"][0]
     usual = width in _SIZES and _DEPTHS[width] == depth
@@ -72,15 +111,8 @@ def _torchvision_vit(shapes: Shapes) -> Architecture | None:
         return None
     width, patch = patches[0], patches[-1]
     depth = _depth(shapes, r"encoder\.layers\.encoder_layer_(\d+)\.")
-    tokens = shapes["encoder.pos_embedding"][1] - 1
-    facts = {
-        "patch size": patch,
-        "width": width,
-        "depth": depth,
-        **_heads(width),
-        "image size": patch * _root(tokens),
-        "classes": shapes["heads.head.weight"][0],
-    }
+    facts = _transformer(patches, depth, shapes["encoder.pos_embedding"][1] - 1)
+    facts["classes"] = shapes["heads.head.weight"][0]
     letter = {768: "b", 1024: "l"}.get(width)
     return Architecture(
         kind="supervised",
@@ -119,13 +151,7 @@ def _open_clip(shapes: Shapes) -> Architecture | None:
             width, patch = patches[0], patches[-1]
             depth = _depth(shapes, r"visual\.transformer\.resblocks\.(\d+)\.")
             tokens = shapes["visual.positional_embedding"][0] - 1
-            facts = {
-                "patch size": patch,
-                "width": width,
-                "depth": depth,
-                **_heads(width),
-                "image size": patch * _root(tokens),
-            }
+            facts = _transformer(patches, depth, tokens)
             if width in _CLIP_SIZES and _DEPTHS[width] == depth:
                 name = f"ViT-{_CLIP_SIZES[width]}-{patch}"
         elif "visual.layer1.0.conv1.weight" in shapes:
@@ -151,6 +177,18 @@ _INFERENCES: tuple[Callable[[Shapes], Architecture | None], ...] = (
     _torchvision_vit,
     _resnet,
 )
+
+
+def _transformer(patches: tuple[int, ...], depth: int, tokens: int) -> dict[str, int]:
+    """Say what the shapes of a vision transformer tell, `tokens` of them patches."""
+    width, patch = patches[0], patches[-1]
+    return {
+        "patch size": patch,
+        "width": width,
+        "depth": depth,
+        **_heads(width),
+        "image size": patch * _root(tokens),
+    }
 
 
 def _heads(width: int, name: str = "heads") -> dict[str, int]:

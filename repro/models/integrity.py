@@ -63,6 +63,7 @@ def record_checksums(release: Release, seen: Iterable[Checksum]) -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_name(f".{file.name}.lock")):
+            # Under the lock: another process may have recorded some in the meantime.
             known = read_checksums(file)
             new = {entry.id: entry for entry in seen if entry.id not in known}
             if new:

@@ -1,4 +1,4 @@
-"""Find, verify and read weights files, without ever running code from them."""
+"""Verify and read weights files, without ever running code from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import pickle
-import shlex
 import struct
 import warnings
 import zipfile
@@ -16,13 +15,9 @@ from typing import Any
 
 import msgspec
 
-from repro.cases import WEIGHTS_SUFFIXES, Case
-from repro.errors import NotAvailableError, WeightsError
+from repro.errors import WeightsError
 from repro.files import replace_bytes
-from repro.models.libraries.registry import find_loader
-from repro.models.refusal import refusal_reason
-
-_DOWNLOAD_TO = "--repro-download and --repro-checkpoints DIR"
+from repro.models.refusal import ASK, is_program, refusal_reason
 
 
 class WeightsFile(msgspec.Struct, frozen=True):
@@ -31,60 +26,6 @@ class WeightsFile(msgspec.Struct, frozen=True):
     path: Path
     size: int
     sha256: str
-
-
-def find_weights(case: Case, checkpoints: Path | None) -> Path:
-    """Find the weights file of a case.
-
-    What a library publishes is looked for in that library's own cache too.
-
-    Args:
-        case: which checkpoint.
-        checkpoints: folder with one folder of weights a family, if the user has one.
-
-    Raises:
-        NotAvailableError: there is none; the message says where it was looked for and
-            the command that gets it.
-        WeightsError: there are several files of that name.
-    """
-    folder = case.weights_folder(checkpoints)
-    names = [f"{case.checkpoint}{suffix}" for suffix in WEIGHTS_SUFFIXES]
-    found = [path for name in names if folder and (path := folder / name).is_file()]
-    if len(found) > 1:
-        raise WeightsError(
-            f"{folder} holds {' and '.join(path.name for path in found)}; "
-            "keep one of them, it is not said which is meant"
-        )
-    if found:
-        return found[0]
-    if cached := find_loader(case.model.loader).cached(case.model):
-        return cached
-    raise NotAvailableError(_where_to_get(case, folder, names[0]))
-
-
-def _where_to_get(case: Case, folder: Path | None, name: str) -> str:
-    """Say what is missing, and the command that brings it where there is one."""
-    family = case.family.id
-    missing = f"{folder} has no {name}" if folder else "no folder of weights is named"
-    files = {Path(file).stem: link for file, link in case.family.files.items()}
-    link = files.get(case.checkpoint, case.family.folder)
-    if not link:
-        place = folder or f"DIR/{family}"
-        return (
-            f"no weights: {missing}; get {name} from its publisher, put it into {place}"
-            f"{'' if folder else ', and name DIR with --repro-checkpoints'}"
-        )
-    if case.checkpoint in files:
-        # `repro fetch` would bring all of the family, which may be a thousand.
-        options = "--repro-download" if folder else _DOWNLOAD_TO
-        return f"no weights: {missing}; add {options} to fetch it (from {link})"
-    if folder is None:
-        root, then = "DIR", "then name DIR with --repro-checkpoints"
-    else:
-        root = str(folder).removesuffix(family).rstrip("/")
-        then = "or add --repro-download"
-    command = shlex.join(["repro", "fetch", family, "--checkpoints", root])
-    return f"no weights: {missing}; run {command!r}, {then} (from {link})"
 
 
 def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
@@ -147,21 +88,18 @@ def read_entries(path: Path) -> dict[str, Any]:
     import torch
 
     try:
+        is_zip = zipfile.is_zipfile(path)
+        program = is_zip and is_program(path)
         with warnings.catch_warnings():
             # What torch may not read for it is an error that says so.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            content = torch.load(
-                path,
-                map_location="cpu",
-                weights_only=True,
-                mmap=zipfile.is_zipfile(path),
+            content = program or torch.load(
+                path, map_location="cpu", weights_only=True, mmap=is_zip
             )
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error) or "Unsupported" in str(error):
-            raise WeightsError(
-                f"{path} was refused: it holds Python objects besides tensors, and "
-                f"reading them could run code ({refusal_reason(str(error))})"
-            ) from error
+            reason = refusal_reason(path, str(error))
+            raise WeightsError(f"{path} was refused: {reason}. {ASK}") from error
         raise WeightsError(f"{path} is damaged or no weights file: {error}") from error
     # Damaged files make torch raise what it likes: AssertionError, struct.error, ...
     except Exception as error:
@@ -169,6 +107,10 @@ def read_entries(path: Path) -> dict[str, Any]:
             f"{path} ({path.stat().st_size:,} bytes) is damaged or no weights file: "
             f"{_short(error)}. Get it again from its source"
         ) from error
+    if program:
+        raise WeightsError(
+            f"{path} was refused: it is a TorchScript program, not only tensors. {ASK}"
+        )
     if not isinstance(content, dict):
         raise WeightsError(
             f"{path} holds a {type(content).__name__}; expected a state dict"

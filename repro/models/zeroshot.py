@@ -153,6 +153,7 @@ def _encode_together(
 ) -> list[Tensor]:
     """Give all parts: read what is there, encode what nobody else encodes now."""
     found: dict[int, Tensor] = {}
+    # A process that dies in the middle frees its lock, so every round tries all parts.
     while len(found) < len(files):
         before = len(found)
         for part, file in enumerate(files):

@@ -73,6 +73,13 @@ _RULES = (
         "leave --repro-no-diagnose out",
     ),
     _Rule(
+        "diagnose_time",
+        "no_diagnose",
+        bool,
+        "nothing is diagnosed",
+        "leave --repro-no-diagnose out",
+    ),
+    _Rule(
         "no_early_stop",
         "limit",
         lambda limit: limit is not None,

@@ -130,6 +130,12 @@ class Settings:
         default=0.1,
         metavar="PERCENT",
     )
+    diagnose_time: Option[int | None] = Option(
+        "how many seconds a diagnosis may take; what does not fit is left out with a "
+        "word (default: that share of an evaluation for each suspect, at least 30)",
+        readers.positive,
+        metavar="SECONDS",
+    )
     strict: Option[bool] = Option(
         "fail, not skip, where weights or images are missing",
         readers.switch,

@@ -112,7 +112,7 @@ def plan_line(config: pytest.Config, settings: Settings, cases: Sequence[Case]) 
 def download_lines(settings: Settings, cases: Sequence[Case]) -> list[str]:
     """Say beforehand what is downloaded: workers have no terminal to show it on."""
     from repro.errors import NotAvailableError
-    from repro.models.weights import find_weights
+    from repro.models.finding import find_weights
 
     if not settings.download:
         return []

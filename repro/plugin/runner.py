@@ -13,7 +13,7 @@ from repro.cases import Case
 from repro.diagnosis.hints import likely_causes
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
-from repro.models.weights import find_weights
+from repro.models.finding import find_weights
 from repro.options.table import Settings
 from repro.plugin import workers
 from repro.plugin.cluster import engine_of

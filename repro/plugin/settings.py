@@ -157,6 +157,8 @@ def summary(settings: Settings) -> str:
     if settings.diagnose_share != Settings.diagnose_share.default:
         share = f"{100 * settings.diagnose_share:.3g} %"
         parts.append(f"{share} of an evaluation for each suspect")
+    if settings.diagnose_time:
+        parts.append(f"{settings.diagnose_time:,} s for a diagnosis")
     if settings.no_diagnose:
         parts.append("no diagnosis")
     elif settings.diagnose:

@@ -23,7 +23,7 @@ from repro.published.geometry import (
     Resize,
     parse_geometry,
 )
-from repro.published.loader_names import find_entry_point, loader_names
+from repro.published.loader_table import find_entry_point, loader_names
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
 from repro.published.reading import read_releases
 from repro.published.record_paths import place_beside, place_of_user, place_to_record

@@ -7,7 +7,7 @@ from itertools import product
 
 import msgspec
 
-from repro.published.loader_names import find_entry_point, loader_names
+from repro.published.loader_table import find_entry_point, loader_names
 from repro.published.located import Definition, Located
 from repro.published.release import Reference, Release
 from repro.published.statements import Claim

@@ -1,18 +1,23 @@
 """The metrics that are published: what each is, and how it is counted and compared.
 
-A metric is one entry of `METRICS`. Whatever else there is to know about one (the keys
-of the format, tolerance, interval, verdict, how reports print it) is looked up here; no
-other module asks for a metric by its name to treat it in its own way.
+A metric is one entry of `METRICS`; other packages add theirs as entry points of the
+group `repro.metrics` (docs/extending.md). Whatever else there is to know about one (the
+keys of the format, tolerance, interval, verdict, how reports print it) is looked up
+here; no other module asks for a metric by its name to treat it in its own way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
+
+from repro.errors import ExpectedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +32,9 @@ IMAGES = Fraction(25, 50_000)
 
 #: Relative tolerance of a mean cross-entropy (docs/tolerances.md has the reasoning).
 LOSS = Fraction(1, 1000)
+
+#: Group of the entry points that are metrics of other packages.
+GROUP = "repro.metrics"
 
 #: What a metric is the mean over: all images, or the means of the classes.
 Over = Literal["images", "classes"]
@@ -147,18 +155,30 @@ def hits_within(places: int) -> Each:
     return hits
 
 
+def variant(
+    metric: Metric,
+    *,
+    name: str,
+    title: str,
+    phrase: str,
+    label: str = "",
+    **others: Any,
+) -> Metric:
+    """Make another metric of one; what is not said stays, but it is no main one."""
+    words = {"name": name, "title": title, "phrase": phrase, "label": label or title}
+    return msgspec.structs.replace(metric, **words, is_main=False, **others)
+
+
 def complement(metric: Metric, *, name: str, title: str, phrase: str) -> Metric:
     """Make the metric that is the rest of a share of images, such as an error."""
-    return msgspec.structs.replace(
+    return variant(
         metric,
         name=name,
-        label=title,
         title=title,
         phrase=phrase,
         is_higher_better=not metric.is_higher_better,
         each=lambda outcomes: ~metric.each(outcomes),
         complement_of=metric.name,
-        is_main=False,
     )
 
 
@@ -174,14 +194,13 @@ TOP1 = Metric(
     allowance=Allowance(share=IMAGES, origin="25 of 50,000 images"),
     is_main=True,
 )
-TOP5 = msgspec.structs.replace(
+TOP5 = variant(
     TOP1,
     name="top5",
     label="top-5",
     title="top-5 accuracy",
     phrase="its top-5 is",
     each=hits_within(5),
-    is_main=False,
 )
 LOSS_METRIC = Metric(
     name="loss",
@@ -197,33 +216,71 @@ LOSS_METRIC = Metric(
 )
 #: open_clip's CLIP_benchmark calls it so (sklearn's `balanced_accuracy_score`): the
 #: accuracy of each class, and of these the mean, whatever the sizes of the classes.
-MEAN_PER_CLASS = msgspec.structs.replace(
+MEAN_PER_CLASS = variant(
     TOP1,
     name="mean_per_class_recall",
-    label="mean per-class recall",
     title="mean per-class recall",
     phrase="its mean per-class recall is",
     over="classes",
     bound="mean of shares",
     allowance=Allowance(share=IMAGES, origin="25 of 50,000 images of each class"),
-    is_main=False,
 )
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        TOP1,
-        TOP5,
-        LOSS_METRIC,
-        complement(
-            TOP1, name="error", title="top-1 error", phrase="its top-1 error is"
-        ),
-        complement(
-            TOP5, name="error5", title="top-5 error", phrase="its top-5 error is"
-        ),
-        MEAN_PER_CLASS,
-    )
-}
+ERROR = complement(TOP1, name="error", title="top-1 error", phrase="its top-1 error is")
+ERROR5 = complement(
+    TOP5, name="error5", title="top-5 error", phrase="its top-5 error is"
+)
+
+
+class MetricTable(dict[str, Metric]):
+    """Metrics by name: the built-in ones, and of other packages those asked for.
+
+    What is installed is looked for when a name that is not built in is asked for, so
+    that nothing of it is imported until a file of published numbers has the key.
+    """
+
+    def __missing__(self, name: str) -> Metric:
+        """Load the metric of another package.
+
+        Raises:
+            KeyError: none is installed.
+            ExpectedError: it cannot be imported, or is something else.
+        """
+        entry_point = _installed()[name]
+        try:
+            found = entry_point.load()
+        except (ImportError, AttributeError) as error:
+            raise ExpectedError(
+                f"the metric {name!r} ({entry_point.value}) cannot be imported: "
+                f"{error}; install its package again"
+            ) from error
+        if not isinstance(found, Metric) or found.name != name:
+            raise ExpectedError(
+                f"the entry point {name!r} of the group {GROUP} ({entry_point.value}) "
+                f"is no Metric named {name!r}; mend its package"
+            )
+        self[name] = found
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in _installed()
+
+    def load(self, names: Iterable[str] | None = None) -> None:
+        """Load those of other packages among some names, or all, so as to list them."""
+        for name in _installed() if names is None else names:
+            if name not in self.keys() and name in _installed():
+                self.__missing__(name)
+
+
+@cache
+def _installed() -> dict[str, EntryPoint]:
+    return {found.name: found for found in entry_points(group=GROUP)}
+
+
+METRICS = MetricTable(
+    (metric.name, metric)
+    for metric in (TOP1, TOP5, LOSS_METRIC, ERROR, ERROR5, MEAN_PER_CLASS)
+)
 
 
 def main_metrics() -> list[Metric]:

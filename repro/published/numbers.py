@@ -153,6 +153,8 @@ def read_source(located: Located, name: str) -> Source:
     Raises:
         ExpectedError: a key is unknown, missing or of a wrong type.
     """
+    if isinstance(located.value, dict):
+        _load_metrics(located.value.get("tolerance"))
     row = convert(located, row_types().source, id=name)
     fields = {field: getattr(row, field) for field in Source.__struct_fields__}
     return Source(**fields | {"tolerance": _own_tolerance(row.tolerance)})
@@ -173,6 +175,7 @@ def read_references(
     Raises:
         ExpectedError: a key is unknown, missing, of a wrong type or out of range.
     """
+    _load_metrics(located.value)
     for metric in METRICS:
         value = located.value.get(metric) if isinstance(located.value, dict) else None
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -205,6 +208,16 @@ def read_references(
             xfail=row.xfail or "",
             defined_in=located.definition,
         )
+
+
+def _load_metrics(table: object) -> None:
+    """Load the metrics of other packages that a table names, for them to be its keys.
+
+    A key that is no metric is refused like any other that is unknown.
+    """
+    if isinstance(table, dict):
+        known = (*row_types().reference.__struct_fields__, "reason")
+        METRICS.load(key for key in table if key not in known)
 
 
 def _tolerance(

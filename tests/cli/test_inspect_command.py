@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import open_clip
 import pytest
 import timm
@@ -22,7 +23,7 @@ from repro.cli import cli
 from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
 from repro.models.building import skeleton
-from repro.models.inspection import inspect_weights
+from repro.models.inspection import fitting_model, inspect_weights
 from repro.models.state import read_state_dict
 from repro.published import EMBEDDED
 
@@ -143,7 +144,7 @@ def test_safetensors_are_described_too(tmp_path: Path) -> None:
     save_file(state, tmp_path / "a.safetensors")
     found = inspect_weights(tmp_path / "a.safetensors")
     assert found.format == "safetensors"
-    assert found.tensors == len(state)
+    assert len(found.shapes) == len(state)
 
 
 def test_types_are_counted(tmp_path: Path) -> None:
@@ -152,6 +153,70 @@ def test_types_are_counted(tmp_path: Path) -> None:
     assert found.dtypes == {"float32": 2, "float16": 1}
     assert found.parameters == 9
     assert found.architecture is None
+
+
+def test_of_several_state_dicts_the_usual_one_is_shown_and_a_key_asked_for(
+    tmp_path: Path,
+) -> None:
+    content = {"ema": {"w": torch.zeros(1)}, "state_dict": state_of(SUPERVISED)}
+    file = saved(tmp_path / "a.pt", content)
+    found = inspect_weights(file)
+    assert (found.entry, found.rivals) == ("state_dict", ("ema",))
+    assert "weights_key   has to be named: 'ema' holds tensors" in inspect(file).output
+    with pytest.raises(WeightsError, match="name the entry as weights_key"):
+        read_state_dict(file)
+
+
+def test_a_state_dict_that_lies_deeper_is_found_as_loading_finds_it(
+    tmp_path: Path,
+) -> None:
+    content = {"state": {"model": state_of(SUPERVISED)}, "epoch": 3}
+    found = inspect_weights(saved(tmp_path / "a.pt", content))
+    assert (found.entry, found.others) == ("state.model", ("epoch",))
+    assert set(read_state_dict(found.path)) == set(found.shapes)
+
+
+@pytest.mark.parametrize(
+    ("build", "loader", "name", "options"),
+    [
+        (
+            lambda: timm.create_model("vit_tiny_patch16_224", img_size=96),
+            "timm",
+            "vit_tiny_patch16_224",
+            {"num_classes": 1000, "img_size": 96},
+        ),
+        (
+            lambda: torchvision.models.vit_b_16(image_size=64, num_classes=3),
+            "torchvision",
+            "vit_b_16",
+            {"num_classes": 3, "image_size": 64},
+        ),
+        (
+            lambda: open_clip.create_model(
+                "ViT-L-14-336", load_weights=False, device=None
+            ),
+            "open_clip",
+            "ViT-L-14-336",
+            {},
+        ),
+    ],
+)
+def test_a_model_is_named_only_as_its_library_builds_it(
+    build: Any, loader: str, name: str, options: dict[str, int]
+) -> None:
+    state = on_meta(build).state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    found = msgspec.structs.replace(
+        inspect_weights(SUPERVISED),
+        shapes=shapes,
+        architecture=infer_architecture(shapes),
+    )
+    spec = fitting_model(found)
+    assert spec is not None
+    assert (spec.loader, spec.architecture) == (loader, name)
+    assert spec.options == options
+    cut = msgspec.structs.replace(found, shapes=dict(list(shapes.items())[1:]))
+    assert fitting_model(cut) is None
 
 
 class Harm:
@@ -227,8 +292,9 @@ def test_a_program_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("a/data.pkl", pickle.dumps({}))
         archive.writestr("a/code/__torch__.py", "")
-    with pytest.raises(WeightsError, match="it is a TorchScript program"):
-        inspect_weights(file)
+    for read in (inspect_weights, read_state_dict):
+        with pytest.raises(WeightsError, match="it is a TorchScript program"):
+            read(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04cut"])

@@ -17,7 +17,7 @@ from torch import nn
 from repro.cases import list_cases
 from repro.cli import cli
 from repro.errors import OptionError, WeightsError
-from repro.importing.inspection import inspect_weights
+from repro.models.inspection import inspect_weights
 from repro.published import Release, read_releases
 
 

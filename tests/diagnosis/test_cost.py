@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,43 @@ def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
             assert "--repro-limit" not in found.advice
     assert outcomes[1] == ("restored", "bilinear interpolation")
     assert outcomes[0] != outcomes[1]
+
+
+def test_a_suspect_that_takes_much_longer_is_left_out_with_a_word(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = 0
+
+    def slow(body: Any, pixels: Pixels, *rest: Any) -> Tensor:
+        # As a processor without the instructions for it computes in bfloat16.
+        nonlocal seen
+        if getattr(body, "precision", "") == "amp-bf16":
+            time.sleep(0.3 * len(pixels))
+            seen += len(pixels)
+        return compute_features(body, pixels, *rest)
+
+    monkeypatch.setattr("repro.diagnosis.laboratory.compute_features", slow)
+    case = planted("supervised/real/160", top1="70.00", top5="90.00", loss="1.000000")
+    settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_time=20)
+    engine = LocalEngine(settings)
+    _, predictions = engine.measure(case)
+    found = engine.diagnose(case, predictions)
+    assert "times as long here" in found.untried["amp-bf16 arithmetic"]
+    assert "amp-bf16 arithmetic" not in {trial.suspect for trial in found.trials}
+    assert 0 < seen <= 8
+    assert len(found.trials) > 20
+
+
+def test_without_time_nothing_is_tried_and_that_is_said(
+    seen: list[int], tmp_path: Path
+) -> None:
+    case = planted("supervised/real/160", top1="70.00", top5="90.00", loss="1.000000")
+    settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_time=1e-6)
+    engine = LocalEngine(settings)
+    _, predictions = engine.measure(case)
+    found = engine.diagnose(case, predictions)
+    assert not found.trials
+    assert set(found.untried.values()) == {"the time was spent"}
+    assert len(found.untried) > 20
+    assert found.sentence == "Nothing could be tried that would explain it."
+    assert sum(seen) < 0.1 * found.total

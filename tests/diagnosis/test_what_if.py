@@ -6,9 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from repro.diagnosis.findings import Outcome, Trial
 from repro.diagnosis.images import balanced_order
-from repro.diagnosis.trials import settled
 from repro.diagnosis.what_if import estimate, log_likelihood
 from repro.evaluation.predictions import Predictions, weighted_values
 from repro.published import METRICS
@@ -85,29 +83,3 @@ def test_a_loss_counts_beside_accuracies_whatever_its_unit(
         for value in (loss, loss + 1e-3)
     ]
     assert fits[0] > fits[1] + 2
-
-
-def _trial(fit: float, outcome: Outcome = "likely", images: int = 50) -> Trial:
-    return Trial(
-        suspect="another crop",
-        topic="resize and crop",
-        instead="",
-        images=images,
-        compared=images,
-        restored=(),
-        gained=0,
-        lost=0,
-        p=1.0,
-        fit=fit,
-        outcome=outcome,
-    )
-
-
-def test_a_part_of_the_images_names_no_cause_while_another_may_do_as_well() -> None:
-    alone = [_trial(-2.0), _trial(-9.0, "unexplained")]
-    assert settled(alone, total=500) == "likely"
-    rivalled = [_trial(-2.0), _trial(-4.0, "unexplained")]
-    assert settled(rivalled, total=500) == "unsettled"
-    assert settled([_trial(-2.0, images=500), *rivalled], total=500) == "likely"
-    assert settled([_trial(-2.0, "restored"), *rivalled], total=500) == "restored"
-    assert settled([], total=500) == "unexplained"

@@ -14,8 +14,8 @@ from repro.engine.local import LocalEngine
 from repro.engine.settings import EngineSettings
 from repro.engine.stores import Stores
 from repro.errors import EvaluationError
+from repro.models.finding import find_weights
 from repro.models.state import read_state_dict
-from repro.models.weights import find_weights
 from repro.published import read_releases
 
 DIGITS = tuple("0123456789")

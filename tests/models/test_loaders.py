@@ -29,10 +29,10 @@ from repro.importing.preprocessing import (
     torchvision_preprocessing,
 )
 from repro.models.building import load_model
+from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
-from repro.models.weights import find_weights
 from repro.published import ModelSpec, Protocol, loader_names
-from repro.published.loader_names import _installed
+from repro.published.loader_table import _installed
 
 from ..releases import FAMILY, fault_of, read_release, release_toml
 

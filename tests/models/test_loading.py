@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from repro.cases import list_cases
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.models.building import load_model
+from repro.models.finding import find_weights
 from repro.models.libraries.timm import TimmLoader
 from repro.models.state import read_state_dict
-from repro.models.weights import find_weights, verify_weights
+from repro.models.weights import verify_weights
 from repro.published import ModelSpec, read_releases
 
 CPU = torch.device("cpu")

@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
-from repro.importing.inspection import inspect_weights
 from repro.models.building import load_model
+from repro.models.inspection import inspect_weights
 from repro.models.libraries import find_loader
 from repro.models.state import read_state_dict, state_entries
 from repro.published import ModelSpec
-from repro.published.loader_names import _installed
+from repro.published.loader_table import _installed
 
 CPU = torch.device("cpu")
 HERE = Path()
@@ -242,7 +242,7 @@ def test_a_name_with_dots_is_one_name_first(tmp_path: Path) -> None:
 
 def test_a_template_names_the_entry_that_training_scripts_mean(tmp_path: Path) -> None:
     torch.save({"state_dict_ema": TWO, "state_dict": ONE}, tmp_path / "w.pt")
-    assert inspect_weights(tmp_path / "w.pt").weights_key == "state_dict"
+    assert inspect_weights(tmp_path / "w.pt").entry == "state_dict"
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ TABLE = {
     "diagnose": Row("", "diagnosing every case", idle=("--repro-no-diagnose",)),
     "no_diagnose": Row("", "no diagnosis", idle=("--repro-diagnose",)),
     "diagnose_share": Row("30", "30 % of an evaluat", idle=("--repro-no-diagnose",)),
+    "diagnose_time": Row("60", "60 s for a diagnosis", idle=("--repro-no-diagnose",)),
     "strict": Row("", "strict"),
     "download": Row("", "downloading what is missing"),
     "report": Row("a.json", tested="plugin/test_option_effects.py"),

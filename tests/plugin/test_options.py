@@ -25,6 +25,7 @@ VALUES = {
     "batch_size": ("1", "2", "3", "4"),
     "limit": ("1", "2", "3", "4"),
     "diagnose_share": ("1", "2.5", "30", "40 %"),
+    "diagnose_time": ("10", "20", "30", "40"),
     "strict": ("", "false", "true", "false"),
     "download": ("", "false", "true", "false"),
     "diagnose": ("", "false", "true", "false"),

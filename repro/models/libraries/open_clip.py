@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
-from repro.models.libraries.cache import hub_file, offline
-from repro.models.libraries.handing import handing, refuse_weights, without_wrappers
-from repro.models.libraries.naming import split_tag
+from repro.models.libraries.common import (
+    handing,
+    hub_file,
+    offline,
+    reason,
+    refuse_weights,
+    split_tag,
+    without_wrappers,
+)
 from repro.models.libraries.protocol import Loader
-from repro.models.libraries.refusals import reason
 
 if TYPE_CHECKING:
     from torch import nn

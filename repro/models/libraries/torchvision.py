@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
-from repro.models.libraries.cache import torch_hub_file
-from repro.models.libraries.handing import handing
-from repro.models.libraries.naming import split_tag
+from repro.models.libraries.common import handing, reason, split_tag, torch_hub_file
 from repro.models.libraries.protocol import Loader
-from repro.models.libraries.refusals import reason
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,7 +1,7 @@
 """Which loaders there are: the built-in ones and those of other packages.
 
 Another package adds a loader as an entry point of the group `repro.loaders`: its name
-there is what `loader` of a model says, its value the class (docs/loaders.md).
+there is what `loader` of a model says, its value the class (docs/extending.md).
 """
 
 from __future__ import annotations

@@ -1,0 +1,98 @@
+"""How long a diagnosis may take, and what does not fit into that; needs no torch."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from repro.errors import ReproError
+
+#: Half a minute is never too long: where an evaluation takes seconds, the timing of a
+#: few images would decide about suspects by chance.
+LEAST_SECONDS = 30.0
+
+#: Share of the time left that encoding the prompts of one suspect may take. These are
+#: few suspects, of which one alone costs as much as many images.
+PROMPTS_SHARE = 1 / 3
+
+
+class TooSlowError(ReproError):
+    """A suspect does not fit into the time that was promised."""
+
+
+class Pace:
+    """Keeps a promise of time; it begins when this is made.
+
+    Args:
+        seconds: that were promised; None where these follow from the protocol.
+        share: of a full evaluation that each suspect may take on average.
+        suspects: how many there are to try.
+        total: images of a full evaluation.
+    """
+
+    def __init__(
+        self, seconds: float | None, share: float, suspects: int, total: int
+    ) -> None:
+        self._start = time.perf_counter()
+        self._suspects = suspects
+        self._images = share * suspects * total
+        self._promised = seconds
+        self._rate = self._few = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; infinite until it is known what was promised."""
+        if self._promised is None:
+            return math.inf
+        return self._promised - (time.perf_counter() - self._start)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return self.left <= 0
+
+    def learn(self, rate: float, few: float) -> None:
+        """Learn how long it takes as the protocol says.
+
+        Args:
+            rate: seconds for an image, among many.
+            few: seconds of the forward pass over a few images alone.
+        """
+        self._rate, self._few = rate, few
+        if self._promised is None:
+            self._promised = max(LEAST_SECONDS, rate * self._images)
+
+    def times_as_long(self, few: float, images: int, members: int) -> float:
+        """Tell how many times as long as the protocol a suspect takes, if too long.
+
+        A few images are compared with as few, since batches are faster; on these ratios
+        it depends what the images to come would take.
+
+        Args:
+            few: seconds of the forward pass over a few images.
+            images: that have to be seen next.
+            members: suspects that share it.
+
+        Returns:
+            0 where it fits into the share of the members.
+        """
+        if self._promised is None or not self._few:
+            return 0.0
+        ratio = few / self._few
+        allowed = self._promised * members / self._suspects
+        return ratio if ratio * self._rate * images > allowed else 0.0
+
+    def images(self, most: int, least: int, rate: float) -> int:
+        """Give how many images fit into the time left, at so many seconds for each."""
+        if not rate or math.isinf(self.left):
+            return most
+        return min(most, max(least, int(self.left / rate)))
+
+    def check_prompts(self, seconds: float) -> None:
+        """Refuse to encode prompts for longer than there is time.
+
+        Raises:
+            TooSlowError: it would take too long.
+        """
+        if seconds > PROMPTS_SHARE * self.left:
+            raise TooSlowError(f"its prompts take {seconds:,.0f} s to encode here")

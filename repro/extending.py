@@ -1,0 +1,46 @@
+"""What other packages may add, found by entry points (docs/extending.md).
+
+| group | value | what it adds |
+|---|---|---|
+| `repro.loaders` | a class, a `Loader` | `loader` of a `[model.NAME]` |
+| `repro.metrics` | a `Metric` of that name | a key of `[[reference]]`, of tolerances |
+
+Whatever is named here keeps its name; where it is written may change.
+"""
+
+from repro.errors import ExpectedError, WeightsError
+from repro.models.libraries import Loader
+from repro.published import Metric, ModelSpec, Outcomes
+from repro.published.metrics import (
+    LOSS_METRIC,
+    MEAN_PER_CLASS,
+    NATS,
+    PERCENT,
+    TOP1,
+    TOP5,
+    Allowance,
+    Unit,
+    complement,
+    hits_within,
+    variant,
+)
+
+__all__ = [
+    "LOSS_METRIC",
+    "MEAN_PER_CLASS",
+    "NATS",
+    "PERCENT",
+    "TOP1",
+    "TOP5",
+    "Allowance",
+    "ExpectedError",
+    "Loader",
+    "Metric",
+    "ModelSpec",
+    "Outcomes",
+    "Unit",
+    "WeightsError",
+    "complement",
+    "hits_within",
+    "variant",
+]

@@ -1,0 +1,66 @@
+"""Find the weights file of a case on this machine."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from repro.cases import WEIGHTS_SUFFIXES, Case
+from repro.errors import NotAvailableError, WeightsError
+from repro.models.libraries import find_loader
+
+_DOWNLOAD_TO = "--repro-download and --repro-checkpoints DIR"
+
+
+def find_weights(case: Case, checkpoints: Path | None) -> Path:
+    """Find the weights file of a case.
+
+    What a library publishes is looked for in that library's own cache too.
+
+    Args:
+        case: which checkpoint.
+        checkpoints: folder with one folder of weights a family, if the user has one.
+
+    Raises:
+        NotAvailableError: there is none; the message says where it was looked for and
+            the command that gets it.
+        WeightsError: there are several files of that name.
+    """
+    folder = case.weights_folder(checkpoints)
+    names = [f"{case.checkpoint}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+    found = [path for name in names if folder and (path := folder / name).is_file()]
+    if len(found) > 1:
+        raise WeightsError(
+            f"{folder} holds {' and '.join(path.name for path in found)}; "
+            "keep one of them, it is not said which is meant"
+        )
+    if found:
+        return found[0]
+    if cached := find_loader(case.model.loader).cached(case.model):
+        return cached
+    raise NotAvailableError(_where_to_get(case, folder, names[0]))
+
+
+def _where_to_get(case: Case, folder: Path | None, name: str) -> str:
+    """Say what is missing, and the command that brings it where there is one."""
+    family = case.family.id
+    missing = f"{folder} has no {name}" if folder else "no folder of weights is named"
+    files = {Path(file).stem: link for file, link in case.family.files.items()}
+    link = files.get(case.checkpoint, case.family.folder)
+    if not link:
+        place = folder or f"DIR/{family}"
+        return (
+            f"no weights: {missing}; get {name} from its publisher, put it into {place}"
+            f"{'' if folder else ', and name DIR with --repro-checkpoints'}"
+        )
+    if case.checkpoint in files:
+        # `repro fetch` would bring all of the family, which may be a thousand.
+        options = "--repro-download" if folder else _DOWNLOAD_TO
+        return f"no weights: {missing}; add {options} to fetch it (from {link})"
+    if folder is None:
+        root, then = "DIR", "then name DIR with --repro-checkpoints"
+    else:
+        root = str(folder).removesuffix(family).rstrip("/")
+        then = "or add --repro-download"
+    command = shlex.join(["repro", "fetch", family, "--checkpoints", root])
+    return f"no weights: {missing}; run {command!r}, {then} (from {link})"

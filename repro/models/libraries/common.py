@@ -1,0 +1,103 @@
+"""What the loaders of libraries have in common: names, caches, handing tensors over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+from urllib.parse import urlsplit
+
+from repro.errors import ExpectedError, WeightsError
+from repro.models.state import common_prefix
+
+if TYPE_CHECKING:
+    from repro.models.state import StateDict
+    from repro.published import ModelSpec
+
+#: Longest message of a library; lists of a thousand names of tensors do not help.
+_LONGEST = 300
+
+#: `handing` replaces a function of a library, which another thread must not meet.
+_PATCHED = threading.Lock()
+
+
+def split_tag(spec: ModelSpec) -> tuple[str, str]:
+    """Split what a spec names into architecture and tag; the tag may be empty."""
+    architecture, _, tag = spec.architecture.partition(".")
+    return architecture, tag
+
+
+def reason(error: Exception) -> str:
+    """Say in one line, and shortened, why a library refused something."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def refuse_weights(spec: ModelSpec, options: tuple[str, ...]) -> None:
+    """Refuse options with which a library would take weights from elsewhere.
+
+    Raises:
+        ExpectedError: one was given.
+    """
+    for option in options:
+        if option in spec.options:
+            raise ExpectedError(
+                f"options of model {spec.id!r} has {option!r}, but weights come from "
+                "the file of each checkpoint alone; remove it"
+            )
+
+
+@contextmanager
+def handing(owner: Any, function: str, state: StateDict) -> Iterator[None]:
+    """Have a function of a library give these tensors while it builds a model.
+
+    Raises:
+        WeightsError: the library did not ask for them, so that the model has others.
+    """
+    asked = mock.patch.object(owner, function, return_value=dict(state))
+    with _PATCHED, asked as reading:
+        yield
+    if not reading.called:
+        raise WeightsError(
+            "was not read: its library took weights from elsewhere, as the "
+            "architecture or the options of the model tell it to"
+        )
+
+
+def without_wrappers(state: StateDict) -> StateDict:
+    """Remove what wrapping a model in another one puts before all names."""
+    prefix = common_prefix(state)
+    return {name.removeprefix(prefix): state[name] for name in state}
+
+
+def hub_file(repository: str, names: Sequence[str]) -> Path | None:
+    """Find the first of some files of a Hugging Face repository in its cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in names:
+        found = try_to_load_from_cache(repository, name)
+        # It answers a marker for a file that is known not to exist.
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def torch_hub_file(url: str) -> Path | None:
+    """Find what torch.hub downloaded from a URL."""
+    import torch
+
+    name = PurePosixPath(urlsplit(url).path).name
+    file = Path(torch.hub.get_dir()) / "checkpoints" / name
+    return file if file.is_file() else None
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keep Hugging Face's libraries from asking the network for what is not here."""
+    from huggingface_hub import constants
+
+    with mock.patch.object(constants, "HF_HUB_OFFLINE", new=True):
+        yield
