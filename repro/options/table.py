@@ -223,7 +223,8 @@ class Settings:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Settings) and self.values == other.values
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(frozenset(self.values.items()))
 
     def for_engine(self, workers: int = 1) -> EngineSettings:
         """Give what an engine has to know: what it calls as an option is called.

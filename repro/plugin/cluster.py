@@ -111,7 +111,7 @@ def _plan(
     config: pytest.Config, settings: Settings, cases: list[Case], engine: RayEngine
 ) -> str:
     from repro.planning.plan import Machine, make_plan
-    from repro.plugin.planning import costs_of
+    from repro.plugin.costs import costs_of
 
     cores = int(sum(node.resources.get("CPU", 0) for node in engine.nodes))
     machine = Machine(engine.devices if engine.uses_gpus else 0, max(1, cores))

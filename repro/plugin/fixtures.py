@@ -6,11 +6,9 @@ Their docstrings are their documentation: `pytest --fixtures`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
-
-from repro.errors import OptionError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,12 +38,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     `precision`, `batch_size`, `limit`, `strict` and `download`, which count for that
     test.
     """
-    if not hasattr(request, "param"):
-        raise OptionError(
-            "the fixture case is for tests marked with @pytest.mark.repro; mark "
-            f"{request.node.name} or define a fixture case of your own"
-        )
-    chosen: Case = request.param
+    chosen: Case = _parameter(request)
     return chosen
 
 
@@ -59,13 +52,25 @@ def claim(request: pytest.FixtureRequest) -> Stated:
         def test_claim(claim, uphold):
             uphold(claim)
     """
-    if not hasattr(request, "param"):
-        raise OptionError(
-            "the fixture claim is for tests marked with @pytest.mark.repro; mark "
-            f"{request.node.name} or define a fixture claim of your own"
-        )
-    chosen: Stated = request.param
+    chosen: Stated = _parameter(request)
     return chosen
+
+
+def _parameter(request: pytest.FixtureRequest) -> Any:
+    """Give the value that a marked test was given.
+
+    Raises:
+        OptionError: the test is not marked.
+    """
+    if hasattr(request, "param"):
+        return request.param
+    from repro.errors import OptionError
+
+    raise OptionError(
+        f"the fixture {request.fixturename} is for tests marked with "
+        f"@pytest.mark.repro; mark {request.node.name} or define a fixture "
+        f"{request.fixturename} of your own"
+    )
 
 
 class _NothingMeasured:

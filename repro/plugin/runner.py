@@ -17,8 +17,10 @@ from repro.models.finding import find_weights
 from repro.options.table import Settings
 from repro.plugin import workers
 from repro.plugin.cluster import engine_of
+from repro.plugin.items import SETTINGS, case_of, with_cases
+from repro.plugin.outcomes import RESULT, TAKEN_FROM
 from repro.plugin.progress import BARS, Transfer
-from repro.plugin.selection import SETTINGS, case_of, planned_cases
+from repro.plugin.workers import run_folder
 from repro.published import Reference
 from repro.records.comparison import since_earlier
 from repro.records.identity import Asked, MeasurementKey, asked
@@ -29,9 +31,10 @@ from repro.records.result import (
     Measurement,
     judge,
     not_run,
+    place_of,
     result_of,
 )
-from repro.records.shared import MeasuredCase, RunFolder
+from repro.records.shared import MeasuredCase
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 
@@ -41,9 +44,6 @@ if TYPE_CHECKING:
     from repro.engine.settings import EngineSettings
     from repro.evaluation.predictions import Predictions
 
-RESULT = pytest.StashKey[CaseResult]()
-#: The run that the measurement of a test's own case was taken over from.
-TAKEN_FROM = pytest.StashKey[int]()
 _ENGINES: pytest.StashKey[dict[EngineSettings, LocalEngine]] = pytest.StashKey()
 
 T = TypeVar("T")
@@ -52,11 +52,6 @@ T = TypeVar("T")
 def runner_of(item: pytest.Item) -> CaseRunner:
     """Make the runner of a test, with the options that are in force for it."""
     return CaseRunner(item, item.stash[SETTINGS])
-
-
-def run_folder(config: pytest.Config) -> RunFolder:
-    """Give the folder that the processes of this run share."""
-    return RunFolder(workers.run_path(config))
 
 
 def asked_of(item: pytest.Item, case: Case) -> Asked:
@@ -85,7 +80,7 @@ class CaseRunner:
         engines = self._item.config.stash.setdefault(_ENGINES, {})
         settings = self._settings.for_engine(workers.count(self._item.config))
         if settings not in engines:
-            planned = planned_cases(self._item.session.items)
+            planned = [case for _, case in with_cases(self._item.session.items)]
             bars = self._item.config.stash.get(BARS, None)
             engines[settings] = LocalEngine(
                 settings, planned, Transfer(bars) if bars else None
@@ -215,7 +210,8 @@ class CaseRunner:
         if bars is None or self._settings.engine != "local":
             return self.measuring.measure(case)
         count = partial(self.engine.images, case)
-        with bars.measuring(case.id, case.dataset.images, count) as advance:
+        place = place_of(case, asked_of(self._item, case))
+        with bars.measuring(place, case.dataset.images, count) as advance:
             return self.engine.measure(case, advance)
 
     def _take_over(self, case: Case, key: MeasurementKey) -> MeasuredCase | None:

@@ -15,6 +15,7 @@ from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
+    from repro.options.table import Settings
     from repro.planning.costs import Costs
     from repro.planning.plan import Machine
     from repro.records.timings import Timing
@@ -63,70 +64,18 @@ def costs_of(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -
     )
 
 
-def keep_shard(
-    config: pytest.Config, settings: Settings, items: list[pytest.Item]
-) -> None:
-    """Deselect the cases of other shards, and claims, which need all of them.
+def shard_costs(settings: Settings) -> Costs:
+    """Find out what all shards of a run know of the time that cases take.
 
-    Only what all shards have in common counts: the file of `--repro-costs`, or else
-    estimates; never a ledger, which the other shards may be writing.
+    It is the file of `--repro-costs`, or else estimates; never a ledger, which the
+    other shards may be writing.
+
+    Raises:
+        OptionError: the file of `--repro-costs` holds none.
     """
     from repro.planning.costs import Costs
-    from repro.planning.shards import cases_of_shard, parse_shard
-    from repro.plugin.claims import claim_of
-    from repro.plugin.selection import case_of, planned_cases
 
-    if settings.shard is None:
-        return
-    costs = Costs.read(settings.costs) if settings.costs else Costs()
-    unique = {case.id: case for case in planned_cases(items)}
-    chosen = cases_of_shard(list(unique.values()), costs, parse_shard(settings.shard))
-
-    def stays(item: pytest.Item) -> bool:
-        case = case_of(item)
-        return case.id in chosen if case else claim_of(item) is None
-
-    config.stash[workers.SHARDED] = True
-    others = [item for item in items if not stays(item)]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if stays(item)]
-
-
-def plan_line(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> str:
-    """Say in one line what the selected cases will take."""
-    from repro.planning.plan import make_plan
-
-    machine = machine_of(config, settings)
-    return make_plan(
-        cases,
-        costs_of(config, settings, cases),
-        machine,
-        checkpoints=settings.checkpoints,
-        data=settings.data,
-        cache=settings.cache,
-        limit=settings.limit,
-    ).summary()
-
-
-def download_lines(settings: Settings, cases: Sequence[Case]) -> list[str]:
-    """Say beforehand what is downloaded: workers have no terminal to show it on."""
-    from repro.errors import NotAvailableError
-    from repro.models.finding import find_weights
-
-    if not settings.download:
-        return []
-    missing: dict[str, int] = {}
-    for case in cases:
-        try:
-            find_weights(case, settings.checkpoints)
-        except NotAvailableError:
-            missing[case.family.id] = missing.get(case.family.id, 0) + 1
-    if not missing:
-        return []
-    counted = ", ".join(f"{family} ({count:,})" for family, count in missing.items())
-    total = sum(missing.values())
-    return [f"repro: downloads the weights of {total:,} cases when they run: {counted}"]
+    return Costs.read(settings.costs) if settings.costs else Costs()
 
 
 def machine_of(config: pytest.Config, settings: Settings) -> Machine:
