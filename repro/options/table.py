@@ -179,15 +179,15 @@ class Settings:
         in_marker=False,
     )
     engine: Option[str] = Option(
-        "where cases are measured: local, in these processes, or ray, on the nodes of "
-        "a Ray cluster (default: local)",
+        "where cases are measured: local, in these processes, ray, on the nodes of a "
+        "Ray cluster, or an engine of another package (default: local)",
         readers.engine,
         default="local",
         metavar="NAME",
         in_marker=False,
     )
     ray_address: Option[str | None] = Option(
-        "the Ray cluster of --repro-engine ray: HOST:PORT, or 'auto' for one on this "
+        "the Ray cluster of --repro-engine=ray: HOST:PORT, or 'auto' for one on this "
         "machine (default: RAY_ADDRESS)",
         readers.plain,
         metavar="ADDRESS",

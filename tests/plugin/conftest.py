@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from repro.cases import list_cases
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, Release, read_releases
 
@@ -96,7 +96,7 @@ def _imported_once() -> Iterator[None]:
     the exceptions that httpx knows; and hypothesis, whose plugin imports it to
     print a summary, takes a second each time.
     """
-    kept = "repro.engine.local timm open_clip scipy.optimize httpcore hypothesis"
+    kept = "repro.engine.evaluator timm open_clip scipy.optimize httpcore hypothesis"
     for heavy in kept.split():
         importlib.import_module(heavy)
     # Each run of pytest looks for garbage five times when it ends, among all of that.
@@ -120,7 +120,7 @@ def table_of(said: Sequence[str]) -> list[str]:
 def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with the pixels of the embedded release and so of its copies."""
     cache = tmp_path_factory.mktemp("decoded")
-    engine = LocalEngine(EngineSettings(cache=cache, device="cpu"))
+    engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
     for case in list_cases(read_releases([EMBEDDED])):
         if case.id.startswith(("supervised/real/80@", "clip/real/80@")):
             engine.measure(case)
