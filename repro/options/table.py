@@ -30,11 +30,14 @@ def own_ledger(project: Path) -> Path:
     return project / ".repro"
 
 
-def users_cache(project: Path) -> Path:
-    """Give the user's cache folder."""
+def users_cache(project: Path) -> Path | None:
+    """Give the user's cache folder; None where the user has nowhere to write one."""
     import platformdirs
 
-    return platformdirs.user_cache_path("repro", appauthor=False)
+    folder = platformdirs.user_cache_path("repro", appauthor=False)
+    places = (folder, *folder.parents)
+    there = next(place for place in places if os.access(place, os.F_OK))
+    return folder if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else None
 
 
 class Settings:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from repro.cases import WEIGHTS_SUFFIXES, Case
-from repro.data.dataset import MINIMUM_STRATA, STRATUM_IMAGES
+from repro.data.dataset import count_strata
 from repro.data.layout import DECODED_AT_ONCE, stored_bytes
 from repro.published import DatasetSpec, Geometry
 
@@ -163,8 +163,7 @@ def strata_of(spec: DatasetSpec, limit: int | None) -> int:
 
 
 def _all_strata(spec: DatasetSpec) -> int:
-    wanted = max(MINIMUM_STRATA, round(spec.images / STRATUM_IMAGES))
-    return max(1, min(wanted, spec.images // len(spec.classes)))
+    return count_strata(spec.images, spec.images // len(spec.classes))
 
 
 def _prompts(cases: Iterable[Case]) -> int:
