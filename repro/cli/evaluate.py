@@ -85,10 +85,10 @@ def evaluate(
 
     from repro.data.dataset import index_part
     from repro.data.trusted_copy import read_record
-    from repro.engine.local import LocalEngine
+    from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
 
-    engine = LocalEngine(
+    engine = Evaluator(
         EngineSettings(
             data=data_path,
             cache=cache,
@@ -118,6 +118,9 @@ def evaluate(
         real = real_score(predictions, dataset.files, labels) if labels else None
         for line in detail_lines(predictions, dataset.classes, real):
             click.echo(line)
+    unused = [one for one in measurement.accelerations if not one.used]
+    for one in unused if accelerate != ("auto",) else []:
+        click.echo(f"{one.name} was not used: {one.reason}", err=True)
     for line in summary(kind, ckpt, measurement):
         click.echo(line)
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repro.machine import available_cores, visible_gpus
-from repro.options.table import Settings
 from repro.plugin import workers
+from repro.plugin.engines import engine_of
 from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from repro.cases import Case
     from repro.options.table import Settings
     from repro.planning.costs import Costs
-    from repro.planning.plan import Machine
     from repro.records.timings import Timing
 
 #: What the controller tells a worker: the ledger's timings, as plain data. A worker
@@ -57,7 +54,7 @@ def costs_of(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -
 
     if settings.costs:
         return Costs.read(settings.costs)
-    machine = machine_of(config, settings)
+    machine = engine_of(config, settings).machine
     timings = _timings(config, settings)
     return recorded_costs(
         cases, timings, machine.device, machine.cores, settings.precision
@@ -76,21 +73,6 @@ def shard_costs(settings: Settings) -> Costs:
     from repro.planning.costs import Costs
 
     return Costs.read(settings.costs) if settings.costs else Costs()
-
-
-def machine_of(config: pytest.Config, settings: Settings) -> Machine:
-    """Tell what this run computes on, without asking torch."""
-    from repro.planning.plan import Machine
-
-    if settings.device == "cpu":
-        return Machine(0, available_cores())
-    if settings.engine == "ray":
-        return Machine(1, available_cores())  # the cluster is not asked yet
-    processes = workers.count(config)
-    if not workers.is_worker(config):
-        processes = config.stash.get(workers.STARTED, 1)
-    gpus = min(processes, len(visible_gpus(os.environ)))
-    return Machine(gpus, available_cores())
 
 
 def _timings(config: pytest.Config, settings: Settings) -> list[Timing]:

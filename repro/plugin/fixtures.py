@@ -99,7 +99,7 @@ def dataset(case: Case, _runner: CaseRunner) -> Dataset:
     Indexed once a session. The test is skipped when they are not on this machine and
     fails when they are incomplete.
     """
-    return _runner.settle(lambda: _runner.engine.dataset(case))
+    return _runner.settle(lambda: _runner.engine.here().dataset(case))
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def model(case: Case, _runner: CaseRunner) -> nn.Module:
     The test is skipped when the weights are not on this machine and fails when they are
     damaged or hold another architecture.
     """
-    return _runner.settle(lambda: _runner.engine.model(case))
+    return _runner.settle(lambda: _runner.engine.here().model(case))
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def zeroshot_classifier(case: Case, model: nn.Module, _runner: CaseRunner) -> Te
 
     Encoded once for each text tower and set of prompts, then read from the cache.
     """
-    return _runner.settle(lambda: _runner.engine.text_classifier(case, model))
+    return _runner.settle(lambda: _runner.engine.here().text_classifier(case, model))
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def classifier(case: Case, _runner: CaseRunner) -> Classifier:
         def test_logits(case, classifier, evaluate):
             assert evaluate(classifier).metrics().top1 > 0
     """
-    return _runner.settle(lambda: _runner.engine.classifier(case))
+    return _runner.settle(lambda: _runner.engine.here().classifier(case))
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def evaluate(case: Case, _runner: CaseRunner) -> Callable[..., Predictions]:
     """
 
     def evaluate(classifier: Callable[[Tensor], Tensor]) -> Predictions:
-        return _runner.settle(lambda: _runner.engine.evaluate(classifier, case))
+        return _runner.settle(lambda: _runner.engine.here().evaluate(classifier, case))
 
     return evaluate
 

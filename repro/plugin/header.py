@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +14,8 @@ from repro.models.finding import find_weights
 from repro.options.table import Settings
 from repro.planning.plan import Plan, make_plan, shown_time
 from repro.plugin import workers
-from repro.plugin.costs import costs_of, machine_of
+from repro.plugin.costs import costs_of
+from repro.plugin.engines import engine_of
 from repro.plugin.planned import Planned
 from repro.plugin.settings import measures_nothing, summary
 from repro.words import counted
@@ -31,12 +32,13 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
     if workers.STARTED in config.stash:
         number, gpus = config.stash[workers.STARTED], visible_gpus(os.environ)
         lines.append(f"repro: {workers.describe(number, gpus)}")
-    groups = [
-        (settings, [test.case for test in tests])
+    groups = {
+        settings: [test.case for test in tests]
         for settings, tests in planned.by_settings().items()
-        if settings.engine == "local"
-    ]
-    plans = [_plan(config, settings, cases) for settings, cases in groups]
+    }
+    for settings in groups:
+        lines += engine_of(config, settings).lines()
+    plans = [_plan(config, settings, cases) for settings, cases in groups.items()]
     lines += [plan.summary() for plan in plans]
     if len(plans) > 1:
         number = sum(plan.work.cases for plan in plans)
@@ -44,26 +46,32 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
         lines.append(
             f"repro: {counted(number, 'case')} in all, about {shown_time(seconds)}"
         )
-    return lines + list(_downloads(groups))
+    return lines + list(_downloads(config, groups))
 
 
 def _plan(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> Plan:
+    engine = engine_of(config, settings)
+    # What is on this machine says nothing of others.
+    here = settings if engine.computes_here else Settings()
     return make_plan(
         cases,
         costs_of(config, settings, cases),
-        machine_of(config, settings),
-        checkpoints=settings.checkpoints,
-        data=settings.data,
-        cache=settings.cache,
+        engine.machine,
+        checkpoints=here.checkpoints,
+        data=here.data,
+        cache=here.cache,
         limit=settings.limit,
     )
 
 
-def _downloads(groups: Iterable[tuple[Settings, Sequence[Case]]]) -> Iterable[str]:
+def _downloads(
+    config: pytest.Config, groups: Mapping[Settings, Sequence[Case]]
+) -> Iterable[str]:
     """Say beforehand what is downloaded: workers have no terminal to show it on."""
     missing: dict[str, int] = {}
-    for settings, cases in groups:
-        for case in cases if settings.download else ():
+    for settings, cases in groups.items():
+        is_here = engine_of(config, settings).computes_here
+        for case in cases if settings.download and is_here else ():
             try:
                 find_weights(case, settings.checkpoints)
             except NotAvailableError:

@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     check_options(config)
     if config.getoption("dist", "no") != "no" and not config.option.collectonly:
-        from repro.plugin.cluster import refuse_workers
+        from repro.plugin.engines import refuse_workers
         from repro.plugin.recovery import Recovery
         from repro.plugin.reporting import Reporting
         from repro.plugin.workers import deal_one_by_one

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from repro.errors import ReproError
 from repro.plugin import workers
 from repro.plugin.recovery import PLANNED, RERUN
 from repro.plugin.settings import measures_nothing, names_expected, read_settings
@@ -64,18 +65,10 @@ class Reporting:
         from repro.plugin.planned import planned_of
 
         planned = planned_of(session.items)
+        if not measures_nothing(self._config):
+            self._begin(planned)
+            self._start_engines(planned, session.items)
         self._header = header(self._config, planned)
-        if measures_nothing(self._config):
-            return
-        from repro.plugin.cluster import start
-
-        self._begin(planned)
-        pairs = [(test.settings, test.case) for test in planned.measured.values()]
-        cluster = start(self._config, pairs)
-        self._header += cluster
-        self._has_lines = bool(cluster)
-        if not self._has_lines:
-            self._show_bars(planned)
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Say what is in force, and what it takes."""
@@ -161,6 +154,20 @@ class Reporting:
             for place, test in planned.measured.items()
         }
         self._progress = self._config.stash[BARS] = Bars(reporter, images)
+
+    def _start_engines(self, planned: Planned, items: Sequence[pytest.Item]) -> None:
+        from repro.plugin.engines import engine_of, started_engine
+
+        try:
+            engines = [engine_of(self._config, s) for s in planned.by_settings()]
+            # Bars show one case at a time; elsewhere many are under way at once.
+            self._has_lines = not all(engine.computes_here for engine in engines)
+            if not self._has_lines:
+                self._show_bars(planned)
+            for settings in planned.by_settings():
+                started_engine(self._config, settings, items)
+        except ReproError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _say(self, lines: Sequence[str]) -> None:
         """Write lines of a controller: nobody asks it what there is to be said."""

@@ -10,11 +10,10 @@ import pytest
 
 from repro.errors import OptionError, ReproError
 from repro.options.table import Settings
-from repro.plugin.cluster import EXCLUDED
 from repro.plugin.costs import costs_of
+from repro.plugin.engines import engine_of
 from repro.plugin.items import MARKER
 from repro.plugin.settings import read_settings
-from repro.plugin.workers import is_worker
 
 if TYPE_CHECKING:
     from repro.cases import Case
@@ -40,8 +39,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     try:
         _check(marker)
         settings = read_settings(metafunc.config, marker.kwargs, folder)
-        if settings.engine == "ray" and is_worker(metafunc.config):
-            raise OptionError(EXCLUDED)
+        engine_of(metafunc.config, settings)  # it may refuse to have workers
         found = {n: _VALUES[n](metafunc.config, settings, marker) for n in asked}
     except ReproError as error:
         raise pytest.Collector.CollectError(str(error)) from error

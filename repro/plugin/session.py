@@ -89,6 +89,7 @@ class RunSession:
                     ),
                 )
             except ReproError as error:
+                self._shared.remove()
                 raise pytest.UsageError(str(error)) from error
 
     def receive(self, report: pytest.TestReport) -> CaseResult | None:

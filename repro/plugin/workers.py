@@ -39,8 +39,10 @@ _RUN = pytest.StashKey[str]()
 
 
 def count(config: pytest.Config) -> int:
-    """Count the worker processes of this run; 1 without xdist."""
-    return int(getattr(config, "workerinput", {}).get("workercount", 1))
+    """Count the processes of this run that measure; 1 without xdist."""
+    if is_worker(config):
+        return int(config.workerinput["workercount"])  # type: ignore[attr-defined]
+    return config.stash.get(STARTED, 1)
 
 
 def is_worker(config: pytest.Config) -> bool:

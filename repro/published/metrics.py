@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from repro.errors import ExpectedError
+from repro.extensions import installed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -246,7 +245,7 @@ class MetricTable(dict[str, Metric]):
             KeyError: none is installed.
             ExpectedError: it cannot be imported, or is something else.
         """
-        entry_point = _installed()[name]
+        entry_point = installed(GROUP)[name]
         try:
             found = entry_point.load()
         except (ImportError, AttributeError) as error:
@@ -263,18 +262,13 @@ class MetricTable(dict[str, Metric]):
         return found
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in _installed()
+        return super().__contains__(name) or name in installed(GROUP)
 
     def load(self, names: Iterable[str] | None = None) -> None:
         """Load those of other packages among some names, or all, so as to list them."""
-        for name in _installed() if names is None else names:
-            if name not in self.keys() and name in _installed():
+        for name in installed(GROUP) if names is None else names:
+            if name not in self.keys() and name in installed(GROUP):
                 self.__missing__(name)
-
-
-@cache
-def _installed() -> dict[str, EntryPoint]:
-    return {found.name: found for found in entry_points(group=GROUP)}
 
 
 METRICS = MetricTable(

@@ -19,6 +19,7 @@ def main() -> int:
     """Print each outcome; 1 where less than nine of ten are right, or one is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tools.planted_faults")
     parser.add_argument("--embedded-only", action="store_true")
+    parser.add_argument("--faithful", type=int, default=30, help="checkpoints, of 30")
     parser.add_argument("--write", action="store_true", help=f"into {DOCUMENT}")
     chosen = parser.parse_args()
     outcomes: list[Outcome] = []
@@ -31,13 +32,14 @@ def main() -> int:
             for outcome in run:
                 outcomes.append(outcome)
                 print(_row(outcome), flush=True)
-        explained = [name for name, found in diagnose_faithful(cache) if found.cause]
+        faithful = list(diagnose_faithful(chosen.faithful, cache))
     right = sum(outcome.is_right for outcome in outcomes)
     wrong = sum(bool(outcome.named) and not outcome.is_right for outcome in outcomes)
+    explained = [name for name, found in faithful if found.cause]
     said = (
         f"{right} of {len(outcomes)} planted faults are named first, {wrong} as "
-        f"something else; of 30 faithful checkpoints {len(explained)} get an "
-        "explanation."
+        f"something else; of {len(faithful)} faithful checkpoints {len(explained)} "
+        "get an explanation."
     )
     print(said)
     if chosen.write:
