@@ -27,7 +27,7 @@ from torch import Tensor
 from repro.cases import Case, list_cases
 from repro.data import geometry as pixels_of
 from repro.data.places import ImageLocation
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.machine import available_cores
 from repro.published import read_releases
@@ -142,7 +142,7 @@ def make_catalogue(
     return list_cases(read_releases([folder / "catalogue.toml"]))
 
 
-def time_forward(engine: LocalEngine, cases: Sequence[Case]) -> float:
+def time_forward(engine: Evaluator, cases: Sequence[Case]) -> float:
     """Sum the seconds that each model takes for normalised images in memory."""
     total = 0.0
     random = torch.manual_seed(0)
@@ -163,7 +163,7 @@ def time_forward(engine: LocalEngine, cases: Sequence[Case]) -> float:
     return total
 
 
-def time_decode(engine: LocalEngine, cases: Sequence[Case]) -> float:
+def time_decode(engine: Evaluator, cases: Sequence[Case]) -> float:
     """Count the seconds of one decode of all photographs into all geometries."""
     dataset = engine.dataset(cases[0])
     wanted = list(dict.fromkeys(case.protocol.geometry_steps for case in cases))
@@ -188,7 +188,7 @@ def run_planned(settings: EngineSettings, cases: Sequence[Case]) -> Counter[str]
         return decode(place, digest)
 
     with mock.patch.object(pixels_of, "decode", counted):
-        engine = LocalEngine(settings, cases)
+        engine = Evaluator(settings, cases)
         for case in cases:
             engine.measure(case)
     return decodes
@@ -204,7 +204,7 @@ def measure(folder: Path, models: int, images: int) -> CatalogueSeconds:
         device="cpu",
         batch_size=BATCH,
     )
-    engine = LocalEngine(settings, cases)
+    engine = Evaluator(settings, cases)
     time_forward(engine, cases[:: max(1, models // 6)])  # Warms up.
     forward, decode = time_forward(engine, cases), time_decode(engine, cases)
     start = time.perf_counter()

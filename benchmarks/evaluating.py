@@ -16,7 +16,7 @@ from benchmarks.timing import Comparison, compare, seconds, spread
 from repro.cases import Case
 from repro.data.dataset import Dataset
 from repro.data.pixels import PixelStore
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.evaluation.batching import CANDIDATES, TRIES, BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate
@@ -37,7 +37,7 @@ class Warm:
     def __init__(
         self,
         setting: Setting,
-        engine: LocalEngine,
+        engine: Evaluator,
         case: Case,
         strata: int,
         precision: Precision = "fp32",

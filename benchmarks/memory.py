@@ -20,7 +20,7 @@ import threading
 import time
 from pathlib import Path
 from repro.cases import list_cases
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import read_releases
 
@@ -48,7 +48,7 @@ def watch():
         time.sleep(0.01)
 
 threading.Thread(target=watch, daemon=True).start()
-LocalEngine(settings).measure(case)
+Evaluator(settings).measure(case)
 # Not getrusage, which begins with the peak of the process that started this one.
 print(peak, kibibytes("VmHWM:"))
 """

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.stand_ins import StandIns
 from repro.cases import Case
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.machine import available_cores
 from repro.published import Precision
@@ -39,7 +39,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         *,
         limit: int | None = None,
         precision: Precision = "fp32",
-    ) -> LocalEngine:
+    ) -> Evaluator:
         """Make an engine as the plugin does."""
         folder = self.stand_ins.folder
         settings = EngineSettings(
@@ -51,7 +51,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
             precision=precision,
             early_stop=False,
         )
-        return LocalEngine(settings, planned)
+        return Evaluator(settings, planned)
 
     @contextlib.contextmanager
     def empty_cache(self) -> Iterator[Path]:

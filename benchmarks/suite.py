@@ -16,7 +16,7 @@ from benchmarks.setting import Setting
 from benchmarks.stand_ins import CLIP_CONFIG, class_names
 from benchmarks.timing import Spread, seconds
 from repro.cases import Case
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.evaluation.predictions import Metrics
 from repro.models.zeroshot import zeroshot_classifier
 
@@ -79,7 +79,7 @@ def _check(case: Case, found: Metrics, expected: plain.Evaluated) -> None:
 
 def _needed(
     setting: Setting,
-    engine: LocalEngine,
+    engine: Evaluator,
     case: Case,
     checkpoints: int,
 ) -> float:

@@ -65,11 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def _start_up() -> None:
     """Evaluate a case of each kind, keeping nothing on disk."""
     from repro.cases import list_cases
-    from repro.engine.local import LocalEngine
+    from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
     from repro.published import EMBEDDED, read_releases
 
-    engine = LocalEngine(EngineSettings(cache=None, device="cpu"))
+    engine = Evaluator(EngineSettings(cache=None, device="cpu"))
     cases = list_cases(read_releases([EMBEDDED]))
     for case in {case.protocol.kind: case for case in cases}.values():
         engine.measure(case)

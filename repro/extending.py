@@ -4,11 +4,14 @@
 |---|---|---|
 | `repro.loaders` | a class, a `Loader` | `loader` of a `[model.NAME]` |
 | `repro.metrics` | a `Metric` of that name | a key of `[[reference]]`, of tolerances |
+| `repro.engines` | a class, an `Engine` | a value of `--repro-engine` |
 
 Whatever is named here keeps its name; where it is written may change.
 """
 
-from repro.errors import ExpectedError, WeightsError
+from repro.engine.local import LocalEngine
+from repro.engine.protocol import Engine, Run
+from repro.errors import ExpectedError, OptionError, WeightsError
 from repro.models.libraries import Loader
 from repro.published import Metric, ModelSpec, Outcomes
 from repro.published.metrics import (
@@ -22,6 +25,7 @@ from repro.published.metrics import (
     Unit,
     complement,
     hits_within,
+    variant,
 )
 
 __all__ = [
@@ -32,13 +36,18 @@ __all__ = [
     "TOP1",
     "TOP5",
     "Allowance",
+    "Engine",
     "ExpectedError",
     "Loader",
+    "LocalEngine",
     "Metric",
     "ModelSpec",
+    "OptionError",
     "Outcomes",
+    "Run",
     "Unit",
     "WeightsError",
     "complement",
     "hits_within",
+    "variant",
 ]

@@ -13,10 +13,11 @@ import torch
 from repro.cases import Case, list_cases
 from repro.errors import ExpectedError
 from repro.evaluation.predictions import Metrics
+from repro.extensions import installed
 from repro.judgement.tolerance import tolerance_of
 from repro.models.building import load_model
 from repro.models.libraries import find_loader
-from repro.published import METRICS, loader_table, metrics, read_releases
+from repro.published import METRICS, read_releases
 
 from .made_results import predictions
 from .published.made_claims import CLAIMS
@@ -26,8 +27,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs/extending.md"
 
 
 def forget() -> None:
-    loader_table._installed.cache_clear()
-    metrics._installed.cache_clear()
+    installed.cache_clear()
     find_loader.cache_clear()
     METRICS.pop("top3", None)
     for name in [name for name in sys.modules if name.startswith("my_package")]:
@@ -51,7 +51,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (information / "entry_points.txt").write_text(
         "".join(f"[{group}]\n{name} = {value}\n" for group, name, value in groups)
     )
-    assert len(groups) == 2
+    assert len(groups) == 3
     forget()
     monkeypatch.syspath_prepend(folder)
     yield folder

@@ -85,10 +85,10 @@ def evaluate(
 
     from repro.data.dataset import index_part
     from repro.data.trusted_copy import read_record
-    from repro.engine.local import LocalEngine
+    from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
 
-    engine = LocalEngine(
+    engine = Evaluator(
         EngineSettings(
             data=data_path,
             cache=cache,

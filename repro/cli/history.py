@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from repro.cli.options import Command, ledger_option
+from repro.cli.options import Command, ledger_option, newest_option
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
@@ -19,14 +19,7 @@ from repro.report.sparkline import sparkline
 
 @click.command(cls=Command)
 @click.argument("case")
-@click.option(
-    "-n",
-    "number",
-    type=click.IntRange(min=1),
-    default=30,
-    show_default=True,
-    help="How many of the newest runs.",
-)
+@newest_option
 @ledger_option
 def history(case: str, number: int, ledger: Path) -> None:
     """Show what a case scored in every run."""

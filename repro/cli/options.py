@@ -67,10 +67,11 @@ def shared(
     def read(context: click.Context, parameter: click.Parameter, typed: Any) -> Any:
         # An empty variable is one that is not set; an empty argument was refused.
         given = typed or os.environ.get(option.variable)
-        if not given:
-            return (otherwise or option.in_absence)(Path())
-        said = flag if typed else option.variable
-        value = option.read_given(given, Path(), said)
+        said = flag if typed or not given else option.variable
+        if given:
+            value = option.read_given(given, Path(), said)
+        else:
+            value = (otherwise or option.in_absence)(Path())
         return insist(value, said) if needed else value
 
     said, _, usual = option.help.partition(" (default: ")
@@ -161,3 +162,11 @@ limit_option = shared(Settings.limit)
 _NEAREST = (_ledger, ".repro here or above")
 ledger_option = shared(Settings.ledger, *_NEAREST, needed=True)
 ledger_or_none_option = shared(Settings.ledger, *_NEAREST)
+newest_option = click.option(
+    "-n",
+    "number",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    help="How many of the newest runs.",
+)

@@ -7,20 +7,13 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from repro.cli.options import Command, ledger_option
+from repro.cli.options import Command, ledger_option, newest_option
 from repro.records.ledger import Ledger
 from repro.records.run import Run
 
 
 @click.command(cls=Command)
-@click.option(
-    "-n",
-    "number",
-    type=click.IntRange(min=1),
-    default=30,
-    show_default=True,
-    help="How many of the newest runs.",
-)
+@newest_option
 @ledger_option
 def runs(number: int, ledger: Path) -> None:
     """List runs, newest first."""

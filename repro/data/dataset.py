@@ -89,7 +89,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         stratum is one image of each class.
         """
         counts = self.class_sizes
-        number = _number_of_strata(len(self), int(counts.max()))
+        number = count_strata(len(self), int(counts.max()))
         ranks = np.empty(len(self), dtype=np.int64)
         ends = np.cumsum(counts)
         for label in np.flatnonzero(counts).tolist():
@@ -242,7 +242,8 @@ def _dataset(
     )
 
 
-def _number_of_strata(images: int, largest_class: int) -> int:
+def count_strata(images: int, largest_class: int) -> int:
+    """Tell how many strata so many images have, never more than the largest class."""
     wanted = max(MINIMUM_STRATA, round(images / STRATUM_IMAGES))
     return max(1, min(wanted, largest_class))
 

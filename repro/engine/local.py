@@ -1,399 +1,90 @@
-"""Evaluate cases in this process."""
+"""`--repro-engine=local`: cases are measured in the processes of pytest."""
 
 from __future__ import annotations
 
-import contextlib
-import time
+import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from repro.cases import Case
-from repro.data.dataset import Dataset, index_dataset
-from repro.data.trusted_copy import read_record
-from repro.diagnosis.findings import Diagnosis
-from repro.engine.device import choose_device
+from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
-from repro.engine.stores import Stores, first_strata
-from repro.errors import OptionError, ReproError
-from repro.evaluation.batching import BatchSize
-from repro.evaluation.classifier import (
-    Classifier,
-    clip_classifier,
-    supervised_classifier,
-)
-from repro.evaluation.evaluate import Progress, Settled, evaluate
-from repro.evaluation.metrics import calibration_error
-from repro.evaluation.outputs import outputs_of
-from repro.evaluation.precision import arithmetic, in_type_of
-from repro.evaluation.predictions import Predictions
-from repro.judgement.intervals import Interval, interval_of
-from repro.judgement.stopping import is_hopeless
-from repro.machine import available_cores
-from repro.models.building import load_model
+from repro.machine import available_cores, visible_gpus
 from repro.models.finding import find_weights
-from repro.models.integrity import check_recorded
-from repro.models.weights import read_ahead, verify_weights
-from repro.models.zeroshot import count_classes, zeroshot_classifier
-from repro.published import METRICS, is_same_arithmetic
-from repro.records.compact import ImageNames
-from repro.records.environment import Environment, describe_environment
-from repro.records.identity import MeasurementKey, digest_of, measurement_key
-from repro.records.result import Measurement
+from repro.planning.plan import Machine
 
 if TYPE_CHECKING:
-    from repro.fetching.missing import Downloads
-    from repro.fetching.progress import Progress as TransferProgress
-    from repro.models.clip import RememberingTokenizer
-
-#: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
-_TORCH_THREADS = torch.get_num_threads()
+    from repro.diagnosis.findings import Diagnosis
+    from repro.engine.evaluator import Evaluator
+    from repro.evaluation.predictions import Predictions
+    from repro.records.compact import ImageNames
+    from repro.records.identity import MeasurementKey
+    from repro.records.result import Measurement
 
 
 class LocalEngine:
-    """Evaluates cases one after the other and keeps what they share.
+    """Evaluates in this process, which imports torch once something has to be computed.
 
     Args:
         settings: where things lie and how to compute.
-        planned: all cases that this process may get, so that one decode of a photograph
-            serves every geometry that they want.
-        downloading: is told of downloads, where missing weights are fetched.
-
-    Raises:
-        OptionError: the device does not exist.
     """
 
-    def __init__(
-        self,
-        settings: EngineSettings,
-        planned: Iterable[Case] = (),
-        downloading: TransferProgress | None = None,
-    ) -> None:
+    options: ClassVar[tuple[str, ...]] = ()
+    computes_here: ClassVar[bool] = True
+
+    def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
-        self.device = choose_device(settings.device)
-        self._threads = max(1, available_cores() // settings.workers)
-        if self.device.type == "cpu":
-            torch.set_num_threads(max(1, _TORCH_THREADS // settings.workers))
-        self._order = list(planned)
-        self._stores = Stores(settings, self._order, self._threads)
-        self._datasets: dict[str, Dataset | ReproError] = {}
-        self._batch_sizes: dict[str, BatchSize] = {}
-        self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
-        self._downloads: Downloads | None = None
-        if settings.download:
-            from repro.fetching.missing import Downloads
+        self._run = Run()
+        self._evaluator: Evaluator | None = None
 
-            self._downloads = Downloads(settings.checkpoints, downloading)
+    def check(self, *, workers: bool) -> None:
+        """Go with everything: workers share the machine."""
 
-    def dataset(self, case: Case) -> Dataset:
-        """Index the dataset of a case; it is done once.
+    @property
+    def machine(self) -> Machine:
+        """A GPU for each process, as far as there are some; else the processor."""
+        gpus = 0
+        if self.settings.device != "cpu":
+            gpus = min(self.settings.workers, len(visible_gpus(os.environ)))
+        return Machine(gpus, available_cores())
 
-        Raises:
-            NotAvailableError: its images are not here.
-            DatasetError: it is incomplete.
-        """
-        data = self.settings.data or case.release.own_data
-        release = case.release
-        # All that the index is made from: releases may mean other images by one name.
-        known = list(release.datasets.values())
-        key = digest_of((case.dataset, known, release.location, data))
-        if key not in self._datasets:
-            self._datasets[key] = _index(case, data, self.settings.cache)
-        dataset = self._datasets[key]
-        if isinstance(dataset, ReproError):
-            raise dataset
-        return dataset
+    def start(self, run: Run) -> None:
+        """Remember the run, for when the first case has to be measured."""
+        self._run = run
 
-    def images(self, case: Case) -> int:
-        """Count the images of a case's dataset that are evaluated, with the limit.
+    def lines(self) -> Iterable[str]:
+        """Say nothing: what is in force says it."""
+        return ()
 
-        Raises:
-            NotAvailableError, DatasetError: see `dataset`.
-        """
-        dataset = self.dataset(case)
-        strata = first_strata(dataset, self.settings.limit)
-        return sum(len(dataset.strata[stratum]) for stratum in strata)
-
-    def weights(self, case: Case) -> Path:
-        """Find the weights file of a case, and fetch it where that is asked for.
-
-        Raises:
-            NotAvailableError: it is not here.
-            FetchError: it cannot be fetched.
-            WeightsError: it is not the file that was recorded.
-        """
-        if self._downloads:
-            path = self._downloads.weights(case)
-        else:
-            path = find_weights(case, self.settings.checkpoints)
-        found = verify_weights(path, self.settings.cache)
-        check_recorded(case.release, case.family.id, found)
-        return path
-
-    def model(self, case: Case, weights: Path | None = None) -> nn.Module:
-        """Load the checkpoint of a case for inference, on the device.
-
-        Its parameters are float32, or of the type that all of the case is computed in.
-
-        Raises:
-            NotAvailableError: its weights are not here.
-            WeightsError: they are damaged or hold another architecture.
-        """
-        weights = weights or self.weights(case)
-        model = load_model(case.model, case.release.location, weights, self.device)
-        return in_type_of(self.settings.precision_of(case), model)
-
-    def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
-        """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
-        if case.protocol.text is None:
-            raise OptionError(f"{case.id} is supervised; it has no text classifier")
-        # Before minutes are spent on encoding them.
-        outputs_of(case.dataset).check(
-            count_classes(case.protocol.text),
-            f"the protocol {case.protocol.id!r} has {{}} class names",
-        )
-        tokenizer = self._tokenizer(case)
-        precision = self.settings.precision_of(case)
-        with arithmetic(precision, self.device):
-            return zeroshot_classifier(
-                model,
-                tokenizer,
-                case.protocol.text,
-                self.device,
-                self.settings.cache,
-                f"{precision} {self.device.type}",
-            )
-
-    def _tokenizer(self, case: Case) -> RememberingTokenizer:
-        """Build the tokenizer of a model once."""
-        from repro.models.clip import RememberingTokenizer, build_tokenizer
-
-        location = case.release.location
-        key = location, msgspec.json.encode(case.model)
-        if key not in self._tokenizers:
-            built = build_tokenizer(case.model, location)
-            self._tokenizers[key] = RememberingTokenizer(built)
-        return self._tokenizers[key]
-
-    def classifier(self, case: Case, weights: Path | None = None) -> Classifier:
-        """Load all that turns pixels into logits for the classes of the dataset.
-
-        Raises:
-            NotAvailableError: the weights are not here.
-            WeightsError: they are damaged or hold another architecture.
-            EvaluationError: their outputs are not as many as the dataset names.
-        """
-        model = self.model(case, weights)
-        protocol, columns = case.protocol, case.dataset.columns
-        precision, outputs = self.settings.precision_of(case), outputs_of(case.dataset)
-        if protocol.text is None:
-            classifier = supervised_classifier(
-                model, protocol, self.device, precision, columns, outputs
-            )
-        else:
-            text = self.text_classifier(case, model)
-            classifier = clip_classifier(
-                model, text, protocol, self.device, precision, columns, outputs
-            )
-        classifier.check(protocol.geometry_steps.output_size)
-        if self.settings.accelerate:
-            classifier.accelerate(model, self.settings.accelerate)
-        return classifier
-
-    def evaluate(
-        self,
-        classifier: Callable[[Tensor], Tensor],
-        case: Case,
-        progress: Progress = lambda images: None,
-        dataset: Dataset | None = None,
-        is_settled: Settled = lambda predictions: False,
-    ) -> Predictions:
-        """Predict the images of a case's dataset, or of its first strata with a limit.
-
-        Args:
-            classifier: from uint8 `[B, 3, H, W]` to logits for the dataset's classes.
-            case: whose dataset and geometry count.
-            progress: called with the number of images after each batch.
-            dataset: images to take in place of the case's own.
-            is_settled: tells after each stratum whether the rest can be left out.
-
-        Raises:
-            DatasetError: the images are incomplete or damaged.
-            EvaluationError: the logits are no measurement.
-        """
-        dataset = dataset or self.dataset(case)
-        strata = first_strata(dataset, self.settings.limit)
-        return evaluate(
-            classifier,
-            dataset,
-            self._stores.pixels(dataset, case, strata),
-            batch_size=self.batch_size(case),
-            device=self.device,
-            progress=progress,
-            is_settled=is_settled,
-        )
+    def stop(self) -> None:
+        """Leave everything to the end of the process."""
 
     def measure(
-        self,
-        case: Case,
-        progress: Progress = lambda images: None,
-        weights: Path | None = None,
-        dataset: Dataset | None = None,
+        self, case: Case, progress: Callable[[int], None] = lambda images: None
     ) -> tuple[Measurement, Predictions]:
-        """Evaluate a case from its files.
-
-        Args:
-            case: what to evaluate.
-            progress: called with the number of images after each batch.
-            weights: file to take in place of the case's own.
-            dataset: images to take in place of the case's own.
-
-        Raises:
-            NotAvailableError: weights or images are not here.
-            ReproError: something about them is wrong.
-        """
-        start = time.perf_counter()
-        weights = weights or self.weights(case)
-        dataset = dataset or self.dataset(case)
-        verified = verify_weights(weights, self.settings.cache)
-        classifier = self.classifier(case, weights)
-        self._read_next(case)
-        predictions = self.evaluate(
-            classifier, case, progress, dataset, self._stops(case, dataset)
-        )
-        is_whole = predictions.is_complete or not self.settings.may_end_early
-        key = self._key(case, verified.sha256, dataset)
-        measurement = Measurement(
-            metrics=predictions.metrics(),
-            total=len(dataset),
-            seconds=time.perf_counter() - start,
-            device=str(self.device),
-            precision=self.settings.precision_of(case),
-            weights=str(weights),
-            weights_sha256=verified.sha256,
-            dataset_fingerprint=dataset.fingerprint,
-            environment=key.environment,
-            key=(key.whole if is_whole else key).digest,
-            conditions=key.conditions,
-            intervals=_intervals(predictions, dataset),
-            stopped_early=self.settings.limit is None and not predictions.is_complete,
-            workers=self.settings.workers,
-            calibration_error=calibration_error(predictions),
-            accelerations=classifier.accelerations,
-        )
-        return measurement, predictions
+        """See `Evaluator.measure`."""
+        return self.here().measure(case, progress)
 
     def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
-        """Find what would explain that a case does not meet its published numbers.
-
-        Args:
-            case: which one.
-            predictions: that `measure` made of it.
-
-        Raises:
-            ReproError: images or weights are not what they were.
-        """
-        from repro.diagnosis.investigation import Investigation
-        from repro.diagnosis.laboratory import Resources
-
-        settings = self.settings
-        resources = Resources(
-            device=self.device,
-            threads=self._threads,
-            precision=settings.precision_of(case),
-            cache=settings.cache,
-            batch_size=settings.batch_size,
-            share=settings.diagnose_share,
-            seconds=settings.diagnose_time,
-            only_evaluated=settings.limit is not None,
-        )
-        weights, dataset = self.weights(case), self.dataset(case)
-        return Investigation(case, weights, dataset, predictions, resources).diagnose()
-
-    def _environment(self) -> Environment:
-        found = describe_environment(str(self.device))
-        code = self.settings.code
-        if code is None:
-            return found
-        return msgspec.structs.replace(
-            found, commit=code.commit or None, dirty=bool(code.changes)
-        )
-
-    def _read_next(self, case: Case) -> None:
-        """Let the system read the weights of the case that probably comes next here.
-
-        Cases are dealt in order, one at a time, so the other workers take those before.
-        """
-        place = next((n for n, c in enumerate(self._order) if c.id == case.id), None)
-        if place is not None and place + self.settings.workers < len(self._order):
-            following = self._order[place + self.settings.workers]
-            with contextlib.suppress(ReproError):
-                read_ahead(find_weights(following, self.settings.checkpoints))
+        """See `Evaluator.diagnose`."""
+        return self.here().diagnose(case, predictions)
 
     def key(self, case: Case) -> MeasurementKey:
-        """Give all that a measurement of a case depends on, made or to be made.
-
-        Raises:
-            NotAvailableError: weights or images are not here.
-            ReproError: something about them is wrong.
-        """
-        verified = verify_weights(self.weights(case), self.settings.cache)
-        return self._key(case, verified.sha256, self.dataset(case))
-
-    def _key(self, case: Case, weights: str, dataset: Dataset) -> MeasurementKey:
-        return measurement_key(
-            case,
-            self.settings.counted(case),
-            weights_sha256=weights,
-            dataset_fingerprint=dataset.fingerprint,
-            environment=self._environment(),
-            may_end_early=self.settings.may_end_early,
-            code=self.settings.code,
-        )
+        """See `Evaluator.key`."""
+        # A run without any weights ends in a second: it does not import torch.
+        if self._evaluator is None and not self.settings.download:
+            find_weights(case, self.settings.checkpoints)
+        return self.here().key(case)
 
     def image_names(self, case: Case) -> ImageNames:
-        """Name the images and classes of the case's dataset; errors as of `dataset`."""
-        dataset = self.dataset(case)
-        return ImageNames(dataset.files, dataset.classes, dataset.digests)
+        """See `Evaluator.image_names`."""
+        return self.here().image_names(case)
 
-    def _stops(self, case: Case, dataset: Dataset) -> Settled:
-        """Make what ends a full evaluation that is hopeless for its numbers."""
-        settings = self.settings
-        precision, published = settings.precision_of(case), case.protocol.precision
-        comparable = is_same_arithmetic(precision, published, self.device.type)
-        if not settings.early_stop or settings.limit or not comparable:
-            return lambda predictions: False
-        return lambda predictions: is_hopeless(
-            case.references, predictions, dataset.class_sizes, len(dataset.strata)
-        )
+    def here(self) -> Evaluator:
+        """Give what evaluates, made when it is first asked for."""
+        from repro.engine.evaluator import Evaluator
 
-    def batch_size(self, case: Case) -> BatchSize:
-        """Give the batch size for a case; what was found for one counts for others."""
-        fixed = self.settings.batch_size
-        # What decides about memory: the model, its pixels, the classes, the arithmetic.
-        precision = self.settings.precision_of(case)
-        needs = digest_of((case.model, case.protocol, case.dataset, precision))
-        return self._batch_sizes.setdefault(needs, BatchSize(self.device.type, fixed))
-
-
-def _intervals(predictions: Predictions, dataset: Dataset) -> dict[str, Interval]:
-    """Bound every metric on the whole dataset where a part of it was evaluated."""
-    if predictions.is_complete:
-        return {}
-    sizes, strata = dataset.class_sizes, len(dataset.strata)
-    bounds = {m: interval_of(predictions, m, sizes, strata) for m in METRICS}
-    return {metric: bound for metric, bound in bounds.items() if bound is not None}
-
-
-def _index(case: Case, data: Path | None, cache: Path | None) -> Dataset | ReproError:
-    """Index a dataset; what is wrong with it is remembered like the index itself."""
-    known = tuple(case.release.datasets.values())
-    try:
-        recorded = read_record(case.release, case.dataset)
-        return index_dataset(case.dataset, data, known, recorded, cache)
-    except ReproError as error:
-        return error
+        if self._evaluator is None:
+            run = self._run
+            self._evaluator = Evaluator(self.settings, run.cases, run.downloading)
+        return self._evaluator

@@ -1,349 +1,115 @@
-"""Measure cases on the nodes of a Ray cluster.
-
-Ray finds GPUs, starts processes, and repeats what was lost with a process or node. What
-is done here is to say beforehand which nodes lack what, and to wait.
-"""
+"""`--repro-engine=ray`: cases are measured on the nodes of a Ray cluster."""
 
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-import repro
-from repro import errors
 from repro.cases import Case
-from repro.diagnosis.findings import Diagnosis
-from repro.engine.remote import (
-    Answer,
-    CaseKey,
-    Job,
-    NodeState,
-    Refusal,
-    diagnose_there,
-    inspect_node,
-    key_of,
-    measure_there,
-    names_there,
-)
+from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
-from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
-from repro.machine import WORKER_BYTES
-from repro.published import Release
-from repro.records.compact import ImageNames
-from repro.records.identity import MeasurementKey
-from repro.records.result import Measurement
-from repro.words import counted
+from repro.errors import OptionError
+from repro.machine import available_cores
+from repro.planning.plan import Machine
 
 if TYPE_CHECKING:
+    from repro.diagnosis.findings import Diagnosis
+    from repro.engine.cluster import Cluster
+    from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
-
-#: How often a case is repeated that was lost with its process or node.
-RETRIES = 5
-#: Seconds to wait for a node that is asked what it has.
-PATIENCE = 300
-
-
-class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of the cluster, with its resources and what it says of itself."""
-
-    id: str
-    address: str
-    resources: dict[str, float]
-    state: NodeState
-
-    def __str__(self) -> str:
-        return f"{self.state.host} ({self.address})"
+    from repro.records.compact import ImageNames
+    from repro.records.identity import MeasurementKey
+    from repro.records.result import Measurement
 
 
 class RayEngine:
-    """Submits all planned cases at once, and waits for the one that is asked for.
+    """Hands all cases of a run to a cluster at once, and waits for each when asked.
 
     Args:
         settings: where things lie and how to compute, as on this machine; nodes put
             their own paths into it (`REPRO_NODE_PATHS`).
-        planned: the cases of the run, in the order to begin them.
-        address: of the cluster: `HOST:PORT`, or `auto` for the one on this machine.
-        known: keys of measurements that need not be made again.
-
-    Raises:
-        OptionError: there is no such cluster, or it has no device of the kind.
     """
 
-    def __init__(
-        self,
-        settings: EngineSettings,
-        planned: Sequence[Case],
-        address: str,
-        known: Iterable[str] = (),
-    ) -> None:
-        self._ray = _connect(address)
-        alive = [node for node in self._ray.nodes() if node["Alive"]]
-        self.uses_gpus = _uses_gpus(settings.device, alive)
-        self.cores = _cores(alive, uses_gpus=self.uses_gpus)
-        releases: list[Release] = []
-        for case in planned:
-            if case.release not in releases:
-                releases.append(case.release)
-        keys = [key_of(case, releases.index(case.release)) for case in planned]
-        self._planned = {key: place for place, key in enumerate(keys)}
-        self._job = Job(
-            uid=uuid.uuid4().hex,
-            releases=tuple(releases),
-            planned=tuple(keys),
-            settings=settings,
-            package=Path(repro.__file__).parent,
-            known=frozenset(known),
-            cores=self.cores,
-        )
-        self._sent = self._ray.put(self._job)
-        self._measuring = self._computing(measure_there)
-        self.nodes = self._inspect(alive)
-        self._tasks = {
-            self._key(case): self._submit(case)
-            for case in planned
-            if any(self._has(node, case) for node in self.nodes)
-        }
+    options: ClassVar[tuple[str, ...]] = ("ray_address",)
+    computes_here: ClassVar[bool] = False
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self._started: Cluster | None = None
+
+    def check(self, *, workers: bool) -> None:
+        """Refuse workers of xdist: the cluster has processes of its own."""
+        if workers:
+            raise OptionError(
+                "-n and --repro-engine=ray exclude each other: the cluster starts the "
+                "processes itself; leave out -n"
+            )
 
     @property
-    def devices(self) -> int:
-        """How many cases are measured at once."""
-        per_node = (
-            node.resources.get("GPU", 0)
-            if self.uses_gpus
-            else node.resources.get("CPU", 0) // self.cores
-            for node in self.nodes
-        )
-        return int(sum(per_node))
+    def machine(self) -> Machine:
+        """All nodes together; a machine with one GPU as long as nobody was asked."""
+        if self._started:
+            return self._started.machine
+        return Machine(int(self.settings.device != "cpu"), available_cores())
+
+    def start(self, run: Run) -> None:
+        """Connect to the cluster, and submit all cases that are planned."""
+        from repro.engine.cluster import Cluster
+        from repro.records.environment import git_state
+
+        address = self.settings.ray_address or os.environ.get("RAY_ADDRESS")
+        if not address:
+            raise OptionError(
+                "--repro-engine is 'ray', and no cluster is named: give HOST:PORT with "
+                "--repro-ray-address or RAY_ADDRESS, or 'auto' for one on this machine"
+            )
+        # The nodes have the package, but not the working tree of the suite.
+        settings = msgspec.structs.replace(self.settings, code=git_state(Path.cwd()))
+        self._started = Cluster(settings, run.planned, address, run.known())
 
     def lines(self) -> Iterable[str]:
         """Say what the cluster is, and which node lacks what."""
-        kind = "GPU" if self.uses_gpus else "process"
-        yield (
-            f"repro: Ray with {counted(len(self.nodes), 'node')}, "
-            f"{self.devices} cases at once, each on one {kind} with "
-            f"{counted(self.cores, 'core')}"
-        )
-        for node in self.nodes:
-            lacking = node.state.lacking
-            if lacking:
-                yield (
-                    f"repro: node {node} gets {len(self._planned) - len(lacking)} of "
-                    f"{len(self._planned)} cases; {next(iter(lacking.values()))}"
-                )
+        return self._started.lines() if self._started else ()
 
-    def measure(self, case: Case) -> tuple[Measurement, Predictions]:
-        """Wait for the measurement of a case.
+    def stop(self) -> None:
+        """Leave the cluster; what is not finished there is cancelled."""
+        if self._started:
+            self._started.close()
 
-        Raises:
-            NotAvailableError: no node has its weights or images.
-            EvaluationError: it was lost again and again.
-            ReproError: something about it is wrong, as the node says.
-        """
-        answer = self._answer(case)
-        if answer.measurement is None:
-            self._tasks[self._key(case)] = self._submit(case, anew=True)
-            answer = self._answer(case)
-        assert answer.measurement is not None
-        assert answer.predictions is not None
-        return answer.measurement, answer.predictions
+    def measure(
+        self, case: Case, progress: Callable[[int], None] = lambda images: None
+    ) -> tuple[Measurement, Predictions]:
+        """Wait for the measurement of a case; nodes do not tell how far they are."""
+        return self._cluster.measure(case)
 
     def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
-        """Let a node look for what would explain a case; see `measure` for errors."""
-        task = self._computing(diagnose_there).options(
-            name=f"why {case.id}", label_selector=self._elsewhere(case)
-        )
-        asked = task.remote(self._sent, self._key(case), predictions)
-        diagnosis: Diagnosis = _unless_refused(self._wait(case, asked))
-        return diagnosis
+        """Let a node look for what would explain a case."""
+        return self._cluster.diagnose(case, predictions)
 
     def key(self, case: Case) -> MeasurementKey:
-        """Give the key that the node has found; see `measure` for errors."""
-        return self._answer(case).key
+        """Wait for the key that a node has found."""
+        return self._cluster.key(case)
 
     def image_names(self, case: Case) -> ImageNames:
-        """Ask a node that has the images for their names; see `measure` for errors."""
-        key = self._key(case)
-        task = self._ray.remote(names_there).options(
-            num_cpus=0, max_retries=RETRIES, label_selector=self._elsewhere(case)
-        )
-        asked = self._wait(case, task.remote(self._sent, key))
-        names: ImageNames = _unless_refused(asked)
-        return names
+        """Ask a node that has the images for their names."""
+        return self._cluster.image_names(case)
 
-    def close(self) -> None:
-        """Leave the cluster; what is not finished there is cancelled."""
-        self._ray.shutdown()
+    def here(self) -> Evaluator:
+        """Give an evaluator of this process: a live model cannot come from a node."""
+        return self._own
 
-    def _computing(self, function: Callable[..., Any]) -> Any:
-        """Make a task that computes on the device of a case."""
-        return self._ray.remote(
-            num_gpus=1 if self.uses_gpus else 0,
-            num_cpus=self.cores,
-            max_retries=RETRIES,
-            retry_exceptions=False,
-            # CUDA stays on the GPU that a process has seen first.
-            max_calls=1 if self.uses_gpus else 0,
-        )(function)
+    @cached_property
+    def _own(self) -> Evaluator:
+        from repro.engine.evaluator import Evaluator
 
-    def _answer(self, case: Case) -> Answer:
-        key = self._key(case)
-        if key not in self._tasks:
-            if key in self._planned:
-                place = self._planned[key]
-                said = (f"{n}: {n.state.lacking[place]}" for n in self.nodes)
-                raise NotAvailableError(f"no node has it. {'. '.join(said)}")
-            # Of a claim, or one of two checkpoints that a number may belong to.
-            self._tasks[key] = self._submit(case)
-        answer: Answer = _unless_refused(self._wait(case, self._tasks[key]))
-        return answer
+        return Evaluator(self.settings)
 
-    def _wait(self, case: Case, task: Any) -> Any:
-        try:
-            return self._ray.get(task)
-        except self._ray.exceptions.RayTaskError:
-            raise  # a bug, with the traceback of the node
-        except self._ray.exceptions.RayError as error:
-            first = str(error).strip().partition("\n")[0]
-            raise EvaluationError(
-                f"{case.id} was lost with its process or node {RETRIES + 1} times or "
-                f"cannot be placed any more: {first}; look at 'ray status' and at the "
-                "memory of the nodes"
-            ) from error
-
-    def _submit(self, case: Case, *, anew: bool = False) -> Any:
-        key = self._key(case)
-        task = self._measuring.options(
-            name=case.id, label_selector=self._elsewhere(case)
-        )
-        return task.remote(self._sent, key, anew=anew)
-
-    def _elsewhere(self, case: Case) -> dict[str, str]:
-        """Select the nodes that do not lack what a case needs; new ones may join."""
-        lacking = [node.id for node in self.nodes if not self._has(node, case)]
-        return {"ray.io/node-id": f"!in({','.join(lacking)})"} if lacking else {}
-
-    def _has(self, node: Node, case: Case) -> bool:
-        return self._planned.get(self._key(case), -1) not in node.state.lacking
-
-    def _key(self, case: Case) -> CaseKey:
-        releases = self._job.releases
-        if case.release not in releases:
-            releases = (*releases, case.release)
-            self._job = msgspec.structs.replace(self._job, releases=releases)
-            self._sent = self._ray.put(self._job)
-        return key_of(case, releases.index(case.release))
-
-    def _inspect(self, alive: Sequence[dict[str, Any]]) -> list[Node]:
-        """Ask every node what it has, all at once."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        asked = []
-        for node in alive:
-            place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = self._ray.remote(inspect_node).options(
-                num_cpus=0, scheduling_strategy=place
-            )
-            asked.append((node, task.remote(self._sent)))
-        found = [
-            Node(
-                id=node["NodeID"],
-                address=node["NodeManagerAddress"],
-                resources=node["Resources"],
-                state=_state(self._ray, node, task),
-            )
-            for node, task in asked
-        ]
-        _check_versions(found)
-        return found
-
-
-def _connect(address: str) -> Any:
-    """Connect to a cluster, without reporting to Ray's makers."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Else it warns that a later version will behave as this makes it behave.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise OptionError(
-            "--repro-engine is 'ray', which is not installed; "
-            "pip install 'pytest-repro[ray]'"
-        ) from error
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-            first = str(error).strip().partition("\n")[0]
-            raise OptionError(
-                f"there is no Ray cluster at {address!r} ({first}); start one with "
-                "'ray start --head' and name it with --repro-ray-address or RAY_ADDRESS"
-            ) from error
-    return ray
-
-
-def _uses_gpus(device: str, nodes: Iterable[dict[str, Any]]) -> bool:
-    if device not in ("auto", "cpu", "cuda"):
-        raise OptionError(
-            f"--repro-device is {device!r}; with --repro-engine ray it must be auto, "
-            "cpu or cuda, since Ray chooses the GPU"
-        )
-    found = any(node["Resources"].get("GPU") for node in nodes)
-    if device == "cuda" and not found:
-        raise OptionError(
-            "--repro-device is 'cuda', but no node of the Ray cluster has a GPU; use "
-            "auto or cpu"
-        )
-    return found and device != "cpu"
-
-
-def _cores(nodes: Iterable[dict[str, Any]], *, uses_gpus: bool) -> int:
-    """Choose the cores of a case: an even share of those beside the GPUs or memory."""
-    shares = []
-    for node in nodes:
-        resources = node["Resources"]
-        cores = resources.get("CPU", 0)
-        if uses_gpus:
-            slots = resources.get("GPU", 0)
-        else:
-            slots = min(cores, resources.get("memory", 0) // WORKER_BYTES or 1)
-        if slots and cores:
-            shares.append(int(cores // slots))
-    return max(1, min(shares, default=1))
-
-
-def _state(ray: Any, node: dict[str, Any], task: Any) -> NodeState:
-    where = f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-    try:
-        state: NodeState = ray.get(task, timeout=PATIENCE)
-    except (ray.exceptions.RayError, ImportError) as error:
-        last = str(error).strip().rpartition("\n")[2]
-        raise OptionError(
-            f"{where} of the Ray cluster cannot look for the data: {last}; it "
-            "needs the pytest-repro of this machine where 'ray start' is run"
-        ) from error
-    return state
-
-
-def _check_versions(nodes: Iterable[Node]) -> None:
-    from importlib import metadata
-
-    own = metadata.version("pytest-repro")
-    for node in nodes:
-        if node.state.version != own:
-            raise OptionError(
-                f"node {node} of the Ray cluster has pytest-repro {node.state.version} "
-                f"and this machine {own}; install the same there"
-            )
-
-
-def _unless_refused(answer: Any) -> Any:
-    """Raise what a node has refused with."""
-    if isinstance(answer, Refusal):
-        kind: type[ReproError] = getattr(errors, answer.kind, ReproError)
-        raise kind(answer.message)
-    return answer
+    @property
+    def _cluster(self) -> Cluster:
+        assert self._started, "an engine is started before its first case"
+        return self._started

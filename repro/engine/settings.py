@@ -18,7 +18,9 @@ WITHOUT_INFLUENCE = {
     "cache": "what is kept there is what would be made again",
     "cache_limit": "what was dropped is made again",
     "batch_size": "it moves logits by rounding only",
-    "workers": "who measures a case does not matter",
+    "engine": "who measures a case does not matter",
+    "ray_address": "nor does where that is",
+    "workers": "nor do others that measure other cases",
     "download": "weights are the same wherever they come from",
     "diagnose_share": "a diagnosis follows the measurement",
     "diagnose_time": "a diagnosis follows the measurement",
@@ -34,22 +36,25 @@ STANDING_FOR = {
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of an engine.
+    """Settings of an engine, and which one it is.
 
-    `data` and `checkpoints` are None where a release ships its own; `cache` is None to
-    keep nothing on disk, and the pixel stores that are needed least are dropped when
-    all of them would have more than `cache_limit` bytes; `precision` is
-    None for that of the published numbers; `batch_size` is None to
-    find it; `limit` is how many images of each dataset to evaluate at least, in whole
-    strata; `workers` is how many processes share this machine; with `early_stop` a full
-    evaluation ends once it is beyond doubt that the published numbers are not met; with
-    `download` missing weights are fetched. `accelerate` names accelerators, `auto` for
-    those that pay. `diagnose_share` is the share of a full evaluation that each suspect
-    of a diagnosis may cost on average, `diagnose_time` how many seconds all of them may
-    take, None where that follows. `code` is that which the run was started with, where
-    it is started on another machine.
+    `ray_address` is that of its cluster; `data` and `checkpoints` are None where a
+    release ships its own; `cache` is None to keep nothing on disk, and the pixel stores
+    that are needed least are dropped when all of them would have more than
+    `cache_limit` bytes; `precision` is None for that of the published numbers;
+    `batch_size` is None to find it; `limit` is how many images of each dataset to
+    evaluate at least, in whole strata; `workers` is how many processes share this
+    machine; with `early_stop` a full evaluation ends once it is beyond doubt that the
+    published numbers are not met; with `download` missing weights are fetched.
+    `accelerate` names accelerators, `auto` for those that pay. `diagnose_share` is the
+    share of a full evaluation that each suspect of a diagnosis may cost on average,
+    `diagnose_time` how many seconds all of them may take, None where that follows.
+    `code` is that which the run was started with, where it is started on another
+    machine.
     """
 
+    engine: str = "local"
+    ray_address: str | None = None
     data: Path | None = None
     checkpoints: Path | None = None
     cache: Path | None = None

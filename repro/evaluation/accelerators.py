@@ -7,10 +7,9 @@ forward goes on and the reason is kept. So it changes rounding, never a result s
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -223,7 +222,9 @@ def _no_cuda(model: nn.Module, device: torch.device) -> str:
 
 def _capture(model: nn.Module, forward: Forward, images: Tensor) -> Forward:
     """Capture a forward pass as a CUDA graph, which is launched as one."""
-    with torch.cuda.device(images.device), _without_autocast_cache():
+    # autocast keeps casts only of parameters with a gradient, and ours have none: what
+    # is cast inside of the graph is cast again by each replay.
+    with torch.cuda.device(images.device):
         inputs = images.clone()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
@@ -243,18 +244,6 @@ def _capture(model: nn.Module, forward: Forward, images: Tensor) -> Forward:
         return outputs.clone()
 
     return replay
-
-
-@contextlib.contextmanager
-def _without_autocast_cache() -> Iterator[None]:
-    """Cast weights inside of the graph: what was cast before it is freed after it."""
-    before = torch.is_autocast_cache_enabled()
-    torch.set_autocast_cache_enabled(False)
-    torch.clear_autocast_cache()
-    try:
-        yield
-    finally:
-        torch.set_autocast_cache_enabled(before)
 
 
 #: In the order in which they go into each other.

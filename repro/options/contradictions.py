@@ -32,6 +32,12 @@ class _Rule(NamedTuple):
     advice: str
 
 
+def _knows_no_ray_address(engine: str) -> bool:
+    from repro.engine.table import find_engine
+
+    return "ray_address" not in find_engine(engine).options
+
+
 def _is_none(value: object) -> bool:
     return value is None
 
@@ -40,7 +46,7 @@ _RULES = (
     _Rule(
         "ray_address",
         "engine",
-        lambda engine: engine != "ray",
+        _knows_no_ray_address,
         "cases are measured in these processes",
         "add --repro-engine=ray",
     ),

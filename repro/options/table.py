@@ -30,11 +30,14 @@ def own_ledger(project: Path) -> Path:
     return project / ".repro"
 
 
-def users_cache(project: Path) -> Path:
-    """Give the user's cache folder."""
+def users_cache(project: Path) -> Path | None:
+    """Give the user's cache folder; None where the user has nowhere to write one."""
     import platformdirs
 
-    return platformdirs.user_cache_path("repro", appauthor=False)
+    folder = platformdirs.user_cache_path("repro", appauthor=False)
+    places = (folder, *folder.parents)
+    there = next(place for place in places if os.access(place, os.F_OK))
+    return folder if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else None
 
 
 class Settings:
@@ -179,15 +182,15 @@ class Settings:
         in_marker=False,
     )
     engine: Option[str] = Option(
-        "where cases are measured: local, in these processes, or ray, on the nodes of "
-        "a Ray cluster (default: local)",
+        "where cases are measured: local, in these processes, ray, on the nodes of a "
+        "Ray cluster, or an engine of another package (default: local)",
         readers.engine,
         default="local",
         metavar="NAME",
         in_marker=False,
     )
     ray_address: Option[str | None] = Option(
-        "the Ray cluster of --repro-engine ray: HOST:PORT, or 'auto' for one on this "
+        "the Ray cluster of --repro-engine=ray: HOST:PORT, or 'auto' for one on this "
         "machine (default: RAY_ADDRESS)",
         readers.plain,
         metavar="ADDRESS",
@@ -223,7 +226,8 @@ class Settings:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Settings) and self.values == other.values
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(frozenset(self.values.items()))
 
     def for_engine(self, workers: int = 1) -> EngineSettings:
         """Give what an engine has to know: what it calls as an option is called.

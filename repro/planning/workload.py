@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from repro.cases import WEIGHTS_SUFFIXES, Case
-from repro.data.dataset import MINIMUM_STRATA, STRATUM_IMAGES
+from repro.data.dataset import count_strata
 from repro.data.layout import DECODED_AT_ONCE, stored_bytes
 from repro.published import DatasetSpec, Geometry
 
@@ -67,51 +68,76 @@ def workload(
         there: pixel stores that are complete already.
         data: folder of the datasets; None where releases have their own.
     """
-    wanted: dict[Images, set[str]] = {}
-    specs: dict[Images, DatasetSpec] = {}
-    parsed: dict[str, Geometry] = {}
-    for case in cases:
-        images_there = which_images(case, data)
-        specs.setdefault(images_there, case.dataset)
-        parsed[case.protocol.geometry] = case.protocol.geometry_steps
-        if (images_there, case.protocol.geometry) not in there:
-            wanted.setdefault(images_there, set()).add(case.protocol.geometry)
+    specs = {which_images(case, data): case.dataset for case in cases}
     images = {name: images_of(spec, limit) for name, spec in specs.items()}
-    stratum = {name: n // strata_of(specs[name], limit) for name, n in images.items()}
-    decodes = photographs = stored = 0
-    decode_seconds = 0.0
-    for name, geometries in wanted.items():
-        sizes = [stored_bytes(parsed[text], 1) for text in geometries]
-        passes = -(-sum(sizes) * stratum[name] // DECODED_AT_ONCE)
-        photographs += images[name]
-        decodes += images[name] * passes
-        stored += sum(sizes) * images[name]
-        each = passes * DECODE_SECONDS + len(sizes) * RESIZE_SECONDS
-        decode_seconds += images[name] * each
+    seen = [images[which_images(case, data)] for case in cases]
+    geometries = {c.protocol.geometry: c.protocol.geometry_steps for c in cases}
+    decoding = [
+        _decoding(wanted, images[name], strata_of(specs[name], limit))
+        for name, wanted in _missing_stores(cases, there, data).items()
+    ]
     weights = _weights_sizes(cases, checkpoints)
     sized = [size for size in weights.values() if size is not None]
+    decodes = sum(made.decodes for made in decoding)
     return Workload(
         cases=len(cases),
         datasets=len(specs),
-        photographs=photographs,
+        photographs=sum(made.photographs for made in decoding),
         decodes=decodes,
-        geometries=len(parsed),
-        stores=sum(map(len, wanted.values())),
-        evaluated=sum(images[which_images(case, data)] for case in cases),
+        geometries=len(geometries),
+        stores=sum(made.stores for made in decoding),
+        evaluated=sum(seen),
         operations=sum(
-            case.gflops * 1e9 * images[which_images(case, data)] / case.dataset.images
-            for case in cases
+            case.gflops * 1e9 * number / case.dataset.images
+            for case, number in zip(cases, seen, strict=True)
         ),
         prompts=_prompts(cases),
         photograph_bytes=decodes * PHOTOGRAPH_BYTES,
         weights_bytes=sum(sized),
         unsized=len(weights) - len(sized),
         pixels_read=sum(
-            stored_bytes(case.protocol.geometry_steps, images[which_images(case, data)])
-            for case in cases
+            stored_bytes(case.protocol.geometry_steps, number)
+            for case, number in zip(cases, seen, strict=True)
         ),
-        stored=stored,
-        decode_seconds=decode_seconds,
+        stored=sum(made.stored for made in decoding),
+        decode_seconds=sum(made.seconds for made in decoding),
+    )
+
+
+class _Decoding(NamedTuple):
+    """What it takes to make the stores of one dataset that are missing."""
+
+    photographs: int
+    decodes: int
+    stores: int
+    stored: int
+    seconds: float
+
+
+def _missing_stores(
+    cases: Iterable[Case], there: Collection[Stored], data: Path | None
+) -> dict[Images, dict[str, Geometry]]:
+    """List the geometries, by their text, that are still to be made of each dataset."""
+    missing: dict[Images, dict[str, Geometry]] = {}
+    for case in cases:
+        images, geometry = which_images(case, data), case.protocol.geometry
+        if (images, geometry) not in there:
+            wanted = missing.setdefault(images, {})
+            wanted[geometry] = case.protocol.geometry_steps
+    return missing
+
+
+def _decoding(wanted: Mapping[str, Geometry], images: int, strata: int) -> _Decoding:
+    sizes = [stored_bytes(geometry, 1) for geometry in wanted.values()]
+    # All geometries of a stratum are in memory at once; more of them, one pass more.
+    passes = -(-sum(sizes) * (images // strata) // DECODED_AT_ONCE)
+    each = passes * DECODE_SECONDS + len(sizes) * RESIZE_SECONDS
+    return _Decoding(
+        photographs=images,
+        decodes=images * passes,
+        stores=len(sizes),
+        stored=sum(sizes) * images,
+        seconds=images * each,
     )
 
 
@@ -137,8 +163,7 @@ def strata_of(spec: DatasetSpec, limit: int | None) -> int:
 
 
 def _all_strata(spec: DatasetSpec) -> int:
-    wanted = max(MINIMUM_STRATA, round(spec.images / STRATUM_IMAGES))
-    return max(1, min(wanted, spec.images // len(spec.classes)))
+    return count_strata(spec.images, spec.images // len(spec.classes))
 
 
 def _prompts(cases: Iterable[Case]) -> int:

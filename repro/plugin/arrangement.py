@@ -4,37 +4,79 @@ from __future__ import annotations
 
 import pytest
 
+from repro.options.table import Settings
 from repro.plugin import workers
-from repro.plugin.claims import claim_of, put_claims_last
-from repro.plugin.planned import leave_for_controller
-from repro.plugin.planning import keep_shard
-from repro.plugin.selection import (
+from repro.plugin.costs import shard_costs
+from repro.plugin.items import (
     SETTINGS,
     case_of,
-    keeps_order,
-    order_items,
+    claim_of,
     remember_settings,
+    with_cases,
 )
+from repro.plugin.planned import leave_for_controller
+from repro.plugin.selection import order_of_cases
 from repro.plugin.settings import measures_nothing
 
 
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the tests of cases as cases are sorted, and claims behind them."""
-    order_items(config, items)
-    put_claims_last(items)
+    """Sort the tests of cases into the places that they have, and claims behind all.
+
+    Claims take the measurements of the others.
+    """
+    order = order_of_cases(config)
+    places = [place for place, item in enumerate(items) if case_of(item)]
+    chosen = sorted(
+        with_cases([items[place] for place in places]),
+        key=lambda pair: order.get(pair[1].id, 0),
+    )
+    for place, (item, _) in zip(places, chosen, strict=True):
+        items[place] = item
+    items.sort(key=lambda item: claim_of(item) is not None)
 
 
-def settle(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take what is selected: options in force, this shard's part, and a GPU."""
+def settle(config: pytest.Config, items: list[pytest.Item]) -> bool:
+    """Take what is selected: options in force, this shard's part, and a GPU.
+
+    Tell whether anything was selected, though it may be another shard's.
+    """
     chosen = [item for item in items if case_of(item) or claim_of(item)]
     if not chosen:
-        return
-    config.stash[workers.SELECTED] = True
+        return False
     for item in chosen:
-        remember_settings(config, item)
-    keep_shard(config, chosen[0].stash[SETTINGS], items)
-    if keeps_order(config):
+        remember_settings(item)
+    _keep_shard(config, chosen[0].stash[SETTINGS], items)
+    if not _goes_on_from_last_run(config):
         arrange(config, items)
     workers.assign_gpu(config)
     if workers.is_worker(config) and not measures_nothing(config):
         leave_for_controller(config, items)
+    return True
+
+
+def _goes_on_from_last_run(config: pytest.Config) -> bool:
+    """Whether pytest was asked for an order that follows from its last run."""
+    own = ("stepwise", "failedfirst", "newfirst")
+    return any(config.getoption(name, False) for name in own)
+
+
+def _keep_shard(
+    config: pytest.Config, settings: Settings, items: list[pytest.Item]
+) -> None:
+    """Deselect the cases of other shards, and claims, which need all of them."""
+    from repro.planning.shards import cases_of_shard, parse_shard
+
+    if settings.shard is None:
+        return
+    unique = {case.id: case for _, case in with_cases(items)}
+    shard = parse_shard(settings.shard)
+    kept = cases_of_shard(list(unique.values()), shard_costs(settings), shard)
+
+    def stays(item: pytest.Item) -> bool:
+        case = case_of(item)
+        return case.id in kept if case else claim_of(item) is None
+
+    others = [item for item in items if not stays(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if stays(item)]

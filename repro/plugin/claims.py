@@ -1,71 +1,21 @@
-"""Claims as tests: which a test gets, and what comes of them."""
+"""Claims as tests: what a run measures for them, and what comes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
 from repro.errors import ReproError
-from repro.plugin.selection import MARKER, SETTINGS, all_cases, check_family
-from repro.plugin.settings import read_settings
+from repro.plugin.items import SETTINGS
+from repro.plugin.outcomes import RESULT
+from repro.plugin.selection import all_cases
 
 if TYPE_CHECKING:
     from repro.claims.evidence import MeasuredCheckpoint, Stated
     from repro.claims.result import ClaimResult
     from repro.plugin.runner import CaseRunner
-
-RESULT = pytest.StashKey["ClaimResult"]()
-
-
-def claim_of(item: pytest.Item) -> Stated | None:
-    """Give the claim of a test, if it has one."""
-    if item.get_closest_marker(MARKER) is None:
-        return None
-    from repro.claims.evidence import Stated
-
-    # A test for which there is no claim has a placeholder of pytest's.
-    callspec = getattr(item, "callspec", None)
-    found = callspec.params.get("claim") if callspec else None
-    return found if isinstance(found, Stated) else None
-
-
-def parametrize_claims(metafunc: pytest.Metafunc) -> None:
-    """Give a marked test that asks for `claim` one parameter set for each claim.
-
-    Raises:
-        CollectError: options, marker or published numbers are wrong.
-    """
-    marker = metafunc.definition.get_closest_marker(MARKER)
-    if marker is None or "claim" not in metafunc.fixturenames:
-        return
-    from repro.claims.evidence import Stated
-    from repro.published import read_releases
-
-    folder = metafunc.definition.path.parent
-    try:
-        settings = read_settings(metafunc.config, marker.kwargs, folder)
-        releases = read_releases(settings.expected)
-        check_family(marker, releases)
-        chosen = [Stated(release, c) for release in releases for c in release.claims]
-    except ReproError as error:
-        raise pytest.Collector.CollectError(str(error)) from error
-    metafunc.parametrize(
-        "claim",
-        [
-            pytest.param(stated, id=stated.id, marks=pytest.mark.claim)
-            for stated in chosen
-            if _is_selected(stated, marker.kwargs)
-        ],
-        indirect=True,
-    )
-
-
-def put_claims_last(items: list[pytest.Item]) -> None:
-    """Move the tests of claims behind all others, whose measurements they take."""
-    items.sort(key=lambda item: claim_of(item) is not None)
 
 
 def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult:
@@ -93,16 +43,6 @@ def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult
     if not result.is_as_expected:
         pytest.skip(short_text(result))
     return result
-
-
-def attach_claim(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Let the result of a claim travel with its next report, as plain data."""
-    import msgspec
-
-    result = item.stash.get(RESULT, None)
-    if result is not None:
-        del item.stash[RESULT]
-        report.repro_claim = msgspec.to_builtins(result)  # type: ignore[attr-defined]
 
 
 def _known_checkpoints(item: pytest.Item, stated: Stated, family: str) -> Sequence[str]:
@@ -145,13 +85,4 @@ def _measure(
         total=measurement.total,
         in_other_precision=measurement.in_other_precision(case.protocol.precision),
         predictions=predictions,
-    )
-
-
-def _is_selected(stated: Stated, keywords: Mapping[str, Any]) -> bool:
-    """Whether the marker's `kind` and `family` let a claim through."""
-    release, claim = stated.release, stated.claim
-    kind, pattern = keywords.get("kind"), keywords.get("family", "*")
-    return kind in (None, release.protocols[claim.protocol].kind) and any(
-        fnmatchcase(family, pattern) for place in claim.places() for family in place
     )

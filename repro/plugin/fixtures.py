@@ -6,11 +6,9 @@ Their docstrings are their documentation: `pytest --fixtures`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
-
-from repro.errors import OptionError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,12 +38,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     `precision`, `batch_size`, `limit`, `strict` and `download`, which count for that
     test.
     """
-    if not hasattr(request, "param"):
-        raise OptionError(
-            "the fixture case is for tests marked with @pytest.mark.repro; mark "
-            f"{request.node.name} or define a fixture case of your own"
-        )
-    chosen: Case = request.param
+    chosen: Case = _parameter(request)
     return chosen
 
 
@@ -59,13 +52,25 @@ def claim(request: pytest.FixtureRequest) -> Stated:
         def test_claim(claim, uphold):
             uphold(claim)
     """
-    if not hasattr(request, "param"):
-        raise OptionError(
-            "the fixture claim is for tests marked with @pytest.mark.repro; mark "
-            f"{request.node.name} or define a fixture claim of your own"
-        )
-    chosen: Stated = request.param
+    chosen: Stated = _parameter(request)
     return chosen
+
+
+def _parameter(request: pytest.FixtureRequest) -> Any:
+    """Give the value that a marked test was given.
+
+    Raises:
+        OptionError: the test is not marked.
+    """
+    if hasattr(request, "param"):
+        return request.param
+    from repro.errors import OptionError
+
+    raise OptionError(
+        f"the fixture {request.fixturename} is for tests marked with "
+        f"@pytest.mark.repro; mark {request.node.name} or define a fixture "
+        f"{request.fixturename} of your own"
+    )
 
 
 class _NothingMeasured:
@@ -94,7 +99,7 @@ def dataset(case: Case, _runner: CaseRunner) -> Dataset:
     Indexed once a session. The test is skipped when they are not on this machine and
     fails when they are incomplete.
     """
-    return _runner.settle(lambda: _runner.engine.dataset(case))
+    return _runner.settle(lambda: _runner.engine.here().dataset(case))
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ def model(case: Case, _runner: CaseRunner) -> nn.Module:
     The test is skipped when the weights are not on this machine and fails when they are
     damaged or hold another architecture.
     """
-    return _runner.settle(lambda: _runner.engine.model(case))
+    return _runner.settle(lambda: _runner.engine.here().model(case))
 
 
 @pytest.fixture
@@ -113,7 +118,7 @@ def zeroshot_classifier(case: Case, model: nn.Module, _runner: CaseRunner) -> Te
 
     Encoded once for each text tower and set of prompts, then read from the cache.
     """
-    return _runner.settle(lambda: _runner.engine.text_classifier(case, model))
+    return _runner.settle(lambda: _runner.engine.here().text_classifier(case, model))
 
 
 @pytest.fixture
@@ -126,7 +131,7 @@ def classifier(case: Case, _runner: CaseRunner) -> Classifier:
         def test_logits(case, classifier, evaluate):
             assert evaluate(classifier).metrics().top1 > 0
     """
-    return _runner.settle(lambda: _runner.engine.classifier(case))
+    return _runner.settle(lambda: _runner.engine.here().classifier(case))
 
 
 @pytest.fixture
@@ -138,7 +143,7 @@ def evaluate(case: Case, _runner: CaseRunner) -> Callable[..., Predictions]:
     """
 
     def evaluate(classifier: Callable[[Tensor], Tensor]) -> Predictions:
-        return _runner.settle(lambda: _runner.engine.evaluate(classifier, case))
+        return _runner.settle(lambda: _runner.engine.here().evaluate(classifier, case))
 
     return evaluate
 

@@ -1,7 +1,7 @@
 """The hooks of the plugin, and nothing else.
 
 pytest loads this module in every project where repro is installed. What is heavy is
-imported when a case is collected, evaluated or reported.
+imported when a marked test is collected, evaluated or reported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Generator
 
 import pytest
 
-from repro.plugin import workers
 from repro.plugin.fixtures import (
     _runner,
     case,
@@ -24,18 +23,8 @@ from repro.plugin.fixtures import (
     uphold,
     zeroshot_classifier,
 )
-from repro.plugin.recovery import Recovery
-from repro.plugin.reporting import Reporting
-from repro.plugin.settings import (
-    add_options,
-    asks,
-    check_options,
-    measures_nothing,
-    names_expected,
-    summary,
-)
-
-MARKER = "repro"
+from repro.plugin.items import MARKER
+from repro.plugin.settings import add_options, check_options, names_expected
 
 __all__ = [
     "_runner",
@@ -50,6 +39,13 @@ __all__ = [
     "zeroshot_classifier",
 ]
 
+_MARKERS = (
+    "repro(kind, family, **options): run once for each case of published numbers",
+    "supervised: a case of a supervised checkpoint (set by repro)",
+    "claim: a claim of the paper (set by repro)",
+    "clip: a case of a CLIP checkpoint, evaluated zero-shot (set by repro)",
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options."""
@@ -59,7 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start again where pytest took the value of an option for a test."""
-    if workers.is_worker(config):
+    # It takes for one only what begins with no hyphen.
+    added = os.environ.get("PYTEST_ADDOPTS", "").split()
+    typed = (*config.invocation_params.args, *added)
+    is_safe = all(argument.startswith("-") for argument in typed)
+    if is_safe or hasattr(config, "workerinput"):
         return None
     from repro.plugin.rootdir import started_again
 
@@ -67,22 +67,21 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
-    for line in (
-        "repro(kind, family, **options): run once for each case of published numbers",
-        "supervised: a case of a supervised checkpoint (set by repro)",
-        "claim: a claim of the paper (set by repro)",
-        "clip: a case of a CLIP checkpoint, evaluated zero-shot (set by repro)",
-    ):
+    """Register the markers, and what a controller of xdist has to do."""
+    for line in _MARKERS:
         config.addinivalue_line("markers", line)
-    if not workers.is_worker(config):
-        check_options(config)
-        if asks(config):
-            from repro.plugin.cluster import refuse_workers
+    if hasattr(config, "workerinput"):
+        return
+    check_options(config)
+    if config.getoption("dist", "no") != "no" and not config.option.collectonly:
+        from repro.plugin.engines import refuse_workers
+        from repro.plugin.recovery import Recovery
+        from repro.plugin.reporting import Reporting
+        from repro.plugin.workers import deal_one_by_one
 
-            refuse_workers(config)
+        refuse_workers(config)
         if names_expected(config):
-            workers.deal_one_by_one(config)
+            deal_one_by_one(config)
         config.pluginmanager.register(Reporting(config), "repro-reporting")
         config.pluginmanager.register(Recovery(config), "repro-recovery")
 
@@ -92,75 +91,55 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Answer `-n auto` where published numbers are checked."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    from repro.plugin.sources import mention_marker
+    from repro.plugin.workers import auto_number, mention_marker
 
     is_mine = names_expected(config) or mention_marker(config)
-    return workers.auto_number() if is_mine else None
+    return auto_number() if is_mine else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give marked tests their cases."""
-    if metafunc.definition.get_closest_marker(MARKER) is None:
-        return
-    from repro.plugin.claims import parametrize_claims
-    from repro.plugin.selection import parametrize
+    """Give marked tests their cases and claims."""
+    if metafunc.definition.get_closest_marker(MARKER) is not None:
+        from repro.plugin.selection import parametrize
 
-    parametrize(metafunc)
-    parametrize_claims(metafunc)
+        parametrize(metafunc)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, None, None]:
-    """Order cases and give this process its GPU.
+    """Order cases, give this process its GPU, and report what comes of them.
 
     What goes on from the last run, such as `--stepwise`, gets the order in which tests
     run; what shuffles has had its say when they are put in order again.
     """
-    if any(item.get_closest_marker(MARKER) for item in items):
-        from repro.plugin.arrangement import arrange, settle
-
-        arrange(config, items)
+    if not any(item.get_closest_marker(MARKER) for item in items):
         yield
-        settle(config, items)
-    else:
-        yield
+        return
+    from repro.plugin.arrangement import arrange, settle
 
+    arrange(config, items)
+    yield
+    if settle(config, items) and not hasattr(config, "workerinput"):
+        from repro.plugin.reporting import Reporting
 
-def pytest_report_collectionfinish(
-    config: pytest.Config, items: list[pytest.Item]
-) -> list[str]:
-    """Say what is in force, if a case was selected."""
-    if workers.SELECTED not in config.stash:
-        return []
-    from repro.plugin.planning import download_lines, plan_line
-    from repro.plugin.selection import SETTINGS, planned_cases
-
-    chosen = [item for item in items if SETTINGS in item.stash]
-    lines = list(dict.fromkeys(summary(item.stash[SETTINGS]) for item in chosen))
-    is_local = chosen and chosen[0].stash[SETTINGS].engine == "local"
-    if is_local and not measures_nothing(config):
-        cases = list({case.id: case for case in planned_cases(chosen)}.values())
-        lines.append(plan_line(config, chosen[0].stash[SETTINGS], cases))
-        lines += download_lines(chosen[0].stash[SETTINGS], cases)
-    return lines
+        config.pluginmanager.register(Reporting(config), "repro-reporting")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a case's result travel with its report."""
+    """Let what was found out travel with the report of a marked test."""
     if item.get_closest_marker(MARKER) is None:
         return (yield)
-    from repro.plugin.claims import attach_claim, claim_of
-    from repro.plugin.selection import case_of
-    from repro.plugin.session import attach_result, keep_headline, settle_cause
+    from repro.plugin.items import SETTINGS
+    from repro.plugin.outcomes import attach_result, keep_headline, settle_cause
 
     settle_cause(call)
     report = yield
-    if case_of(item) or claim_of(item):
-        (attach_result if case_of(item) else attach_claim)(item, report)
+    if SETTINGS in item.stash:
+        attach_result(item, report)
         keep_headline(call, report)
     return report

@@ -7,27 +7,73 @@ markers say, from which the controller finds out what is in force.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
 
+from repro.cases import Case
 from repro.errors import ReproError
 from repro.files import replace_bytes
 from repro.options.table import Settings
 from repro.plugin import workers
-from repro.plugin.selection import MARKER, SETTINGS, all_cases, case_of
+from repro.plugin.items import MARKER, SETTINGS, with_cases
+from repro.plugin.selection import all_cases
 from repro.plugin.settings import read_settings
 from repro.records.identity import Asked, asked
 from repro.records.result import place_of
 
-if TYPE_CHECKING:
-    from repro.cases import Case
-
 #: What a test asks for that gives its case a result.
 _JUDGES = "reproduce"
+
+
+class PlannedTest(msgspec.Struct, frozen=True):
+    """A test that has a case, what is in force for it, and so what it asks for.
+
+    `is_judged` tells whether its case gets a result. Tests that ask for the same share
+    one measurement, named by `place`.
+    """
+
+    case: Case
+    settings: Settings
+    is_judged: bool
+    asked: Asked
+
+    @property
+    def place(self) -> str:
+        """Name what is measured among all that the run measures."""
+        return place_of(self.case, self.asked)
+
+
+class Planned:
+    """The tests of a run that have cases.
+
+    Args:
+        tests: by their names.
+        settings: in force for tests of the run, also for those without a case.
+    """
+
+    def __init__(
+        self,
+        tests: Mapping[str, PlannedTest] | None = None,
+        settings: Iterable[Settings] = (),
+    ) -> None:
+        self.tests = dict(tests or {})
+        in_force = [*settings, *(test.settings for test in self.tests.values())]
+        self.settings = list(dict.fromkeys(in_force))
+        #: What is measured, each once, by place.
+        self.measured = {test.place: test for test in self.tests.values()}
+        #: What gets a result, each once, by place.
+        self.judged = {t.place: t for t in self.tests.values() if t.is_judged}
+
+    def by_settings(self) -> dict[Settings, list[PlannedTest]]:
+        """List what is measured by what is in force for it."""
+        found: dict[Settings, list[PlannedTest]] = {}
+        for test in self.measured.values():
+            found.setdefault(test.settings, []).append(test)
+        return found
 
 
 class _Marked(msgspec.Struct, frozen=True):
@@ -43,61 +89,26 @@ class _Marked(msgspec.Struct, frozen=True):
     judged: list[str] = []
 
 
-class Planned:
-    """The tests of a run that have cases, and what is in force for them."""
-
-    def __init__(self) -> None:
-        self.tests: dict[str, Case] = {}
-        self.settings: list[Settings] = []
-        self.asked: dict[str, Asked] = {}
-        self._judged: set[str] = set()
-
-    def add(self, test: str, case: Case, settings: Settings, *, judged: bool) -> None:
-        """Add a test by its name; `judged` tells whether its case gets a result."""
-        self.tests[test] = case
-        engine = settings.for_engine()
-        self.asked[test] = asked(case, engine.asked(), engine.chosen())
-        if settings not in self.settings:
-            self.settings.append(settings)
-        if judged:
-            self._judged.add(test)
-
-    @property
-    def cases(self) -> list[Case]:
-        """The cases that are measured, each once."""
-        return list({case.id: case for case in self.tests.values()}.values())
-
-    @property
-    def judged(self) -> dict[str, tuple[Case, Asked]]:
-        """What gets a result, each once: cases, and what is asked of them, by place."""
-        found = [(self.tests[test], self.asked[test]) for test in self._judged]
-        return {place_of(*one): one for one in found}
-
-    def judges(self, test: str) -> bool:
-        """Whether a test gives its case a result."""
-        return test in self._judged
-
-
-def planned_of(items: Iterable[pytest.Item]) -> Planned:
+def planned_of(items: Sequence[pytest.Item]) -> Planned:
     """List the tests that were collected here and have cases."""
-    found = Planned()
-    for item, case in _with_cases(items):
-        judged = _JUDGES in getattr(item, "fixturenames", ())
-        found.add(item.nodeid, case, item.stash[SETTINGS], judged=judged)
-    return found
+    tests = {
+        item.nodeid: _planned(case, item.stash[SETTINGS], is_judged=_is_judged(item))
+        for item, case in with_cases(items)
+    }
+    return Planned(tests, (i.stash[SETTINGS] for i in items if SETTINGS in i.stash))
 
 
 def leave_for_controller(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     """Tell the controller, from a worker, which tests have cases."""
     groups: dict[str, _Marked] = {}
-    for item, case in _with_cases(items):
+    for item, case in with_cases(items):
         marker = item.get_closest_marker(MARKER)
         assert marker is not None
         folder, keywords = str(item.path.parent), _written(marker.kwargs)
         key = repr((folder, keywords))
         group = groups.setdefault(key, _Marked(folder, keywords, {}, []))
         group.cases[item.nodeid] = case.id
-        if _JUDGES in getattr(item, "fixturenames", ()):
+        if _is_judged(item):
             group.judged.append(item.nodeid)
     file = _file(config)
     if groups and not file.exists():
@@ -111,27 +122,30 @@ def left_by_workers(config: pytest.Config) -> Planned:
     Raises:
         UsageError: options or published numbers are wrong.
     """
-    found = Planned()
+    tests: dict[str, PlannedTest] = {}
     file = _file(config)
     if not file.is_file():
-        return found
+        return Planned()
     try:
         for group in msgspec.json.decode(file.read_bytes(), type=list[_Marked]):
             settings = read_settings(config, group.keywords, Path(group.folder))
             cases = {case.id: case for case in all_cases(config, settings)}
-            judged = set(group.judged)
             for test, name in group.cases.items():
-                found.add(test, cases[name], settings, judged=test in judged)
+                is_judged = test in group.judged
+                tests[test] = _planned(cases[name], settings, is_judged=is_judged)
     except ReproError as error:
         raise pytest.UsageError(str(error)) from error
-    return found
+    return Planned(tests)
 
 
-def _with_cases(items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, Case]]:
-    for item in items:
-        case = case_of(item)
-        if case is not None:
-            yield item, case
+def _planned(case: Case, settings: Settings, *, is_judged: bool) -> PlannedTest:
+    engine = settings.for_engine()
+    wanted = asked(case, engine.asked(), engine.chosen())
+    return PlannedTest(case, settings, is_judged, wanted)
+
+
+def _is_judged(item: pytest.Item) -> bool:
+    return _JUDGES in getattr(item, "fixturenames", ())
 
 
 def _file(config: pytest.Config) -> Path:

@@ -54,9 +54,9 @@ class Lines:
 
     def ended(self, result: CaseResult) -> None:
         """Write the line, behind pytest's letter or below its line about the test."""
-        if result.id in self._ended:
+        if result.place in self._ended:
             return
-        self._ended.add(result.id)
+        self._ended.add(result.place)
         left = max(0, self._planned - len(self._ended))
         said = f"{result.verdict}; {left:,} of {self._planned:,} cases remain"
         writer = self._reporter._tw
@@ -80,7 +80,7 @@ class Bars:
 
     Args:
         reporter: that writes to the terminal.
-        planned: images of each case by its id.
+        planned: images of what is going to be measured, by its place among results.
     """
 
     def __init__(self, reporter: TerminalReporter, planned: Mapping[str, int]) -> None:
@@ -98,19 +98,20 @@ class Bars:
 
     @contextlib.contextmanager
     def measuring(
-        self, case: str, declared: int, images: Callable[[], int]
+        self, place: str, declared: int, images: Callable[[], int]
     ) -> Iterator[Callable[[int], None]]:
         """Draw bars for a while, and give what to call with each number of images.
 
         Args:
-            case: that is measured, by its id.
+            place: of the result of the case among those of the run.
             declared: how many images it has by what was published.
             images: counts those that are going to be evaluated; asked once the first
                 of them are.
         """
+        case = place.partition(" ")[0]
         start = last = time.monotonic()
         self._start = self._start or start
-        self._left[case] = total = declared
+        self._left[place] = total = declared
         done = 0
 
         def advance(number: int) -> None:
@@ -118,7 +119,7 @@ class Bars:
             total = total if done else images()
             done += number
             self._done += number
-            self._left[case] = max(0, total - done)
+            self._left[place] = max(0, total - done)
             now = time.monotonic()
             if now - last >= _INTERVAL or done >= total:
                 last = now
@@ -128,7 +129,7 @@ class Bars:
         try:
             yield advance
         finally:
-            del self._left[case]
+            del self._left[place]
             self._draw()
 
     def show_bytes(
@@ -163,8 +164,8 @@ class Bars:
 
     def ended(self, result: CaseResult) -> None:
         """Count a case; it may have needed none of its images."""
-        self._ended.add(result.id)
-        self._left.pop(result.id, None)
+        self._ended.add(result.place)
+        self._left.pop(result.place, None)
 
     def close(self) -> None:
         """Close the file."""

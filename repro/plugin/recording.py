@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.errors import LedgerError
-from repro.plugin.runner import run_folder
-from repro.plugin.workers import run_name
+from repro.plugin.workers import run_folder, run_name
 from repro.records.environment import git_state
 from repro.records.ledger import Ledger
 from repro.records.pruning import prune

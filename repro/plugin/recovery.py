@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repro.plugin.planning import TIMINGS, timings_for_worker
+from repro.plugin.costs import TIMINGS, timings_for_worker
 from repro.plugin.workers import RUN, SEAT, STARTED, run_name
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: How a report is called that says that its test is run again.
 RERUN = "rerun"
 
-#: The tests of this run that have cases; only where there are some.
+#: What is planned in this run, once it has begun.
 PLANNED: pytest.StashKey[Planned] = pytest.StashKey()
 
 

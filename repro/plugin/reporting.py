@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repro.machine import visible_gpus
+from repro.errors import ReproError
 from repro.plugin import workers
 from repro.plugin.recovery import PLANNED, RERUN
-from repro.plugin.settings import (
-    measures_nothing,
-    names_expected,
-    read_settings,
-    summary,
-)
+from repro.plugin.settings import measures_nothing, names_expected, read_settings
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-    from repro.cases import Case
     from repro.plugin.planned import Planned
     from repro.plugin.progress import Progress
     from repro.plugin.session import RunSession
@@ -38,6 +33,7 @@ class Reporting:
         self._config = config
         self._session: RunSession | None = None
         self._progress: Progress | None = None
+        self._header: list[str] = []
         self._has_lines = False
         self._failures = 0
         self._stopped = False
@@ -47,47 +43,47 @@ class Reporting:
         """Begin, once, since a controller collects nothing itself."""
         if self._session or measures_nothing(self._config):
             return
-        from repro.plugin.planned import left_by_workers
+        from repro.plugin.header import header
+        from repro.plugin.planned import Planned, left_by_workers
 
         planned = left_by_workers(self._config)
-        if not planned.tests and not self._is_empty_shard:
-            return
+        if not planned.tests:
+            if not self._is_named_shard:
+                return
+            own = read_settings(self._config, {}, self._config.rootpath)
+            planned = Planned(settings=[own])
         workers.deal_one_by_one(self._config)
-        self._say(self._header(planned))
+        self._say(header(self._config, planned))
         self._begin(planned)
         self._has_lines = True
 
+    # Before the terminal asks for what is to be said of the tests.
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Begin, when cases were selected and are going to run."""
-        is_mine = workers.SELECTED in self._config.stash
-        if not is_mine or measures_nothing(self._config):
-            return
+        """Begin, where tests of cases are going to run in this process."""
+        from repro.plugin.header import header
         from repro.plugin.planned import planned_of
-        from repro.plugin.selection import SETTINGS
 
-        # They have none where pytest has just refused an option such as -k.
-        chosen = [item for item in session.items if SETTINGS in item.stash]
-        planned = planned_of(chosen)
-        if not chosen and not self._is_empty_shard:
-            return
-        self._begin(planned)
-        self._has_lines = self._start_cluster(chosen)
-        if not self._has_lines:
-            self._show_bars(planned.cases)
+        planned = planned_of(session.items)
+        if not measures_nothing(self._config):
+            self._begin(planned)
+            self._start_engines(planned, session.items)
+        self._header = header(self._config, planned)
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Say what is in force, and what it takes."""
+        return self._header
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(
         self, report: pytest.TestReport
     ) -> Generator[None, None, None]:
         """Receive the result of a case; a failed test may have left none behind."""
-        result = None
         self._failures += report.failed
-        if hasattr(report, "repro_claim"):
-            self._begin(None).receive_claim(report.repro_claim)
-        elif hasattr(report, "repro"):
-            result = self._begin(None, recorded=True).receive(report)
-        elif self._session:
-            result = self._session.receive(report)
+        # Results of workers elsewhere may come without a plan.
+        if hasattr(report, "repro") or hasattr(report, "repro_claim"):
+            self._begin(recorded=hasattr(report, "repro"))
+        result = self._session.receive(report) if self._session else None
         yield
         outcome: str = report.outcome
         if outcome == RERUN and self._session:
@@ -147,70 +143,56 @@ class Reporting:
         number = len(self._config.stash[PLANNED].judged)
         return Lines(reporter, number) if is_shown(reporter) else None
 
-    def _show_bars(self, planned: Sequence[Case]) -> None:
+    def _show_bars(self, planned: Planned) -> None:
         from repro.plugin.progress import BARS, Bars, is_shown
 
         reporter = self._reporter
         if not is_shown(reporter) or os.environ.get("TERM") == "dumb":
             return
-        limit = read_settings(self._config, {}, self._config.rootpath).limit
         images = {
-            case.id: min(case.dataset.images, limit or case.dataset.images)
-            for case in planned
+            place: min(test.case.dataset.images, test.settings.limit or sys.maxsize)
+            for place, test in planned.measured.items()
         }
         self._progress = self._config.stash[BARS] = Bars(reporter, images)
 
-    def _start_cluster(self, chosen: Sequence[pytest.Item]) -> bool:
-        """Submit what is to be measured on a cluster; tell whether anything is."""
-        from repro.plugin.cluster import start
-        from repro.plugin.selection import SETTINGS, case_of
+    def _start_engines(self, planned: Planned, items: Sequence[pytest.Item]) -> None:
+        from repro.plugin.engines import engine_of, started_engine
 
-        pairs = [(item.stash[SETTINGS], case_of(item)) for item in chosen]
-        found = [(settings, case) for settings, case in pairs if case is not None]
-        lines = start(self._config, found)
-        self._say(lines)
-        return bool(lines)
-
-    def _header(self, planned: Planned) -> list[str]:
-        """Say what is in force: workers have nobody to say it to."""
-        from repro.plugin.planning import download_lines, plan_line
-
-        own = read_settings(self._config, {}, self._config.rootpath)
-        settings = planned.settings or [own]
-        number = self._config.stash.get(workers.STARTED, 1)
-        described = workers.describe(number, visible_gpus(os.environ))
-        lines = [summary(found) for found in settings] + [f"repro: {described}"]
-        if planned.cases:
-            lines.append(plan_line(self._config, settings[0], planned.cases))
-            lines += download_lines(settings[0], planned.cases)
-        return lines
+        try:
+            engines = [engine_of(self._config, s) for s in planned.by_settings()]
+            # Bars show one case at a time; elsewhere many are under way at once.
+            self._has_lines = not all(engine.computes_here for engine in engines)
+            if not self._has_lines:
+                self._show_bars(planned)
+            for settings in planned.by_settings():
+                started_engine(self._config, settings, items)
+        except ReproError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _say(self, lines: Sequence[str]) -> None:
+        """Write lines of a controller: nobody asks it what there is to be said."""
         reporter = self._reporter
-        if reporter and lines and reporter._tw.width_of_current_line:
+        if reporter is None:
+            return
+        if reporter._tw.width_of_current_line:
             reporter.write_line("")
-        if reporter:
-            for line in lines:
-                reporter.write_line(line)
+        for line in lines:
+            reporter.write_line(line)
 
     @property
-    def _is_empty_shard(self) -> bool:
-        """Whether this is a part of a run, also one without any case."""
-        config = self._config
-        if workers.SHARDED in config.stash:
-            return True
-        if not names_expected(config):
+    def _is_named_shard(self) -> bool:
+        """Whether this is a part of a run; it may be one without any case."""
+        if not names_expected(self._config):
             return False
-        return read_settings(config, {}, config.rootpath).shard is not None
+        settings = read_settings(self._config, {}, self._config.rootpath)
+        return settings.shard is not None
 
-    def _begin(self, planned: Planned | None, *, recorded: bool = False) -> RunSession:
-        """Begin once; results of workers elsewhere may come without a plan."""
+    def _begin(self, planned: Planned | None = None, *, recorded: bool = False) -> None:
+        """Begin, once."""
         if self._session is None:
             from repro.plugin.planned import Planned
             from repro.plugin.session import RunSession
 
             found = planned or Planned()
-            recorded = recorded or bool(found.judged) or self._is_empty_shard
             self._config.stash[PLANNED] = found
             self._session = RunSession(self._config, found, recorded=recorded)
-        return self._session

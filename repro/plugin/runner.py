@@ -13,12 +13,13 @@ from repro.cases import Case
 from repro.diagnosis.hints import likely_causes
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
-from repro.models.finding import find_weights
 from repro.options.table import Settings
 from repro.plugin import workers
-from repro.plugin.cluster import engine_of
-from repro.plugin.progress import BARS, Transfer
-from repro.plugin.selection import SETTINGS, case_of, planned_cases
+from repro.plugin.engines import started_engine
+from repro.plugin.items import SETTINGS, case_of
+from repro.plugin.outcomes import RESULT, TAKEN_FROM
+from repro.plugin.progress import BARS
+from repro.plugin.workers import run_folder
 from repro.published import Reference
 from repro.records.comparison import since_earlier
 from repro.records.identity import Asked, MeasurementKey, asked
@@ -29,22 +30,16 @@ from repro.records.result import (
     Measurement,
     judge,
     not_run,
+    place_of,
     result_of,
 )
-from repro.records.shared import MeasuredCase, RunFolder
+from repro.records.shared import MeasuredCase
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 
 if TYPE_CHECKING:
-    from repro.engine.local import LocalEngine
     from repro.engine.protocol import Engine
-    from repro.engine.settings import EngineSettings
     from repro.evaluation.predictions import Predictions
-
-RESULT = pytest.StashKey[CaseResult]()
-#: The run that the measurement of a test's own case was taken over from.
-TAKEN_FROM = pytest.StashKey[int]()
-_ENGINES: pytest.StashKey[dict[EngineSettings, LocalEngine]] = pytest.StashKey()
 
 T = TypeVar("T")
 
@@ -52,11 +47,6 @@ T = TypeVar("T")
 def runner_of(item: pytest.Item) -> CaseRunner:
     """Make the runner of a test, with the options that are in force for it."""
     return CaseRunner(item, item.stash[SETTINGS])
-
-
-def run_folder(config: pytest.Config) -> RunFolder:
-    """Give the folder that the processes of this run share."""
-    return RunFolder(workers.run_path(config))
 
 
 def asked_of(item: pytest.Item, case: Case) -> Asked:
@@ -78,24 +68,10 @@ class CaseRunner:
         self._settings = settings
 
     @property
-    def engine(self) -> LocalEngine:
-        """The engine of this process; tests with the same settings share it."""
-        from repro.engine.local import LocalEngine
-
-        engines = self._item.config.stash.setdefault(_ENGINES, {})
-        settings = self._settings.for_engine(workers.count(self._item.config))
-        if settings not in engines:
-            planned = planned_cases(self._item.session.items)
-            bars = self._item.config.stash.get(BARS, None)
-            engines[settings] = LocalEngine(
-                settings, planned, Transfer(bars) if bars else None
-            )
-        return engines[settings]
-
-    @property
-    def measuring(self) -> Engine:
-        """What measures cases: a cluster where one was asked for, or this process."""
-        return engine_of(self._item.config, self._settings) or self.engine
+    def engine(self) -> Engine:
+        """What measures; tests with the same settings share it."""
+        item = self._item
+        return started_engine(item.config, self._settings, item.session.items)
 
     def settle(self, step: Callable[[], T], case: Case | None = None) -> T:
         """Take a step; what is missing or wrong becomes an outcome of the test."""
@@ -152,7 +128,7 @@ class CaseRunner:
             return result
         if measurement.is_complete and not result.verdict.is_failure:
             return result
-        names = partial(self.measuring.image_names, case)
+        names = partial(self.engine.image_names, case)
         uid = workers.run_name(self._item.config)
         try:
             with Ledger(folder) as ledger:
@@ -177,7 +153,7 @@ class CaseRunner:
         if settings.no_diagnose or not wanted or not case.references:
             return result
         try:
-            diagnosis = self.measuring.diagnose(case, predictions)
+            diagnosis = self.engine.diagnose(case, predictions)
         except ReproError as error:
             # What was measured stays measured.
             why = f"{result.reason} What would explain it was not found out: {error}"
@@ -191,31 +167,26 @@ class CaseRunner:
             NotAvailableError: its weights or images are not here.
             ReproError: something about them is wrong.
         """
-        # Before the engine: missing weights need no torch to be noticed.
-        if not self._settings.download and self._settings.engine == "local":
-            find_weights(case, self._settings.checkpoints)
-        return self._measure(case)
-
-    def _measure(self, case: Case) -> MeasuredCase:
         folder = run_folder(self._item.config)
-        key = self.measuring.key(case)
+        key = self.engine.key(case)
         measured = folder.measure_once(
             key, lambda: self._take_over(case, key) or self._measure_now(case)
         )
         if self._settings.ledger and case is case_of(self._item):
             folder.share_names(
                 measured[0].dataset_fingerprint,
-                lambda: self.measuring.image_names(case),
+                lambda: self.engine.image_names(case),
             )
         return measured
 
     def _measure_now(self, case: Case) -> MeasuredCase:
         """Measure a case, watched where somebody sits in front of a terminal."""
         bars = self._item.config.stash.get(BARS, None)
-        if bars is None or self._settings.engine != "local":
-            return self.measuring.measure(case)
-        count = partial(self.engine.images, case)
-        with bars.measuring(case.id, case.dataset.images, count) as advance:
+        if bars is None:
+            return self.engine.measure(case)
+        count = partial(self.engine.here().images, case)
+        place = place_of(case, asked_of(self._item, case))
+        with bars.measuring(place, case.dataset.images, count) as advance:
             return self.engine.measure(case, advance)
 
     def _take_over(self, case: Case, key: MeasurementKey) -> MeasuredCase | None:
@@ -250,7 +221,7 @@ class CaseRunner:
             other = case.with_family(name)
             label = f"{name}/{case.checkpoint}"
             try:
-                measurement, _ = self._measure(other)
+                measurement, _ = self.measure(other)
             except ReproError as error:
                 unknown.append(f"{label} was not measured: {error}")
                 continue

@@ -1,62 +1,50 @@
-"""Which cases a test gets, and in which order tests run."""
+"""Which cases and claims a marked test gets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from repro.errors import OptionError, ReproError
 from repro.options.table import Settings
-from repro.plugin.cluster import EXCLUDED
+from repro.plugin.costs import costs_of
+from repro.plugin.engines import engine_of
+from repro.plugin.items import MARKER
 from repro.plugin.settings import read_settings
-from repro.plugin.workers import is_worker
 
 if TYPE_CHECKING:
     from repro.cases import Case
     from repro.published import Release
 
-MARKER = "repro"
-SETTINGS = pytest.StashKey[Settings]()
-_IN_FORCE = pytest.StashKey["dict[tuple[object, ...], Settings]"]()
-_CASES = pytest.StashKey["dict[tuple[object, ...], list[Case]]"]()
+#: What pytest calls the values of a parameter.
+Values = list[Any]
+
+_CASES: pytest.StashKey[dict[tuple[object, ...], list[Case]]] = pytest.StashKey()
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Give a marked test that asks for `case` one parameter set for each case.
+    """Give a marked test one parameter set for each case, or claim, that it asks for.
 
     Raises:
         CollectError: options, marker or published numbers are wrong.
     """
     marker = metafunc.definition.get_closest_marker(MARKER)
-    if marker is None or "case" not in metafunc.fixturenames:
+    asked = [name for name in _VALUES if name in metafunc.fixturenames]
+    if marker is None or not asked:
         return
     folder = metafunc.definition.path.parent
     try:
-        if marker.args:
-            raise OptionError(
-                f"the marker repro takes keywords only, not {marker.args[0]!r}; "
-                'for example @pytest.mark.repro(kind="supervised")'
-            )
+        _check(marker)
         settings = read_settings(metafunc.config, marker.kwargs, folder)
-        if settings.engine == "ray" and is_worker(metafunc.config):
-            raise OptionError(EXCLUDED)
-        selected = _selector(marker)
-        found = all_cases(metafunc.config, settings)
-        check_family(marker, (case.release for case in found))
-        cases = filter(selected, found)
+        engine_of(metafunc.config, settings)  # it may refuse to have workers
+        found = {n: _VALUES[n](metafunc.config, settings, marker) for n in asked}
     except ReproError as error:
         raise pytest.Collector.CollectError(str(error)) from error
-    metafunc.parametrize(
-        "case",
-        [
-            pytest.param(case, id=case.id, marks=getattr(pytest.mark, case.kind))
-            for case in cases
-        ],
-        indirect=True,
-    )
+    for name, values in found.items():
+        metafunc.parametrize(name, values, indirect=True)
 
 
 def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
@@ -68,19 +56,11 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
     """
     from repro.cases import list_cases, order_for_running
     from repro.planning.costs import Costs
-    from repro.plugin.planning import costs_of
-    from repro.published import read_releases
 
-    if not settings.expected:
-        raise OptionError(
-            "no published numbers: name a TOML file or a folder of them with "
-            "--repro-expected, or 'embedded' for the release that is shipped with repro"
-        )
     known = config.stash.setdefault(_CASES, {})
     key = settings.expected, settings.checkpoints
     if key not in known:
-        releases = read_releases(settings.expected)
-        cases = list_cases(releases, settings.checkpoints)
+        cases = list_cases(_releases(settings), settings.checkpoints)
         # Where a run goes on from a test of the last one, both need the same order,
         # also when that one has found out how long cases take.
         is_stable = config.getoption("stepwise", False) and not settings.costs
@@ -89,85 +69,93 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
     return known[key]
 
 
-def order_items(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the tests of cases as cases are sorted, into the places that they have."""
-    order: dict[str, int] = {}
-    for cases in config.stash.get(_CASES, {}).values():
-        order |= {case.id: place for place, case in enumerate(cases)}
-    places = [place for place, item in enumerate(items) if case_of(item)]
-    chosen = [items[place] for place in places]
-    chosen.sort(key=lambda item: _place(item, order))
-    for place, item in zip(places, chosen, strict=True):
-        items[place] = item
+def order_of_cases(config: pytest.Config) -> dict[str, int]:
+    """Give the place of each case, by its id, among all that were listed."""
+    return {
+        case.id: place
+        for cases in config.stash.get(_CASES, {}).values()
+        for place, case in enumerate(cases)
+    }
 
 
-def keeps_order(config: pytest.Config) -> bool:
-    """Whether pytest was asked for an order that follows from its last run."""
-    own = ("stepwise", "failedfirst", "newfirst")
-    return not any(config.getoption(name, False) for name in own)
+def _releases(settings: Settings) -> list[Release]:
+    from repro.published import read_releases
+
+    if not settings.expected:
+        raise OptionError(
+            "no published numbers: name a TOML file or a folder of them with "
+            "--repro-expected, or 'embedded' for the release that is shipped with repro"
+        )
+    return read_releases(settings.expected)
 
 
-def _place(item: pytest.Item, order: Mapping[str, int]) -> int:
-    case = case_of(item)
-    return order.get(case.id, 0) if case else 0
-
-
-def case_of(item: pytest.Item) -> Case | None:
-    """Give the case of a test, if it has one."""
-    if item.get_closest_marker(MARKER) is None:
-        return None
-    from repro.cases import Case
-
-    # A test for which there is no case has a placeholder of pytest's.
-    callspec = getattr(item, "callspec", None)
-    found = callspec.params.get("case") if callspec else None
-    return found if isinstance(found, Case) else None
-
-
-def planned_cases(items: Iterable[pytest.Item]) -> list[Case]:
-    """List the cases of some tests."""
-    return [case for item in items if (case := case_of(item)) is not None]
-
-
-def remember_settings(config: pytest.Config, item: pytest.Item) -> Settings:
-    """Find out what is in force for a test and keep it there."""
-    marker = item.get_closest_marker(MARKER)
-    keywords = marker.kwargs if marker else {}
-    # A marked test may run for thousands of cases; all of them are set up alike.
-    known = config.stash.setdefault(_IN_FORCE, {})
-    key = repr(keywords), item.path.parent
-    if key not in known:
-        known[key] = read_settings(config, keywords, item.path.parent)
-    item.stash[SETTINGS] = known[key]
-    return known[key]
-
-
-def check_family(marker: pytest.Mark, releases: Iterable[Release]) -> None:
-    """Refuse a pattern that no family has: its test would have no case, unnoticed.
+def _check(marker: pytest.Mark) -> None:
+    """Refuse what does not depend on the published numbers.
 
     Raises:
-        OptionError: there are families, and none is named so.
+        OptionError: the marker has arguments, or no such kind.
     """
-    pattern = marker.kwargs.get("family", "*")
-    families = list(dict.fromkeys(f for release in releases for f in release.families))
-    if families and not any(fnmatchcase(family, pattern) for family in families):
-        shown = ", ".join(families[:8]) + (" ..." if len(families) > 8 else "")
+    if marker.args:
         raise OptionError(
-            f"family of the marker repro is {pattern!r}, and no family of the "
-            f"published numbers is named so; there are {shown}"
+            f"the marker repro takes keywords only, not {marker.args[0]!r}; "
+            'for example @pytest.mark.repro(kind="supervised")'
         )
-
-
-def _selector(marker: pytest.Mark) -> Callable[[Case], bool]:
-    """Make the condition that a marker puts on cases."""
     kind = marker.kwargs.get("kind")
     if kind not in (None, "supervised", "clip"):
         raise OptionError(
             f"kind of the marker repro is {kind!r}; it must be 'supervised' or 'clip'"
         )
-    family = marker.kwargs.get("family", "*")
 
-    def selected(case: Case) -> bool:
-        return kind in (None, case.kind) and fnmatchcase(case.family.id, family)
 
-    return selected
+def _cases(config: pytest.Config, settings: Settings, marker: pytest.Mark) -> Values:
+    """List the cases that a marker lets through."""
+    kind, is_wanted = marker.kwargs.get("kind"), _family_pattern(marker)
+    cases = all_cases(config, settings)
+    _check_family(marker, [case.release for case in cases])
+    return [
+        pytest.param(case, id=case.id, marks=getattr(pytest.mark, case.kind))
+        for case in cases
+        if kind in (None, case.kind) and is_wanted(case.family.id)
+    ]
+
+
+def _claims(config: pytest.Config, settings: Settings, marker: pytest.Mark) -> Values:
+    """List the claims that a marker lets through."""
+    from repro.claims.evidence import Stated
+
+    kind, is_wanted = marker.kwargs.get("kind"), _family_pattern(marker)
+    releases = _releases(settings)
+    _check_family(marker, releases)
+    return [
+        pytest.param(stated, id=stated.id, marks=pytest.mark.claim)
+        for release in releases
+        for stated in (Stated(release, claim) for claim in release.claims)
+        if kind in (None, release.protocols[stated.claim.protocol].kind)
+        and any(map(is_wanted, (f for place in stated.claim.places() for f in place)))
+    ]
+
+
+_VALUES: dict[str, Callable[[pytest.Config, Settings, pytest.Mark], Values]] = {
+    "case": _cases,
+    "claim": _claims,
+}
+
+
+def _family_pattern(marker: pytest.Mark) -> Callable[[str], bool]:
+    pattern = marker.kwargs.get("family", "*")
+    return lambda family: fnmatchcase(family, pattern)
+
+
+def _check_family(marker: pytest.Mark, releases: list[Release]) -> None:
+    """Refuse a pattern that no family has: its test would have no case, unnoticed.
+
+    Raises:
+        OptionError: there are families, and none is named so.
+    """
+    families = list(dict.fromkeys(f for release in releases for f in release.families))
+    if families and not any(map(_family_pattern(marker), families)):
+        shown = ", ".join(families[:8]) + (" ..." if len(families) > 8 else "")
+        raise OptionError(
+            f"family of the marker repro is {marker.kwargs['family']!r}, and no family "
+            f"of the published numbers is named so; there are {shown}"
+        )

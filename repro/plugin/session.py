@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -16,11 +16,12 @@ import pytest
 from repro.claims.result import ClaimResult
 from repro.errors import ReproError
 from repro.plugin.junit import add_properties
+from repro.plugin.outcomes import reason_of, result_on, taken_from
 from repro.plugin.recording import Recorder
-from repro.plugin.runner import RESULT, TAKEN_FROM, run_folder
 from repro.plugin.settings import read_settings
+from repro.plugin.workers import run_folder
 from repro.records.merging import lasting_arguments
-from repro.records.result import CaseResult, not_run, place_of
+from repro.records.result import CaseResult, not_run
 from repro.report.claims_report import claim_lines
 from repro.report.comparison import comparison_lines
 from repro.report.faces import write_report
@@ -48,8 +49,9 @@ class RunSession:
     Args:
         config: of the run.
         planned: the tests that have cases.
-        recorded: whether it is written into the ledger. A run of no case is not, unless
-            it is a shard, of which there may be more than cases.
+        recorded: whether it is written into the ledger though no case is planned. A run
+            of no case is not, unless it is a shard, of which there may be more than
+            cases.
 
     Raises:
         UsageError: the ledger cannot be written, or has no such baseline.
@@ -74,6 +76,7 @@ class RunSession:
         self._written: list[Path] = []
         self._unwritten: list[str] = []
         self._changes: list[str] = []
+        recorded = recorded or bool(planned.judged or self._settings.shard)
         if self._settings.ledger and recorded:
             try:
                 self._recorder = Recorder(
@@ -86,55 +89,45 @@ class RunSession:
                     ),
                 )
             except ReproError as error:
+                self._shared.remove()
                 raise pytest.UsageError(str(error)) from error
 
     def receive(self, report: pytest.TestReport) -> CaseResult | None:
         """Take the result that travels with a report, or note that a case has none.
 
-        It is given back; None where the report adds nothing to what is known.
+        It is given back where it is that of a case and adds something to what is known.
         """
-        content = getattr(report, "repro", None)
         if report.failed or report.when == "teardown":
             self._ended.add(report.nodeid)
-        if content is not None:
-            return self._add(msgspec.convert(content, CaseResult), report)
-        case = self._planned.tests.get(report.nodeid)
-        if case is None:
+        found = result_on(report)
+        if isinstance(found, ClaimResult):
+            self._add_claim(found)
             return None
-        wanted = self._planned.asked[report.nodeid]
-        if place_of(case, wanted) in self._results:
-            return None
-        if report.failed:
-            reason = _last_line(report.longreprtext) or "the test failed"
-        elif report.skipped and self._planned.judges(report.nodeid):
-            reason = _reason(report) or "the test was skipped"
-        else:
-            return None
-        return self._add(not_run(case, reason, wanted), report)
+        if found is None:
+            found = self._without_result(report)
+        return found and self._add(found, taken_from(report))
 
-    def receive_claim(self, content: object) -> None:
-        """Take the result of a claim, as plain data."""
-        result = msgspec.convert(content, ClaimResult)
-        self._claims[result.release, result.id] = result
-        if self._recorder and not self._trouble:
-            with self._forgiven():
-                self._recorder.ledger.record_claim(self._recorder.run, result)
+    def _without_result(self, report: pytest.TestReport) -> CaseResult | None:
+        """Say that a case has no result, where its test can give none any more."""
+        test = self._planned.tests.get(report.nodeid)
+        if test is None or test.place in self._results:
+            return None
+        if report.failed or (report.skipped and test.is_judged):
+            return not_run(test.case, reason_of(report), test.asked)
+        return None
 
     def count_unrun(self) -> None:
         """Add the planned cases that have no result, now that no test is left."""
-        ended = {
-            place_of(case, self._planned.asked[test])
-            for test, case in self._planned.tests.items()
-            if test in self._ended
-        }
-        for place, (case, wanted) in self._planned.judged.items():
+        tests = self._planned.tests
+        ended = {tests[name].place for name in self._ended if name in tests}
+        for place, test in self._planned.judged.items():
             if place in self._results:
                 continue
             reason = "its test did not measure it"
             if place not in ended:
                 reason = "the run ended before its turn"
-                self._unrun.append(case.id)
-            self._results[place] = not_run(case, reason, wanted)
+                self._unrun.append(test.case.id)
+            self._results[place] = not_run(test.case, reason, test.asked)
 
     def print_table(self, reporter: TerminalReporter) -> None:
         """Print the table, the claims, and where the reports went."""
@@ -243,13 +236,18 @@ class RunSession:
             report = msgspec.structs.replace(report, run=self._recorder.run)
         return report
 
-    def _add(self, result: CaseResult, report: pytest.TestReport) -> CaseResult:
+    def _add(self, result: CaseResult, earlier: int | None) -> CaseResult:
         self._results[result.place] = result
         if self._recorder and not self._trouble:
             with self._forgiven():
-                taken_from = getattr(report, "repro_taken_from", None)
-                self._recorder.record(result, taken_from)
+                self._recorder.record(result, earlier)
         return result
+
+    def _add_claim(self, result: ClaimResult) -> None:
+        self._claims[result.release, result.id] = result
+        if self._recorder and not self._trouble:
+            with self._forgiven():
+                self._recorder.ledger.record_claim(self._recorder.run, result)
 
     @contextlib.contextmanager
     def _forgiven(self) -> Iterator[None]:
@@ -282,53 +280,3 @@ class RunSession:
 
     def _ordered(self) -> list[CaseResult]:
         return in_order(self._results.values())
-
-
-def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Let the result of a test travel with its next report, as plain data.
-
-    A test has a report of its setup, its call and its teardown, and a result may come
-    of any of them: a fixture that finds no weights ends the setup. Only the first
-    report after it takes it along, so that nothing is recorded twice.
-    """
-    result = item.stash.get(RESULT, None)
-    if result is None:
-        return
-    del item.stash[RESULT]
-    content: dict[str, Any] = msgspec.to_builtins(result)
-    report.repro = content  # type: ignore[attr-defined]
-    taken_from = item.stash.get(TAKEN_FROM, None)
-    if taken_from is not None:
-        del item.stash[TAKEN_FROM]
-        report.repro_taken_from = taken_from  # type: ignore[attr-defined]
-
-
-def keep_headline(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Keep the first line only for the short summary, and for JUnit's message.
-
-    pytest would repeat the whole text there where the variable CI is set.
-    """
-    error = call.excinfo.value if call.excinfo else None
-    crash = getattr(report.longrepr, "reprcrash", None)
-    if isinstance(error, pytest.fail.Exception) and not error.pytrace and crash:
-        crash.message = crash.message.partition("\n")[0]
-
-
-def settle_cause(call: pytest.CallInfo[None]) -> None:
-    """Show an error that is worded for users once, without what it was made of."""
-    error = call.excinfo.value if call.excinfo else None
-    is_worded = isinstance(error, ReproError) or not getattr(error, "pytrace", True)
-    if error is not None and is_worded and isinstance(error.__context__, ReproError):
-        error.__cause__ = None
-        error.__suppress_context__ = True
-
-
-def _reason(report: pytest.TestReport) -> str:
-    """Give the reason of a skipped test."""
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
-    return reason.removeprefix("Skipped: ")
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else ""

@@ -165,7 +165,7 @@ def summary(settings: Settings) -> str:
         parts.append("diagnosing every case")
     if settings.strict:
         parts.append("strict")
-    if settings.engine != "local":
+    if settings.engine != Settings.engine.default:
         parts.append(f"engine {settings.engine}")
     if settings.shard:
         parts.append(f"shard {settings.shard}")

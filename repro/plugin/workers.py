@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +19,9 @@ from repro.machine import (
     visible_gpus,
 )
 from repro.words import counted
+
+if TYPE_CHECKING:
+    from repro.records.shared import RunFolder
 
 #: What the controller tells a worker: its place among those that are alive.
 SEAT = "repro_seat"
@@ -29,18 +35,14 @@ RUN = "repro_run"
 #: How many workers xdist is going to start.
 STARTED = pytest.StashKey[int]()
 
-#: Whether cases of other shards were left out.
-SHARDED = pytest.StashKey[bool]()
-
-#: Whether this process has selected cases or claims.
-SELECTED = pytest.StashKey[bool]()
-
 _RUN = pytest.StashKey[str]()
 
 
 def count(config: pytest.Config) -> int:
-    """Count the worker processes of this run; 1 without xdist."""
-    return int(getattr(config, "workerinput", {}).get("workercount", 1))
+    """Count the processes of this run that measure; 1 without xdist."""
+    if is_worker(config):
+        return int(config.workerinput["workercount"])  # type: ignore[attr-defined]
+    return config.stash.get(STARTED, 1)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -60,9 +62,14 @@ def run_name(config: pytest.Config) -> str:
 
 def run_path(config: pytest.Config) -> Path:
     """Give the folder that controller and workers of this run share."""
-    import tempfile
-
     return Path(tempfile.gettempdir()) / f"{RUN_PREFIX}{run_name(config)}"
+
+
+def run_folder(config: pytest.Config) -> RunFolder:
+    """Give what is in that folder."""
+    from repro.records.shared import RunFolder
+
+    return RunFolder(run_path(config))
 
 
 def assign_gpu(config: pytest.Config) -> None:
@@ -88,6 +95,14 @@ def auto_number() -> int:
     memory = available_memory()
     fitting = available_cores() if memory is None else memory // WORKER_BYTES
     return max(1, min(available_cores(), fitting))
+
+
+def mention_marker(config: pytest.Config) -> bool:
+    """Whether a file among those that pytest would collect mentions the marker.
+
+    Workers are counted before anything is collected: there is nothing else to go by.
+    """
+    return any(b"mark.repro" in file.read_bytes() for file in _test_files(config))
 
 
 def deal_one_by_one(config: pytest.Config) -> None:
@@ -122,3 +137,20 @@ def show_one_gpu(
     """Set `CUDA_VISIBLE_DEVICES` for a worker; nothing changes without a GPU."""
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
+
+
+def _test_files(config: pytest.Config) -> Iterator[Path]:
+    """Find the files that pytest would collect tests from."""
+    patterns = config.getini("python_files")
+    left_out = config.getini("norecursedirs")
+    for argument in config.args:
+        place = Path(argument.partition("::")[0])
+        if place.is_file():
+            yield place
+        for folder, below, names in os.walk(place):
+            below[:] = [
+                name for name in below if not any(fnmatch(name, p) for p in left_out)
+            ]
+            for name in names:
+                if any(fnmatch(name, pattern) for pattern in patterns):
+                    yield Path(folder, name)

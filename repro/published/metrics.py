@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from repro.errors import ExpectedError
+from repro.extensions import installed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,18 +154,30 @@ def hits_within(places: int) -> Each:
     return hits
 
 
+def variant(
+    metric: Metric,
+    *,
+    name: str,
+    title: str,
+    phrase: str,
+    label: str = "",
+    **others: Any,
+) -> Metric:
+    """Make another metric of one; what is not said stays, but it is no main one."""
+    words = {"name": name, "title": title, "phrase": phrase, "label": label or title}
+    return msgspec.structs.replace(metric, **words, is_main=False, **others)
+
+
 def complement(metric: Metric, *, name: str, title: str, phrase: str) -> Metric:
     """Make the metric that is the rest of a share of images, such as an error."""
-    return msgspec.structs.replace(
+    return variant(
         metric,
         name=name,
-        label=title,
         title=title,
         phrase=phrase,
         is_higher_better=not metric.is_higher_better,
         each=lambda outcomes: ~metric.each(outcomes),
         complement_of=metric.name,
-        is_main=False,
     )
 
 
@@ -182,14 +193,13 @@ TOP1 = Metric(
     allowance=Allowance(share=IMAGES, origin="25 of 50,000 images"),
     is_main=True,
 )
-TOP5 = msgspec.structs.replace(
+TOP5 = variant(
     TOP1,
     name="top5",
     label="top-5",
     title="top-5 accuracy",
     phrase="its top-5 is",
     each=hits_within(5),
-    is_main=False,
 )
 LOSS_METRIC = Metric(
     name="loss",
@@ -205,16 +215,14 @@ LOSS_METRIC = Metric(
 )
 #: open_clip's CLIP_benchmark calls it so (sklearn's `balanced_accuracy_score`): the
 #: accuracy of each class, and of these the mean, whatever the sizes of the classes.
-MEAN_PER_CLASS = msgspec.structs.replace(
+MEAN_PER_CLASS = variant(
     TOP1,
     name="mean_per_class_recall",
-    label="mean per-class recall",
     title="mean per-class recall",
     phrase="its mean per-class recall is",
     over="classes",
     bound="mean of shares",
     allowance=Allowance(share=IMAGES, origin="25 of 50,000 images of each class"),
-    is_main=False,
 )
 
 ERROR = complement(TOP1, name="error", title="top-1 error", phrase="its top-1 error is")
@@ -237,7 +245,7 @@ class MetricTable(dict[str, Metric]):
             KeyError: none is installed.
             ExpectedError: it cannot be imported, or is something else.
         """
-        entry_point = _installed()[name]
+        entry_point = installed(GROUP)[name]
         try:
             found = entry_point.load()
         except (ImportError, AttributeError) as error:
@@ -254,18 +262,13 @@ class MetricTable(dict[str, Metric]):
         return found
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in _installed()
+        return super().__contains__(name) or name in installed(GROUP)
 
     def load(self, names: Iterable[str] | None = None) -> None:
         """Load those of other packages among some names, or all, so as to list them."""
-        for name in _installed() if names is None else names:
-            if name not in self.keys() and name in _installed():
+        for name in installed(GROUP) if names is None else names:
+            if name not in self.keys() and name in installed(GROUP):
                 self.__missing__(name)
-
-
-@cache
-def _installed() -> dict[str, EntryPoint]:
-    return {found.name: found for found in entry_points(group=GROUP)}
 
 
 METRICS = MetricTable(

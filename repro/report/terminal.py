@@ -46,7 +46,7 @@ _HEADERS = {
 }
 _TEXTS = ("checkpoint_name", "metric_name", "verdict")
 #: What a narrow terminal does without, first to last.
-_DISPENSABLE = ("images", "tolerance", "difference")
+_DISPENSABLE = ("images", "tolerance", "difference", "interval")
 
 
 def table_lines(

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from repro.cli import cli
 from repro.data.housekeeping import list_stores
 from repro.data.pixels import PixelStore
+from repro.errors import OptionError
 from repro.published import parse_geometry
 from tests.stand_ins import photograph_dataset
 
@@ -89,3 +90,14 @@ def test_pruning_says_what_it_needs(
     result = run(*arguments, "--cache", tmp_path)
     assert result.exit_code != 0
     assert message in f"{result.output}{result.exception}"
+
+
+def test_a_user_without_a_folder_to_write_in_is_asked_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("REPRO_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")
+    result = run("list")
+    assert isinstance(result.exception, OptionError)
+    assert "--cache is none, and this command needs it" in str(result.exception)

@@ -13,7 +13,7 @@ from torch import Tensor
 from repro.cases import Case, list_cases
 from repro.data.geometry import Pixels
 from repro.diagnosis import laboratory
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import compute_features
 from repro.published import EMBEDDED, printed, read_releases
@@ -52,7 +52,7 @@ def test_each_suspect_costs_at_most_its_share_of_an_evaluation(
 ) -> None:
     case = planted(name, top1="70.00", top5="90.00", loss="1.000000")
     settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_share=share)
-    engine = LocalEngine(settings)
+    engine = Evaluator(settings)
     _, predictions = engine.measure(case)
     found = engine.diagnose(case, predictions)
     assert len(found.trials) > 20
@@ -66,7 +66,7 @@ def test_what_differs_in_prompts_or_outputs_only_shares_the_forward_pass(
     seen: list[int], tmp_path: Path
 ) -> None:
     case = planted("clip/real/160", top1="70.00", top5="90.00", loss="1.000000")
-    engine = LocalEngine(EngineSettings(cache=tmp_path, device="cpu"))
+    engine = Evaluator(EngineSettings(cache=tmp_path, device="cpu"))
     _, predictions = engine.measure(case)
     found = engine.diagnose(case, predictions)
     shared = [
@@ -86,7 +86,7 @@ def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
     outcomes = []
     for share in (0.1, 0.5):
         settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_share=share)
-        engine = LocalEngine(settings)
+        engine = Evaluator(settings)
         _, predictions = engine.measure(case)
         found = engine.diagnose(case, predictions)
         outcomes.append((found.outcome, found.cause))
@@ -113,7 +113,7 @@ def test_a_suspect_that_takes_much_longer_is_left_out_with_a_word(
     monkeypatch.setattr(laboratory, "compute_features", slow)
     case = planted("supervised/real/160", top1="70.00", top5="90.00", loss="1.000000")
     settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_time=20)
-    engine = LocalEngine(settings)
+    engine = Evaluator(settings)
     _, predictions = engine.measure(case)
     found = engine.diagnose(case, predictions)
     assert "times as long here" in found.untried["amp-bf16 arithmetic"]
@@ -127,7 +127,7 @@ def test_without_time_nothing_is_tried_and_that_is_said(
 ) -> None:
     case = planted("supervised/real/160", top1="70.00", top5="90.00", loss="1.000000")
     settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_time=1e-6)
-    engine = LocalEngine(settings)
+    engine = Evaluator(settings)
     _, predictions = engine.measure(case)
     found = engine.diagnose(case, predictions)
     assert not found.trials

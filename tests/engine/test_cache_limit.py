@@ -7,7 +7,7 @@ import msgspec
 
 from repro.cases import Case, list_cases
 from repro.data.housekeeping import list_stores
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, read_releases
 
@@ -20,11 +20,11 @@ def geometries_after(cache: Path, limit: int | None, *planned: str) -> set[str]:
     """Measure a supervised and later a CLIP case; tell which stores there are then."""
     supervised, clip = embedded_case("supervised"), embedded_case("clip")
     settings = EngineSettings(cache=cache, device="cpu", limit=50, workers=2)
-    LocalEngine(settings).measure(supervised)
+    Evaluator(settings).measure(supervised)
     for store in list_stores(cache):
         os.utime(store.path / "store.json", (10**9, 10**9))
     settings = msgspec.structs.replace(settings, cache_limit=limit)
-    LocalEngine(settings, map(embedded_case, planned)).measure(clip)
+    Evaluator(settings, map(embedded_case, planned)).measure(clip)
     return {store.identity.geometry for store in list_stores(cache)}
 
 

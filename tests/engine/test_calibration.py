@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from repro.cases import list_cases
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, read_releases
 
 
 def test_a_measurement_has_the_calibration_error_of_its_predictions() -> None:
     case = list_cases(read_releases([EMBEDDED]))[0]
-    measurement, predictions = LocalEngine(EngineSettings(device="cpu")).measure(case)
+    measurement, predictions = Evaluator(EngineSettings(device="cpu")).measure(case)
     assert predictions.confidences is not None
     right = predictions.classes[:, 0] == predictions.labels
     gaps = 0.0

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from repro.cases import Case, list_cases
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.engine.stores import Stores
 from repro.errors import EvaluationError
@@ -42,8 +42,8 @@ def with_outputs(case: Case, *names: str) -> Case:
     return msgspec.structs.replace(case, dataset=dataset)
 
 
-def engine() -> LocalEngine:
-    return LocalEngine(EngineSettings(data=None, cache=None, device="cpu"))
+def engine() -> Evaluator:
+    return Evaluator(EngineSettings(data=None, cache=None, device="cpu"))
 
 
 def widened(case: Case, outputs: int, folder: Path) -> tuple[Case, Path]:

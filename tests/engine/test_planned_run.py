@@ -20,7 +20,7 @@ from repro.data import geometry
 from repro.data.housekeeping import list_stores
 from repro.data.layout import stored_bytes
 from repro.engine import stores
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import CenterCrop, Geometry, read_releases
 
@@ -107,7 +107,7 @@ def settings_of(folder: Path, cache: Path | None, **more: Any) -> EngineSettings
 def losses(
     cases: list[Case], folder: Path, cache: Path | None, **more: Any
 ) -> list[float]:
-    engine = LocalEngine(settings_of(folder, cache, **more), cases)
+    engine = Evaluator(settings_of(folder, cache, **more), cases)
     return [engine.measure(case)[0].metrics.loss for case in cases]
 
 
@@ -139,7 +139,7 @@ def test_within_a_limit_stores_take_turns_and_go_when_their_last_case_is_done(
     tmp_path: Path, cases: list[Case], decoded: list[Path]
 ) -> None:
     cache, limit = tmp_path / "narrow", 4 * ONE_STORE
-    engine = LocalEngine(settings_of(tmp_path, cache, cache_limit=limit), cases)
+    engine = Evaluator(settings_of(tmp_path, cache, cache_limit=limit), cases)
     found, there = [], []
     for case in cases:
         found.append(engine.measure(case)[0].metrics.loss)

@@ -24,7 +24,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode
 
 from repro.cases import Case, list_cases
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.predictions import Predictions
 from repro.published import read_releases
@@ -211,7 +211,7 @@ def measured(folder: Path, kind: str) -> tuple[Recorder, Predictions, list[int]]
         batch_size=8,
     )
     case = case_of(folder, kind)
-    engine = LocalEngine(settings, [case])
+    engine = Evaluator(settings, [case])
     recorder = Recorder(engine.classifier(case))
     files = engine.dataset(case).files
     places = [sorted(files).index(file) for file in files]

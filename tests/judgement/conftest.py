@@ -34,11 +34,11 @@ def real_predictions(
     cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Predictions]:
     """Predictions of 500 images, 50 of each of 10 classes, by checkpoint."""
-    from repro.engine.local import LocalEngine
+    from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
 
     cache: Path = tmp_path_factory.mktemp("cache")
-    engine = LocalEngine(EngineSettings(cache=cache, device="cpu"))
+    engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
     return {name: engine.measure(cases[name])[1] for name in CHECKPOINTS}
 
 

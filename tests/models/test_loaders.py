@@ -23,6 +23,7 @@ from repro.cases import Case
 from repro.data.geometry import planar_pixels
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.evaluation.classifier import supervised_classifier
+from repro.extensions import installed
 from repro.importing.preprocessing import (
     Preprocessing,
     timm_preprocessing,
@@ -32,7 +33,6 @@ from repro.models.building import load_model
 from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
 from repro.published import ModelSpec, Protocol, loader_names
-from repro.published.loader_table import _installed
 
 from ..releases import FAMILY, fault_of, read_release, release_toml
 
@@ -368,9 +368,9 @@ def their_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         "[repro.loaders]\ntheirs = their_package:TheirLoader\ngone = gone:Loader\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    _installed.cache_clear()
+    installed.cache_clear()
     yield
-    _installed.cache_clear()
+    installed.cache_clear()
     find_loader.cache_clear()
     sys.modules.pop("their_package", None)
 

@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
+from repro.extensions import installed
 from repro.models.building import load_model
 from repro.models.inspection import inspect_weights
 from repro.models.libraries import find_loader
 from repro.models.state import read_state_dict, state_entries
 from repro.published import ModelSpec
-from repro.published.loader_table import _installed
 
 CPU = torch.device("cpu")
 HERE = Path()
@@ -76,9 +76,9 @@ def their_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         "[repro.loaders]\ntheirs = their_package:TheirLoader\n"
     )
     monkeypatch.syspath_prepend(folder)
-    _installed.cache_clear()
+    installed.cache_clear()
     yield
-    _installed.cache_clear()
+    installed.cache_clear()
     find_loader.cache_clear()
     sys.modules.pop("their_package", None)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from repro.cases import list_cases
 from repro.data import digests
 from repro.data.layout import StoreFolder, store_identity, store_path
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.engine.stores import first_strata
 from repro.planning import workload as counting
@@ -59,7 +59,7 @@ def test_weights_that_are_not_here_are_counted_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [1, 50, 51, 499, 500, 5000])
 def test_a_limit_counts_the_images_that_would_be_evaluated(limit: int) -> None:
-    dataset = LocalEngine(EngineSettings(device="cpu")).dataset(CASES[0])
+    dataset = Evaluator(EngineSettings(device="cpu")).dataset(CASES[0])
     strata = first_strata(dataset, limit)
     images = sum(len(dataset.strata[number]) for number in strata)
     assert images_of(CASES[0].dataset, limit) == images
@@ -78,7 +78,7 @@ def test_pixels_of_other_images_or_another_decoder_are_not_there(
     data, cache = tmp_path / "data", tmp_path / "cache"
     shutil.copytree(EMBEDDED / "val", data / "val")
     settings = EngineSettings(data=data, cache=cache, device="cpu")
-    dataset = LocalEngine(settings, CASES).dataset(CASES[0])
+    dataset = Evaluator(settings, CASES).dataset(CASES[0])
 
     def complete(name: str = "") -> set[Stored]:
         identity = store_identity(dataset, CASES[0].protocol.geometry_steps)
@@ -92,7 +92,7 @@ def test_pixels_of_other_images_or_another_decoder_are_not_there(
 
     # What is younger than two seconds is not remembered, and so not known to be there.
     with mock.patch.object(digests, "YOUNG_NANOSECONDS", -(10**9)):
-        LocalEngine(settings, CASES).dataset(CASES[0])
+        Evaluator(settings, CASES).dataset(CASES[0])
     assert complete("another Pillow") == set()
     assert complete() == {(which_images(CASES[0], data), CASES[0].protocol.geometry)}
     image = data / "val/0/0-00.jpg"
@@ -103,7 +103,7 @@ def test_pixels_of_other_images_or_another_decoder_are_not_there(
 
 
 def test_pixels_that_are_there_are_not_decoded_again(tmp_path: Path) -> None:
-    LocalEngine(EngineSettings(cache=tmp_path, device="cpu"), CASES).measure(CASES[0])
+    Evaluator(EngineSettings(cache=tmp_path, device="cpu"), CASES).measure(CASES[0])
     plan = make_plan(CASES, Costs(), Machine(0, 2), cache=tmp_path)
     assert (plan.work.decodes, plan.work.stored) == (0, 0)
 

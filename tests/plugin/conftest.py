@@ -95,7 +95,7 @@ def _imported_once() -> None:
     the exceptions that httpx knows; and hypothesis, whose plugin imports it to
     print a summary, takes a second each time.
     """
-    kept = "repro.engine.local timm open_clip scipy.optimize httpcore hypothesis"
+    kept = "repro.engine.evaluator timm open_clip scipy.optimize httpcore hypothesis"
     for heavy in kept.split():
         importlib.import_module(heavy)
 

@@ -15,7 +15,7 @@ from torchvision import datasets, transforms
 
 from repro.cases import Case, list_cases
 from repro.cli import cli
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.records.ledger import Ledger
 
@@ -58,7 +58,7 @@ def swap(release: ReleaseCopy) -> None:
 
 def plain_loop(release: ReleaseCopy, case: Case) -> set[str]:
     """Name the images that a checkpoint has right: torchvision, and no cache."""
-    model = LocalEngine(EngineSettings(device="cpu")).model(case)
+    model = Evaluator(EngineSettings(device="cpu")).model(case)
     images = datasets.ImageFolder(
         str(release.folder / "val"),
         transforms.Compose(

@@ -107,6 +107,29 @@ def test_two_stores_of_weights_give_two_results_that_are_told_apart(
         assert len(ledger.results(1)) == 2
 
 
+@pytest.mark.parametrize(
+    "way", [WAYS[0], pytest.param(WAYS[1], marks=pytest.mark.slow)]
+)
+def test_what_is_planned_and_shown_counts_measurements_and_not_names_of_cases(
+    release: ReleaseCopy,
+    pytester: pytest.Pytester,
+    tmp_path: Path,
+    way: Sequence[str],
+) -> None:
+    two_stores(pytester, release)
+    pytester.makepyfile(test_stores=suite(("right", "wrong", "right2"), "checkpoints"))
+    file = pytester.path / "test_stores.py"
+    file.write_text(file.read_text().replace('"right2"', '"right"'))
+    said = pytester.runpytest(
+        *("-p", "no:cacheprovider", "-k", NAMED, "--repro-no-diagnose", *way),
+        f"--repro-expected={release.folder}",
+        f"--repro-cache={tmp_path / 'cache'}",
+    ).outlines
+    plans = [line for line in said if re.match(r"repro: \d+ cases?[ ,]", line)]
+    assert [line.split()[1] for line in plans] == ["1", "1", "2"]
+    assert "repro: 2 cases in all, about " in plans[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("order", [("right", "wrong"), ("wrong", "right")])

@@ -13,6 +13,7 @@ from _pytest.terminal import TerminalReporter
 
 from repro.judgement.verdict import Verdict
 from repro.plugin.progress import Bars, Lines, Transfer
+from repro.records.identity import Asked
 
 from ..made_results import result
 from .conftest import SUITE, ReleaseCopy, RunCases
@@ -41,7 +42,7 @@ def reporter(
 @pytest.fixture
 def bars(reporter: TerminalReporter) -> Iterator[Bars]:
     """Bars of a run of four cases with 100 images each."""
-    made = Bars(reporter, {result(f"{n}M").id: 100 for n in range(1, 5)})
+    made = Bars(reporter, {result(f"{n}M").place: 100 for n in range(1, 5)})
     yield made
     made.close()
 
@@ -55,11 +56,11 @@ def seen(terminal: Terminal) -> list[tuple[str, int]]:
 def test_bars_tell_how_far_the_case_and_the_suite_are(
     terminal: Terminal, bars: Bars
 ) -> None:
-    case = result("2M").id
-    with bars.measuring(case, 100, lambda: 100) as advance:
+    case = result("2M")
+    with bars.measuring(case.place, 100, lambda: 100) as advance:
         advance(30)
         advance(70)
-        assert seen(terminal) == [(case, 100), ("0 of 4 cases", 25)]
+        assert seen(terminal) == [(case.id, 100), ("0 of 4 cases", 25)]
 
 
 def test_a_case_that_needs_no_images_leaves_less_to_do(
@@ -67,19 +68,19 @@ def test_a_case_that_needs_no_images_leaves_less_to_do(
 ) -> None:
     bars.ended(result("1M", Verdict.NOT_RUN))
     bars.ended(result("2M"))
-    case = result("3M").id
-    with bars.measuring(case, 100, lambda: 100) as advance:
+    case = result("3M")
+    with bars.measuring(case.place, 100, lambda: 100) as advance:
         advance(100)
-        assert seen(terminal) == [(case, 100), ("2 of 4 cases", 50)]
+        assert seen(terminal) == [(case.id, 100), ("2 of 4 cases", 50)]
 
 
 def test_a_part_of_the_images_is_the_whole_of_what_is_to_be_done(
     terminal: Terminal, bars: Bars
 ) -> None:
-    case = result("1M").id
-    with bars.measuring(case, 100, lambda: 20) as advance:
+    case = result("1M")
+    with bars.measuring(case.place, 100, lambda: 20) as advance:
         advance(20)
-        assert seen(terminal) == [(case, 100), ("0 of 4 cases", 6)]
+        assert seen(terminal) == [(case.id, 100), ("0 of 4 cases", 6)]
 
 
 def test_a_download_is_seen_with_rate_and_time_left(
@@ -88,7 +89,7 @@ def test_a_download_is_seen_with_rate_and_time_left(
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     transfer = Transfer(bars)
-    with bars.measuring(result("1M").id, 100, lambda: 100):
+    with bars.measuring(result("1M").place, 100, lambda: 100):
         transfer.begin("downloading", 10_000_000, 30_000_000)
         now += 5
         transfer.advance(10_000_000)
@@ -121,7 +122,7 @@ def test_bars_at_the_bottom_of_the_screen_leave_nothing_behind(
         reporter.write_line(f"line {number}")
     reporter.write("dots ..", flush=True)
     for size in ("1M", "2M"):
-        with bars.measuring(result(size).id, 100, lambda: 100) as advance:
+        with bars.measuring(result(size).place, 100, lambda: 100) as advance:
             advance(100)
             terminal.look()
     reporter.write(".", flush=True)
@@ -163,6 +164,25 @@ def test_a_case_that_ends_twice_is_counted_once(
         "1 of 2 cases remain",
         "0 of 2 cases remain",
     ]
+
+
+def test_a_case_that_is_measured_in_two_ways_is_counted_twice(
+    terminal: Terminal, reporter: TerminalReporter
+) -> None:
+    one, other = (result("1M", asked=Asked(digest=name)) for name in ("a", "b"))
+    bars = Bars(reporter, {one.place: 100, other.place: 100})
+    with bars.measuring(one.place, 100, lambda: 100) as advance:
+        advance(100)
+        assert seen(terminal) == [(one.id, 100), ("0 of 2 cases", 50)]
+    bars.ended(one)
+    with bars.measuring(other.place, 100, lambda: 100) as advance:
+        advance(100)
+        assert seen(terminal) == [(one.id, 100), ("1 of 2 cases", 100)]
+    bars.close()
+    lines = Lines(reporter, planned=2)
+    for made in (one, other):
+        lines.ended(made)
+    assert terminal.look()[-1].endswith("0 of 2 cases remain")
 
 
 @pytest.mark.slow

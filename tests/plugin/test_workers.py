@@ -122,8 +122,9 @@ def test_n_auto_is_answered_where_only_a_marker_names_published_numbers(
 def test_cases_are_dealt_one_by_one_unless_the_user_says_otherwise(
     pytester: pytest.Pytester,
 ) -> None:
-    options = ("--repro-expected=embedded",)
+    options = ("--dist=load", "--tx=2*popen", "--repro-expected=embedded")
     assert pytester.parseconfigure(*options).option.maxschedchunk == 1
     own = pytester.parseconfigure(*options, "--maxschedchunk=5")
     assert own.option.maxschedchunk == 5
-    assert pytester.parseconfigure().option.maxschedchunk is None
+    foreign = pytester.parseconfigure(*options[:2])
+    assert foreign.option.maxschedchunk is None

@@ -12,7 +12,7 @@ import msgspec
 from repro.cases import Case
 from repro.diagnosis.clerical import find_account
 from repro.diagnosis.trials import targets_of
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import printed
 
@@ -73,7 +73,7 @@ SLIPS = (
 
 def plant_slips(cache: Path) -> Iterator[tuple[Slip, str, str]]:
     """Plant each slip in each case; yield it, the case and what is named."""
-    engine = LocalEngine(EngineSettings(cache=cache, device="cpu"))
+    engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
     cases = list(embedded_cases().items())
     for (name, case), (_, other) in zip(cases, [*cases[1:], cases[0]], strict=True):
         _, predictions = engine.measure(case)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro.diagnosis.findings import Diagnosis
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 
 from .faults import Fault
@@ -69,7 +69,7 @@ def diagnose_full_size(faults: Iterable[Fault], cache: Path) -> Iterator[Outcome
 
 def diagnose_faithful(cache: Path) -> Iterator[tuple[str, Diagnosis]]:
     """Diagnose every checkpoint of the embedded release as it is."""
-    engine = LocalEngine(EngineSettings(cache=cache, device="cpu"))
+    engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
     for name, case in embedded_cases().items():
         _, predictions = engine.measure(case)
         yield name, engine.diagnose(case, predictions)
@@ -82,7 +82,7 @@ def _diagnose(fault: Fault, planted: Planted, cache: Path) -> Outcome:
         checkpoints=planted.checkpoints,
         data=planted.data,
     )
-    engine = LocalEngine(settings)
+    engine = Evaluator(settings)
     measurement, predictions = engine.measure(planted.case)
     published = {r.metric: str(r.published) for r in planted.case.references}
     return Outcome(

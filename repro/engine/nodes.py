@@ -1,7 +1,7 @@
 """What runs on the nodes of a cluster: looking for files, and measuring cases.
 
-Nothing here knows which cluster it is. A process that measures several cases keeps its
-engine, and with it the index of the images.
+Nothing here knows which cluster it is. A process that measures several cases keeps what
+evaluates them, and with it the index of the images.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import platform
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,8 +29,14 @@ from repro.records.compact import ImageNames
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
+if TYPE_CHECKING:
+    from repro.engine.evaluator import Evaluator
+
 #: Names where a node has what the driver has elsewhere: `FROM=TO`, separated by `:`.
 NODE_PATHS = "REPRO_NODE_PATHS"
+
+#: What evaluates in this process, by the job that it serves.
+_EVALUATORS: dict[str, Evaluator] = {}
 
 
 class CaseKey(msgspec.Struct, frozen=True):
@@ -93,16 +100,12 @@ def inspect_node(job: Job) -> NodeState:
 
 def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Refusal:
     """Measure a case, unless its measurement is known and not wanted anew."""
-    from repro.engine.remote_engine import engine_for
-
     try:
-        here = localized(job, os.environ)
-        case = find_case(here, key)
-        engine = engine_for(here)
-        found = engine.key(case)
+        evaluator, case = _ready(job, key)
+        found = evaluator.key(case)
         if found.whole.digest in job.known and not anew:
             return Answer(key=found)
-        measurement, predictions = engine.measure(case)
+        measurement, predictions = evaluator.measure(case)
     except ReproError as error:
         return refused(error)
     return Answer(key=found, measurement=measurement, predictions=predictions)
@@ -112,24 +115,40 @@ def diagnose_there(
     job: Job, key: CaseKey, predictions: Predictions
 ) -> Diagnosis | Refusal:
     """Find what would explain the predictions of a case."""
-    from repro.engine.remote_engine import engine_for
-
     try:
-        here = localized(job, os.environ)
-        return engine_for(here).diagnose(find_case(here, key), predictions)
+        evaluator, case = _ready(job, key)
+        return evaluator.diagnose(case, predictions)
     except ReproError as error:
         return refused(error)
 
 
 def names_there(job: Job, key: CaseKey) -> ImageNames | Refusal:
     """Name the images of a case."""
-    from repro.engine.remote_engine import engine_for
-
     try:
-        here = localized(job, os.environ)
-        return engine_for(here).image_names(find_case(here, key))
+        evaluator, case = _ready(job, key)
+        return evaluator.image_names(case)
     except ReproError as error:
         return refused(error)
+
+
+def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
+    """Give what evaluates a job's cases in this process, and one of them."""
+    import torch
+
+    from repro.engine.evaluator import Evaluator
+
+    here = localized(job, os.environ)
+    if job.uid not in _EVALUATORS:
+        planned = [bare_case(here, key) for key in here.planned]
+        evaluator = Evaluator(here.settings, planned)
+        if evaluator.device.type == "cpu":
+            # Clusters limit threads themselves; the share is that of the case.
+            torch.set_num_threads(job.cores)
+        # Ray keeps processes from one run to the next: that of an ended run, with its
+        # index and its stores, would be held for as long as the cluster stands.
+        _EVALUATORS.clear()
+        _EVALUATORS[job.uid] = evaluator
+    return _EVALUATORS[job.uid], find_case(here, key)
 
 
 def refused(error: ReproError) -> Refusal:

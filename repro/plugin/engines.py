@@ -1,0 +1,109 @@
+"""The engines of a run: chosen by name here, and by nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repro.errors import OptionError
+from repro.plugin import workers
+from repro.plugin.items import SETTINGS, with_cases
+from repro.plugin.settings import asks, read_settings
+
+if TYPE_CHECKING:
+    from repro.engine.protocol import Engine
+    from repro.engine.settings import EngineSettings
+    from repro.options.table import Settings
+
+_ENGINES: pytest.StashKey[dict[EngineSettings, Engine]] = pytest.StashKey()
+_STARTED: pytest.StashKey[set[EngineSettings]] = pytest.StashKey()
+
+
+def refuse_workers(config: pytest.Config) -> None:
+    """Refuse `-n` beside an engine that does not go with it.
+
+    What only a marker or the environment says is known later, see `engine_of`.
+
+    Raises:
+        UsageError: both were asked for.
+    """
+    from repro.engine.table import find_engine
+
+    if not asks(config):
+        return
+    try:
+        settings = read_settings(config, {}, config.rootpath)
+        engine = find_engine(settings.engine)(settings.for_engine())
+        engine.check(workers=True)
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def engine_of(config: pytest.Config, settings: Settings) -> Engine:
+    """Give the engine of this process for what is in force, not yet started.
+
+    Raises:
+        OptionError: there is none, or it excludes something else that was asked for.
+    """
+    from repro.engine.table import find_engine
+
+    engines = config.stash.setdefault(_ENGINES, {})
+    wanted = settings.for_engine(workers.count(config))
+    if wanted not in engines:
+        engine = find_engine(wanted.engine)(wanted)
+        engine.check(workers=workers.is_worker(config))
+        config.add_cleanup(engine.stop)
+        engines[wanted] = engine
+    return engines[wanted]
+
+
+def started_engine(
+    config: pytest.Config, settings: Settings, items: Iterable[pytest.Item]
+) -> Engine:
+    """Give the engine for what is in force, started by who asks first.
+
+    Args:
+        config: of the run.
+        settings: in force.
+        items: all tests that this process may run.
+
+    Raises:
+        ReproError: it cannot be started.
+    """
+    from repro.engine.protocol import Run
+    from repro.plugin.progress import BARS, Transfer
+
+    engine = engine_of(config, settings)
+    started = config.stash.setdefault(_STARTED, set())
+    if engine.settings in started:
+        return engine
+    pairs = list(with_cases(items))
+    number, bars = workers.count(config), config.stash.get(BARS, None)
+    engine.start(
+        Run(
+            planned=[
+                case
+                for item, case in pairs
+                if item.stash[SETTINGS].for_engine(number) == engine.settings
+            ],
+            cases=[case for _, case in pairs],
+            known=partial(_known, settings),
+            downloading=Transfer(bars) if bars else None,
+        )
+    )
+    started.add(engine.settings)
+    return engine
+
+
+def _known(settings: Settings) -> list[str]:
+    """List the measurements that `--repro-resume` would take over."""
+    from repro.records.ledger import FILE, Ledger
+
+    folder = settings.ledger
+    if not settings.resume or folder is None or not (folder / FILE).is_file():
+        return []
+    with Ledger(folder) as ledger:
+        return ledger.keys()

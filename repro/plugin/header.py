@@ -1,0 +1,84 @@
+"""What a run says before it starts: what is in force, and what that will take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repro.errors import NotAvailableError
+from repro.machine import visible_gpus
+from repro.models.finding import find_weights
+from repro.options.table import Settings
+from repro.planning.plan import Plan, make_plan, shown_time
+from repro.plugin import workers
+from repro.plugin.costs import costs_of
+from repro.plugin.engines import engine_of
+from repro.plugin.planned import Planned
+from repro.plugin.settings import measures_nothing, summary
+from repro.words import counted
+
+if TYPE_CHECKING:
+    from repro.cases import Case
+
+
+def header(config: pytest.Config, planned: Planned) -> list[str]:
+    """Say what is in force for some tests, and what measuring them takes."""
+    lines = [summary(settings) for settings in planned.settings]
+    if measures_nothing(config):
+        return lines
+    if workers.STARTED in config.stash:
+        number, gpus = config.stash[workers.STARTED], visible_gpus(os.environ)
+        lines.append(f"repro: {workers.describe(number, gpus)}")
+    groups = {
+        settings: [test.case for test in tests]
+        for settings, tests in planned.by_settings().items()
+    }
+    for settings in groups:
+        lines += engine_of(config, settings).lines()
+    plans = [_plan(config, settings, cases) for settings, cases in groups.items()]
+    lines += [plan.summary() for plan in plans]
+    if len(plans) > 1:
+        number = sum(plan.work.cases for plan in plans)
+        seconds = sum(plan.seconds for plan in plans)
+        lines.append(
+            f"repro: {counted(number, 'case')} in all, about {shown_time(seconds)}"
+        )
+    return lines + list(_downloads(config, groups))
+
+
+def _plan(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> Plan:
+    engine = engine_of(config, settings)
+    # What is on this machine says nothing of others.
+    here = settings if engine.computes_here else Settings()
+    return make_plan(
+        cases,
+        costs_of(config, settings, cases),
+        engine.machine,
+        checkpoints=here.checkpoints,
+        data=here.data,
+        cache=here.cache,
+        limit=settings.limit,
+    )
+
+
+def _downloads(
+    config: pytest.Config, groups: Mapping[Settings, Sequence[Case]]
+) -> Iterable[str]:
+    """Say beforehand what is downloaded: workers have no terminal to show it on."""
+    missing: dict[str, int] = {}
+    for settings, cases in groups.items():
+        is_here = engine_of(config, settings).computes_here
+        for case in cases if settings.download and is_here else ():
+            try:
+                find_weights(case, settings.checkpoints)
+            except NotAvailableError:
+                missing[case.family.id] = missing.get(case.family.id, 0) + 1
+    if missing:
+        listed = ", ".join(
+            f"{family} ({number:,})" for family, number in missing.items()
+        )
+        total = counted(sum(missing.values()), "case")
+        yield f"repro: downloads the weights of {total} when they run: {listed}"

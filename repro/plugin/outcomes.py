@@ -1,0 +1,78 @@
+"""What comes of a test, on its way to the process that reports it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from repro.claims.result import ClaimResult
+from repro.errors import ReproError
+from repro.records.result import CaseResult
+
+#: What a test has found out, until a report takes it along.
+RESULT = pytest.StashKey[CaseResult | ClaimResult]()
+#: The run that the measurement of a test's own case was taken over from.
+TAKEN_FROM = pytest.StashKey[int]()
+
+
+def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Let the result of a test travel with its next report, as plain data.
+
+    A test has a report of its setup, its call and its teardown, and a result may come
+    of any of them: a fixture that finds no weights ends the setup. Only the first
+    report after it takes it along, so that nothing is recorded twice.
+    """
+    result = item.stash.get(RESULT, None)
+    if result is None:
+        return
+    del item.stash[RESULT]
+    name = "repro" if isinstance(result, CaseResult) else "repro_claim"
+    setattr(report, name, msgspec.to_builtins(result))
+    if TAKEN_FROM in item.stash:
+        setattr(report, "repro_taken_from", item.stash[TAKEN_FROM])  # noqa: B010
+        del item.stash[TAKEN_FROM]
+
+
+def result_on(report: pytest.TestReport) -> CaseResult | ClaimResult | None:
+    """Give the result that a report has brought along."""
+    content: Any = getattr(report, "repro", None)
+    if content is not None:
+        return msgspec.convert(content, CaseResult)
+    content = getattr(report, "repro_claim", None)
+    return None if content is None else msgspec.convert(content, ClaimResult)
+
+
+def taken_from(report: pytest.TestReport) -> int | None:
+    """Give the run that a result was taken over from."""
+    return getattr(report, "repro_taken_from", None)
+
+
+def reason_of(report: pytest.TestReport) -> str:
+    """Say in a line why a test has no result: it failed, or was skipped."""
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        return reason.removeprefix("Skipped: ") or "the test was skipped"
+    lines = [line for line in report.longreprtext.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "the test failed"
+
+
+def keep_headline(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Keep the first line only for the short summary, and for JUnit's message.
+
+    pytest would repeat the whole text there where the variable CI is set.
+    """
+    error = call.excinfo.value if call.excinfo else None
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if isinstance(error, pytest.fail.Exception) and not error.pytrace and crash:
+        crash.message = crash.message.partition("\n")[0]
+
+
+def settle_cause(call: pytest.CallInfo[None]) -> None:
+    """Show an error that is worded for users once, without what it was made of."""
+    error = call.excinfo.value if call.excinfo else None
+    is_worded = isinstance(error, ReproError) or not getattr(error, "pytrace", True)
+    if error is not None and is_worded and isinstance(error.__context__, ReproError):
+        error.__cause__ = None
+        error.__suppress_context__ = True

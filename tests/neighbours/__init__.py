@@ -1,0 +1,1 @@
+"""The plugin beside other plugins, options and projects: docs/neighbours.md."""

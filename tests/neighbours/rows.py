@@ -1,0 +1,227 @@
+"""What the embedded release is run beside, a row for each combination."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+#: How often and how a row is run.
+Way = Literal["once", "twice", "two at once", "SIGINT", "SIGTERM", "read-only"]
+
+Verdicts = dict[str, str | None]
+
+BOTH: Verdicts = {"80": "reproduced", "640": "reproduced"}
+ONE: Verdicts = {"80": "reproduced"}
+CUT_SHORT: Verdicts = {"80": "reproduced", "640": "not run"}
+#: Of the release with a planted divergence.
+PLANTED: Verdicts = {"80": "reproduced", "640": "below"}
+FAILED: Verdicts = {"640": "below"}
+#: Where one case fails while another is measured, that one may come to its end or not.
+RACED: Verdicts = {"80": None, "640": "below"}
+
+LEFT = (".pytest_cache", ".repro")
+
+ASYNC = """
+import asyncio
+
+async def test_own_coroutine():
+    await asyncio.sleep(0)
+"""
+PROPERTY = """
+from hypothesis import given
+from hypothesis.strategies import integers
+
+@given(integers())
+def test_own_law(number):
+    assert number + 0 == number
+"""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A combination, and what must come of it.
+
+    Args:
+        name: of the combination.
+        arguments: of pytest; `{out}` is a folder outside of the project.
+        plugins: entry points that are loaded; None for whatever is installed.
+        environment: variables that are set, or unset by None.
+        ini: lines of pytest.ini.
+        module: another test module of the project.
+        folder: seen from the project, in which pytest is started.
+        way: how it is run.
+        planted: whether the published numbers were changed, so that one case diverges.
+        verdicts: of the cases, by checkpoint; None where any is right.
+        status: exit status of the last run.
+        leaves: what is new in the project, besides Python's own `__pycache__`.
+    """
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    plugins: tuple[str, ...] | None = ("xdist",)
+    environment: dict[str, str | None] = msgspec.field(default_factory=dict)
+    ini: str = ""
+    module: str = ""
+    folder: str = "."
+    way: Way = "once"
+    planted: bool = False
+    verdicts: Verdicts = msgspec.field(default_factory=lambda: BOTH)
+    status: int = 0
+    leaves: tuple[str, ...] = LEFT
+
+
+def beside(name: str, entry: str, *arguments: str, **more: Any) -> Row:
+    """Make the row of somebody else's plugin, alone beside xdist.
+
+    Args:
+        name: of its distribution.
+        entry: its entry point.
+        arguments: of pytest.
+        more: fields of the row.
+    """
+    return Row(name, arguments, ("xdist", entry), **more)
+
+
+def option(*arguments: str, **more: Any) -> Row:
+    """Make the row of some options, which it is named by."""
+    return Row(f"`{' '.join(arguments)}`", arguments, **more)
+
+
+def diverging(*arguments: str, **more: Any) -> Row:
+    """Make the row of a planted divergence and some options."""
+    more = {"planted": True, "verdicts": PLANTED, "status": 1, **more}
+    return Row(f"a divergence with `{' '.join(arguments)}`", arguments, **more)
+
+
+#: Modules of the plugins that rows need, beside hypothesis.
+NEIGHBOURS = (
+    *("pytest_asyncio", "pytest_cov", "pytest_env", "pytest_forked", "pytest_html"),
+    *("pytest_instafail", "pytest_jsonreport", "pytest_metadata", "pytest_randomly"),
+    *("pytest_repeat", "pytest_rerunfailures", "pytest_split", "pytest_sugar"),
+    "pytest_timeout",
+)
+
+#: Options of plugins that go together: --splits leaves tests out, --forked keeps the
+#: others from seeing them.
+ALL = (
+    *("--cov=tests", "--html={out}/all.html", "--json-report", "--instafail"),
+    *("--json-report-file={out}/all.json", "--reruns=1", "--timeout=300"),
+)
+PLUGINS = (
+    Row("no other plugin", plugins=()),
+    beside("pytest-randomly", "randomly", "--randomly-seed=3"),
+    beside(
+        "pytest-rerunfailures",
+        "rerunfailures",
+        "--reruns=1",
+        planted=True,
+        verdicts=PLANTED,
+        status=1,
+    ),
+    beside("pytest-timeout", "timeout", "--timeout=300", "--timeout-method=thread"),
+    beside("pytest-cov", "pytest_cov", "--cov=tests", leaves=(".coverage", *LEFT)),
+    beside("pytest-sugar", "sugar"),
+    Row(
+        "pytest-html",
+        ("--html={out}/report.html", "--self-contained-html"),
+        ("xdist", "html", "html_fixtures", "metadata"),
+    ),
+    beside(
+        "pytest-json-report",
+        "pytest_jsonreport",
+        "--json-report",
+        "--json-report-file={out}/r.json",
+    ),
+    beside("pytest-split", "pytest-split", "--splits=3", "--group=1", verdicts=ONE),
+    beside("pytest-repeat", "repeat", "--count=2"),
+    beside("pytest-forked", "pytest_forked", "--forked"),
+    beside("pytest-asyncio", "asyncio", ini="asyncio_mode = auto", module=ASYNC),
+    beside(
+        "pytest-instafail",
+        "instafail",
+        "--instafail",
+        planted=True,
+        verdicts=PLANTED,
+        status=1,
+    ),
+    beside("pytest-env", "env", ini="env = REPRO_LIMIT=500"),
+    beside(
+        "hypothesis", "hypothesispytest", module=PROPERTY, leaves=(".hypothesis", *LEFT)
+    ),
+    Row("all of them", ALL, None, leaves=(".coverage", *LEFT)),
+    Row("all of them, `-n 2`", (*ALL, "-n2"), None, leaves=(".coverage", *LEFT)),
+)
+WORKERS = (
+    option("-n", "0", "--dist=no"),
+    option("-n", "1"),
+    option("-n", "2"),
+    option("-n", "auto"),
+    *(
+        option("-n", "2", f"--dist={mode}")
+        for mode in ("loadscope", "loadfile", "loadgroup", "worksteal", "each")
+    ),
+)
+PROJECTS = (
+    option("-p", "no:terminal"),
+    option("-p", "no:cacheprovider", leaves=(".repro",)),
+    option("-p", "no:xdist", plugins=None),
+    option("--import-mode=prepend"),
+    option("--import-mode=append", folder="tests"),
+    option("--import-mode=importlib"),
+    Row(
+        "from outside with `-c`",
+        ("-c../project/pytest.ini", "../project/tests"),
+        folder="../out",
+    ),
+    Row(
+        "a project that cannot be written",
+        way="read-only",
+        status=4,
+        verdicts={},
+        leaves=(),
+    ),
+    Row(
+        "a project that cannot be written, without a ledger",
+        ("--repro-ledger=none",),
+        way="read-only",
+        leaves=(),
+    ),
+    Row("no `HOME`", environment={"HOME": None}),
+    Row(
+        "a `HOME` that cannot be written, and no cache named",
+        environment={"HOME": "/dev/null", "REPRO_CACHE": None},
+    ),
+    Row(
+        "`LC_ALL=C`, on 40 columns",
+        environment={
+            **{"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+            "COLUMNS": "40",
+        },
+    ),
+    Row("200 columns", ("-v",), environment={"COLUMNS": "200"}),
+)
+ENDINGS = (
+    Row("SIGINT", way="SIGINT", verdicts=CUT_SHORT, status=2),
+    Row("SIGINT, `-n 2`", ("-n2",), way="SIGINT", verdicts=CUT_SHORT, status=2),
+    Row("SIGTERM, then the same again", way="SIGTERM"),
+    Row("SIGTERM, then the same again, `-n 2`", ("-n2",), way="SIGTERM"),
+    Row(
+        "two sessions at once, without anything in their cache",
+        environment={"REPRO_CACHE": "{out}/cold"},
+        way="two at once",
+    ),
+    diverging("--repro-diverged-exit=10", status=10),
+    diverging(
+        "--sw", "--repro-diverged-exit=10", way="twice", verdicts=FAILED, status=10
+    ),
+    diverging("--lf", way="twice", verdicts=FAILED),
+    diverging("-x", "-n", "2", "--repro-diverged-exit=10", verdicts=RACED, status=10),
+    diverging("--count=2", "-n", "2", plugins=("xdist", "repeat")),
+)
+GROUPS = {
+    "Plugins": PLUGINS,
+    "Workers": WORKERS,
+    "Projects and surroundings": PROJECTS,
+    "Endings": ENDINGS,
+}
+ROWS = tuple(row for rows in GROUPS.values() for row in rows)
