@@ -118,6 +118,9 @@ def evaluate(
         real = real_score(predictions, dataset.files, labels) if labels else None
         for line in detail_lines(predictions, dataset.classes, real):
             click.echo(line)
+    unused = [one for one in measurement.accelerations if not one.used]
+    for one in unused if accelerate != ("auto",) else []:
+        click.echo(f"{one.name} was not used: {one.reason}", err=True)
     for line in summary(kind, ckpt, measurement):
         click.echo(line)
 

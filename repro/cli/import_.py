@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from repro.cli.options import Group
-from repro.errors import ExpectedError
+from repro.errors import ExpectedError, OptionError
 from repro.importing.grids import FORMATS
 from repro.published import METRICS
 
@@ -209,6 +209,10 @@ def table(
     from repro.importing.labels import DIMENSIONS, Labels
     from repro.importing.printed import one_grid, understand
 
+    if check and only_new:
+        raise OptionError("--only-new has no effect beside --check; leave one out")
+    if others["spread"] and others["runs"] is None:
+        raise OptionError("--spread has no effect without --runs; add how many")
     release = find_release(output)
     known = origin_source(release, source, title, url)
     text, name = _read(file)

@@ -20,7 +20,7 @@ from repro.cli.options import (
     limit_option,
     named,
 )
-from repro.errors import OptionError
+from repro.errors import NotAvailableError, OptionError
 from repro.machine import available_cores, visible_gpus
 from repro.planning.costs import Costs, costs_from_ledger
 from repro.planning.plan import Machine, make_plan
@@ -89,6 +89,11 @@ def plan(
     machine = Machine(here, cores or available_cores())
     known = list_cases(read_releases(expected), checkpoints)
     chosen = _chosen(known, patterns)
+    if data and not data.exists():
+        raise NotAvailableError(
+            f"{data} does not exist; name the folder of the images with --data, or "
+            "leave it out"
+        )
     if ledger and named(context, "ledger"):
         # One that was only looked for may be missing.
         Ledger(ledger).close()

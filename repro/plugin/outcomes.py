@@ -24,6 +24,8 @@ def attach_result(item: pytest.Item, report: pytest.TestReport) -> None:
     of any of them: a fixture that finds no weights ends the setup. Only the first
     report after it takes it along, so that nothing is recorded twice.
     """
+    # Plain already here, not at xdist's border: pytest-forked and others write what a
+    # report holds in their own way, and ask no hook for it.
     result = item.stash.get(RESULT, None)
     if result is None:
         return

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from repro.cases import list_cases
-from repro.engine.local import LocalEngine
+from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, Release, read_releases
 
@@ -88,7 +89,7 @@ def release(tmp_path: Path) -> ReleaseCopy:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _imported_once() -> None:
+def _imported_once() -> Iterator[None]:
     """Import what is heavy before pytester takes note of what is imported.
 
     It unloads the rest after each test, which numpy and torch do not survive, nor do
@@ -98,6 +99,11 @@ def _imported_once() -> None:
     kept = "repro.engine.evaluator timm open_clip scipy.optimize httpcore hypothesis"
     for heavy in kept.split():
         importlib.import_module(heavy)
+    # Each run of pytest looks for garbage five times when it ends, among all of that.
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 RunCases = Callable[..., pytest.RunResult]
@@ -114,7 +120,7 @@ def table_of(said: Sequence[str]) -> list[str]:
 def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with the pixels of the embedded release and so of its copies."""
     cache = tmp_path_factory.mktemp("decoded")
-    engine = LocalEngine(EngineSettings(cache=cache, device="cpu"))
+    engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
     for case in list_cases(read_releases([EMBEDDED])):
         if case.id.startswith(("supervised/real/80@", "clip/real/80@")):
             engine.measure(case)

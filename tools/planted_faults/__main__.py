@@ -20,6 +20,7 @@ def main() -> int:
     """Print each outcome; 1 where less than nine of ten are right, or one is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tools.planted_faults")
     parser.add_argument("--embedded-only", action="store_true")
+    parser.add_argument("--faithful", type=int, default=30, help="checkpoints, of 30")
     parser.add_argument("--write", action="store_true", help=f"into {DOCUMENT}")
     chosen = parser.parse_args()
     outcomes: list[Outcome] = []
@@ -32,19 +33,20 @@ def main() -> int:
             for outcome in run:
                 outcomes.append(outcome)
                 print(_row(outcome), flush=True)
-        explained = [name for name, found in diagnose_faithful(cache) if found.cause]
-        slips = list(plant_slips(cache))
+        faithful = list(diagnose_faithful(chosen.faithful, cache))
+        slips = list(plant_slips(chosen.faithful, cache))
     right = sum(outcome.is_right for outcome in outcomes)
     wrong = sum(bool(outcome.named) and not outcome.is_right for outcome in outcomes)
+    explained = [name for name, found in faithful if found.cause]
     told = sum(named.startswith(slip.name) for slip, _, named in slips)
     mistaken = [found for found in slips if found[2] and found[0].name not in found[2]]
     for slip, name, named in mistaken:
         print(f"{slip.name} in {name} is called {named}")
     said = (
         f"{right} of {len(outcomes)} planted faults are named first, {wrong} as "
-        f"something else; of 30 faithful checkpoints {len(explained)} get an "
-        f"explanation. {told} of {len(slips)} slips are named, {len(mistaken)} as "
-        "another one."
+        f"something else; of {len(faithful)} faithful checkpoints {len(explained)} "
+        f"get an explanation. {told} of {len(slips)} slips are named, {len(mistaken)} "
+        "as another one."
     )
     print(said)
     if chosen.write:

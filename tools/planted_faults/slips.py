@@ -71,11 +71,13 @@ SLIPS = (
 )
 
 
-def plant_slips(cache: Path) -> Iterator[tuple[Slip, str, str]]:
-    """Plant each slip in each case; yield it, the case and what is named."""
+def plant_slips(number: int, cache: Path) -> Iterator[tuple[Slip, str, str]]:
+    """Plant each slip in so many cases; yield it, the case and what is named."""
     engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
     cases = list(embedded_cases().items())
-    for (name, case), (_, other) in zip(cases, [*cases[1:], cases[0]], strict=True):
+    neighbours = [*cases[1:], cases[0]]
+    pairs = list(zip(cases, neighbours, strict=True))[:number]
+    for (name, case), (_, other) in pairs:
         _, predictions = engine.measure(case)
         dataset = engine.dataset(case)
         sizes, strata = dataset.class_sizes, len(dataset.strata)

@@ -67,10 +67,12 @@ def diagnose_full_size(faults: Iterable[Fault], cache: Path) -> Iterator[Outcome
             yield _diagnose(fault, publish(planted, values), cache)
 
 
-def diagnose_faithful(cache: Path) -> Iterator[tuple[str, Diagnosis]]:
-    """Diagnose every checkpoint of the embedded release as it is."""
+def diagnose_faithful(count: int, cache: Path) -> Iterator[tuple[str, Diagnosis]]:
+    """Diagnose so many checkpoints of the embedded release as they are."""
     engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
-    for name, case in embedded_cases().items():
+    cases = list(embedded_cases().items())
+    for number in range(count):
+        name, case = cases[number * len(cases) // count]
         _, predictions = engine.measure(case)
         yield name, engine.diagnose(case, predictions)
 

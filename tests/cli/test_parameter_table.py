@@ -1,0 +1,198 @@
+"""Every parameter of every command changes what it says or writes, or is refused.
+
+One row for each parameter of click's own tree; one without a row fails.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from repro.cli import cli
+from repro.errors import OptionError
+from repro.options.table import OPTIONS
+
+from ..fetching.host import running_host
+from .rows import CASE, LINK, ROWS, SPREAD
+from .world import make_world
+
+
+def parameters(
+    command: click.Command, path: str = ""
+) -> Iterator[tuple[str, click.Parameter]]:
+    """List click's parameters with the commands that they belong to."""
+    for parameter in command.params:
+        yield path, parameter
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from parameters(below, f"{path} {name}".strip())
+
+
+TREE = {
+    f"{path} {parameter.name}".strip(): (path, parameter)
+    for path, parameter in parameters(cli)
+}
+VALUED = [
+    name
+    for name, (_, parameter) in TREE.items()
+    if isinstance(parameter, click.Option) and not parameter.is_flag
+]
+#: Those that are made from the table of options, with its help.
+SHARED = [
+    name
+    for name in VALUED
+    if (option := OPTIONS.get(str(TREE[name][1].name)))
+    and option.help[1:20] in str(getattr(TREE[name][1], "help", ""))
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("world")
+    with running_host() as host:
+        make_world(folder, host)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Take away what is set around the tests."""
+    for option in OPTIONS.values():
+        monkeypatch.delenv(option.variable, raising=False)
+    monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "users-cache"))
+    for kind in ("CACHE", "DATA"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind))
+
+
+def outcome(
+    world: Path, place: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> str:
+    """Run a command in a copy of the world; give what it says, writes and ends in."""
+    shutil.copytree(world, place)
+    monkeypatch.chdir(place)
+    before = {file: file.read_bytes() for file in Path().rglob("*") if file.is_file()}
+    done = CliRunner().invoke(cli, shlex.split(line))
+    written = [
+        str(file) + f"\n{file.read_text(errors='replace')}" * (file.suffix != ".sqlite")
+        for file in Path().rglob("*")
+        if file.is_file() and before.get(file) != file.read_bytes()
+    ]
+    said = [done.output, str(done.exception or ""), f"exit status {done.exit_code}"]
+    return "\n".join([*said, *written])
+
+
+def test_every_parameter_has_a_row() -> None:
+    assert set(ROWS) == set(TREE)
+    assert len(SHARED) > 30
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_parameter_changes_what_is_said_or_written_or_is_refused(
+    name: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ROWS[name]
+
+    def run(folder: str, words: str) -> str:
+        return outcome(world, tmp_path / folder, monkeypatch, f"{row.call} {words}")
+
+    assert row.says not in run("without", row.instead)
+    assert row.says in run("with", row.given)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_an_option_of_the_table_is_found_in_the_environment_too(
+    name: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ROWS[name]
+    variable = OPTIONS[str(TREE[name][1].name)].variable
+    flag, _, value = row.given.partition("=")
+    monkeypatch.setenv(variable, value)
+    said = outcome(world, tmp_path / "with", monkeypatch, row.call)
+    assert row.says.replace(flag, variable) in said.replace(flag, variable)
+    monkeypatch.setenv(variable, "")
+    said = outcome(world, tmp_path / "empty", monkeypatch, row.call)
+    assert row.says not in said
+
+
+@pytest.mark.parametrize("name", [name for name in TREE if name != "version"])
+def test_an_empty_argument_is_refused(name: str) -> None:
+    path, parameter = TREE[name]
+    if isinstance(parameter, click.Argument):
+        before = [p for at, p in TREE.values() if at == path][:5]
+        earlier = before[: before.index(parameter)]
+        words = ["x" for p in earlier if isinstance(p, click.Argument)] + [""]
+    elif name in VALUED:
+        words = [parameter.opts[0], ""]
+    else:
+        return
+    done = CliRunner().invoke(cli, [*path.split(), *words])
+    assert isinstance(done.exception, OptionError)
+    assert "is empty; give a value, or leave it out" in str(done.exception)
+
+
+@pytest.mark.parametrize("name", VALUED)
+def test_an_option_that_is_given_twice_is_refused_or_repeatable(name: str) -> None:
+    path, parameter = TREE[name]
+    done = CliRunner().invoke(cli, [*path.split(), *[parameter.opts[0], "1"] * 2])
+    is_refused = "is given 2 times; give it once" in str(done.exception)
+    assert is_refused is not parameter.multiple
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            "claims --published --ledger=.repro",
+            "--ledger has no effect, since",
+        ),
+        ("plan supervised/* other/*", "no case is named 'other/*'"),
+        (
+            f"{LINK} --family=supervised/real=real --family=supervised/real=others",
+            "--family gives supervised/real both real and others",
+        ),
+        (f"{LINK} --family=supervised/real=", "it must be FAMILY=FOLDER"),
+        ("runs --ledger=none", "--ledger is none, and this command needs it"),
+        ("cache list --cache=none", "--cache is none, and this command needs it"),
+        ("report -o a.docx", "is 'a.docx'; it must end with"),
+        ("merge .repro:1 other --ledger=merged -o a.docx", "it must end with"),
+        (
+            f"{SPREAD} '--spread=standard error'",
+            "--spread has no effect without",
+        ),
+        ("cases --checkpoints=paper.toml", "it must be a folder, and is a file"),
+    ],
+)
+def test_what_could_have_no_effect_is_refused_before_anything_is_written(
+    call: str,
+    message: str,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = outcome(world, tmp_path / "world", monkeypatch, call)
+    assert message in said
+    assert said.endswith("exit status 1")
+
+
+def test_several_published_numbers_are_split_in_the_environment_as_in_pytest(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPRO_EXPECTED", "paper.toml:embedded")
+    said = outcome(world, tmp_path / "world", monkeypatch, "cases")
+    assert CASE in said
+    assert "clip/real/80@digits-clip" in said
+
+
+def test_a_misprint_in_a_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_CHEKPOINTS", "a")
+    done = CliRunner().invoke(cli, ["cases"])
+    assert "correct it to REPRO_CHECKPOINTS" in str(done.exception)
