@@ -46,7 +46,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"mean {joined_numbers(protocol.mean)}, std {joined_numbers(protocol.std)}, "
         f"published in {protocol.precision}",
         f"  {'dataset':<12}{case.dataset.title}, "
-        f"{_images(measurement)}, "
+        f"{images_text(measurement)}, "
         f"fingerprint {measurement.dataset_fingerprint[:17]}",
         f"  {'weights':<12}{measurement.weights}, "
         f"sha256 {measurement.weights_sha256[:12]}",
@@ -100,15 +100,21 @@ def _comparison_lines(comparison: ReferenceCheck) -> list[str]:
         f"tolerance {tolerance_text(comparison, long=True)} "
         f"({comparison.tolerance_origin})",
     ]
-    if interval := interval_text(comparison):
-        sure = f"{100 * CONFIDENCE:g} %"
-        lines.append(f"  {'  interval':<12}{interval} {unit} on all images ({sure})")
+    if interval := where_on_all_images(comparison):
+        lines.append(f"  {'  interval':<12}{interval}")
     if comparison.verdict is Verdict.UNEXPECTEDLY_MET:
         lines.append(f"  {'  declared':<12}{comparison.reason}")
     return lines
 
 
-def _images(measurement: Measurement) -> str:
+def where_on_all_images(comparison: ReferenceCheck) -> str:
+    """Say where the value of a part of the images lies on all of them, and how sure."""
+    interval, unit = interval_text(comparison), sign_of(comparison.metric)
+    return f"{interval} {unit} on all images ({100 * CONFIDENCE:g} %)" * bool(interval)
+
+
+def images_text(measurement: Measurement) -> str:
+    """Say how many images were evaluated, and why no more."""
     images, total = measurement.metrics.images, measurement.total
     if measurement.is_complete:
         return f"{images:,} images"

@@ -24,6 +24,7 @@ from repro.report.changes import (
     since_groups,
 )
 from repro.report.comparison import answer
+from repro.report.failure import images_text, where_on_all_images
 from repro.report.numbers import (
     difference_text,
     nonzero_text,
@@ -269,11 +270,9 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
     if measurement is None:
         yield "dataset", result.dataset
         return
-    images = measurement.metrics.images
-    part = "" if measurement.is_complete else f" of {measurement.total:,}"
     yield (
         "dataset",
-        f"{result.dataset}, {images:,}{part} images, "
+        f"{result.dataset}, {images_text(measurement)}, "
         f"fingerprint {measurement.dataset_fingerprint[:17]}",
     )
     if measurement.calibration_error is not None:
@@ -303,6 +302,7 @@ def _comparison(comparison: ReferenceCheck) -> dict[str, str]:
     return {
         "metric": comparison.metric,
         "text": text,
+        "interval": where_on_all_images(comparison),
         "tolerance": f"tolerance {tolerance_text(comparison, long=True)} "
         f"({comparison.tolerance_origin})",
         "source": comparison.source_title or comparison.source,

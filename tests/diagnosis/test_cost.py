@@ -12,6 +12,7 @@ from torch import Tensor
 
 from repro.cases import Case, list_cases
 from repro.data.geometry import Pixels
+from repro.diagnosis import laboratory
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import compute_features
@@ -27,7 +28,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(pixels))
         return compute_features(body, pixels, *rest)
 
-    monkeypatch.setattr("repro.diagnosis.laboratory.compute_features", counted)
+    monkeypatch.setattr(laboratory, "compute_features", counted)
     return counts
 
 
@@ -109,7 +110,7 @@ def test_a_suspect_that_takes_much_longer_is_left_out_with_a_word(
             seen += len(pixels)
         return compute_features(body, pixels, *rest)
 
-    monkeypatch.setattr("repro.diagnosis.laboratory.compute_features", slow)
+    monkeypatch.setattr(laboratory, "compute_features", slow)
     case = planted("supervised/real/160", top1="70.00", top5="90.00", loss="1.000000")
     settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_time=20)
     engine = Evaluator(settings)

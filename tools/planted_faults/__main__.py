@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .faults import FAULTS, FULL_SIZE
+from .slips import plant_slips
 from .trial import Outcome, diagnose_faithful, diagnose_faults, diagnose_full_size
 
 DOCUMENT = Path("docs/diagnosis.md")
@@ -33,18 +34,24 @@ def main() -> int:
                 outcomes.append(outcome)
                 print(_row(outcome), flush=True)
         faithful = list(diagnose_faithful(chosen.faithful, cache))
+        slips = list(plant_slips(chosen.faithful, cache))
     right = sum(outcome.is_right for outcome in outcomes)
     wrong = sum(bool(outcome.named) and not outcome.is_right for outcome in outcomes)
     explained = [name for name, found in faithful if found.cause]
+    told = sum(named.startswith(slip.name) for slip, _, named in slips)
+    mistaken = [found for found in slips if found[2] and found[0].name not in found[2]]
+    for slip, name, named in mistaken:
+        print(f"{slip.name} in {name} is called {named}")
     said = (
         f"{right} of {len(outcomes)} planted faults are named first, {wrong} as "
         f"something else; of {len(faithful)} faithful checkpoints {len(explained)} "
-        "get an explanation."
+        f"get an explanation. {told} of {len(slips)} slips are named, {len(mistaken)} "
+        "as another one."
     )
     print(said)
     if chosen.write:
         write_table(outcomes, said)
-    return int(right < 0.9 * len(outcomes) or bool(wrong or explained))
+    return int(right < 0.9 * len(outcomes) or bool(wrong or explained or mistaken))
 
 
 def write_table(outcomes: Sequence[Outcome], said: str) -> None:
