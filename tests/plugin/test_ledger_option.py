@@ -49,7 +49,8 @@ def test_a_run_is_in_the_ledger_with_all_that_its_report_says(
     assert run.counts == {Verdict.REPRODUCED: 2, Verdict.NOT_RUN: 1}
     reported = msgspec.json.decode(file.read_bytes())["cases"]
     again = json_report(kept, None)["cases"]
-    by_id = {case["id"]: case for case in msgspec.to_builtins(again)}
+    written = msgspec.json.decode(msgspec.json.encode(again))
+    by_id = {case["id"]: case for case in written}
     assert by_id == {case["id"]: case for case in reported}
 
 

@@ -130,7 +130,7 @@ def test_what_workers_measure_is_in_the_ledger_with_all_that_the_report_says(
         Verdict.NOT_RUN: 1,
     }
     reported = json.loads((spread.folder / "report.json").read_bytes())["cases"]
-    again = msgspec.to_builtins(json_report(kept, None)["cases"])
+    again = json.loads(msgspec.json.encode(json_report(kept, None)["cases"]))
     assert {c["id"]: c for c in again} == {c["id"]: c for c in reported}
 
 
