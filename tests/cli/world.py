@@ -13,11 +13,10 @@ from repro.report.comparison import ROWS_SHOWN
 
 from ..fetching.host import Host
 from ..fetching.released import Released, weights, zipped
-from ..importing.tables import OPEN_CLIP, TIMM
-from ..importing.test_printed_tables import RELEASE
+from ..importing.tables import OPEN_CLIP, RELEASE, TIMM
 from ..made_results import predictions, result
 from ..stand_ins import photograph_dataset
-from .test_accept_command import PAPER
+from .paper import PAPER
 
 CLIP_BENCHMARK = """\
 dataset,model,pretrained,task,acc1,acc5,mean_per_class_recall

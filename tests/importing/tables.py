@@ -25,3 +25,53 @@ ViT-Q,nowhere,1.0,1.0,0.1,0.1000
 def numbers(case: Case) -> dict[str, str]:
     """Give the published numbers of a case by metric, as printed."""
     return {str(r.metric): str(r.published) for r in case.references}
+
+
+#: A release that printed tables are entered into.
+RELEASE = """\
+schema = 1
+[release]
+id = "small"
+title = "Small"
+[source.paper]
+title = "Small, Table 1"
+url = "https://example.org/paper"
+[source.readme]
+title = "Small, README"
+url = "https://example.org/readme"
+[dataset.c10]
+title = "CIFAR-10"
+folder = "c10"
+classes = ["a", "b"]
+images = 10000
+[dataset.c100]
+title = "CIFAR-100 (coarse)"
+folder = "c100"
+classes = ["a", "b"]
+images = 10000
+[protocol.plain]
+geometry = "rgb|center_crop(32)"
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+source = "paper"
+[model.m]
+loader = "timm"
+architecture = "resnet18"
+[family."cnn/ours"]
+model = "m"
+training_data = "CIFAR"
+protocols = ["plain"]
+datasets = ["c10"]
+[family."cnn/base"]
+model = "m"
+training_data = "CIFAR"
+protocols = ["plain"]
+datasets = ["c10"]
+[[reference]]
+family = "cnn/ours"
+checkpoint = "8M"
+dataset = "c10"
+protocol = "plain"
+source = "readme"
+top1 = "91.25"
+"""
