@@ -312,11 +312,12 @@ def _order(command: str) -> tuple[bool, str]:
     return not command.startswith(_FIRST), command
 
 
-RUN = [command for command, _ in LINES if not _is_parsed_only(command)]
+_RUN = [command for command, _ in LINES if not _is_parsed_only(command)]
+_IN_ORDER = sorted(_RUN, key=_order)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", sorted(RUN, key=_order))
+@pytest.mark.parametrize("command", _IN_ORDER)
 def test_a_line_of_the_documents_runs(
     project: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
