@@ -226,29 +226,28 @@ def _of_another_case(
                 r.metric: float(r.published.value) for r in other.references
             }
 
-    def chance(number: Number, wanted: float, room: float, name: str) -> float | None:
+    def chances(number: Number, wanted: float, room: float) -> dict[str, float]:
         metric = number.metric
         away = {o: abs(v[metric] - wanted) for o, v in others.items() if metric in v}
-        if away.get(name, math.inf) > room + 1e-9:
-            return None
-        return min(
-            1.0, max(room, number.step) / max(median(away.values()), number.step)
-        )
+        near = [name for name, distance in away.items() if distance <= room + 1e-9]
+        if not near:
+            return {}
+        usual = max(median(away.values()), number.step)
+        return dict.fromkeys(near, min(1.0, max(room, number.step) / usual))
 
+    as_published = [chances(n, n.value, 0.0) for n in missed]
+    as_measured = [
+        chances(n, n.measured, n.room + n.half_unit + ERRORS * n.error) for n in numbers
+    ]
     for name in others:
-        copied = _product([chance(n, n.value, 0.0, name) for n in missed])
+        copied = _product([found.get(name) for found in as_published])
         if copied is not None:
             yield Account(
                 name=f"the number of {name}",
                 premise=f"what is published for {name} was written down here too",
                 fit=copied * len(others),
             )
-        exchanged = _product(
-            [
-                chance(n, n.measured, n.room + n.half_unit + ERRORS * n.error, name)
-                for n in numbers
-            ]
-        )
+        exchanged = _product([found.get(name) for found in as_measured])
         if exchanged is not None:
             yield Account(
                 name=f"the row or the weights of {name}",

@@ -11,6 +11,7 @@ import msgspec
 from repro.errors import ExpectedError, OptionError
 from repro.files import replace_bytes
 from repro.importing.printed import Entry, Understood
+from repro.importing.writing import quoted
 from repro.published import (
     METRICS,
     RELEASE_FILE,
@@ -176,19 +177,19 @@ def _reference(entries: Sequence[Entry], origin: Origin) -> Iterator[str]:
         ("protocol", first.protocol),
         ("source", origin.source),
     ):
-        yield f"{key} = {_quoted(value)}\n"
+        yield f"{key} = {quoted(value)}\n"
     for entry in entries:
         printed = entry.printed
         text = printed.digits + (f" ± {printed.spread}" if printed.spread else "")
-        yield f"{entry.metric} = {_quoted(text)}\n"
+        yield f"{entry.metric} = {quoted(text)}\n"
     shares = any(METRICS[entry.metric].unit.whole for entry in entries)
     if shares and origin.unit != origin.source_unit:
-        yield f"unit = {_quoted(origin.unit)}\n"
+        yield f"unit = {quoted(origin.unit)}\n"
     if first.printed.spread:
         yield f"runs = {origin.runs}\n"
         if origin.spread:
-            yield f"spread = {_quoted(origin.spread)}\n"
-    yield f"note = {_quoted(_places(entries))}\n"
+            yield f"spread = {quoted(origin.spread)}\n"
+    yield f"note = {quoted(_places(entries))}\n"
 
 
 def _places(entries: Iterable[Entry]) -> str:
@@ -233,8 +234,8 @@ def source_text(source: Source) -> str:
     """Write a source that a release does not have yet."""
     return (
         f"\n[source.{source.id}]\n"
-        f"title = {_quoted(source.title)}\n"
-        f"url = {_quoted(source.url)}\n"
+        f"title = {quoted(source.title)}\n"
+        f"url = {quoted(source.url)}\n"
     )
 
 
@@ -288,7 +289,3 @@ def find_release(path: Path) -> Release:
             f"rename the file to {RELEASE_FILE} in a folder of its own"
         )
     return releases[0]
-
-
-def _quoted(text: str) -> str:
-    return msgspec.json.encode(text).decode()

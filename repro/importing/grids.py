@@ -36,13 +36,24 @@ _NO_CONTENT = re.compile(
 class Grid(msgspec.Struct, frozen=True, kw_only=True):
     """One table: rows of equal length, of which the first `header` are headings.
 
-    A cell that spans rows or columns stands in each of them. `title` is what people
-    call it: its number and, if it has one, its caption.
+    A cell that spans rows or columns stands in each of them. `number` is its place
+    among the tables of the text, from 1.
     """
 
-    title: str
+    caption: str = ""
     header: int
     rows: tuple[tuple[str, ...], ...]
+    number: int = 1
+
+    @property
+    def place(self) -> str:
+        """What people call it, in short."""
+        return f"table {self.number}"
+
+    @property
+    def title(self) -> str:
+        """The same with its caption, if it has one."""
+        return f"{self.place} {self.caption!r}" if self.caption else self.place
 
 
 class _Cell(msgspec.Struct, frozen=True):
@@ -89,17 +100,13 @@ def _numbered(grid: Grid, number: int) -> Grid:
     width = max((len(row) for row in grid.rows), default=0)
     rows = [row + ("",) * (width - len(row)) for row in grid.rows]
     header = sum(1 for row in rows[: grid.header] if any(row))
-    caption = f" {grid.title!r}" if grid.title else ""
-    return Grid(
-        title=f"table {number}{caption}",
-        header=header,
-        rows=tuple(row for row in rows if any(row)),
-    )
+    kept = tuple(row for row in rows if any(row))
+    return msgspec.structs.replace(grid, number=number, header=header, rows=kept)
 
 
 def _separated(text: str, split: Callable[[str], list[list[str]]]) -> list[Grid]:
     rows = tuple(tuple(map(_plain, row)) for row in split(text))
-    return [Grid(title="", header=1, rows=rows)]
+    return [Grid(header=1, rows=rows)]
 
 
 def _csv(text: str, delimiter: str = ",") -> list[Grid]:
@@ -152,7 +159,7 @@ def _html_grid(table: Any) -> Grid:
         header += 1
     caption = next(iter(table.iter("caption")), None)
     return Grid(
-        title="" if caption is None else _plain(_html_text(caption)),
+        caption="" if caption is None else _plain(_html_text(caption)),
         header=header or 1,
         rows=_spread([cells for _, cells in found]),
     )
@@ -221,8 +228,8 @@ def _latex(text: str) -> list[Grid]:
     try:
         nodes = LatexWalker(text, latex_context=walker_context()).get_latex_nodes()[0]
         return [
-            Grid(title=title, header=header, rows=rows)
-            for title, header, rows in environments(nodes, _RULES, _plain)
+            Grid(caption=caption, header=header, rows=rows)
+            for caption, header, rows in environments(nodes, _RULES, _plain)
         ]
     except LatexWalkerParseError as error:
         raise ExpectedError(f"is no LaTeX that can be read: {error.msg}") from error

@@ -74,21 +74,7 @@ def understand(
     entries: list[Entry] = []
     names: dict[str, str] = {}
     assumed: dict[Dimension, str] = {}
-    section: Mapping[Dimension, str] | None = {}
-    for number, cells in enumerate(grid.rows[grid.header :], grid.header + 1):
-        place = f"{grid.title.partition(' ' + chr(39))[0]}, row {number}"
-        heading = _section(cells, columns)
-        if heading:
-            meaning = labels.meaning(heading, f"row {number}")
-            if meaning is None or meaning.names:
-                raise _unknown(place, heading, labels)
-            section = None if meaning.is_left_out else meaning.values
-            names[heading] = str(meaning)
-            continue
-        row = _row_values(cells, columns, labels, names, place)
-        if section is None or row is None:
-            continue
-        own = _joined(place, section, row)
+    for place, own, cells in _rows(grid, columns, labels, names):
         for column in columns:
             if column.holds_names or column.is_left_out:
                 continue
@@ -109,6 +95,26 @@ def understand(
     for entry in entries:
         _check_range(entry, found)
     return Understood(entries=tuple(entries), unit=found, lines=lines)
+
+
+def _rows(
+    grid: Grid, columns: Sequence[_Column], labels: Labels, names: dict[str, str]
+) -> Iterator[tuple[str, Mapping[Dimension, str], Sequence[str]]]:
+    """Yield place, meaning and cells of each row of numbers that is not left out."""
+    section: Mapping[Dimension, str] | None = {}
+    for number, cells in enumerate(grid.rows[grid.header :], grid.header + 1):
+        place = f"{grid.place}, row {number}"
+        heading = _section(cells, columns)
+        if heading:
+            meaning = labels.meaning(heading, f"row {number}")
+            if meaning is None or meaning.names:
+                raise _unknown(place, heading)
+            section = None if meaning.is_left_out else meaning.values
+            names[heading] = str(meaning)
+        elif section is not None:
+            row = _row_values(cells, columns, labels, names, place)
+            if row is not None:
+                yield place, _joined(place, section, row), cells
 
 
 def _column(grid: Grid, labels: Labels, index: int) -> _Column:
@@ -140,7 +146,7 @@ def _column(grid: Grid, labels: Labels, index: int) -> _Column:
     values: dict[Dimension, str] = {}
     for text, meaning in zip([heading] if whole else headings, found, strict=True):
         if meaning is None:
-            raise _unknown(place, text, labels)
+            raise _unknown(place, text)
         values = _joined(place, values, meaning.values)
     return _Column(number=number, heading=heading, values=values)
 
@@ -179,7 +185,7 @@ def _row_values(
         if meaning is None and column.names == "checkpoint":
             found: Mapping[Dimension, str] = {"checkpoint": text}
         elif meaning is None or meaning.names:
-            raise _unknown(place, text, labels, column)
+            raise _unknown(place, text, column)
         elif meaning.is_left_out:
             return None
         else:
@@ -302,9 +308,7 @@ def _check_range(entry: Entry, unit: Shares) -> None:
         )
 
 
-def _unknown(
-    place: str, text: str, labels: Labels, column: _Column | None = None
-) -> ExpectedError:
+def _unknown(place: str, text: str, column: _Column | None = None) -> ExpectedError:
     whole = ""
     if column and column.heading:
         whole = f", or of the whole column with '{column.heading[:40]}=skip'"

@@ -77,23 +77,21 @@ def release_text(table: Table) -> str:
     """Write a table in the format of docs/expected-format.md."""
     protocols = {row.protocol: row.preprocessing for row in table.rows}
     head = _HEAD.format(
-        id=_quoted(table.id),
+        id=quoted(table.id),
         id_=table.id,
-        library=_quoted(table.library),
+        library=quoted(table.library),
         library_=table.library,
-        title=_quoted(table.title),
-        code=_quoted(table.code),
-        source=_quoted(table.source),
-        url=_quoted(table.url),
-        note=_quoted(table.note),
+        title=quoted(table.title),
+        code=quoted(table.code),
+        source=quoted(table.source),
+        url=quoted(table.url),
+        note=quoted(table.note),
         tolerance=_tolerance(table),
-        unit="" if table.unit == "percent" else f"unit = {_quoted(table.unit)}\n",
+        unit="" if table.unit == "percent" else f"unit = {quoted(table.unit)}\n",
         classes=CLASSES_FILE,
-        protocol=_quoted(next(iter(protocols))),
+        protocol=quoted(next(iter(protocols))),
         # A mirror has the weights below the name of the library that they are from.
-        local_names=f"local_names = [{_quoted(table.library)}]\n"
-        if table.maker
-        else "",
+        local_names=f"local_names = [{quoted(table.library)}]\n" if table.maker else "",
     )
     parts = (*_files(table), *_protocols(table, protocols), *_references(table))
     return head + "".join(parts)
@@ -106,8 +104,8 @@ def _tolerance(table: Table) -> str:
     top1, reason = table.tolerance
     return (
         "\n[source.published.tolerance]\n"
-        f"top1 = {_quoted(top1)}\n"
-        f"reason = {_quoted(reason)}\n"
+        f"top1 = {quoted(top1)}\n"
+        f"reason = {quoted(reason)}\n"
     )
 
 
@@ -121,19 +119,19 @@ def _files(table: Table) -> Iterator[str]:
     if links:
         yield f"\n[family.{table.id}.files]\n"
     for name, link in links.items():
-        yield f"{_quoted(name)} = {_quoted(link)}\n"
+        yield f"{quoted(name)} = {quoted(link)}\n"
 
 
 def _protocols(table: Table, protocols: Mapping[str, Preprocessing]) -> Iterator[str]:
     for name, preprocessing in sorted(protocols.items()):
         yield (
-            f"\n[protocol.{_quoted(name)}]\n"
-            f"geometry = {_quoted(preprocessing.geometry)}\n"
+            f"\n[protocol.{quoted(name)}]\n"
+            f"geometry = {quoted(preprocessing.geometry)}\n"
             f"mean = {list(preprocessing.mean)}\n"
             f"std = {list(preprocessing.std)}\n"
             'source = "published"\n'
-            f"precision = {_quoted(table.precision)}\n"
-            f"note = {_quoted(f'{table.protocol_note}; {table.precision_note}')}\n"
+            f"precision = {quoted(table.precision)}\n"
+            f"note = {quoted(f'{table.protocol_note}; {table.precision_note}')}\n"
         )
         if table.kind == "clip":
             yield _TEXT
@@ -144,13 +142,13 @@ def _references(table: Table) -> Iterator[str]:
         if not row.numbers:
             continue
         numbers = "".join(f'{key} = "{text}"\n' for key, text in row.numbers.items())
-        note = f"note = {_quoted(row.note)}\n" if row.note else ""
+        note = f"note = {quoted(row.note)}\n" if row.note else ""
         yield (
             "\n[[reference]]\n"
             f'family = "{table.id}"\n'
-            f"checkpoint = {_quoted(row.checkpoint)}\n"
+            f"checkpoint = {quoted(row.checkpoint)}\n"
             'dataset = "imagenet-val"\n'
-            f"protocol = {_quoted(row.protocol)}\n"
+            f"protocol = {quoted(row.protocol)}\n"
             'source = "published"\n'
             f"{numbers}gflops = {row.gflops}\n{note}"
         )
@@ -164,6 +162,7 @@ def class_list() -> bytes:
     return (Path(spec.origin).parent / "data/_info/imagenet_synsets.txt").read_bytes()
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Write a string of TOML."""
     # A JSON string without control characters is a basic string of TOML.
     return msgspec.json.encode(text).decode()

@@ -542,8 +542,29 @@ def test_what_is_pasted_is_read(release: Path) -> None:
 
 
 def test_a_release_stays_as_it_was_where_it_would_not_be_valid(release: Path) -> None:
-    """The other family's protocol is of another kind, which only the whole shows."""
-    text = "| Model | Acc |\n|--|--|\n| " + "a" * 300 + " | 91 |\n"
-    result = enter(release, text, *OURS)
-    assert result.exit_code != 0
-    assert list(release.iterdir()) == [release / "release.toml"]
+    """That a protocol is not of the family shows only where all of it is read."""
+    enter(release, "| Model | Acc |\n|--|--|\n| a | 91 |\n", *OURS)
+    before = (release / "references.toml").read_bytes()
+    zero_shot = """
+[protocol.prompts]
+geometry = "rgb|center_crop(32)"
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+source = "paper"
+logit_scale = 100.0
+text.classnames = ["a", "b"]
+text.templates = ["a {}"]
+"""
+    with (release / "release.toml").open("a") as stream:
+        stream.write(zero_shot)
+    text = "| Model | Acc |\n|--|--|\n| b | 91 |\n"
+    result = enter(release, text, *OURS, "--protocol=prompts")
+    assert "is clip, but the family 'cnn/ours' has supervised" in result.output
+    assert (release / "references.toml").read_bytes() == before
+
+
+def test_rows_of_a_section_that_is_left_out_are_not_asked_for(release: Path) -> None:
+    text = "| Family | Acc |\n|--|--|\n| ours | 91 |\n| Others | |\n| theirs | 80 |\n"
+    options = ("--dataset=c10", "--checkpoint=a", "--as=Others=skip")
+    assert not enter(release, text, *options).exit_code
+    assert entered(release) == {"cnn/ours a c10 top1": "91"}
