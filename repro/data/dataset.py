@@ -142,7 +142,9 @@ def index_dataset(
         raise NotAvailableError(
             f"no images of {spec.title}{found or ': say where they lie'}. "
             f"--repro-data names the folder that holds {spec.folder}/<class>/<image>; "
-            f"get them from {spec.url or 'their publisher'}"
+            f"get them from {spec.url or 'their publisher'}",
+            f"images of {spec.title}",
+            f"--repro-data=DIR, which holds {spec.folder}/<class>/<image>",
         )
     listing, faults = examine(spec, root, data, known)
     if listing is not None and recorded is not None:

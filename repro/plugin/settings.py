@@ -152,6 +152,8 @@ def summary(settings: Settings) -> str:
         parts.append(f"accelerated by {', '.join(settings.accelerate) or 'nothing'}")
     if settings.batch_size:
         parts.append(f"batches of {settings.batch_size}")
+    if settings.case:
+        parts.append(f"cases {', '.join(settings.case)}")
     if settings.limit:
         parts.append(f"limit {settings.limit:,} images")
     if settings.no_early_stop:

@@ -41,6 +41,7 @@ TABLE = {
         "1G", tested="engine/test_cache_limit.py", idle=("--repro-cache=none",)
     ),
     "expected": Row("embedded", "expected embedded"),
+    "case": Row("*80*", "cases *80*"),
     "device": Row("cpu", "device cpu"),
     "precision": Row("bf16", "bf16"),
     "accelerate": Row("compile", "accelerated by compile"),
