@@ -5,6 +5,7 @@
 | `repro.loaders` | a class, a `Loader` | `loader` of a `[model.NAME]` |
 | `repro.metrics` | a `Metric` of that name | a key of `[[reference]]`, of tolerances |
 | `repro.engines` | a class, an `Engine` | a value of `--repro-engine` |
+| `repro.reports` | a function of a `Report` | a suffix of `--repro-report` |
 
 Whatever is named here keeps its name; where it is written may change.
 """
@@ -27,6 +28,9 @@ from repro.published.metrics import (
     hits_within,
     variant,
 )
+from repro.records.result import CaseResult
+from repro.report.report import Report, ReportedCase
+from repro.report.rows import Row, rows_of
 
 __all__ = [
     "LOSS_METRIC",
@@ -36,6 +40,7 @@ __all__ = [
     "TOP1",
     "TOP5",
     "Allowance",
+    "CaseResult",
     "Engine",
     "ExpectedError",
     "Loader",
@@ -44,10 +49,14 @@ __all__ = [
     "ModelSpec",
     "OptionError",
     "Outcomes",
+    "Report",
+    "ReportedCase",
+    "Row",
     "Run",
     "Unit",
     "WeightsError",
     "complement",
     "hits_within",
+    "rows_of",
     "variant",
 ]

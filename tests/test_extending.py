@@ -17,9 +17,12 @@ from repro.extensions import installed
 from repro.judgement.tolerance import tolerance_of
 from repro.models.building import load_model
 from repro.models.libraries import find_loader
+from repro.options import readers
 from repro.published import METRICS, read_releases
+from repro.report.faces import face_name, write_report
+from repro.report.report import report_of_results
 
-from .made_results import predictions
+from .made_results import predictions, result
 from .published.made_claims import CLAIMS
 from .releases import HEAD, edited, fault_of, read_release, write_release
 
@@ -51,7 +54,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (information / "entry_points.txt").write_text(
         "".join(f"[{group}]\n{name} = {value}\n" for group, name, value in groups)
     )
-    assert len(groups) == 3
+    assert len(groups) == 4
     forget()
     monkeypatch.syspath_prepend(folder)
     yield folder
@@ -111,7 +114,10 @@ def test_its_metric_may_be_that_of_a_tolerance_or_a_claim(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("TOP3 = 3", r"\(my_package\.scoring:TOP3\) is no Metric named 'top3'"),
+        (
+            "TOP3 = 3",
+            r"\(my_package\.scoring:TOP3\) is of .*int.* and not a Metric",
+        ),
         ("", r"the metric 'top3' .* cannot be imported"),
     ],
 )
@@ -121,6 +127,22 @@ def test_an_entry_point_that_is_no_metric_is_an_error_of_its_package(
     (package / "my_package/scoring.py").write_text(content)
     with pytest.raises(ExpectedError, match=message):
         case_of(tmp_path, 'top1 = "50.580"', 'top3 = "83.1"')
+
+
+def test_its_report_is_a_suffix_like_ours(package: Path, tmp_path: Path) -> None:
+    file = readers.report("numbers.tex", tmp_path)
+    write_report(file, report_of_results([result("1M")]))
+    assert file.read_text() == (
+        "supervised/real/1M@plain & top1 & 76.500 & 76.500 \\\\\n"
+        "supervised/real/1M@plain & loss & 0.800000 & 0.800100 \\\\\n"
+    )
+
+
+def test_of_several_suffixes_that_fit_the_longest_counts(package: Path) -> None:
+    assert face_name(Path("a.badge.json")) == "badge.json"
+    assert face_name(Path("a.json")) == "json"
+    with pytest.raises(ValueError, match=r"must end with one of \.json, .*, \.tex$"):
+        face_name(Path("a.pdf"))
 
 
 def test_a_metric_that_nobody_has_installed_is_an_unknown_key(tmp_path: Path) -> None:
