@@ -260,6 +260,18 @@ def count_strata(images: int, largest_class: int) -> int:
     return max(1, min(wanted, largest_class))
 
 
+def first_strata(dataset: Dataset, limit: int | None) -> list[int]:
+    """Number the strata that are needed for at least `limit` images."""
+    chosen: list[int] = []
+    images = 0
+    for number, members in enumerate(dataset.strata):
+        if limit is not None and images >= limit:
+            break
+        chosen.append(number)
+        images += len(members)
+    return chosen
+
+
 def _start_of(label: int) -> int:
     """Draw a number for a label, the same one everywhere."""
     return int(hashlib.sha256(f"{label}".encode()).hexdigest()[:16], 16)
