@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from tabulate import tabulate
 
 from repro.cli.options import Command, ledger_option, newest_option
+from repro.cli.tables import fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
@@ -33,31 +32,15 @@ def history(case: str, number: int, ledger: Path) -> None:
         raise LedgerError(f"{ledger} has no result of a case {case!r}{hint}")
     rows = [_row(run, result) for run, result in reversed(entries)]
     headers = ["run", "started", "commit", "top-1 %", "top-5 %", "loss", "verdict"]
-    click.echo(_fitted(headers, rows))
+    dispensable = ("commit", "top-5 %", "started")
+    click.echo("\n".join(fitted_table(headers, rows, dispensable)))
     click.echo()
     for name, values in _series([result for _, result in entries]).items():
         if values:
-            most = max(8, shutil.get_terminal_size((120, 24)).columns - 32)
+            most = max(8, terminal_width() - 32)
             line = sparkline(values[-most:])
             low, high = min(values), max(values)
             click.echo(f"{name:<6} {line}  {low:.6g} to {high:.6g}")
-
-
-def _fitted(headers: list[str], rows: list[tuple[object, ...]]) -> str:
-    """Lay out a table for the width of the terminal, without what it has no room for.
-
-    What goes first is the commit, then top-5 and the date.
-    """
-    width = shutil.get_terminal_size((120, 24)).columns
-    table = [list(map(str, row)) for row in (headers, *rows)]
-    for leave_out in ("", "commit", "top-5 %", "started"):
-        if leave_out:
-            place = table[0].index(leave_out)
-            table = [[*row[:place], *row[place + 1 :]] for row in table]
-        text = tabulate(table[1:], headers=table[0], disable_numparse=True)
-        if max(map(len, text.splitlines())) <= width:
-            break
-    return text
 
 
 def _row(run: Run, result: CaseResult) -> tuple[object, ...]:

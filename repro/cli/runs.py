@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from pathlib import Path
 
 import click
-from tabulate import tabulate
 
 from repro.cli.options import Command, ledger_option, newest_option
+from repro.cli.tables import fitted_table, terminal_width
 from repro.records.ledger import Ledger
 from repro.records.run import Run
 from repro.words import shortened
@@ -44,12 +43,11 @@ def runs(number: int, ledger: Path) -> None:
         for run in found
     ]
     headers = ["run", "started", "took", "commit", "cases", "exit", "verdicts"]
-    table = tabulate(rows, headers=headers, disable_numparse=True).splitlines()
-    width = shutil.get_terminal_size((120, 24)).columns
+    table = fitted_table(headers, rows, ("commit", "took"))
     for line, run in zip(table, [None, None, *found], strict=True):
-        click.echo(shortened(line, width))
+        click.echo(line)
         if run and (chosen := selection(run)):
-            click.secho(shortened(f"     {chosen}", width), dim=True)
+            click.secho(shortened(f"     {chosen}", terminal_width()), dim=True)
 
 
 def selection(run: Run) -> str:

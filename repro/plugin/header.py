@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repro.data.listing import find_root
+from repro.data.readers import find_images
 from repro.errors import NotAvailableError, ReproError
 from repro.machine import visible_gpus
 from repro.models.finding import find_weights
@@ -64,7 +64,7 @@ def _is_here(config: pytest.Config, settings: Settings, case: Case) -> bool:
     if not engine_of(config, settings).computes_here:
         return True
     data = settings.data or case.release.own_data
-    if data is None or find_root(case.dataset, data) is None:
+    if data is None or find_images(case.dataset, data) is None:
         return False
     try:
         return settings.download or bool(find_weights(case, settings.checkpoints))

@@ -75,8 +75,8 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     changed since the case was as expected, or since all images were evaluated, where
     the ledger knows; `lacking` and `remedy` are those of `NotAvailableError`; `test` is
     pytest's name of the test that gave the result, and `is_broken` tells that this test
-    failed though nothing was measured; `position` is the place of the case in tables; `asked` tells it
-    from what the run measured of the same case in another way.
+    failed though nothing was measured; `position` is the place of the case in tables;
+    `asked` tells it from what the run measured of the same case in another way.
     """
 
     id: str
@@ -137,7 +137,11 @@ def judge(
 
 
 def not_run(
-    case: Case, why: str | ReproError, asked: Asked = UNKNOWN, *, is_broken: bool = False
+    case: Case,
+    why: str | ReproError,
+    asked: Asked = UNKNOWN,
+    *,
+    is_broken: bool = False,
 ) -> CaseResult:
     """Write down that a case was not measured, why, and whether that is a failure."""
     numbers = tuple(unmeasured(r, case.release) for r in case.references)

@@ -31,7 +31,9 @@ def claim_lines(
     longest = max((len(result.id) for result in results), default=0)
     for result in in_order(results):
         if verbosity != "verbose" and not result.is_surprise:
-            line = f"{result.verdict:<10}{result.id:<{longest}}  {result.text}"
+            is_missing = result.verdict is ClaimVerdict.MISSING and not result.findings
+            said = missing_text(result) if is_missing else result.text
+            line = f"{result.verdict:<10}{result.id:<{longest}}  {said}"
             if verbosity == "normal":
                 yield shortened(line, width), _style(result)
             continue

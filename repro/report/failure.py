@@ -79,7 +79,8 @@ def _images_off(comparison: ReferenceCheck) -> str:
     images = comparison.difference_images
     if images is None:
         return ""
-    return f" ({images:+.4g} {'image' if abs(images) == 1 else 'images'})"
+    number = round(images)
+    return f" ({number:+,} {'image' if abs(number) == 1 else 'images'})"
 
 
 def _named(comparison: ReferenceCheck, result: CaseResult) -> str:

@@ -32,10 +32,10 @@ def lacking_groups(cases: Iterable[CaseRows]) -> list[Lacking]:
         key = what.partition("\n")[0], result.remedy
         found.setdefault(key, []).append(case)
     return [
-        Lacking(
-            what,
-            remedy.replace("{}", shlex.join(dict.fromkeys(c.result.family for c in members))),
-            members,
-        )
+        Lacking(what, remedy.replace("{}", _families(members)), members)
         for (what, remedy), members in found.items()
     ]
+
+
+def _families(cases: Iterable[CaseRows]) -> str:
+    return shlex.join(dict.fromkeys(case.result.family for case in cases))

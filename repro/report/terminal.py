@@ -67,7 +67,8 @@ def table_lines(
     red = [case for case in cases if case.result.is_failure]
     fine = [c for c in cases if c.result.measurement and not c.result.is_failure]
     if verbosity == "verbose":
-        yield from _table([o.row for case in fine for o in case.rows], width)
+        rest = [case for case in cases if not case.result.verdict.is_failure]
+        yield from _table([o.row for case in rest for o in case.rows], width)
     else:
         yield from _summarised(fine, width, is_quiet=verbosity == "quiet")
     missing = [case for case in cases if case.result.verdict is Verdict.NOT_RUN]
@@ -116,7 +117,9 @@ def _summarised(
     yield from _side_by_side(single, width)
 
 
-def _folded(groups: Sequence[list[CaseRows]], width: int) -> Iterator[tuple[str, Style]]:
+def _folded(
+    groups: Sequence[list[CaseRows]], width: int
+) -> Iterator[tuple[str, Style]]:
     """Yield a line for each family: how many checkpoints, and the farthest number."""
     names = [_group(group[0]) for group in groups]
     numbers = [counted(len(group), "checkpoint") for group in groups]
@@ -141,9 +144,7 @@ def _group(case: CaseRows) -> str:
     return case.rows[0].row.group
 
 
-def _side_by_side(
-    cases: Sequence[CaseRows], width: int
-) -> Iterator[tuple[str, Style]]:
+def _side_by_side(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style]]:
     """Yield a row for each case: its metrics side by side, as many as fit."""
     if not cases:
         return
@@ -185,9 +186,7 @@ def _columns(columns: Sequence[Sequence[str]]) -> list[str]:
     return [f"  {line.rstrip()}" for line in table.splitlines()]
 
 
-def _not_run(
-    cases: Sequence[CaseRows], width: int
-) -> Iterator[tuple[str, Style]]:
+def _not_run(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style]]:
     """Yield what was not run, grouped by what is missing, and what brings it."""
     for found in lacking_groups(cases):
         if len(found.cases) == 1:
