@@ -9,7 +9,12 @@ from typing import Any
 
 import msgspec
 
-from repro.claims.result import ClaimResult, ClaimVerdict, Finding
+from repro.claims.result import (
+    ClaimResult,
+    ClaimVerdict,
+    Finding,
+    in_reading_order,
+)
 from repro.report.numbers import nonzero_text
 from repro.report.terminal import Style, Verbosity
 from repro.words import counted, listed, shortened
@@ -29,7 +34,7 @@ def claim_lines(
         verbosity: `verbose` has the numbers of all, `quiet` only what surprises.
     """
     longest = max((len(result.id) for result in results), default=0)
-    for result in in_order(results):
+    for result in in_reading_order(results):
         if verbosity != "verbose" and not result.is_surprise:
             is_missing = result.verdict is ClaimVerdict.MISSING and not result.findings
             said = missing_text(result) if is_missing else result.text
@@ -50,11 +55,6 @@ def claim_lines(
     if results:
         bad = any(result.is_surprise for result in results)
         yield totals_text(results), "bad" if bad else "plain"
-
-
-def in_order(results: Iterable[ClaimResult]) -> list[ClaimResult]:
-    """Sort claims as every face shows them: what is known first, surprises last."""
-    return sorted(results, key=lambda r: (r.is_surprise, not r.findings))
 
 
 def finding_text(finding: Finding) -> str:
