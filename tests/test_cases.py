@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from repro.cases import Case, list_cases, order_for_reading
 from repro.errors import ExpectedError
 from repro.published import (
+    EMBEDDED,
     DatasetSpec,
     Family,
     ModelSpec,
@@ -374,3 +375,24 @@ def test_listing_cases_imports_nothing_heavy(tmp_path: Path) -> None:
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_checkpoint_of_another_architecture_than_its_family_is_listed_with_it() -> (
+    None
+):
+    (release,) = read_releases([EMBEDDED])
+    family = release.families["supervised/real"]
+    other = msgspec.structs.replace(family, models={"80": "clip-digits"})
+    release = msgspec.structs.replace(
+        release, families={**release.families, family.id: other}
+    )
+    models = {
+        case.checkpoint: case.model.id
+        for case in list_cases([release])
+        if case.family.id == family.id
+    }
+    assert models == {
+        "40": "vit-digits",
+        "80": "clip-digits",
+        **dict.fromkeys(("160", "320", "640", "1280"), "vit-digits"),
+    }
