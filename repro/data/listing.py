@@ -3,6 +3,7 @@
 | layout | labels |
 |---|---|
 | `<class>/<image>` | the place of the folder's name in the list of classes |
+| `<class>/<image>` in an uncompressed tar | the same |
 | `ILSVRC2012_val_*.JPEG` in one folder | the devkit's ground truth |
 | `ILSVRC2012_img_val.tar`, as it is downloaded | the devkit's ground truth |
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path, PurePath
 
 import msgspec
@@ -23,6 +24,7 @@ from repro.data.devkit import DEVKIT, GROUND_TRUTH, META, Devkit, find_devkit
 from repro.data.places import ImageLocation, Member, Stamp, stamp_of
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
+from repro.words import counted_names
 
 # Those of torchvision's ImageFolder.
 IMAGE_SUFFIXES = tuple(
@@ -73,6 +75,9 @@ def find_root(spec: DatasetSpec, data: Path) -> Path | None:
         is_tar = _takes_validation(spec) and inside.is_file()
         # The usual way to sort the images into folders leaves the tar beside them.
         return inside if is_tar and not _class_folders(spec, root) else root
+    packed = root.with_name(f"{root.name}.tar")
+    if packed.is_file():
+        return packed
     has_folders = data.is_dir() and bool(_class_folders(spec, data))
     if _takes_validation(spec) and not has_folders:
         for tar in (data, data / VALIDATION_TAR, root.parent / VALIDATION_TAR):
@@ -98,8 +103,7 @@ def list_images(
         DatasetError: something cannot be read, or labels are needed and not there.
     """
     if root.is_file():
-        # Whether it is a tar is said before it is asked for labels.
-        return _listing(spec, root, "in the tar", list(_tar_members(root)), data)
+        return _list_tar(spec, root, data)
     if _is_flat(spec, root):
         return _listing(spec, root, "in one folder", _flat_images(root), data)
     images = {
@@ -194,16 +198,51 @@ def image_files(folder: Path) -> list[str]:
         raise _unreadable(error, folder) from error
 
 
+def _list_tar(spec: DatasetSpec, tar: Path, data: Path) -> Listing:
+    """List the images of a tar: in class folders, or else as they are downloaded."""
+    members = list(_tar_members(tar))
+    images: dict[str, list[Image]] = {name: [] for name in spec.classes}
+    others: list[str] = []
+    for member in members:
+        name, class_ = _in_class(member.name, images)
+        if class_:
+            images[class_].append(Image(name, member.stamp, member.place))
+        else:
+            others.append(name)
+    if others and any(images.values()):
+        said = counted_names(others, "image is", "images are")
+        raise DatasetError(
+            f"{tar} is not {spec.title}: {said} in no folder of a class; pack it again "
+            "without"
+        )
+    if any(images.values()):
+        for found in images.values():
+            found.sort(key=lambda image: image.name)
+        return Listing(tar, "in class folders of the tar", images)
+    bare = [Image(PurePath(m.name).name, m.stamp, m.place) for m in members]
+    loose = [image for image in bare if VALIDATION_IMAGE.fullmatch(image.name)]
+    # Whether it is a tar was said before it is asked for labels.
+    return _listing(spec, tar, "in the tar", loose, data)
+
+
+def _in_class(name: str, classes: Container[str]) -> tuple[str, str]:
+    """Find the class of an image in a tar, which may have folders above it."""
+    parts = PurePath(name).parts
+    for place, part in enumerate(parts[:-1]):
+        if part in classes:
+            return "/".join(parts[place:]), part
+    return name, ""
+
+
 def _tar_members(tar: Path) -> Iterator[Image]:
     """Find the images of a tar and where their bytes begin."""
     try:
         whole = stamp_of(tar.stat())
         with tarfile.open(tar, "r:") as archive:
             for entry in archive:
-                name = PurePath(entry.name).name
-                if entry.isreg() and VALIDATION_IMAGE.fullmatch(name):
-                    place = Member(tar, name, entry.offset_data, entry.size)
-                    yield Image(name, _stamp_inside(whole, place), place)
+                if entry.isreg() and entry.name.lower().endswith(IMAGE_SUFFIXES):
+                    place = Member(tar, entry.name, entry.offset_data, entry.size)
+                    yield Image(entry.name, _stamp_inside(whole, place), place)
             _check_end(tar, archive.offset)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DatasetError(
