@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from repro.cases import Case
-from repro.data.dataset import Dataset
+from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
 from repro.engine.device import choose_device
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources
-from repro.engine.stores import Stores, first_strata
+from repro.engine.stores import Stores
 from repro.errors import OptionError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import (

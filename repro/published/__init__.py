@@ -23,7 +23,7 @@ from repro.published.geometry import (
     Resize,
     parse_geometry,
 )
-from repro.published.loader_table import find_entry_point, loader_names
+from repro.published.loader_table import LOADERS
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
 from repro.published.reading import read_releases
 from repro.published.record_paths import place_beside, place_of_user, place_to_record
@@ -61,6 +61,7 @@ from repro.published.vocabulary import (
 __all__ = [
     "CHECKSUMS_FILE",
     "EMBEDDED",
+    "LOADERS",
     "MEASURED",
     "METRICS",
     "PRECISIONS",
@@ -96,9 +97,7 @@ __all__ = [
     "Source",
     "TextSpec",
     "check_name",
-    "find_entry_point",
     "is_same_arithmetic",
-    "loader_names",
     "main_metrics",
     "make_list",
     "check_weights_name",

@@ -32,7 +32,7 @@ from repro.importing.preprocessing import (
 from repro.models.building import load_model
 from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
-from repro.published import ModelSpec, Protocol, loader_names
+from repro.published import LOADERS, ModelSpec, Protocol
 
 from ..releases import FAMILY, fault_of, read_release, release_toml
 
@@ -399,8 +399,8 @@ def test_a_loader_that_nobody_has_is_an_error_when_the_release_is_read(
     tmp_path: Path,
 ) -> None:
     assert fault_of(tmp_path, made_by("tim")) == (
-        "model.vit: there is no loader 'tim'; known are timm, open_clip, torchvision"
+        "model.vit: there is no loader 'tim'; there are timm, open_clip, torchvision"
     )
-    assert loader_names() == ["timm", "open_clip", "torchvision"]
+    assert LOADERS.names() == ["timm", "open_clip", "torchvision"]
     with pytest.raises(ExpectedError, match="there is no loader 'tim'"):
         find_loader("tim")
