@@ -206,6 +206,7 @@ ROWS = {
     "report outputs": Row("report 1", "-o b.csv", "b.csv", "-o a.md"),
     "report baseline": Row("report 2 -o a.json", "--baseline=1", '"run": 1'),
     "report ledger": Row("report -o a.md", "--ledger=other", "8M"),
+    "schema output": Row("schema", "--output=a.json", "a.json\n"),
     "prune keep_runs": Row("prune", "--keep-runs=1", "removed 1 run "),
     "prune predictions_mb": Row("prune", "--predictions-mb=0", "1 set of predictions"),
     "prune ledger": Row("prune", "--ledger=nowhere", "no ledger in nowhere"),
