@@ -76,6 +76,15 @@ class Settings:
         metavar="PATH",
         repeatable=True,
     )
+    case: Option[tuple[str, ...]] = Option(
+        "run only the cases whose id GLOB matches, such as 'supervised/*@plain', and "
+        "no claim; repeatable",
+        readers.plain,
+        default=(),
+        metavar="GLOB",
+        in_marker=False,
+        repeatable=True,
+    )
     device: Option[str] = Option(
         "where to compute: auto, cpu, cuda or cuda:N (default: auto, a GPU where there "
         "is one)",

@@ -121,10 +121,11 @@ def summary(settings: Settings) -> str:
         parts.append(f"accelerated by {', '.join(settings.accelerate) or 'nothing'}")
     if settings.batch_size:
         parts.append(f"batches of {settings.batch_size}")
+    if settings.case:
+        parts.append(f"cases {', '.join(settings.case)}")
     if settings.limit:
         parts.append(f"limit {settings.limit:,} images")
-    if settings.no_early_stop:
-        parts.append("no early stop")
+    parts += ["no early stop"] * settings.no_early_stop
     if settings.diagnose_share != Settings.diagnose_share.default:
         share = f"{100 * settings.diagnose_share:.3g} %"
         parts.append(f"{share} of an evaluation for each suspect")
