@@ -16,96 +16,11 @@ from hypothesis import strategies as st
 
 from repro.cases import Case, list_cases, order_for_reading
 from repro.errors import ExpectedError
-from repro.published import (
-    EMBEDDED,
-    DatasetSpec,
-    Family,
-    ModelSpec,
-    Protocol,
-    Reference,
-    Release,
-    Source,
-    printed,
-    read_releases,
-)
+from repro.published import EMBEDDED, read_releases
+
+from .made_releases import family, reference, release
 
 EXPECTED = Path(__file__).parents[1] / "expected"
-MODELS = {"small": 1.0, "large": 10.0}
-
-
-def protocol(name: str, size: int = 224) -> Protocol:
-    return Protocol(
-        id=name,
-        geometry=f"rgb|center_crop({size})",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        source="paper",
-    )
-
-
-def dataset(name: str, images: int) -> DatasetSpec:
-    return DatasetSpec(
-        id=name, title=name, folder=name, classes=("a", "b"), images=images
-    )
-
-
-def family(
-    name: str,
-    model: str = "small",
-    protocols: Sequence[str] = ("plain",),
-    datasets: Sequence[str] = ("val",),
-) -> Family:
-    return Family(
-        id=name,
-        model=model,
-        training_data="photographs",
-        protocols=tuple(protocols),
-        datasets=tuple(datasets),
-    )
-
-
-def reference(
-    families: str | tuple[str, ...],
-    checkpoint: str = "1M",
-    dataset: str = "val",
-    protocol: str = "plain",
-    metric: str = "top1",
-) -> Reference:
-    return Reference(
-        metric=metric,
-        published=printed("50.0"),
-        families=(families,) if isinstance(families, str) else families,
-        checkpoint=checkpoint,
-        dataset=dataset,
-        protocol=protocol,
-        source="paper",
-    )
-
-
-def release(
-    families: Sequence[Family],
-    references: Sequence[Reference] = (),
-    *,
-    name: str = "tiny",
-    location: Path = Path(),
-    checkpoints: str = "",
-) -> Release:
-    return Release(
-        id=name,
-        title=name,
-        location=location,
-        default_dataset="val",
-        sources={"paper": Source(id="paper", title="Paper", url="https://x.org")},
-        datasets={"val": dataset("val", 100), "extra": dataset("extra", 50)},
-        protocols={"plain": protocol("plain"), "other": protocol("other", 320)},
-        models={
-            model: ModelSpec(id=model, loader="timm", architecture="x", gflops=cost)
-            for model, cost in MODELS.items()
-        },
-        families={family.id: family for family in families},
-        references=tuple(references),
-        checkpoints=checkpoints,
-    )
 
 
 def touch(*files: Path) -> None:
@@ -377,22 +292,18 @@ def test_listing_cases_imports_nothing_heavy(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_a_checkpoint_of_another_architecture_than_its_family_is_listed_with_it() -> (
-    None
-):
-    (release,) = read_releases([EMBEDDED])
-    family = release.families["supervised/real"]
-    other = msgspec.structs.replace(family, models={"80": "clip-digits"})
-    release = msgspec.structs.replace(
-        release, families={**release.families, family.id: other}
+def test_a_checkpoint_of_another_architecture_than_its_family_is_listed_so() -> None:
+    (embedded,) = read_releases([EMBEDDED])
+    name = "supervised/real"
+    other = msgspec.structs.replace(
+        embedded.families[name], models={"80": "clip-digits"}
     )
+    families = {**embedded.families, name: other}
+    changed = msgspec.structs.replace(embedded, families=families)
     models = {
         case.checkpoint: case.model.id
-        for case in list_cases([release])
-        if case.family.id == family.id
+        for case in list_cases([changed])
+        if case.family.id == name
     }
-    assert models == {
-        "40": "vit-digits",
-        "80": "clip-digits",
-        **dict.fromkeys(("160", "320", "640", "1280"), "vit-digits"),
-    }
+    rest = dict.fromkeys(("40", "160", "320", "640", "1280"), "vit-digits")
+    assert models == {**rest, "80": "clip-digits"}

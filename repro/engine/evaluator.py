@@ -20,11 +20,7 @@ from repro.engine.sources import Source, Sources
 from repro.engine.stores import Stores
 from repro.errors import OptionError
 from repro.evaluation.batching import BatchSize
-from repro.evaluation.classifier import (
-    Classifier,
-    clip_classifier,
-    supervised_classifier,
-)
+from repro.evaluation.classifier import Classifier, clip_forward
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import outputs_of
@@ -153,17 +149,20 @@ class Evaluator:
             EvaluationError: their outputs are not as many as the dataset names.
         """
         model = self.model(case, weights)
-        protocol, columns = case.protocol, case.dataset.columns
-        precision, outputs = self.settings.precision_of(case), outputs_of(case.dataset)
-        if protocol.text is None:
-            classifier = supervised_classifier(
-                model, protocol, self.device, precision, columns, outputs
-            )
-        else:
+        protocol, precision = case.protocol, self.settings.precision_of(case)
+        forward: Callable[[Tensor], Tensor] = model
+        if protocol.text is not None:
             text = self.text_classifier(case, model)
-            classifier = clip_classifier(
-                model, text, protocol, self.device, precision, columns, outputs
-            )
+            forward = clip_forward(model, text, protocol, self.device, precision)
+        classifier = Classifier(
+            forward,
+            protocol.mean,
+            protocol.std,
+            self.device,
+            precision,
+            case.dataset.columns,
+            outputs_of(case.dataset),
+        )
         classifier.check(protocol.geometry_steps.output_size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)

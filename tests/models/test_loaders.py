@@ -22,7 +22,7 @@ from torchvision.datasets.folder import default_loader
 from repro.cases import Case
 from repro.data.geometry import planar_pixels
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
-from repro.evaluation.classifier import supervised_classifier
+from repro.evaluation.classifier import Classifier
 from repro.extensions import installed
 from repro.importing.preprocessing import (
     Preprocessing,
@@ -106,7 +106,7 @@ def measured(
     pixels = np.empty((len(photographs), 3, *size), np.uint8)
     for path, output in zip(photographs, pixels, strict=True):
         planar_pixels(path, [protocol.geometry_steps], [output])
-    classifier = supervised_classifier(model, protocol, CPU, columns=columns)
+    classifier = Classifier(model, protocol.mean, protocol.std, CPU, columns=columns)
     return classifier(torch.from_numpy(pixels))
 
 
