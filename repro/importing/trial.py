@@ -14,7 +14,7 @@ from repro.data.dataset import Dataset, index_dataset
 from repro.diagnosis.suspects import read_topics
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
-from repro.evaluation.classifier import supervised_classifier
+from repro.evaluation.classifier import Classifier
 from repro.evaluation.outputs import outputs_of
 from repro.evaluation.predictions import Predictions
 
@@ -127,15 +127,16 @@ class Tries:
         for way in (usual, *normalisations()):
             if found and not is_small and 2 * _right(found[usual]) >= IMAGES:
                 break
-            tried = msgspec.structs.replace(protocol, mean=way.mean, std=way.std)
-            classifier = supervised_classifier(
+            classifier = Classifier(
                 model,
-                tried,
+                way.mean,
+                way.std,
                 engine.device,
                 protocol.precision,
                 case.dataset.columns,
                 outputs_of(case.dataset),
             )
+            classifier.check(protocol.geometry_steps.output_size)
             found[way] = engine.evaluate(classifier, case, dataset=self._part)
         return found
 
