@@ -18,7 +18,14 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.models.pickles import Pickled, Table, TypedStorage, Unread, read_pickle
-from repro.models.stored import ITEM_SIZES, Place, Storage, StoredTensor, contiguous
+from repro.models.stored import (
+    ITEM_SIZES,
+    Place,
+    Source,
+    Storage,
+    StoredTensor,
+    contiguous,
+)
 from repro.published import WEIGHTS_SUFFIXES
 from repro.words import counted, listed
 
@@ -26,6 +33,7 @@ AGAIN = "Get it again from its source"
 _SAVE = "save the tensors with torch.save(model.state_dict(), 'NAME.pt')"
 #: First number of a file that torch wrote before 1.6.
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+_ZIP = b"PK\x03\x04"
 #: What is compressed may be larger by so much; more is no weights, but a trap.
 _MOST_TIMES, _MOST_BEYOND = 50, 2**26
 _LONGEST_JSON = 2**27
@@ -97,7 +105,7 @@ def check_complete(path: Path) -> None:
     """
     for part in parts_of(path):
         read_container(part)
-        if zipfile.is_zipfile(part):
+        if _starts(part)[:4] == _ZIP:
             _check_sums(part)
 
 
@@ -128,7 +136,7 @@ def _reader(path: Path) -> Callable[[Path], Container]:
     start = _starts(path)
     if not start:
         raise damaged(path, "it is empty")
-    if zipfile.is_zipfile(path):
+    if start[:4] == _ZIP and zipfile.is_zipfile(path):
         return _read_zip
     if start[:1] == b"{":
         return _read_shards
@@ -163,10 +171,11 @@ def _read_zip(path: Path) -> Container:
             return _read_other_zip(path, archive, members)
         root = pickles[0].removesuffix("data.pkl")
         found = read_pickle(io.BytesIO(archive.read(pickles[0])))
+    source = Source(path)
     for key, typed in found.storages.items():
         if (member := members.get(f"{root}data/{key}")) is None:
             raise ValueError(f"it has no record data/{key}")
-        _put(typed, _place(path, member))
+        _put(typed, _place(source, member))
     if not any(name.startswith(f"{root}code/") for name in members):
         return _container("torch zip", found)
     return Container("TorchScript program", found.content, has_code=True)
@@ -182,17 +191,18 @@ def _read_other_zip(
     """
     files = [name for name in members if not name.endswith("/")]
     if files and all(name.endswith(".npy") for name in files):
-        arrays = Table()
+        arrays, source = Table(), Source(path)
         for name in files:
             with archive.open(name) as stream:
-                arrays[name.removesuffix(".npy")] = _array(path, members[name], stream)
+                array = _array(source, members[name], stream)
+            arrays[name.removesuffix(".npy")] = array
         return Container("NumPy archive", arrays)
     inside = [name for name in files if name.endswith(WEIGHTS_SUFFIXES)]
     holds = f"{_few(inside)}; unpack it first" if inside else "no weights file"
     raise WeightsError(f"{path} is a zip that holds {holds}")
 
 
-def _array(path: Path, member: zipfile.ZipInfo, stream: Any) -> StoredTensor:
+def _array(file: Source, member: zipfile.ZipInfo, stream: Any) -> StoredTensor:
     """Describe one array of an archive, without unpickling objects."""
     from numpy.lib import format as npy
 
@@ -205,28 +215,28 @@ def _array(path: Path, member: zipfile.ZipInfo, stream: Any) -> StoredTensor:
         return StoredTensor("", shape, kind=f"of type {kind}")
     size = member.file_size - (header := stream.tell())
     storage = Storage(size)
-    place = _place(path, member)
+    place = _place(file, member)
     if member.compress_type == zipfile.ZIP_STORED:
-        storage.place = Place(path, place.start + header, size)
+        storage.place = Place(file, place.start + header, size)
     else:
-        storage.place = Place(path, header, size, member.filename)
+        storage.place = Place(file, header, size, member.filename)
     if not fortran:
         return contiguous(storage, shape, dtype)
     turned = contiguous(storage, shape[::-1], dtype)
     return msgspec.structs.replace(turned, shape=shape, strides=turned.strides[::-1])
 
 
-def _place(path: Path, member: zipfile.ZipInfo) -> Place:
+def _place(file: Source, member: zipfile.ZipInfo) -> Place:
     """Find the bytes of a member."""
     if member.compress_type != zipfile.ZIP_STORED:
-        return Place(path, 0, member.file_size, member.filename)
-    with path.open("rb") as stream:
+        return Place(file, 0, member.file_size, member.filename)
+    with file.path.open("rb") as stream:
         stream.seek(member.header_offset + 26)
         name, extra = struct.unpack("<HH", stream.read(4))
     start = member.header_offset + 30 + name + extra
-    if start + member.file_size > path.stat().st_size:
+    if start + member.file_size > file.path.stat().st_size:
         raise ValueError(f"its record {member.filename[:60]} is cut off")
-    return Place(path, start, member.file_size)
+    return Place(file, start, member.file_size)
 
 
 def _refuse_bomb(path: Path, members: dict[str, zipfile.ZipInfo]) -> None:
@@ -258,14 +268,14 @@ def _read_legacy(path: Path) -> Container:
             )
         read_pickle(stream), read_pickle(stream)
         found = read_pickle(stream)
-        keys = read_pickle(stream).content
+        keys, source = read_pickle(stream).content, Source(path)
         for key in keys:
             typed = found.storages[str(key)]
             (count,) = struct.unpack("<q", stream.read(8))
             start, size = stream.tell(), typed.storage.size
             if count * ITEM_SIZES[typed.dtype] != size or start + size > len(stream):
                 raise ValueError("it is cut off")
-            _put(typed, Place(path, start, size))
+            _put(typed, Place(source, start, size))
             stream.seek(start + size)
     return _container("torch pickle of before 1.6", found)
 
@@ -306,7 +316,7 @@ def _read_safetensors(path: Path) -> Container:
         if length > min(size - 8, _LONGEST_JSON):
             raise ValueError("it has no header of safetensors")
         header = msgspec.json.decode(stream.read(length))
-    tensors, end = Table(), 0
+    tensors, end, source = Table(), 0, Source(path)
     for name, entry in header.items():
         if name == "__metadata__":
             continue
@@ -318,7 +328,7 @@ def _read_safetensors(path: Path) -> Container:
             continue
         if not 0 <= start <= stop <= size - 8 - length:
             raise ValueError(f"its tensor {name[:60]} is cut off")
-        storage = Storage(stop - start, Place(path, 8 + length + start, stop - start))
+        storage = Storage(stop - start, Place(source, 8 + length + start, stop - start))
         tensors[name] = contiguous(storage, entry["shape"], dtype)
     if size != 8 + length + end:
         raise ValueError(f"it has {size:,} bytes, its header says {8 + length + end:,}")

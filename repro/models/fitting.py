@@ -115,8 +115,10 @@ class _Skeleton:
             return tensor
         if tensor.numel() == wanted.numel() == 1:
             tensor = tensor.reshape(wanted.shape)
-        # Others would be expanded, if they are, before modules refuse them.
-        return tensor.to(wanted.dtype) if tensor.shape == wanted.shape else tensor
+        if tensor.shape != wanted.shape:
+            return tensor
+        # Copied, it would lie as the model's own: order of memory moves last digits.
+        return tensor.to(wanted.dtype).contiguous()
 
     def _places(self) -> Places:
         """Say where each parameter is used."""

@@ -47,7 +47,7 @@ _OF_OPTIMIZERS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", 
 #: Deeper than this no training script keeps weights, and no model modules.
 _DEPTH, _MODULES = 3, 64
 #: No file of weights has more entries; one that repeats its own tables has.
-_MOST = 2**20
+_MOST = 2**17
 
 
 class State(msgspec.Struct, frozen=True):
@@ -287,18 +287,24 @@ class _Walk:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._known: set[int] = set()
         self._seen = 0
 
     def states(
         self, content: object, entry: str = "", depth: int = _DEPTH
     ) -> Iterator[State]:
-        """Yield what holds tensors; an optimizer numbers its own, so it has none."""
+        """Yield what holds tensors; an optimizer numbers its own, so it has none.
+
+        What is there under two names is one thing, and has the first of them.
+        """
+        if id(content) in self._known:
+            return
+        self._known.add(id(content))
         if (state := self.state(entry, content)) is not None:
             yield state
         if not depth or is_module(content):
             return
         for name, value in _items(content):
-            self._count()
             if isinstance(value, Table | Unread | list | tuple):
                 inner = f"{entry}.{name}" if entry else str(name)
                 yield from self.states(value, inner, depth - 1)

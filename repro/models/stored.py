@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -39,15 +39,30 @@ ITEM_SIZES = {
     "bool": 1,
 }
 #: An expanded tensor has more values than are stored, but no honest one more than this.
-_EXPANDED = 2**20
+_EXPANDED = 2**26
 #: Where values are computed with as they lie, they begin at such an address.
 _ALIGNMENT = 8
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where bytes lie: in a file, or compressed as a member of an archive."""
+class Source(msgspec.Struct, dict=True, eq=False):
+    """A file that is mapped into memory once, for all that is read of it."""
 
-    file: Path
+    path: Path
+
+    @cached_property
+    def mapped(self) -> UntypedStorage:
+        """All of its bytes; what is written there does not reach the file."""
+        from torch import UntypedStorage
+
+        size = self.path.stat().st_size
+        storage = UntypedStorage.from_file(str(self.path), shared=False, nbytes=size)
+        return cast("UntypedStorage", storage)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where bytes lie: in a file, or decompressed in a member of an archive."""
+
+    file: Source
     start: int
     size: int
     member: str = ""
@@ -68,14 +83,16 @@ class Storage(msgspec.Struct, dict=True, eq=False):
         if place is None or not self.size:
             return torch.empty(0).untyped_storage()
         if place.member:
-            with zipfile.ZipFile(place.file) as archive:
-                values = bytearray(archive.read(place.member))
+            with zipfile.ZipFile(place.file.path) as archive:
+                values = bytearray(archive.read(place.member)[place.start :])
             return torch.frombuffer(values, dtype=torch.uint8).untyped_storage()
-        status = place.file.stat()
-        file = _mapped(place.file, status.st_size, status.st_mtime_ns)
-        found: UntypedStorage = file[place.start : place.start + self.size]
-        # Where they lie at any address, as in files of before 1.6, they are copied.
-        return found.clone() if place.start % _ALIGNMENT else found
+        end = place.start + self.size
+        found: UntypedStorage = place.file.mapped[place.start : end]
+        if place.start % _ALIGNMENT:
+            # At any address, as in files of before 1.6, they are copied.
+            copied = torch.empty(0, dtype=torch.uint8).set_(found).clone()
+            return copied.untyped_storage()
+        return found
 
 
 class StoredTensor(msgspec.Struct, frozen=True):
@@ -138,12 +155,3 @@ def contiguous(storage: Storage, shape: Sequence[int], dtype: str) -> StoredTens
     """Describe a tensor that is all of its storage; errors as of `dense`."""
     strides = [prod(shape[place + 1 :]) for place in range(len(shape))]
     return dense(storage, 0, shape, strides, dtype)
-
-
-@lru_cache(maxsize=8)
-def _mapped(file: Path, size: int, changed: int) -> UntypedStorage:
-    """Map a file into memory once, as long as it is the same."""
-    import torch
-
-    storage = torch.UntypedStorage.from_file(str(file), shared=False, nbytes=size)
-    return cast("UntypedStorage", storage)

@@ -1,6 +1,12 @@
 """What was published, read from TOML and validated; needs no torch."""
 
-from repro.published.allowed import WEIGHTS_SUFFIXES, check_name, check_weights_name
+from repro.published.allowed import (
+    WEIGHTS_SUFFIXES,
+    check_name,
+    check_weights_name,
+    list_weights,
+    split_weights_name,
+)
 from repro.published.checksums import (
     CHECKSUMS_FILE,
     Checksum,
@@ -98,6 +104,7 @@ __all__ = [
     "check_name",
     "find_entry_point",
     "is_same_arithmetic",
+    "list_weights",
     "loader_names",
     "main_metrics",
     "make_list",
@@ -113,4 +120,5 @@ __all__ = [
     "shipped_list",
     "shipped_names",
     "training_images",
+    "split_weights_name",
 ]

@@ -21,9 +21,9 @@ from torch import nn
 from repro.cli import cli
 from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
-from repro.models.building import skeleton
 from repro.models.inspection import inspect_weights
 from repro.models.naming import fitting_model
+from repro.models.skeleton import skeleton
 from repro.models.state import read_state_dict
 from repro.published import EMBEDDED
 

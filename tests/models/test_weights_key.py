@@ -130,7 +130,7 @@ def raw_and_average(model: str, tmp_path: Path) -> Path:
         "arch": "any",
         "state_dict": raw,
         "state_dict_ema": average,
-        "nested": {"model": average, "lr": 0.1},
+        "nested": {"model": dict(average), "lr": 0.1},
         "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": []},
     }
     torch.save(content, tmp_path / "w.pt")
@@ -206,7 +206,8 @@ def test_a_file_that_is_the_state_dict_has_no_entry(
 
 
 def test_an_archive_of_arrays_has_no_entries_either(model: str, tmp_path: Path) -> None:
-    np.savez(tmp_path / "w.npz", **{"head/kernel": np.ones(2, np.float32)})
+    arrays: dict[str, Any] = {"head/kernel": np.ones(2, np.float32)}
+    np.savez(tmp_path / "w.npz", **arrays)
     with pytest.raises(WeightsError, match=r"w\.npz holds arrays, which have no entry"):
         load_model(spec_of(model, "kernel"), HERE, tmp_path / "w.npz", CPU)
     with pytest.raises(WeightsError, match=r"w\.npz (holds arrays, wh|can|does|has)"):
