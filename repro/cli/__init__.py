@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": "repro.cli.plan:plan",
     "eval": "repro.cli.evaluate:evaluate",
     "import": "repro.cli.import_:import_",
+    "schema": "repro.cli.schema:schema",
     "fetch": "repro.cli.fetch:fetch",
     "verify": "repro.cli.verify:verify",
     "new": "repro.cli.new:new",

@@ -22,6 +22,7 @@ from repro.errors import ExpectedError
 from repro.published import Kind, Release, read_releases
 
 if TYPE_CHECKING:
+    from repro.data.dataset import Dataset
     from repro.records.result import Measurement
 
 
@@ -83,8 +84,6 @@ def evaluate(
     case = _case(read_releases(expected), kind, protocol)
     labels = _real_labels(real_labels) if real_labels else None
 
-    from repro.data.dataset import index_part
-    from repro.data.trusted_copy import read_record
     from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
 
@@ -98,15 +97,7 @@ def evaluate(
             batch_size=batch_size,
         )
     )
-    known = tuple(case.release.datasets.values())
-    recorded = read_record(case.release, case.dataset)
-    dataset = index_part(case.dataset, data_path, known, recorded, cache)
-    if len(dataset) != case.dataset.images:
-        click.echo(
-            f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "
-            f"images of {case.dataset.title}: no published number belongs to them",
-            err=True,
-        )
+    dataset = _index(case, data_path, cache)
     with tqdm(total=len(dataset), unit=" images", disable=None, leave=False) as bar:
         measurement, predictions = engine.measure(
             case, bar.update, weights=ckpt, dataset=dataset
@@ -123,6 +114,23 @@ def evaluate(
         click.echo(f"{one.name} was not used: {one.reason}", err=True)
     for line in summary(kind, ckpt, measurement):
         click.echo(line)
+
+
+def _index(case: Case, data: Path, cache: Path | None) -> Dataset:
+    """Index what there is of a dataset, and say where that is not all of it."""
+    from repro.data.dataset import index_part
+    from repro.data.trusted_copy import read_record
+
+    known = tuple(case.release.datasets.values())
+    recorded = read_record(case.release, case.dataset)
+    dataset = index_part(case.dataset, data, known, recorded, cache)
+    if len(dataset) != case.dataset.images:
+        click.echo(
+            f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "
+            f"images of {case.dataset.title}: no published number belongs to them",
+            err=True,
+        )
+    return dataset
 
 
 def summary(kind: Kind, weights: Path, measurement: Measurement) -> list[str]:

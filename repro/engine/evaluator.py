@@ -12,19 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from repro.cases import Case
-from repro.data.dataset import Dataset
+from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
 from repro.engine.device import choose_device
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources
-from repro.engine.stores import Stores, first_strata
+from repro.engine.stores import Stores
 from repro.errors import OptionError
 from repro.evaluation.batching import BatchSize
-from repro.evaluation.classifier import (
-    Classifier,
-    clip_classifier,
-    supervised_classifier,
-)
+from repro.evaluation.classifier import Classifier, clip_forward
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import outputs_of
@@ -157,17 +153,20 @@ class Evaluator:
             EvaluationError: their outputs are not as many as the dataset names.
         """
         model = self.model(case, weights)
-        protocol, columns = case.protocol, case.dataset.columns
-        precision, outputs = self.settings.precision_of(case), outputs_of(case.dataset)
-        if protocol.text is None:
-            classifier = supervised_classifier(
-                model, protocol, self.device, precision, columns, outputs
-            )
-        else:
+        protocol, precision = case.protocol, self.settings.precision_of(case)
+        forward: Callable[[Tensor], Tensor] = model
+        if protocol.text is not None:
             text = self.text_classifier(case, model)
-            classifier = clip_classifier(
-                model, text, protocol, self.device, precision, columns, outputs
-            )
+            forward = clip_forward(model, text, protocol, self.device, precision)
+        classifier = Classifier(
+            forward,
+            protocol.mean,
+            protocol.std,
+            self.device,
+            precision,
+            case.dataset.columns,
+            outputs_of(case.dataset),
+        )
         classifier.check(protocol.geometry_steps.output_size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)

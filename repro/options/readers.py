@@ -117,11 +117,10 @@ def shard(text: str, base: Path) -> str:
 
 def report(text: str, base: Path) -> Path:
     """Give the path of a report, whose suffix is its kind."""
-    from repro.report.faces import FACES
+    from repro.report.faces import face_name
 
     file = path(text, base)
-    if not file.name.endswith(tuple(FACES)):
-        raise ValueError(f"must end with {', '.join(FACES)}")
+    face_name(file)
     if file.is_dir():
         raise ValueError("is a folder")
     return file

@@ -168,7 +168,8 @@ def summary(settings: Settings) -> str:
     if settings.strict:
         parts.append("strict")
     if settings.engine != Settings.engine.default:
-        parts.append(f"engine {settings.engine}")
+        place = f" at {settings.ray_address}" if settings.ray_address else ""
+        parts.append(f"engine {settings.engine}{place}")
     if settings.shard:
         parts.append(f"shard {settings.shard}")
     if settings.download:

@@ -29,7 +29,7 @@ from repro.published.geometry import (
     Resize,
     parse_geometry,
 )
-from repro.published.loader_table import find_entry_point, loader_names
+from repro.published.loader_table import LOADERS
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
 from repro.published.reading import read_releases
 from repro.published.record_paths import place_beside, place_of_user, place_to_record
@@ -67,6 +67,7 @@ from repro.published.vocabulary import (
 __all__ = [
     "CHECKSUMS_FILE",
     "EMBEDDED",
+    "LOADERS",
     "MEASURED",
     "METRICS",
     "PRECISIONS",
@@ -102,10 +103,8 @@ __all__ = [
     "Source",
     "TextSpec",
     "check_name",
-    "find_entry_point",
     "is_same_arithmetic",
     "list_weights",
-    "loader_names",
     "main_metrics",
     "make_list",
     "check_weights_name",

@@ -24,8 +24,16 @@ WEIGHTS_SUFFIXES = (
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 _PART = r"\w[\w.+-]{0,99}"
-_NAME = re.compile(_PART, re.ASCII)
-_PATH_NAME = re.compile(rf"{_PART}(/{_PART})*", re.ASCII)
+NAME = re.compile(_PART, re.ASCII)
+PATH_NAME = re.compile(rf"{_PART}(/{_PART})*", re.ASCII)
+
+
+def anchored(pattern: re.Pattern[str]) -> str:
+    """Write a pattern that all of a text has to match as JSON Schema has them.
+
+    Their letters, digits and _ are those of ASCII without a flag.
+    """
+    return f"^(?:{pattern.pattern})$"
 
 
 def check_name(name: str, key: str = "the name") -> None:
@@ -34,7 +42,7 @@ def check_name(name: str, key: str = "the name") -> None:
     Raises:
         ValueError: the message begins with `key` and says what a name is.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(
             f"{key} {name!r} must begin with a letter (a-z, A-Z), a digit or _, "
             "followed by those and . + - only; at most 100 characters"
@@ -47,7 +55,7 @@ def check_path_name(name: str) -> None:
     Raises:
         ValueError: the message says what such a name is.
     """
-    if not _PATH_NAME.fullmatch(name):
+    if not PATH_NAME.fullmatch(name):
         raise ValueError(
             f"the name {name!r} must be names joined by /, since it is a folder; each "
             "begins with a letter (a-z, A-Z), a digit or _, followed by those and "

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published.allowed import check_path_name, check_weights_name
+from repro.published.allowed import anchored, check_path_name, check_weights_name
 from repro.published.files import load_toml
 from repro.published.located import Located, convert
-from repro.published.vocabulary import NamedTable
+from repro.published.vocabulary import NamedTable, stated
 
 CHECKSUMS_FILE = "checksums.toml"
 
@@ -30,8 +31,8 @@ class Checksum(NamedTable, frozen=True):
     `origin` says where the sum comes from.
     """
 
-    size: int
-    sha256: str
+    size: Annotated[int, stated(minimum=0)]
+    sha256: Annotated[str, stated(pattern=anchored(_SHA256))]
     origin: str = ""
 
     def __post_init__(self) -> None:

@@ -12,22 +12,33 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from repro.published.allowed import check_name, split_weights_name
+from repro.published.allowed import anchored, check_name, split_weights_name
 from repro.published.located import Located, convert, shown
 from repro.published.metrics import METRICS, Metric
 from repro.published.release import OwnTolerance, Reference, Source
-from repro.published.vocabulary import Printed, Shares, Spread, Table, Text, printed
+from repro.published.vocabulary import (
+    Name,
+    Positive,
+    Printed,
+    Shares,
+    Spread,
+    Table,
+    Text,
+    printed,
+    stated,
+)
 
 _LINK = re.compile(r"\w.*https?://\w")
 _NUMBER = r"[0-9]{1,4}(?:\.[0-9]{1,20})?"
-_PRINTED = re.compile(rf"({_NUMBER})(?: ± ({_NUMBER}))?")
+PRINTED = re.compile(rf"({_NUMBER})(?: ± ({_NUMBER}))?")
+_Digits = Annotated[str, stated(pattern=anchored(PRINTED))]
 
 
-class _ToleranceRow(Table, frozen=True):
+class ToleranceRow(Table, frozen=True):
     """The table `tolerance`; `row_types` adds a key for each metric."""
 
     reason: Text
@@ -43,19 +54,19 @@ class _ToleranceRow(Table, frozen=True):
                 raise ValueError(f"{metric} must be 0 or more and below {limit}")
 
 
-class _ReferenceRow(Table, frozen=True):
+class ReferenceRow(Table, frozen=True):
     """One `[[reference]]`; `row_types` adds a key for each metric, and `tolerance`."""
 
     family: str | tuple[str, ...]
-    checkpoint: str
-    dataset: str
-    protocol: str
-    source: str
+    checkpoint: Name
+    dataset: Name
+    protocol: Name
+    source: Name
     note: str = ""
     unit: Shares | None = None
-    runs: int | None = None
+    runs: Annotated[int, stated(minimum=2, maximum=10_000)] | None = None
     spread: Spread | None = None
-    gflops: float | None = None
+    gflops: Positive | None = None
     xfail: Text | None = None
 
     def __post_init__(self) -> None:
@@ -108,7 +119,7 @@ class RowTypes(NamedTuple):
     """The tables that have a key for each metric."""
 
     source: type[Source]
-    reference: type[_ReferenceRow]
+    reference: type[ReferenceRow]
 
 
 def row_types() -> RowTypes:
@@ -119,13 +130,13 @@ def row_types() -> RowTypes:
 @functools.cache
 def _row_types(metrics: tuple[str, ...]) -> RowTypes:
     tolerance = _extended(
-        _ToleranceRow, [(name, Decimal | None, None) for name in metrics]
+        ToleranceRow, [(name, Decimal | None, None) for name in metrics]
     )
     own = ("tolerance", tolerance | None, None)
     return RowTypes(
         source=_extended(Source, [own]),
         reference=_extended(
-            _ReferenceRow, [*((name, str | None, None) for name in metrics), own]
+            ReferenceRow, [*((name, _Digits | None, None) for name in metrics), own]
         ),
     )
 
@@ -234,7 +245,7 @@ def _printed_number(
     located: Located, metric: Metric, text: str, unit: Shares
 ) -> tuple[Printed, Printed | None]:
     """Read a number and its spread, in the metric's unit; digits stay as printed."""
-    match = _PRINTED.fullmatch(text)
+    match = PRINTED.fullmatch(text)
     if not match:
         raise located.error(
             f"{metric.name} = {shown(text)} is no number as it is printed, such as "

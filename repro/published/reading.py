@@ -31,11 +31,11 @@ from repro.published.release import (
     Source,
 )
 from repro.published.statements import convert_claim
-from repro.published.vocabulary import NamedTable, Table, Text
+from repro.published.vocabulary import Name, NamedTable, Table, Text
 
 SCHEMA = 1
 
-_TABLES: dict[str, tuple[str, type[NamedTable]]] = {
+TABLES: dict[str, tuple[str, type[NamedTable]]] = {
     "source": ("sources", Source),
     "dataset": ("datasets", DatasetSpec),
     "protocol": ("protocols", Protocol),
@@ -47,10 +47,10 @@ _TABLES: dict[str, tuple[str, type[NamedTable]]] = {
 Tables = dict[str, dict[str, Located]]
 
 
-class _Header(Table, frozen=True):
+class Header(Table, frozen=True):
     """The table `[release]`."""
 
-    id: str
+    id: Name
     title: Text
     paper: str = ""
     code: str = ""
@@ -97,13 +97,13 @@ def _read_release(files: Sequence[Path]) -> Release:
             f"{files[0]}: the table [release] is missing; a release in several files "
             f"is a folder with a {RELEASE_FILE}"
         )
-    header = convert(header_at, _Header)
+    header = convert(header_at, Header)
     parts: dict[str, dict[str, Any]] = {
         field: {
             name: _converted(located, type_, name)
             for name, located in tables.get(table, {}).items()
         }
-        for table, (field, type_) in _TABLES.items()
+        for table, (field, type_) in TABLES.items()
     }
     for table in ("dataset", "family"):
         if not tables.get(table):
@@ -149,14 +149,14 @@ def _merge(files: Sequence[Path]) -> tuple[Tables, list[Located], list[Located]]
                     Located(file, f"{table} {number}", row)
                     for number, row in enumerate(value, 1)
                 )
-            elif table in _TABLES and isinstance(value, dict):
+            elif table in TABLES and isinstance(value, dict):
                 for name, entry in value.items():
                     _add(tables, table, _named(file, table, name, entry), name)
             else:
                 raise ExpectedError(
                     f"{file}: unknown or misplaced table {table!r}; allowed are "
                     "schema, [release], "
-                    + ", ".join(f"[{t}.NAME]" for t in _TABLES)
+                    + ", ".join(f"[{t}.NAME]" for t in TABLES)
                     + ", [[reference]] and [[claim]]"
                 )
     return tables, rows["reference"], rows["claim"]

@@ -6,11 +6,12 @@ import math
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from repro.published.allowed import (
+    anchored,
     check_below,
     check_class_folders,
     check_path_name,
@@ -23,18 +24,26 @@ from repro.published.located import Definition
 from repro.published.statements import Claim
 from repro.published.vocabulary import (
     Kind,
+    Level,
+    Name,
     NamedTable,
+    Positive,
     Precision,
     Printed,
     Shares,
     Spread,
     Table,
     Text,
+    stated,
 )
 from repro.words import joined_numbers
 
 #: An architecture that is named as the checkpoint is.
 CHECKPOINT = "{checkpoint}"
+
+_OPEN_CLIP = re.compile(r"open_clip:\w+")
+_FromOpenClip = Annotated[str, stated(pattern=anchored(_OPEN_CLIP))]
+_AboveZero = Annotated[float, stated(exclusiveMinimum=0, maximum=1)]
 
 
 class OwnTolerance(Table, frozen=True):
@@ -72,8 +81,8 @@ class DatasetSpec(NamedTable, frozen=True):
 
     title: Text
     folder: Text
-    classes: tuple[str, ...]
-    images: int
+    classes: Annotated[tuple[str, ...], stated(minItems=1)]
+    images: Annotated[int, stated(minimum=1, maximum=10**9)]
     outputs: tuple[str, ...] = ()
     files: FileList | None = None
     url: str = ""
@@ -111,8 +120,8 @@ class TextSpec(Table, frozen=True):
     Either is a list, or `open_clip:NAME` for a list that open_clip ships.
     """
 
-    classnames: tuple[Text, ...] | str
-    templates: tuple[Text, ...] | str
+    classnames: Annotated[tuple[Text, ...], stated(minItems=1)] | _FromOpenClip
+    templates: Annotated[tuple[Text, ...], stated(minItems=1)] | _FromOpenClip
 
     def __post_init__(self) -> None:
         """Refuse lists that open_clip cannot give and templates without a gap."""
@@ -120,7 +129,7 @@ class TextSpec(Table, frozen=True):
             value = getattr(self, key)
             if not value:
                 raise ValueError(f"{key} is empty; name at least one")
-            if isinstance(value, str) and not re.fullmatch(r"open_clip:\w+", value):
+            if isinstance(value, str) and not _OPEN_CLIP.fullmatch(value):
                 raise ValueError(
                     f"{key} is {value!r}; it must be a list or 'open_clip:NAME'"
                 )
@@ -144,12 +153,12 @@ class Protocol(NamedTable, frozen=True):
     the numbers were computed in.
     """
 
-    geometry: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    source: str
+    geometry: Annotated[str, stated(pattern=r"^\s*rgb\s*\|")]
+    mean: tuple[Level, Level, Level]
+    std: tuple[_AboveZero, _AboveZero, _AboveZero]
+    source: Name
     text: TextSpec | None = None
-    logit_scale: float | Literal["checkpoint"] | None = None
+    logit_scale: Positive | Literal["checkpoint"] | None = None
     precision: Precision = "fp32"
     note: str = ""
 
@@ -222,7 +231,7 @@ class ModelSpec(NamedTable, frozen=True):
     config: str = ""
     tokenizer: str = ""
     weights_key: str = ""
-    gflops: float = 1.0
+    gflops: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Refuse files outside the release and a cost that cannot be sorted by."""
@@ -247,12 +256,12 @@ class Family(NamedTable, frozen=True):
     are what a checkpoint without any reference is evaluated with.
     """
 
-    model: str
+    model: Name
     training_data: Text
-    protocols: tuple[str, ...]
-    datasets: tuple[str, ...]
+    protocols: tuple[Name, ...]
+    datasets: tuple[Name, ...]
     prompt: str = ""
-    cfg_scale: float | None = None
+    cfg_scale: Annotated[float, stated(minimum=0)] | None = None
     folder: str = ""
     files: dict[str, Text] = msgspec.field(default_factory=dict)
     local_names: tuple[Text, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -13,8 +13,10 @@ from repro.published.located import Located, convert, shown
 from repro.published.metrics import METRICS
 from repro.published.vocabulary import (
     Expectation,
+    Name,
     NamedTable,
     Text,
+    stated,
     training_images,
 )
 
@@ -50,9 +52,9 @@ class _Statement(NamedTable, frozen=True, kw_only=True):
     """
 
     text: Text
-    source: str
-    dataset: str
-    protocol: str
+    source: Name
+    dataset: Name
+    protocol: Name
     metric: str = "loss"
     expected: Expectation = "holds"
     note: str = ""
@@ -97,7 +99,7 @@ class _OfOneFamily(_Statement, frozen=True, kw_only=True):
 class _OfSeveralFamilies(_Statement, frozen=True, kw_only=True):
     """A claim that ranks families."""
 
-    order: tuple[Named, ...]
+    order: Annotated[tuple[Named, ...], stated(minItems=2)]
 
     def __post_init__(self) -> None:
         """Refuse an order of one, and a choice among no families."""
@@ -179,7 +181,7 @@ class SaturationClaim(_OfOneFamily, frozen=True, kw_only=True):
     kind: ClassVar[str] = "saturation"
     before: str
     after: str
-    below: float = 1.0
+    below: Annotated[float, stated(exclusiveMinimum=0, maximum=1)] = 1.0
 
     def __post_init__(self) -> None:
         """Refuse ranges that are none and a factor that says nothing."""
@@ -204,7 +206,7 @@ class OrderingClaim(_OfSeveralFamilies, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "ordering"
     metric: str
-    checkpoints: tuple[Named, ...]
+    checkpoints: Annotated[tuple[Named, ...], stated(minItems=1)]
     ties: bool = False
 
     def __post_init__(self) -> None:
@@ -229,7 +231,7 @@ class OrderingClaim(_OfSeveralFamilies, frozen=True, kw_only=True):
 #: A statement about several checkpoints, on one dataset with one protocol.
 Claim = ExponentClaim | SlopesClaim | SaturationClaim | OrderingClaim
 
-_KINDS: Mapping[str, type[Claim]] = {
+KINDS: Mapping[str, type[Claim]] = {
     kind.kind: kind
     for kind in (ExponentClaim, SlopesClaim, SaturationClaim, OrderingClaim)
 }
@@ -264,11 +266,11 @@ def convert_claim(located: Located) -> Claim:
         raise located.error(f"must be a table, not {shown(located.value)}")
     table = dict(located.value)
     if "kind" not in table:
-        raise located.error(f"the key 'kind' is missing; it is {_one_of(_KINDS)}")
+        raise located.error(f"the key 'kind' is missing; it is {_one_of(KINDS)}")
     kind = table.pop("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise located.error(f"kind is {shown(kind)}; it must be {_one_of(_KINDS)}")
-    return convert(located.holding(table), _KINDS[kind])
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise located.error(f"kind is {shown(kind)}; it must be {_one_of(KINDS)}")
+    return convert(located.holding(table), KINDS[kind])
 
 
 def _check_place(named: Named) -> None:

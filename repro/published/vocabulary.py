@@ -5,13 +5,25 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from repro.published.allowed import check_name
+from repro.published.allowed import NAME, anchored, check_name
 
 Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+
+
+def stated(**schema: Any) -> msgspec.Meta:
+    """Say in the JSON Schema alone what a check says in words of its own."""
+    return msgspec.Meta(extra_json_schema=schema)
+
+
+Name = Annotated[str, stated(pattern=anchored(NAME))]
+#: A level of a pixel on the scale of 0 to 1.
+Level = Annotated[float, stated(minimum=0, maximum=1)]
+#: A number above 0.
+Positive = Annotated[float, stated(exclusiveMinimum=0)]
 
 Kind = Literal["supervised", "clip"]
 #: What shares are printed as; other values are not concerned.
@@ -41,7 +53,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class NamedTable(Table, frozen=True, kw_only=True):
     """A table with a name, which other tables, case ids and the command line use."""
 
-    id: str
+    id: Name
 
     def __post_init__(self) -> None:
         """Refuse a name that a case id or a file name cannot hold."""
@@ -60,6 +72,11 @@ class Printed(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.digits
+
+    @property
+    def decimals(self) -> int:
+        """How many digits stand behind the point."""
+        return len(self.digits.partition(".")[2])
 
 
 def printed(digits: str, shift: int = 0) -> Printed:

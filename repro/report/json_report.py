@@ -126,7 +126,7 @@ def _metrics(measurement: Measurement) -> dict[str, Any]:
 def _reference(comparison: ReferenceCheck) -> dict[str, Any]:
     return {
         "metric": comparison.metric,
-        "published": float(comparison.published),
+        "published": float(comparison.number.value),
         "printed": comparison.printed,
         "unit": METRICS[comparison.metric].unit.name,
         "higher_is_better": METRICS[comparison.metric].is_higher_better,

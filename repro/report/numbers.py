@@ -23,7 +23,7 @@ def plain_text(value: Fraction, metric: Metric) -> str:
 
 def decimals(comparison: ReferenceCheck) -> int:
     """Give the decimals of measured values: those of the published one, at least 2."""
-    return max(2, len(comparison.published.partition(".")[2]))
+    return max(2, comparison.number.decimals)
 
 
 def value_text(comparison: ReferenceCheck) -> str:

@@ -6,17 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from torch import Tensor
 
-from repro.cases import Case, list_cases
 from repro.data.geometry import Pixels
 from repro.diagnosis import laboratory
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import compute_features
-from repro.published import EMBEDDED, printed, read_releases
+
+from .planted import planted
 
 
 @pytest.fixture
@@ -30,17 +29,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(laboratory, "compute_features", counted)
     return counts
-
-
-def planted(name: str, **values: str) -> Case:
-    """Take a case of the embedded release and publish other values for it."""
-    listed = list_cases(read_releases([EMBEDDED]))
-    (case,) = (case for case in listed if case.id.startswith(f"{name}@"))
-    references = tuple(
-        msgspec.structs.replace(r, published=printed(values[r.metric]))
-        for r in case.references
-    )
-    return msgspec.structs.replace(case, references=references)
 
 
 @pytest.mark.parametrize(

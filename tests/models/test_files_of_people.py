@@ -373,7 +373,10 @@ def test_arrays_of_another_model_are_neither_resized_nor_left_out(
 
 
 def written(content: bytes) -> Save:
-    return lambda _, file: Path(file).write_bytes(content) and None
+    def save(_: State, file: Path) -> None:
+        file.write_bytes(content)
+
+    return save
 
 
 def zipped(state: State, file: Path) -> None:

@@ -353,7 +353,7 @@ def test_what_is_no_state_dict_is_refused(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"loader": "keras"}, "loader 'keras'; known are timm, open_clip"),
+        ({"loader": "keras"}, "loader 'keras'; there are timm, open_clip"),
         ({"architecture": "vit_giga"}, r"timm .* cannot build model 'vit'.*vit_giga"),
         ({"options": {"colour": 1}}, r"timm .* cannot build model 'vit'.*colour"),
         (

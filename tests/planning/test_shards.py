@@ -13,7 +13,7 @@ from repro.planning.costs import Costs
 from repro.planning.shards import Shard, cases_of_shard, parse_shard
 from repro.published import read_releases
 
-from ..test_cases import family, reference, release
+from ..made_releases import family, reference, release
 
 CASES = list_cases(read_releases(["expected"]))
 SECONDS = st.lists(st.floats(0.1, 1000), min_size=len(CASES), max_size=len(CASES)).map(

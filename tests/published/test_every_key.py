@@ -21,7 +21,7 @@ from repro.errors import ReproError
 from repro.published import EMBEDDED, METRICS
 from repro.published.checksums import Checksum
 from repro.published.numbers import row_types
-from repro.published.reading import _Header
+from repro.published.reading import Header
 from repro.published.release import (
     DatasetSpec,
     Family,
@@ -80,7 +80,7 @@ PLACES: dict[str, tuple[str | int, ...]] = {
 
 #: The structs that the tables are read as.
 TYPES: dict[str, Any] = {
-    "release": _Header,
+    "release": Header,
     "source": row_types().source,
     "dataset": DatasetSpec,
     "protocol": Protocol,

@@ -1,0 +1,42 @@
+"""`repro schema`: the format of published numbers for editors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from repro.cli.options import Command
+from repro.errors import OptionError
+from repro.files import replace_bytes
+from repro.published import METRICS
+from repro.published.json_schema import release_schema
+
+
+@click.command(cls=Command)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write it there instead of printing it.",
+)
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of files of published numbers.
+
+    Editors complete and check keys with it; metrics of other packages are in it.
+    """
+    METRICS.load()
+    text = msgspec.json.format(msgspec.json.encode(release_schema())) + b"\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        replace_bytes(output, text)
+    except OSError as error:
+        raise OptionError(
+            f"{output} cannot be written ({error.strerror}); name another file with "
+            "--output"
+        ) from error
+    click.echo(output)
