@@ -275,7 +275,7 @@ def test_what_people_have_gives_the_predictions_of_a_plain_loop(
 @pytest.mark.parametrize("key", ["state_dict", "state_dict.model", "0", "epoch", "1.2"])
 def test_a_key_is_a_word_a_number_or_one_in_another(key: str, tmp_path: Path) -> None:
     state = built("cifar").state_dict()
-    content = {"state_dict": {"model": state}, 0: state, "epoch": {"model": 3}}
+    content = {"state_dict": {"model": state}, 0: dict(state), "epoch": {"a": 3}}
     torch.save(content, tmp_path / "a.pt")
     if key in {"state_dict.model", "0"}:
         load_model(spec_of("cifar", key), tmp_path, tmp_path / "a.pt", CPU)
