@@ -40,36 +40,47 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         return found[0]
     if cached := find_loader(case.model.loader).cached(case.model):
         return cached
-    raise NotAvailableError(_where_to_get(case, folder, f"{case.checkpoint}.pt"))
+    raise _not_here(case, folder, f"{case.checkpoint}.pt")
 
 
-def _where_to_get(case: Case, folder: Path | None, name: str) -> str:
+def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
     """Say what is missing, and the command that brings it where there is one."""
+    lacking = "weights"
     family = case.family.id
     missing = f"{folder} has no {name}" if folder else "no folder of weights is named"
     if near := _nearly(folder, case.checkpoint):
-        return f"no weights: {missing}; {near}"
+        return NotAvailableError(f"no weights: {missing}; {near}", lacking)
     files = {
         split_weights_name(file)[0]: link for file, link in case.family.files.items()
     }
     link = files.get(case.checkpoint, case.family.folder)
     if not link:
         place = folder or f"DIR/{family}"
-        return (
+        then = "" if folder else ", and name DIR with --repro-checkpoints"
+        return NotAvailableError(
             f"no weights: {missing}; get {name} from its publisher, put it into {place}"
-            f"{'' if folder else ', and name DIR with --repro-checkpoints'}"
+            f"{then}",
+            lacking,
         )
     if case.checkpoint in files:
         # `repro fetch` would bring all of the family, which may be a thousand.
         options = "--repro-download" if folder else _DOWNLOAD_TO
-        return f"no weights: {missing}; add {options} to fetch it (from {link})"
+        return NotAvailableError(
+            f"no weights: {missing}; add {options} to fetch it (from {link})",
+            lacking,
+            f"add {options}",
+        )
     if folder is None:
         root, then = "DIR", "then name DIR with --repro-checkpoints"
     else:
         root = str(folder).removesuffix(family).rstrip("/")
         then = "or add --repro-download"
     command = shlex.join(["repro", "fetch", family, "--checkpoints", root])
-    return f"no weights: {missing}; run {command!r}, {then} (from {link})"
+    return NotAvailableError(
+        f"no weights: {missing}; run {command!r}, {then} (from {link})",
+        lacking,
+        f"repro fetch {{}} --checkpoints {shlex.quote(root)}",
+    )
 
 
 def _nearly(folder: Path | None, checkpoint: str) -> str:

@@ -69,11 +69,19 @@ def headline(result: CaseResult) -> str:
     if result.verdict is Verdict.UNEXPECTEDLY_MET:
         said = "meets what was published, though it is declared not to"
     numbers = [
-        f"{_named(c, result)} {value_text(c)}, published {c.printed}"
+        f"{_named(c, result)} {value_text(c)}, published {c.printed}{_images_off(c)}"
         for c in result.comparisons
         if c.verdict.is_failure
     ]
     return f"{said}: {'; '.join(numbers)}"
+
+
+def _images_off(comparison: ReferenceCheck) -> str:
+    images = comparison.difference_images
+    if images is None:
+        return ""
+    number = round(images)
+    return f" ({number:+,} {'image' if abs(number) == 1 else 'images'})"
 
 
 def _named(comparison: ReferenceCheck, result: CaseResult) -> str:
