@@ -9,7 +9,7 @@ import click
 
 from repro.cli.options import Command, cache_option, device_option
 from repro.errors import OptionError
-from repro.published import check_name
+from repro.published import check_name, split_weights_name
 
 
 @click.command(cls=Command)
@@ -123,7 +123,7 @@ def _from_template(
         from repro.models.inspection import inspect_weights
 
         found = inspect_weights(checkpoint)
-    stem = checkpoint.stem if checkpoint else "best"
+    stem = split_weights_name(checkpoint.name)[0] if checkpoint else "best"
     return {
         "release.toml": release_template(name, str(folder), found, stem).encode(),
         CLASSES_FILE: class_list(),

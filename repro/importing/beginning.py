@@ -24,7 +24,7 @@ from repro.importing.survey import (
 )
 from repro.importing.trial import Normalisation, Trial, Tries, choose, trial_of
 from repro.importing.writing import CLASSES_FILE, class_list, quoted
-from repro.published import RELEASE_FILE, ModelSpec, read_releases
+from repro.published import RELEASE_FILE, ModelSpec, read_releases, split_weights_name
 from repro.words import counted
 
 _IMAGENET = 1000
@@ -96,7 +96,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """Give the name of its cases."""
-        return self.weights.path.stem
+        return split_weights_name(self.weights.path.name)[0]
 
     def sentence(self) -> str:
         """Say what it is and what came of it."""

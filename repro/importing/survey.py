@@ -21,8 +21,15 @@ from repro.importing.preprocessing import (
     torchvision_preprocessing,
 )
 from repro.importing.writing import class_list
-from repro.models.inspection import Inspection, fitting_model, inspect_weights
-from repro.published import WEIGHTS_SUFFIXES, ModelSpec, check_name
+from repro.models.inspection import Inspection, inspect_weights
+from repro.models.naming import fitting_model
+from repro.published import (
+    WEIGHTS_SUFFIXES,
+    ModelSpec,
+    check_name,
+    list_weights,
+    split_weights_name,
+)
 
 #: Images of one size up to this are used as they are; photographs are larger.
 SMALL_PIXELS = 64
@@ -67,7 +74,7 @@ def survey_weights(place: Path) -> list[SurveyedWeights]:
         )
     for file in files:
         try:
-            check_name(file.stem)
+            check_name(split_weights_name(file.name)[0])
             check_name(file.parent.resolve().name)
         except ValueError as error:
             raise OptionError(f"--weights: {file}: {error}; rename it") from error
@@ -75,10 +82,10 @@ def survey_weights(place: Path) -> list[SurveyedWeights]:
 
 
 def _weights_below(folder: Path) -> Iterator[Path]:
-    for file in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.suffix in WEIGHTS_SUFFIXES and file.is_file() and not hidden:
-            yield file
+    for one in (folder, *folder.rglob("*/")):
+        parts = one.relative_to(folder).parts
+        if one.is_dir() and not any(part.startswith(".") for part in parts):
+            yield from list_weights(one)
 
 
 def _survey(path: Path) -> SurveyedWeights:
@@ -86,7 +93,7 @@ def _survey(path: Path) -> SurveyedWeights:
         found = inspect_weights(path)
     except WeightsError as error:
         return SurveyedWeights(path=path, found=None, model=None, fault=str(error))
-    model = fitting_model(found)
+    model = fitting_model(found.shapes, found.entry)
     fault = "" if model else f"{path} fits no architecture that is known here"
     return SurveyedWeights(path=path, found=found, model=model, fault=fault)
 
