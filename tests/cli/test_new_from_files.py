@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def fit_head(
     Its outputs are the class folders in an order.
     """
     torch.manual_seed(0)
-    model: nn.Module = timm.create_model(architecture, num_classes=10).eval()
+    model: Any = timm.create_model(architecture, num_classes=10).eval()
     classes = order([path.name for path in folder.iterdir()])
     pixels, labels = read(folder, classes)
     with torch.inference_mode():
@@ -51,7 +52,8 @@ def fit_head(
     solved = 20 * torch.linalg.solve(gram, inputs.T @ wanted)
     model.fc.weight.data = solved[:-1].T.float()
     model.fc.bias.data = solved[-1].float()
-    return model
+    fitted: nn.Module = model
+    return fitted
 
 
 def read(folder: Path, classes: list[str]) -> tuple[Tensor, Tensor]:
