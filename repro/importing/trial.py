@@ -59,7 +59,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         """Say what is to be seen."""
         said = f"{self.right} of {self.images} right"
         if self.right > self.usual:
-            said += f" with {self.normalisation.name}, {self.usual} without"
+            said += f" with {self.normalisation.name}, {self.usual} with the library's"
         if self.is_chance:
             said += (
                 f", as by chance for {self.classes:,} classes: order of classes, "

@@ -110,7 +110,7 @@ def test_a_folder_of_weights_and_one_of_images_are_a_release_that_runs() -> None
         assert line.startswith(
             f"weights/{name}: timm {name}: 50 of 50 right with MNIST's mean/std, "
         )
-        assert line.endswith(" without: this looks complete")
+        assert line.endswith(" with the library's: this looks complete")
     release = written()
     assert release.families["weights"].models == {"resnet26": "resnet26"}
     (protocol,) = release.protocols.values()
@@ -166,7 +166,7 @@ def trial(right: int, usual: int | None = None, reordered: int | None = None) ->
         (trial(98), "98 of 100 right: this looks complete"),
         (
             trial(97, usual=41),
-            "97 of 100 right with CIFAR-10's mean/std, 41 without: this looks complete",
+            "97 of 100 right with CIFAR-10's mean/std, 41 with the library's: this looks complete",
         ),
         (
             trial(11),
