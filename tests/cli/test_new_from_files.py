@@ -166,7 +166,8 @@ def trial(right: int, usual: int | None = None, reordered: int | None = None) ->
         (trial(98), "98 of 100 right: this looks complete"),
         (
             trial(97, usual=41),
-            "97 of 100 right with CIFAR-10's mean/std, 41 with the library's: this looks complete",
+            "97 of 100 right with CIFAR-10's mean/std, 41 with the library's: this "
+            "looks complete",
         ),
         (
             trial(11),
