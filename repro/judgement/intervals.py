@@ -250,7 +250,8 @@ def _moments(
     group = np.where(alone, np.cumsum(alone) - 1, alone.sum())
 
     def total(values: npt.NDArray[Any], of: Counts) -> Floats:
-        return np.bincount(of, weights=values, minlength=int(group.max()) + 1)
+        found = np.bincount(of, weights=values, minlength=int(group.max()) + 1)
+        return found.astype(np.float64)
 
     images, sizes = total(cells.drawn, group), total(cells.sizes, group)
     weights, groups = total(cells.weights, group), total(np.ones(len(group)), group)
