@@ -164,7 +164,8 @@ def test_published_numbers_of_a_marker_have_a_header_with_workers_too(
     said = str(result.stdout)
     assert "repro: expected embedded" in said
     assert "repro: 2 workers with" in said
-    assert "repro: 12 cases" in said
+    assert "repro: 12 cases have not got weights or images here" in said
+    assert "repro: 0 cases" not in said
     assert result.ret == 0
 
 
@@ -200,7 +201,8 @@ def test_cases_that_got_no_turn_are_named_and_the_run_fails(
         ["*12 cases: 12 not run", "* of 12 cases did not get their turn: supervised/*"]
     )
     names = [case.get("name") for case in ET.parse(file).iter("testcase")]
-    assert names
+    # A test that was going to be run again, by a worker that never came, has no case.
+    assert names or "--max-worker-restart=0" in limit
     assert all(names)
 
 
