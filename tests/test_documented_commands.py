@@ -318,7 +318,6 @@ _FIRST = (
     "pytest --repro-checkpoints",
     "pytest tests/reproduction -n",
     "repro new",
-    "pytest tests/test_moons",
     "repro import timm",
     "pytest tests/reproduction --repro-shard",
 )
