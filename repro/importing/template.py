@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from repro.models.inspection import Inspection, fitting_model
+import json
+from collections.abc import Mapping
+
+from repro.models.inspection import Inspection
+from repro.models.naming import fitting_model
 from repro.published import ModelSpec
 
 _IMAGENET_CLASSES = 1000
@@ -83,7 +87,7 @@ _TEST = '''\
 import pytest
 
 
-@pytest.mark.repro(expected="{expected}")
+@pytest.mark.repro({places})
 def test_{identifier}(case, reproduce):
     """Each checkpoint scores what was published, within its tolerance."""
     reproduce(case)
@@ -94,7 +98,7 @@ def release_template(
     name: str, path: str, found: Inspection | None, checkpoint: str
 ) -> str:
     """Write the TOML of a new release; it can be read as it stands."""
-    model = fitting_model(found) if found else None
+    model = fitting_model(found.shapes, found.entry) if found else None
     architecture = found.architecture if found else None
     zero_shot = architecture is not None and architecture.kind == "clip"
     size = architecture.facts.get("image size", 224) if architecture else 224
@@ -122,10 +126,21 @@ def release_template(
     )
 
 
-def module_template(name: str, expected: str) -> str:
-    """Write a test module that runs the cases of a release."""
+def module_name(name: str) -> str:
+    """Give the file name of the test module of a release."""
+    return f"test_{name.replace('-', '_').replace('.', '_')}.py"
+
+
+def module_template(name: str, places: Mapping[str, str]) -> str:
+    """Write a test module that runs the cases of a release.
+
+    Args:
+        name: of the release.
+        places: paths from the module by the keyword of the marker.
+    """
     identifier = "".join(c if c.isalnum() else "_" for c in name)
-    return _TEST.format(name=name, expected=expected, identifier=identifier)
+    marked = ", ".join(f"{key}={json.dumps(path)}" for key, path in places.items())
+    return _TEST.format(name=name, places=marked, identifier=identifier)
 
 
 def _head(found: Inspection | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 
 from repro.cases import WEIGHTS_SUFFIXES, Case
 from repro.errors import NotAvailableError, WeightsError
 from repro.models.libraries import find_loader
+from repro.published import split_weights_name
 
 _DOWNLOAD_TO = "--repro-download and --repro-checkpoints DIR"
 
@@ -38,7 +40,7 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         return found[0]
     if cached := find_loader(case.model.loader).cached(case.model):
         return cached
-    raise _not_here(case, folder, names[0])
+    raise _not_here(case, folder, f"{case.checkpoint}.pt")
 
 
 def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
@@ -46,7 +48,11 @@ def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
     lacking = "weights"
     family = case.family.id
     missing = f"{folder} has no {name}" if folder else "no folder of weights is named"
-    files = {Path(file).stem: link for file, link in case.family.files.items()}
+    if near := _nearly(folder, case.checkpoint):
+        return NotAvailableError(f"no weights: {missing}; {near}", lacking)
+    files = {
+        split_weights_name(file)[0]: link for file, link in case.family.files.items()
+    }
     link = files.get(case.checkpoint, case.family.folder)
     if not link:
         place = folder or f"DIR/{family}"
@@ -75,3 +81,18 @@ def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
         lacking,
         f"repro fetch {{}} --checkpoints {shlex.quote(root)}",
     )
+
+
+def _nearly(folder: Path | None, checkpoint: str) -> str:
+    """Say what lies where a checkpoint is looked for and cannot be read; or nothing."""
+    with contextlib.suppress(OSError):
+        for file in sorted(folder.iterdir()) if folder else ():
+            stem, suffix = split_weights_name(file.name)
+            if stem == checkpoint and suffix and not file.exists():
+                return f"{file.name} there leads to {file.readlink()}, which is gone"
+            if not suffix and file.stem == checkpoint and file.is_file():
+                return (
+                    f"{file.name} is there, but no file with that suffix is looked "
+                    f"for: rename it to {checkpoint}.pt if it holds weights"
+                )
+    return ""

@@ -29,7 +29,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `stopped_early` tells that all were asked for. The expected `calibration_error` is a
     share from 0 to
     1, None where it was not kept. `accelerations` are those that were wanted, used or
-    not.
+    not. `weights_read` says what was done to the names of the weights to read them.
     """
 
     metrics: Metrics
@@ -48,6 +48,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     calibration_error: float | None = None
     accelerations: tuple[Acceleration, ...] = ()
+    weights_read: tuple[str, ...] = ()
 
     @property
     def arithmetic(self) -> str:

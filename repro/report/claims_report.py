@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from repro.claims.result import (
 )
 from repro.report.numbers import nonzero_text
 from repro.report.terminal import Style, Verbosity
-from repro.words import counted, listed, shortened
+from repro.words import counted, listed, shortened, wrapped
 
 _MISSING_SHOWN = 2
 _DECIMALS = 3
@@ -46,11 +45,10 @@ def claim_lines(
         if result.verdict is ClaimVerdict.MISSING and not result.findings:
             yield f"    {missing_text(result)}"[:width], "dim"
             continue
-        for line in textwrap.wrap(result.text, max(width - 4, 40)):
+        for line in wrapped(result.text, width - 4, indent=""):
             yield f"    {line}", "plain"
         for line in detail_lines(result):
-            wrapped = textwrap.wrap(line, max(width - 4, 40), subsequent_indent="  ")
-            for part in wrapped:
+            for part in wrapped(line, width - 4):
                 yield f"    {part}", "dim"
     if results:
         bad = any(result.is_surprise for result in results)

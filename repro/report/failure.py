@@ -49,7 +49,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"{images_text(measurement)}, "
         f"fingerprint {measurement.dataset_fingerprint[:17]}",
         f"  {'weights':<12}{measurement.weights}, "
-        f"sha256 {measurement.weights_sha256[:12]}",
+        f"sha256 {measurement.weights_sha256[:12]}"
+        f"{''.join(f', {done}' for done in measurement.weights_read)}",
         f"  {'environment':<12}{measurement.environment.summary()}, "
         f"{measurement.arithmetic}",
     ]

@@ -38,8 +38,8 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     `law` is fitted to what was measured on all images, or to what was published where
     that is not two sizes; `is_published` tells which.
     `interval` is a confidence interval of its exponent and `origin` says what it is of;
-    `stated` is the published exponent, as printed. `cases` are the numbers in the report
-    of what was measured, and `residuals` how far off it is.
+    `stated` is the published exponent, as printed. `cases` are numbers, in the
+    report, of what was measured, and `residuals` how far off it is.
     """
 
     name: str

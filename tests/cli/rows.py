@@ -26,6 +26,8 @@ TABLE = f"{BARE_TABLE} --source=paper --family=cnn/ours --dataset=c10"
 DIFFERS = TABLE.replace("printed", "differs").replace("paper", "readme")
 SPREAD = TABLE.replace("printed", "spread")
 CHECK = f"dataset check {DIGITS} --dataset=digits-val"
+NEW_IMAGES = f"new mine --images={DIGITS}/val"
+NEW = f"{NEW_IMAGES} --weights={WEIGHTS}/80.pt"
 LINK = "link mirror supervised/* --dry-run --checkpoints=linked"
 MERGE = "merge .repro:1 other --ledger=merged"
 ACCEPT = "accept supervised/real/1M@plain --run=1 --expected=paper.toml"
@@ -79,7 +81,7 @@ ROWS = {
     "eval batch_size": Row(EVAL, "--batch-size=0", "it must be at least 1"),
     "eval expected": Row(EVAL, "--expected=embedded", "of the 500 images"),
     "eval cache": Row(EVAL, "--cache=pixels", "pixels/pixels/"),
-    "eval device": Row(EVAL, "--device=tpu", "is 'tpu'; it must be auto, cpu"),
+    "eval device": Row(EVAL, "--device=tpu", "--device is 'tpu'; it must be"),
     "eval precision": Row(EVAL, "--precision=bf16", "Loss: 0.929"),
     "eval accelerate": Row(EVAL, "--accelerate=compile", "compile was not used"),
     **{
@@ -149,6 +151,15 @@ ROWS = {
     "new checkpoint": Row(
         "new mine", f"--from-checkpoint={WEIGHTS}/80.pt", "The weights have 10 outputs"
     ),
+    "new weights": Row(NEW_IMAGES, f"--weights={WEIGHTS}/80.pt", "10 images of 10"),
+    "new images": Row(
+        f"new mine --weights={WEIGHTS}/80.pt",
+        f"--images={DIGITS}/val",
+        "10 images of 10",
+    ),
+    "new with_ci": Row("new mine", "--with-ci", "tox-nightly.ini"),
+    "new cache": Row(NEW, "--cache=paper.toml", "must be a folder, and is a file"),
+    "new device": Row(NEW, "--device=cuda:7", "cuda:7"),
     "inspect file": Row("inspect", f"{WEIGHTS}/160.pt", "160.pt", f"{WEIGHTS}/80.pt"),
     "inspect expected": Row(
         f"inspect {WEIGHTS}/80.pt",
@@ -206,6 +217,7 @@ ROWS = {
     "report outputs": Row("report 1", "-o b.csv", "b.csv", "-o a.md"),
     "report baseline": Row("report 2 -o a.json", "--baseline=1", '"run": 1'),
     "report ledger": Row("report -o a.md", "--ledger=other", "8M"),
+    "schema output": Row("schema", "--output=a.json", "a.json\n"),
     "prune keep_runs": Row("prune", "--keep-runs=1", "removed 1 run "),
     "prune predictions_mb": Row("prune", "--predictions-mb=0", "1 set of predictions"),
     "prune ledger": Row("prune", "--ledger=nowhere", "no ledger in nowhere"),

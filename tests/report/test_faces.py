@@ -78,6 +78,8 @@ class _Rows(HTMLParser):
             self._cell = self.rows[-1].setdefault(values["data-label"], {})
         if tag == "span":
             self._spans.append(values.get("class", ""))
+            if self._cell is not None:
+                self._cell.setdefault(self._spans[-1], "")
 
     def handle_endtag(self, tag: str) -> None:
         self._is_inside &= tag != "table"
