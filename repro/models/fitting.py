@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -161,6 +162,8 @@ def _kind(faults: Faults) -> str:
         return " (these are weights of a distilled DeiT)"
     if "pos_embed" in names or "positional_embedding" in names:
         return " (position embeddings of another image size: give that as an option)"
+    if any(re.search(r"\b(mean|std)$", name) for name in faults.unknown):
+        return " (its model normalises images itself: build it by a loader of your own)"
     if any("[21843" in how or "[21841" in how for how in faults.reshaped.values()):
         return " (a head of ImageNet-21k: give num_classes as an option)"
     return ""
