@@ -157,13 +157,13 @@ def _misfit(
 
 def _kind(faults: Faults) -> str:
     """Say what is known for a difference of its kind."""
+    if any(re.search(r"\b(mean|std)$", name) for name in faults.unknown):
+        return " (its model normalises images itself: build it by a loader of your own)"
     names = " ".join([*faults.unknown, *faults.reshaped])
     if "dist_token" in names or "head_dist" in names:
         return " (these are weights of a distilled DeiT)"
     if "pos_embed" in names or "positional_embedding" in names:
         return " (position embeddings of another image size: give that as an option)"
-    if any(re.search(r"\b(mean|std)$", name) for name in faults.unknown):
-        return " (its model normalises images itself: build it by a loader of your own)"
     if any("[21843" in how or "[21841" in how for how in faults.reshaped.values()):
         return " (a head of ImageNet-21k: give num_classes as an option)"
     return ""
