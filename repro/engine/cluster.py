@@ -86,6 +86,7 @@ class Cluster:
         alive = [node for node in self._ray.nodes() if node["Alive"]]
         self.uses_gpus = _uses_gpus(settings.device, alive)
         self.cores = _cores(alive, uses_gpus=self.uses_gpus)
+        # Sent once for all cases: a release is large, and a task only names its case.
         releases: list[Release] = []
         for case in planned:
             if case.release not in releases:
@@ -154,6 +155,8 @@ class Cluster:
         """
         answer = self._answer(case)
         if answer.measurement is None:
+            # It was in the ledger when the run began, and is not what is asked for now:
+            # another process may have pruned it, or it was not to be taken over.
             self._tasks[self._key(case)] = self._submit(case, anew=True)
             answer = self._answer(case)
         assert answer.measurement is not None
