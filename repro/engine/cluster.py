@@ -24,11 +24,10 @@ from repro.engine.nodes import (
     Job,
     NodeState,
     Refusal,
-    diagnose_there,
+    ask_there,
     inspect_node,
     key_of,
     measure_there,
-    names_there,
 )
 from repro.engine.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
@@ -165,12 +164,11 @@ class Cluster:
 
     def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
         """Let a node look for what would explain a case; see `measure` for errors."""
-        task = self._computing(diagnose_there).options(
-            name=f"why {case.id}", label_selector=self._elsewhere(case)
+        task = self._computing(ask_there)
+        found: Diagnosis = self._ask(
+            case, task, "diagnose", predictions, name=f"why {case.id}"
         )
-        asked = task.remote(self._sent, self._key(case), predictions)
-        diagnosis: Diagnosis = _unless_refused(self._wait(case, asked))
-        return diagnosis
+        return found
 
     def key(self, case: Case) -> MeasurementKey:
         """Give the key that the node has found; see `measure` for errors."""
@@ -178,17 +176,19 @@ class Cluster:
 
     def image_names(self, case: Case) -> ImageNames:
         """Ask a node that has the images for their names; see `measure` for errors."""
-        key = self._key(case)
-        task = self._ray.remote(names_there).options(
-            num_cpus=0, max_retries=RETRIES, label_selector=self._elsewhere(case)
-        )
-        asked = self._wait(case, task.remote(self._sent, key))
-        names: ImageNames = _unless_refused(asked)
-        return names
+        task = self._ray.remote(num_cpus=0, max_retries=RETRIES)(ask_there)
+        found: ImageNames = self._ask(case, task, "image_names")
+        return found
 
     def close(self) -> None:
         """Leave the cluster; what is not finished there is cancelled."""
         self._ray.shutdown()
+
+    def _ask(self, case: Case, task: Any, *question: Any, **options: Any) -> Any:
+        """Wait for what a node that has the files of a case says of it."""
+        placed = task.options(label_selector=self._elsewhere(case), **options)
+        asked = placed.remote(self._sent, self._key(case), *question)
+        return _unless_refused(self._wait(case, asked))
 
     def _computing(self, function: Callable[..., Any]) -> Any:
         """Make a task that computes on the device of a case."""
