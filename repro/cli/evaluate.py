@@ -11,6 +11,7 @@ from tqdm import tqdm
 from repro.cases import Case
 from repro.cli.options import (
     Command,
+    TableOption,
     accelerate_option,
     batch_size_option,
     cache_option,
@@ -19,6 +20,7 @@ from repro.cli.options import (
     precision_option,
 )
 from repro.errors import ExpectedError
+from repro.options.table import Settings
 from repro.published import Kind, Release, read_releases
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 @click.argument("kind", type=click.Choice(["supervised", "clip"]))
 @click.option(
     "--data-path",
+    cls=TableOption,
+    of=Settings.data,
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="D",

@@ -145,7 +145,9 @@ def index_dataset(
         raise NotAvailableError(
             f"no images of {spec.title}: {lacking}. "
             f"--repro-data names the folder that holds {spec.folder}/<class>/<image>; "
-            f"get them from {spec.url or 'their publisher'}"
+            f"get them from {spec.url or 'their publisher'}",
+            f"images of {spec.title}",
+            f"--repro-data=DIR, which holds {spec.folder}/<class>/<image>",
         )
     return _read_checked(spec, found, data, known, recorded, cache)
 

@@ -4,6 +4,7 @@
 |---|---|---|
 | `tar` | `ILSVRC2012_img_val.tar`, as it is downloaded | the devkit's ground truth |
 | `flat` | `ILSVRC2012_val_*.JPEG` in one folder | the devkit's ground truth |
+| `packed` | `<class>/<image>` in a tar beside the folder's place | as with `folders` |
 | `folders` | `<class>/<image>` | the place of the folder's name among the classes |
 
 Another package adds one as an entry point of the group `repro.datasets`: a class, a
@@ -31,6 +32,7 @@ READERS = Extensions(
     DatasetError,
     {
         "tar": "repro.data.validation:TarReader",
+        "packed": "repro.data.packed:PackedReader",
         "flat": "repro.data.validation:FlatReader",
         FOLDERS: "repro.data.folders:FolderReader",
     },

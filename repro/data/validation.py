@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
@@ -29,7 +28,8 @@ from repro.data.listing import (
     image_files,
     unreadable,
 )
-from repro.data.places import Member, Stamp, stamp_of
+from repro.data.packed import tar_members
+from repro.data.places import stamp_of
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -58,7 +58,12 @@ class TarReader(Reader):
     def list(self, spec: DatasetSpec, root: Path, data: Path) -> Listing:
         """List its members."""
         # Whether it is a tar is said before it is asked for labels.
-        return _listing(spec, root, "in the tar", list(_tar_members(root)), data)
+        bare = [
+            Image(PurePath(member.name).name, member.stamp, member.place)
+            for member in tar_members(root)
+        ]
+        images = [image for image in bare if VALIDATION_IMAGE.fullmatch(image.name)]
+        return _listing(spec, root, "in the tar", images, data)
 
 
 class FlatReader(Reader):
@@ -110,35 +115,6 @@ def _loose_images(folder: Path) -> list[str]:
         DatasetError: it cannot be read.
     """
     return [name for name in image_files(folder) if VALIDATION_IMAGE.fullmatch(name)]
-
-
-def _tar_members(tar: Path) -> Iterator[Image]:
-    """Find the images of a tar and where their bytes begin."""
-    try:
-        whole = stamp_of(tar.stat())
-        with tarfile.open(tar, "r:") as archive:
-            for entry in archive:
-                name = PurePath(entry.name).name
-                if entry.isreg() and VALIDATION_IMAGE.fullmatch(name):
-                    place = Member(tar, name, entry.offset_data, entry.size)
-                    yield Image(name, _stamp_inside(whole, place), place)
-            _check_end(tar, archive.offset)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DatasetError(
-            f"{tar} ({tar.stat().st_size:,} bytes) is cut off or no plain tar: "
-            f"{error}. Download it again; it must not be compressed"
-        ) from error
-
-
-def _stamp_inside(tar: Stamp, member: Member) -> Stamp:
-    return Stamp(member.size, tar.modified, tar.changed, tar.inode, member.offset)
-
-
-def _check_end(tar: Path, offset: int) -> None:
-    """Refuse a tar whose last member, or the mark of the end, is not all there."""
-    size = tar.stat().st_size
-    if offset >= size:
-        raise tarfile.ReadError(f"its last file ends at byte {offset:,}")
 
 
 def _listing(

@@ -29,7 +29,7 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
-from repro.models.building import load_model
+from repro.models.building import load_checkpoint
 from repro.models.weights import verify_weights
 from repro.models.zeroshot import count_classes, zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic
@@ -74,6 +74,7 @@ class Evaluator:
         self._sources = Sources(settings, cases, downloading)
         self._stores = Stores(settings, cases, self._threads)
         self._batch_sizes: dict[str, BatchSize] = {}
+        self._weights_read: dict[Path, tuple[str, ...]] = {}
         self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
 
     def dataset(self, case: Case) -> Dataset:
@@ -105,8 +106,11 @@ class Evaluator:
             WeightsError: they are damaged or hold another architecture.
         """
         weights = weights or self._sources.weights(case).path
-        model = load_model(case.model, case.release.location, weights, self.device)
-        return in_type_of(self.settings.precision_of(case), model)
+        loaded = load_checkpoint(
+            case.model, case.release.location, weights, self.device
+        )
+        self._weights_read[weights] = loaded.done
+        return in_type_of(self.settings.precision_of(case), loaded.model)
 
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
@@ -270,6 +274,7 @@ class Evaluator:
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
             calibration_error=calibration_error(predictions),
+            weights_read=self._weights_read.get(source.weights.path, ()),
         )
 
     def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repro.files import parse_size
-
 
 def path(text: str, base: Path) -> Path:
     """Give a path, started from a folder."""
@@ -76,6 +74,8 @@ def exit_status(text: str, base: Path) -> int:
 
 def size(text: str, base: Path) -> int:
     """Give a number of bytes from `500M` or `20G`."""
+    from repro.files import parse_size
+
     return parse_size(text)
 
 

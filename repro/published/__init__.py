@@ -1,6 +1,12 @@
 """What was published, read from TOML and validated; needs no torch."""
 
-from repro.published.allowed import WEIGHTS_SUFFIXES, check_name, check_weights_name
+from repro.published.allowed import (
+    WEIGHTS_SUFFIXES,
+    check_name,
+    check_weights_name,
+    list_weights,
+    split_weights_name,
+)
 from repro.published.checksums import (
     CHECKSUMS_FILE,
     Checksum,
@@ -98,6 +104,7 @@ __all__ = [
     "TextSpec",
     "check_name",
     "is_same_arithmetic",
+    "list_weights",
     "main_metrics",
     "make_list",
     "check_weights_name",
@@ -112,4 +119,5 @@ __all__ = [
     "shipped_list",
     "shipped_names",
     "training_images",
+    "split_weights_name",
 ]

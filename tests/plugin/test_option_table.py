@@ -44,6 +44,7 @@ TABLE = {
     "cache": Row("a", "cache a"),
     "cache_limit": Row("1K", run="1 store of pixels", idle=("--repro-cache=none",)),
     "expected": Row("embedded", "expected embedded"),
+    "case": Row("*80*", "cases *80*"),
     "device": Row("cpu", "device cpu"),
     "precision": Row("bf16", "bf16"),
     "accelerate": Row("compile", "accelerated by compile"),
