@@ -73,6 +73,8 @@ def cells_of(labels: Counts, class_sizes: Counts, strata: int) -> Cells:
         class_sizes: images of each class in the whole dataset.
         strata: how many strata the dataset has.
     """
+    # A class with fewer images than strata is missing from some of them: of it alone
+    # a part may have no image at all, and together they are drawn like one class.
     small = class_sizes < strata
     cell = np.cumsum(~small) - 1
     cell[small] = int((~small).sum())
@@ -190,6 +192,8 @@ def accuracy_interval(
     images, total = len(hits), int(cells.sizes[seen].sum())
     low, high = _hypergeometric_interval(share * images, images, total, level)
     scale = math.sqrt(_design_effect(found, share, cells, level))
+    # The interval grows about the share by the design effect: what is drawn by class
+    # varies otherwise than a plain draw of as many images.
     low, high = share - scale * (share - low), share + scale * (high - share)
     return Interval(known * max(0.0, low), known * min(1.0, high) + 1 - known)
 
@@ -337,6 +341,8 @@ def _hypergeometric_interval(
     from scipy.stats import hypergeom
 
     alpha = (1 - level) / 2
+    # A weighted share need not be a whole number of images; both neighbours count,
+    # which makes the interval a little wider and never narrower.
     fewest, most = math.floor(found + 1e-9), math.ceil(found - 1e-9)
 
     def too_many(hits: int) -> bool:
