@@ -6,44 +6,71 @@ import os
 import resource
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
+from importlib.metadata import distribution
+from pathlib import Path
 
 from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
 from benchmarks.timing import spread
 
+ROOT = Path(__file__).parents[1]
+#: What stands beside pytest in any project whose tests run in several processes.
+ENVIRONMENT = (
+    *("pytest", "pluggy", "iniconfig", "packaging", "pygments"),
+    *("pytest-xdist", "execnet"),
+)
+
 
 def start_up(setting: Setting) -> list[Row]:
-    """Collect one test with the plugin and without it, in turns."""
+    """Collect one test where the wheel is installed, and where it is not, in turns.
+
+    Nothing else is installed but pytest and xdist: a hundred packages that somebody has
+    besides make pytest slower by more than is to be measured.
+    """
     with setting.empty_cache() as folder:
-        (folder / "test_other.py").write_text("def test_nothing():\n    pass\n")
+        project, packages = folder / "project", folder / "packages"
+        project.mkdir()
+        (project / "test_other.py").write_text("def test_nothing():\n    pass\n")
+        _link_packages(packages)
+        wheel = _unpacked_wheel(folder)
 
-        def milliseconds(*options: str) -> float:
-            """Processor time, to which other load on the machine adds little."""
-            command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *options]
-            # Without bytecode of its own everything would be compiled each time.
-            kept = {k: v for k, v in os.environ.items() if k != _NO_BYTECODE}
-            before = _children_seconds()
-            subprocess.run(
-                command, cwd=folder, check=True, capture_output=True, env=kept
-            )
-            return 1000 * (_children_seconds() - before)
-
-        milliseconds()
-        pairs = [
-            (milliseconds(), milliseconds("-p", "no:repro"))
-            for _ in range(3 * setting.repetitions)
-        ]
+        paths = {"with": (packages, wheel), "without": (packages,)}
+        found: dict[str, list[float]] = {kind: [] for kind in paths}
+        for number in range(20 * setting.repetitions + 1):
+            for kind in paths if number % 2 else reversed(paths):
+                spent = _milliseconds(project, paths[kind])
+                if number:  # the first ones write their bytecode
+                    found[kind].append(spent)
     return [
         Row(
             id="start-up",
             what="pytest in a project that does not use the plugin, with it - without",
             unit="ms",
-            value=spread([with_ - without for with_, without in pairs]),
+            value=spread(
+                [x - y for x, y in zip(found["with"], found["without"], strict=True)]
+            ),
             goal=Goal(10.0),
-            parts={"pytest without it, ms": spread([w for _, w in pairs]).median},
+            parts={"pytest without it, ms": spread(found["without"]).median},
         )
     ]
+
+
+def _milliseconds(project: Path, paths: tuple[Path, ...]) -> float:
+    """Measure processor time, to which other load on the machine adds little."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_SETTINGS)}
+    kept["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+    before = _children_seconds()
+    subprocess.run(
+        # What is installed beside this is left out by -S.
+        [sys.executable, "-S", "-m", "pytest", "--collect-only", "-q"],
+        cwd=project,
+        check=True,
+        capture_output=True,
+        env=kept,
+    )
+    return 1000 * (_children_seconds() - before)
 
 
 def _children_seconds() -> float:
@@ -51,6 +78,27 @@ def _children_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+def _link_packages(folder: Path) -> None:
+    """Make a folder to import pytest from, and what pytest reads about it."""
+    folder.mkdir()
+    for name in ENVIRONMENT:
+        found = distribution(name)
+        tops = {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}
+        for top in tops:
+            (folder / top).symlink_to(Path(str(found.locate_file(top))))
+
+
+def _unpacked_wheel(folder: Path) -> Path:
+    """Build the wheel and unpack it, as installers do."""
+    build = (*(sys.executable, "-m", "hatchling", "build"), "-t", "wheel", "-d")
+    subprocess.run([*build, str(folder)], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "wheel")
+    return folder / "wheel"
+
+
+#: Variables that would make another start of it: options, and bytecode not written.
+_SETTINGS = ("PYTEST", "PYTHON", "REPRO_")
 
 MEASUREMENTS: list[Callable[[Setting], list[Row]]] = [start_up]

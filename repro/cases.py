@@ -20,6 +20,8 @@ from repro.published import (
     Reference,
     Release,
     check_name,
+    list_weights,
+    split_weights_name,
     training_images,
 )
 
@@ -171,19 +173,18 @@ def _case(
 
 def _weights_names(folder: Path) -> list[str]:
     try:
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        weights = [p for p in files if p.suffix in WEIGHTS_SUFFIXES and not p.is_dir()]
+        files = list_weights(folder) if folder.is_dir() else []
     except OSError as error:
         raise ExpectedError(
             f"{folder}: cannot be read ({error.strerror}); make it readable"
         ) from error
-    visible = [path for path in weights if not path.name.startswith(".")]
-    for path in visible:
+    stems = [split_weights_name(file.name)[0] for file in files]
+    for file, stem in zip(files, stems, strict=True):
         try:
-            check_name(path.stem)
+            check_name(stem)
         except ValueError as error:
-            raise ExpectedError(f"{path}: {error}; rename the file") from error
-    return sorted({path.stem for path in visible})
+            raise ExpectedError(f"{file}: {error}; rename the file") from error
+    return sorted(set(stems))
 
 
 def order_for_running(

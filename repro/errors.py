@@ -32,7 +32,17 @@ class EvaluationError(ReproError):
 
 
 class NotAvailableError(ReproError):
-    """Weights or images that are not on this machine, and how to get them."""
+    """Weights or images that are not on this machine, and how to get them.
+
+    Args:
+        message: says all of it, for one case.
+        lacking: what is not there, in words that cases which lack the same share.
+        remedy: what brings it, for all of these cases; `{}` stands for their families.
+    """
+
+    def __init__(self, message: str, lacking: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.lacking, self.remedy = lacking, remedy
 
 
 class LedgerError(ReproError):

@@ -16,6 +16,11 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
+def shortened(text: str, room: int) -> str:
+    """Keep the beginning of a text that is too long."""
+    return text if len(text) <= room else f"{text[: room - 1].rstrip()}…"
+
+
 def counted_names(names: Sequence[str], one: str, many: str) -> str:
     """Count names and show the first of them: `2 keys are missing (a, b)`.
 

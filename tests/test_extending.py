@@ -7,21 +7,34 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from repro.cases import Case, list_cases
-from repro.errors import ExpectedError
+from repro.data.dataset import index_dataset, remembered_dataset
+from repro.data.pixels import PixelStore
+from repro.data.places import read_image
+from repro.data.readers import find_reader
+from repro.diagnosis.suspects import own_topics, read_topics
+from repro.engine.evaluator import Evaluator
+from repro.engine.settings import EngineSettings
+from repro.errors import DatasetError, ExpectedError
 from repro.evaluation.predictions import Metrics
 from repro.extensions import installed
 from repro.judgement.tolerance import tolerance_of
 from repro.models.building import load_model
 from repro.models.libraries import find_loader
-from repro.published import METRICS, read_releases
+from repro.options import readers
+from repro.published import METRICS, DatasetSpec, parse_geometry, read_releases
+from repro.report.faces import face_name, write_report
+from repro.report.report import report_of_results
 
-from .made_results import predictions
+from .diagnosis.planted import planted
+from .made_results import predictions, result
 from .published.made_claims import CLAIMS
 from .releases import HEAD, edited, fault_of, read_release, write_release
+from .stand_ins import dataset_spec
 
 DOCUMENT = Path(__file__).parents[1] / "docs/extending.md"
 
@@ -29,6 +42,8 @@ DOCUMENT = Path(__file__).parents[1] / "docs/extending.md"
 def forget() -> None:
     installed.cache_clear()
     find_loader.cache_clear()
+    find_reader.cache_clear()
+    read_topics.cache_clear()
     METRICS.pop("top3", None)
     for name in [name for name in sys.modules if name.startswith("my_package")]:
         del sys.modules[name]
@@ -51,7 +66,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (information / "entry_points.txt").write_text(
         "".join(f"[{group}]\n{name} = {value}\n" for group, name, value in groups)
     )
-    assert len(groups) == 3
+    assert len(groups) == 6
     forget()
     monkeypatch.syspath_prepend(folder)
     yield folder
@@ -111,7 +126,10 @@ def test_its_metric_may_be_that_of_a_tolerance_or_a_claim(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("TOP3 = 3", r"\(my_package\.scoring:TOP3\) is no Metric named 'top3'"),
+        (
+            "TOP3 = 3",
+            r"\(my_package\.scoring:TOP3\) is of .*int.* and not a Metric",
+        ),
         ("", r"the metric 'top3' .* cannot be imported"),
     ],
 )
@@ -121,6 +139,97 @@ def test_an_entry_point_that_is_no_metric_is_an_error_of_its_package(
     (package / "my_package/scoring.py").write_text(content)
     with pytest.raises(ExpectedError, match=message):
         case_of(tmp_path, 'top1 = "50.580"', 'top3 = "83.1"')
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> tuple[DatasetSpec, Path]:
+    """Two classes of three images of noise each, as arrays."""
+    draw = np.random.default_rng(0)
+    spec = dataset_spec(["cat", "dog"], 6)
+    folder = tmp_path / "data" / spec.folder
+    folder.mkdir(parents=True)
+    for name in spec.classes:
+        pixels = draw.integers(256, size=(3, 12, 16, 3), dtype=np.uint8)
+        np.save(folder / f"{name}.npy", pixels)
+    return spec, tmp_path / "data"
+
+
+def test_its_dataset_is_one_like_any_other(
+    package: Path, arrays: tuple[DatasetSpec, Path], tmp_path: Path
+) -> None:
+    spec, data = arrays
+    dataset = index_dataset(spec, data, cache=tmp_path / "cache")
+    assert len(dataset) == 6
+    assert dataset.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert remembered_dataset(spec, data, tmp_path / "cache") is None  # still young
+    geometry = parse_geometry("rgb|center_crop(12)")
+    store = PixelStore(dataset, geometry, tmp_path / "cache", threads=1)
+    found = {
+        dataset.files[member]: crop.copy()
+        for stratum, crops in store.iterate(range(len(dataset.strata)))
+        for member, crop in zip(dataset.strata[stratum], crops, strict=True)
+    }
+    for name in spec.classes:
+        for number, pixels in enumerate(np.load(data / spec.folder / f"{name}.npy")):
+            expected = pixels[:, 2:14].transpose(2, 0, 1)
+            assert np.array_equal(found[f"{name}/{number:05}.ppm"], expected)
+
+
+def test_its_images_are_read_as_they_were_indexed(
+    package: Path, arrays: tuple[DatasetSpec, Path]
+) -> None:
+    spec, data = arrays
+    dataset = index_dataset(spec, data)
+    file = data / spec.folder / "dog.npy"
+    np.save(file, np.load(file)[::-1])
+    assert index_dataset(spec, data).fingerprint == dataset.fingerprint
+    first, middle, last = (dataset.files.index(f"dog/0000{n}.ppm") for n in range(3))
+    read_image(dataset.place(middle), dataset.digests[middle])
+    for index in (first, last):
+        with pytest.raises(DatasetError, match=r"dog\.npy\[[02]\] has changed since"):
+            read_image(dataset.place(index), dataset.digests[index])
+
+
+def test_a_copy_of_its_kind_that_lacks_images_is_refused(
+    package: Path, arrays: tuple[DatasetSpec, Path]
+) -> None:
+    spec, data = arrays
+    file = data / spec.folder / "dog.npy"
+    np.save(file, np.load(file)[:2])
+    with pytest.raises(DatasetError, match=r"it holds 5 images; .* has 6"):
+        index_dataset(spec, data)
+
+
+def test_its_suspects_are_tried(package: Path, tmp_path: Path) -> None:
+    topics = read_topics()
+    assert [topic.name for topic in own_topics()] == list(topics)
+    suspects = [suspect.name for suspect in topics["resize and crop"].suspects]
+    assert suspects[-2:] == [
+        "a resize to 232 for a crop of 224",
+        "no resize before the crop",
+    ]
+    case = planted("supervised/real/160", top1="70.00", top5="90.00", loss="1.000000")
+    engine = Evaluator(EngineSettings(cache=tmp_path, device="cpu"))
+    _, predictions = engine.measure(case)
+    found = engine.diagnose(case, predictions)
+    (tried,) = (trial for trial in found.trials if trial.suspect == suspects[-1])
+    assert tried.topic == "resize and crop"
+
+
+def test_its_report_is_a_suffix_like_ours(package: Path, tmp_path: Path) -> None:
+    file = readers.report("numbers.tex", tmp_path)
+    write_report(file, report_of_results([result("1M")]))
+    assert file.read_text() == (
+        "supervised/real/1M@plain & top1 & 76.500 & 76.500 \\\\\n"
+        "supervised/real/1M@plain & loss & 0.800000 & 0.800100 \\\\\n"
+    )
+
+
+def test_of_several_suffixes_that_fit_the_longest_counts(package: Path) -> None:
+    assert face_name(Path("a.badge.json")) == "badge.json"
+    assert face_name(Path("a.json")) == "json"
+    with pytest.raises(ValueError, match=r"must end with one of \.json, .*, \.tex$"):
+        face_name(Path("a.pdf"))
 
 
 def test_a_metric_that_nobody_has_installed_is_an_unknown_key(tmp_path: Path) -> None:

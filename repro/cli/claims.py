@@ -66,7 +66,7 @@ def claims(
         click.echo(msgspec.json.format(content))
         return
     width = shutil.get_terminal_size((88, 24)).columns
-    for line, style in claim_lines(results, width):
+    for line, style in claim_lines(results, width, "verbose"):
         click.secho(line, dim=style == "dim")
     if not results:
         click.echo("no [[claim]] in the published numbers")

@@ -15,6 +15,7 @@ from repro.data.bytewise import ReadImages, read_images
 from repro.data.dataset import Dataset, read_dataset
 from repro.data.examination import examine
 from repro.data.listing import Listing
+from repro.data.readers import suppose_images
 from repro.data.recognition import Recognised, recognise
 from repro.data.trusted_copy import read_record, write_record
 from repro.errors import DatasetError, NotAvailableError, OptionError
@@ -82,7 +83,8 @@ def check(
             raise OptionError(
                 f"--dataset {name!r} is not known; there are {', '.join(owners)}"
             )
-        found = [Recognised(owners[name][0], _root(path, owners[name][0]), path)]
+        spec = owners[name][0]
+        found = [Recognised(spec, suppose_images(spec, path), path)]
     else:
         found = recognise(path, specs)
     at_once = (jobs or os.cpu_count() or 1) if bytewise or record else 0
@@ -105,11 +107,6 @@ def _owners(
     return owners
 
 
-def _root(path: Path, spec: DatasetSpec) -> Path:
-    below = path / spec.folder
-    return below if below.exists() else path
-
-
 def _check(
     found: Recognised,
     known: Sequence[DatasetSpec],
@@ -120,13 +117,13 @@ def _check(
     record: bool,
 ) -> bool:
     """Check one dataset, say what was found, and tell whether nothing is wrong."""
-    listing, faults = examine(found.spec, found.root, found.data, known)
+    listing, faults = examine(found.spec, found.found, found.data, known)
     remarks: list[str] = []
     images = None
     if listing is None:
-        click.echo(f"{found.root}:")
+        click.echo(f"{found.found.root}:")
     else:
-        click.echo(f"{found.root}: {found.spec.title}, {listing.layout}")
+        click.echo(f"{found.found.root}: {found.spec.title}, {listing.layout}")
         images = _index(found, listing, cache, faults)
     if listing and images:
         read = _read(images, jobs) if jobs else None

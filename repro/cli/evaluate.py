@@ -13,6 +13,7 @@ from tqdm import tqdm
 from repro.cases import Case
 from repro.cli.options import (
     Command,
+    TableOption,
     accelerate_option,
     batch_size_option,
     cache_option,
@@ -21,9 +22,11 @@ from repro.cli.options import (
     precision_option,
 )
 from repro.errors import ExpectedError, NotAvailableError, OptionError
+from repro.options.table import Settings
 from repro.published import Kind, Release, read_releases
 
 if TYPE_CHECKING:
+    from repro.data.dataset import Dataset
     from repro.importing.checkpoints import LibraryCase
     from repro.records.result import Measurement
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 @click.argument("what", metavar="supervised|clip|LIBRARY:NAME")
 @click.option(
     "--data-path",
+    cls=TableOption,
+    of=Settings.data,
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="D",
@@ -99,8 +104,6 @@ def evaluate(
     weights = ckpt or _cached(case)
     labels = _real_labels(real_labels) if real_labels else None
 
-    from repro.data.dataset import index_part
-    from repro.data.trusted_copy import read_record
     from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
 
@@ -114,15 +117,7 @@ def evaluate(
             batch_size=batch_size,
         )
     )
-    known = tuple(case.release.datasets.values())
-    recorded = read_record(case.release, case.dataset)
-    dataset = index_part(case.dataset, data_path, known, recorded, cache)
-    if len(dataset) != case.dataset.images:
-        click.echo(
-            f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "
-            f"images of {case.dataset.title}: no published number belongs to them",
-            err=True,
-        )
+    dataset = _index(case, data_path, cache)
     with tqdm(total=len(dataset), unit=" images", disable=None, leave=False) as bar:
         measurement, predictions = engine.measure(
             case, bar.update, weights=weights, dataset=dataset
@@ -222,6 +217,23 @@ def _echo_beside_published(asked: LibraryCase, measurement: Measurement) -> None
     width = shutil.get_terminal_size((120, 24)).columns
     for line, _ in table_lines([result], width, "verbose"):
         click.echo(line)
+
+
+def _index(case: Case, data: Path, cache: Path | None) -> Dataset:
+    """Index what there is of a dataset, and say where that is not all of it."""
+    from repro.data.dataset import index_part
+    from repro.data.trusted_copy import read_record
+
+    known = tuple(case.release.datasets.values())
+    recorded = read_record(case.release, case.dataset)
+    dataset = index_part(case.dataset, data, known, recorded, cache)
+    if len(dataset) != case.dataset.images:
+        click.echo(
+            f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "
+            f"images of {case.dataset.title}: no published number belongs to them",
+            err=True,
+        )
+    return dataset
 
 
 def summary(kind: Kind, weights: Path, measurement: Measurement) -> list[str]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from tabulate import tabulate
 
 from repro.cli.options import Command, ledger_option, newest_option
+from repro.cli.tables import fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
@@ -32,11 +32,13 @@ def history(case: str, number: int, ledger: Path) -> None:
         raise LedgerError(f"{ledger} has no result of a case {case!r}{hint}")
     rows = [_row(run, result) for run, result in reversed(entries)]
     headers = ["run", "started", "commit", "top-1 %", "top-5 %", "loss", "verdict"]
-    click.echo(tabulate(rows, headers=headers, disable_numparse=True))
+    dispensable = ("commit", "top-5 %", "started")
+    click.echo("\n".join(fitted_table(headers, rows, dispensable)))
     click.echo()
     for name, values in _series([result for _, result in entries]).items():
         if values:
-            line = sparkline(values)
+            most = max(8, terminal_width() - 32)
+            line = sparkline(values[-most:])
             low, high = min(values), max(values)
             click.echo(f"{name:<6} {line}  {low:.6g} to {high:.6g}")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from repro.cli.options import Group
 from repro.errors import ExpectedError, OptionError
@@ -68,37 +68,21 @@ def torchvision(output: Path | None, *, check: bool) -> None:
     _import(torchvision_table(), output, check=check)
 
 
-@import_.command()
-@_table_argument
-@_url_option
-@_writing_options
-def timm(table: Path, url: str, output: Path | None, *, check: bool) -> None:
-    """Import timm's results-imagenet.csv."""
-    from repro.importing.timm import timm_table
+def _add_import(name: str, said: str) -> None:
+    """Add the command of a library whose table is a file."""
 
-    _import(timm_table(table, url), output, check=check)
-
-
-@import_.command(name="open_clip")
-@_table_argument
-@_url_option
-@_writing_options
-def open_clip(table: Path, url: str, output: Path | None, *, check: bool) -> None:
-    """Import ImageNet 1k of open_clip's openclip_results.csv."""
-    from repro.importing.open_clip import open_clip_table
-
-    _import(open_clip_table(table, url), output, check=check)
+    @import_.command(name=name, help=said)
+    @_table_argument
+    @_url_option
+    @_writing_options
+    def command(table: Path, url: str, output: Path | None, *, check: bool) -> None:
+        module = importlib.import_module(f"repro.importing.{name}")
+        _import(getattr(module, f"{name}_table")(table, url), output, check=check)
 
 
-@import_.command(name="clip_benchmark")
-@_table_argument
-@_url_option
-@_writing_options
-def clip_benchmark(table: Path, url: str, output: Path | None, *, check: bool) -> None:
-    """Import imagenet1k of CLIP_benchmark's benchmark.csv."""
-    from repro.importing.clip_benchmark import clip_benchmark_table
-
-    _import(clip_benchmark_table(table, url), output, check=check)
+_add_import("timm", "Import timm's results-imagenet.csv.")
+_add_import("open_clip", "Import ImageNet 1k of open_clip's openclip_results.csv.")
+_add_import("clip_benchmark", "Import imagenet1k of CLIP_benchmark's benchmark.csv.")
 
 
 @import_.command()
@@ -195,16 +179,7 @@ def table(
     FILE has it in Markdown, LaTeX, HTML, CSV or TSV; - reads what is pasted. How rows
     and columns are understood is shown; what is not known is asked for.
     """
-    from repro.importing.entering import (
-        Origin,
-        compare,
-        enter,
-        find_release,
-        origin_source,
-        references_text,
-        release_file,
-        source_text,
-    )
+    from repro.importing import entering
     from repro.importing.grids import read_grids
     from repro.importing.labels import DIMENSIONS, Labels
     from repro.importing.printed import one_grid, understand
@@ -213,40 +188,38 @@ def table(
         raise OptionError("--only-new has no effect beside --check; leave one out")
     if others["spread"] and others["runs"] is None:
         raise OptionError("--spread has no effect without --runs; add how many")
-    release = find_release(output)
-    known = origin_source(release, source, title, url)
+    release = entering.find_release(output)
+    known = entering.origin_source(release, source, title, url)
     text, name = _read(file)
     try:
-        grid = one_grid(read_grids(text, form), number)
-        if header_rows is not None:
-            grid = msgspec.structs.replace(grid, header=header_rows)
+        grid = one_grid(read_grids(text, form), number, header_rows)
         given = {key: others[key] for key in DIMENSIONS if others[key] is not None}
         understood = understand(grid, release, Labels(release, meanings), given, unit)
-        compared = compare(understood, release, source)
-        origin = Origin(
-            source=source,
+        compared = entering.compare(understood, release, source)
+        origin = entering.Origin(
+            source=known,
             unit=understood.unit,
-            source_unit=known.unit,
             runs=others["runs"],
             spread=others["spread"] or "",
             note=f"{grid.title} of {name}",
         )
-        written = source_text(known) if source not in release.sources else ""
-        written += references_text(compared.added, origin)
+        written = entering.entered_text(compared.added, origin, release.sources)
     except ExpectedError as error:
         raise ExpectedError(f"{name}: {error}") from None
     for line in (*understood.lines, "", *compared.lines()):
         click.echo(line)
-    if check or (compared.different and not only_new):
-        if not check:
-            click.echo(
-                "nothing is written: correct the table or the release, or enter only "
-                "what is new with --only-new"
-            )
+    if check:
         sys.exit(1 if compared.different else 0)
+    if compared.different and not only_new:
+        click.echo(
+            "nothing is written: correct the table or the release, or enter only what "
+            "is new with --only-new"
+        )
+        sys.exit(1)
     if compared.added:
-        enter(output, release_file(release), written)
-        click.echo(f"written to {release_file(release)}")
+        place = entering.release_file(release)
+        entering.enter(output, place, written)
+        click.echo(f"written to {place}")
 
 
 def _read(file: Path) -> tuple[str, str]:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-import msgspec
 
 from repro.cli.options import Command, expected_option
 from repro.errors import ReproError
 from repro.files import shown_size
-from repro.models.inspection import Inspection, fitting_model, inspect_weights
-from repro.published import ModelSpec, Release, read_releases
+from repro.models.inspection import Inspection, inspect_weights
+from repro.models.naming import fitting_model, options_text
+from repro.published import Release, read_releases
 
 _ASSUMED = {"heads", "text heads"}
 
@@ -42,8 +42,8 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     if found.rivals:
         rivals = ", ".join(repr(name) if name else "the file" for name in found.rivals)
         yield "weights_key", f"has to be named: {rivals} holds tensors too"
-    if found.prefix:
-        yield "prefix", f"all names begin with {found.prefix!r}"
+    if found.done:
+        yield "read with", "; ".join(found.done)
     types = ", ".join(
         dtype if len(found.dtypes) == 1 else f"{count:,} of {dtype}"
         for dtype, count in found.dtypes.items()
@@ -61,15 +61,18 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
         for name, count in architecture.facts.items()
     )
     yield "architecture", f"{kind}, {architecture.family}: {facts}"
-    if spec := fitting_model(found):
-        options = "".join(f", {key} = {value}" for key, value in spec.options.items())
-        yield "name", f"{spec.architecture} in {spec.loader}{options}"
+    if spec := fitting_model(found.shapes):
+        yield "name", f"{spec.architecture} in {spec.loader}{options_text(spec)}"
     if found.logit_scale is not None:
         yield "logit scale", f"{found.logit_scale:.6g}"
 
 
 def _fits(found: Inspection, releases: Sequence[Release]) -> Iterator[str]:
     """Try every model of the releases, and say which of them it loads as."""
+    import torch
+
+    from repro.models.building import load_checkpoint
+
     misfits: list[str] = []
     fitting = 0
     for release in releases:
@@ -77,27 +80,14 @@ def _fits(found: Inspection, releases: Sequence[Release]) -> Iterator[str]:
             if "{" in spec.architecture:
                 continue  # An architecture for each checkpoint, known by its name.
             label = f"{spec.id} of {release.id} ({spec.loader} {spec.architecture})"
-            wrapped = spec
-            if found.entry and not spec.weights_key:
-                wrapped = msgspec.structs.replace(spec, weights_key=found.entry)
-            if fault := _fault(found.path, wrapped, release):
-                misfits.append(f"  not as        {label}: it {fault}")
+            try:
+                load_checkpoint(spec, release.location, found.path, torch.device("cpu"))
+            except ReproError as error:
+                why = str(error).removeprefix(f"{found.path} ").partition(". ")[0]
+                misfits.append(f"  not as        {label}: it {why}")
                 continue
             fitting += 1
-            needed = f", with weights_key = {found.entry!r}" * (wrapped is not spec)
-            yield f"  loads as      {label}{needed}"
+            yield f"  loads as      {label}"
     yield from misfits
     if not fitting:
         yield "  loads as      no model of the releases"
-
-
-def _fault(path: Path, spec: ModelSpec, release: Release) -> str:
-    import torch
-
-    from repro.models.building import load_model
-
-    try:
-        load_model(spec, release.location, path, torch.device("cpu"))
-    except ReproError as error:
-        return str(error).removeprefix(f"{path} ").partition(". ")[0]
-    return ""

@@ -13,7 +13,7 @@ from repro.cli.families import checkpoints_folder, choose_families
 from repro.cli.options import Command, checkpoints_option, expected_option
 from repro.errors import FetchError, OptionError
 from repro.fetching.mirror import Match, match_folders
-from repro.published import read_releases
+from repro.published import read_releases, split_weights_name
 
 
 @click.command(cls=Command)
@@ -96,12 +96,16 @@ def _lines(match: Match, checkpoints: Path, cases: Sequence[Case]) -> Iterator[s
         if case.family.id == family and case.release.id == match.release.id
     ]
     for file in match.files:
-        own = [case.id for case in known if case.checkpoint == file.stem]
+        own = [
+            case.id
+            for case in known
+            if case.checkpoint == split_weights_name(file.name)[0]
+        ]
         said = ", ".join(own) or "a case without published numbers"
         yield f"  {file.name} for {said}"
     for name, reason in match.refused.items():
         yield f"  {name} not taken: {reason}"
-    here = {file.stem for file in match.files}
+    here = {split_weights_name(file.name)[0] for file in match.files}
     for missing in dict.fromkeys(
         c.checkpoint for c in known if c.checkpoint not in here
     ):

@@ -9,7 +9,7 @@ import click
 
 from repro.cli.options import Command
 from repro.errors import OptionError
-from repro.published import check_name
+from repro.published import check_name, split_weights_name
 
 
 @click.command(cls=Command)
@@ -45,7 +45,7 @@ def new(name: str, checkpoint: Path | None) -> None:
         from repro.models.inspection import inspect_weights
 
         found = inspect_weights(checkpoint)
-    stem = checkpoint.stem if checkpoint else "best"
+    stem = split_weights_name(checkpoint.name)[0] if checkpoint else "best"
     expected = os.path.relpath(folder, test.parent)
     contents = (
         release_template(name, str(folder), found, stem).encode(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 import repro
-from repro.errors import NotAvailableError, OptionError
+from repro.errors import NotAvailableError, OptionError, ReproError
 from repro.options.option import Option, refuse_empty
 from repro.options.table import Settings, own_expected
 
@@ -38,6 +39,40 @@ class Command(click.Command):
                     f"{_said(parameter)} is given {times} times; give it once"
                 )
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what errors call as pytest does is called as it is here.
+
+        An option that this command does not have keeps the name that it has there.
+        """
+        try:
+            return super().invoke(ctx)
+        except ReproError as error:
+            here = {
+                found.of.flag_name: _said(found)
+                for found in self.params
+                if isinstance(found, TableOption)
+            }
+            said = re.sub(
+                r"--repro-[a-z-]*[a-z]",
+                lambda match: here.get(match[0], match[0]),
+                str(error),
+            )
+            error.args = (said,)
+            raise
+
+
+class TableOption(click.Option):
+    """An option that is one of the table.
+
+    Args:
+        of: of the table.
+        parameters: click's.
+    """
+
+    def __init__(self, *parameters: Any, of: Option[Any], **named: Any) -> None:
+        super().__init__(*parameters, **named)
+        self.of = of
 
 
 class Group(click.Group):
@@ -79,6 +114,8 @@ def shared(
     return click.option(
         flag,
         option.name,
+        cls=TableOption,
+        of=option,
         multiple=option.repeatable,
         metavar=option.metavar,
         callback=read,
@@ -162,6 +199,7 @@ limit_option = shared(Settings.limit)
 _NEAREST = (_ledger, ".repro here or above")
 ledger_option = shared(Settings.ledger, *_NEAREST, needed=True)
 ledger_or_none_option = shared(Settings.ledger, *_NEAREST)
+baseline_option = shared(Settings.baseline)
 newest_option = click.option(
     "-n",
     "number",

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import Command, ledger_option, read_with
+from repro.cli.options import (
+    Command,
+    baseline_option,
+    ledger_option,
+    named,
+    read_with,
+)
+from repro.errors import LedgerError
 from repro.options import readers
 from repro.records.ledger import Ledger
 from repro.report.faces import write_report
@@ -26,14 +33,15 @@ from repro.report.report import report_of_run, since_run
     help="What to write; the suffix chooses the kind: .json, .md, .csv, .html or "
     ".badge.json. Repeatable.",
 )
-@click.option(
-    "--baseline",
-    metavar="RUN",
-    help="Show which images flipped since this run.",
-)
+@baseline_option
 @ledger_option
+@click.pass_context
 def report(
-    run: str, outputs: tuple[Path, ...], baseline: str | None, ledger: Path
+    context: click.Context,
+    run: str,
+    outputs: tuple[Path, ...],
+    baseline: str | None,
+    ledger: Path,
 ) -> None:
     """Write a report of a run, as --repro-report does.
 
@@ -43,9 +51,17 @@ def report(
     with Ledger(ledger) as opened:
         found = opened.find_run(run)
         content = report_of_run(opened, found)
+        before = None
         if baseline:
             cases = {result.id for result in content.results}
-            before = opened.find_run(baseline, before=found.id, cases=cases)
+            try:
+                before = opened.find_run(baseline, before=found.id, cases=cases)
+            except LedgerError as error:
+                if named(context, "baseline"):
+                    raise
+                # As in a run, what stands in the environment need not be there yet.
+                click.echo(f"nothing to compare with: {error}", err=True)
+        if before:
             content = since_run(content, opened, found.id, before)
     for file in outputs:
         write_report(file, content)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
-from tabulate import tabulate
 
 from repro.cli.options import Command, ledger_option, newest_option
+from repro.cli.tables import fitted_table, terminal_width
 from repro.records.ledger import Ledger
 from repro.records.run import Run
+from repro.words import shortened
+
+#: Options by which a part of all cases is run, or a part of the images.
+_SELECTING = (
+    *("-k", "-m", "--deselect", "--repro-expected"),
+    *("--repro-case", "--repro-limit", "--repro-shard"),
+)
 
 
 @click.command(cls=Command)
@@ -29,12 +37,32 @@ def runs(number: int, ledger: Path) -> None:
             duration_text(run),
             run.commit[:10] + "+" * run.dirty,
             f"{run.cases}/{run.planned}",
+            "" if run.exit_status is None else run.exit_status,
             ", ".join(f"{count:,} {verdict}" for verdict, count in run.counts.items()),
         )
         for run in found
     ]
-    headers = ["run", "started", "took", "commit", "cases", "verdicts"]
-    click.echo(tabulate(rows, headers=headers, disable_numparse=True))
+    headers = ["run", "started", "took", "commit", "cases", "exit", "verdicts"]
+    table = fitted_table(headers, rows, ("commit", "took"))
+    for line, run in zip(table, [None, None, *found], strict=True):
+        click.echo(line)
+        if run and (chosen := selection(run)):
+            click.secho(shortened(f"     {chosen}", terminal_width()), dim=True)
+
+
+def selection(run: Run) -> str:
+    """Give the arguments that chose what a run measured; empty where none did."""
+    found: list[str] = []
+    words = iter(run.arguments)
+    for word in words:
+        name = word.partition("=")[0]
+        if name in _SELECTING:
+            found.append(word)
+            if name == word:
+                found.append(next(words, ""))
+        elif not word.startswith("-") and "::" in word:
+            found.append(word)
+    return shlex.join(found)
 
 
 def duration_text(run: Run) -> str:

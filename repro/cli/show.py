@@ -56,7 +56,7 @@ def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
         click.echo(textwrap.fill(environment, width, subsequent_indent="  "))
     _echo(table_lines(results, width, verbosity))
     if claims:
-        _echo(claim_lines(claims, width))
+        _echo(claim_lines(claims, width, verbosity))
 
 
 def _echo(lines: Iterable[tuple[str, Style]]) -> None:

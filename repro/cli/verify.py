@@ -23,11 +23,11 @@ from repro.models.integrity import (
     recorded_checksums,
 )
 from repro.published import (
-    WEIGHTS_SUFFIXES,
     Checksum,
     Family,
     Release,
     check_weights_name,
+    list_weights,
     read_releases,
 )
 
@@ -97,15 +97,13 @@ def _tasks(
     root = checkpoints or release.own_checkpoints
     known = recorded_checksums(release)
     folder = root / family.id if root else None
-    files = sorted(folder.iterdir()) if folder and folder.is_dir() else []
     here: dict[str, Path] = {}
-    for path in files:
-        if path.suffix in WEIGHTS_SUFFIXES and not path.name.startswith("."):
-            try:
-                check_weights_name("the folder", path.name)
-            except ValueError as error:
-                raise ExpectedError(f"{path}: {error}; rename the file") from error
-            here[f"{family.id}/{path.name}"] = path
+    for path in list_weights(folder, shards=True) if folder and folder.is_dir() else []:
+        try:
+            check_weights_name("the folder", path.name)
+        except ValueError as error:
+            raise ExpectedError(f"{path}: {error}; rename the file") from error
+        here[f"{family.id}/{path.name}"] = path
     missing = (
         entry.id
         for entry in known.values()

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from repro.data.digests import find_digests, remembered_digests
 from repro.data.examination import examine, refusal
 from repro.data.geometry import Pixels, planar_pixels
-from repro.data.listing import Image, Listing, find_root
+from repro.data.listing import Image, Listing
 from repro.data.places import ImageLocation
+from repro.data.readers import Found, find_images
 from repro.data.trusted_copy import Record
 from repro.errors import NotAvailableError
 from repro.published import DatasetSpec, Geometry
@@ -136,21 +137,19 @@ def index_dataset(
         NotAvailableError: there is no such folder.
         DatasetError: something is missing, too much, or of another set.
     """
-    root = find_root(spec, data) if data is not None else None
-    if data is None or root is None:
-        found = f": {data / spec.folder} does not exist" if data else ""
+    found = find_images(spec, data) if data is not None else None
+    if data is None or found is None:
+        lacking = "say where they lie"
+        if data is not None:
+            lacking = f"{data / spec.folder} does not exist"
         raise NotAvailableError(
-            f"no images of {spec.title}{found or ': say where they lie'}. "
+            f"no images of {spec.title}: {lacking}. "
             f"--repro-data names the folder that holds {spec.folder}/<class>/<image>; "
-            f"get them from {spec.url or 'their publisher'}"
+            f"get them from {spec.url or 'their publisher'}",
+            f"images of {spec.title}",
+            f"--repro-data=DIR, which holds {spec.folder}/<class>/<image>",
         )
-    listing, faults = examine(spec, root, data, known)
-    if listing is not None and recorded is not None:
-        fault = recorded.difference(listing.sizes())
-        faults += [f"it {fault}"] if fault else []
-    if faults or listing is None:
-        raise refusal(root, faults)
-    return read_dataset(spec, listing, cache)
+    return _read_checked(spec, found, data, known, recorded, cache)
 
 
 def read_dataset(spec: DatasetSpec, listing: Listing, cache: Path | None) -> Dataset:
@@ -170,10 +169,10 @@ def remembered_dataset(
     Raises:
         DatasetError: it cannot be listed.
     """
-    root = find_root(spec, data) if data is not None else None
-    if data is None or root is None:
+    found = find_images(spec, data) if data is not None else None
+    if data is None or found is None:
         return None
-    listing, faults = examine(spec, root, data)
+    listing, faults = examine(spec, found, data)
     if listing is None or faults:
         return None
     digests = remembered_digests(listing, cache)
@@ -200,19 +199,34 @@ def index_part(
         NotAvailableError: there is no such folder.
         DatasetError: it has other class folders, no image, or is half-made.
     """
-    root = find_root(spec, data)
-    if root is None:
+    found = find_images(spec, data)
+    if found is None:
         raise NotAvailableError(
             f"{data / spec.folder} does not exist; it should hold <class>/<image> of "
             f"{spec.title}"
         )
-    listing, faults = examine(spec, root, data, known, part=True)
-    if listing is not None and recorded is not None:
-        sizes = listing.sizes()
-        fault = recorded.difference(sizes) if len(sizes) == spec.images else ""
+    return _read_checked(spec, found, data, known, recorded, cache, part=True)
+
+
+def _read_checked(
+    spec: DatasetSpec,
+    found: Found,
+    data: Path,
+    known: Sequence[DatasetSpec],
+    recorded: Record | None,
+    cache: Path | None,
+    *,
+    part: bool = False,
+) -> Dataset:
+    listing, faults = examine(spec, found, data, known, part=part)
+    if listing is None:
+        raise refusal(found.root, faults)
+    sizes = listing.sizes()
+    if recorded is not None and (not part or len(sizes) == spec.images):
+        fault = recorded.difference(sizes)
         faults += [f"it {fault}"] if fault else []
-    if faults or listing is None:
-        raise refusal(root, faults)
+    if faults:
+        raise refusal(found.root, faults)
     return read_dataset(spec, listing, cache)
 
 
@@ -246,6 +260,18 @@ def count_strata(images: int, largest_class: int) -> int:
     """Tell how many strata so many images have, never more than the largest class."""
     wanted = max(MINIMUM_STRATA, round(images / STRATUM_IMAGES))
     return max(1, min(wanted, largest_class))
+
+
+def first_strata(dataset: Dataset, limit: int | None) -> list[int]:
+    """Number the strata that are needed for at least `limit` images."""
+    chosen: list[int] = []
+    images = 0
+    for number, members in enumerate(dataset.strata):
+        if limit is not None and images >= limit:
+            break
+        chosen.append(number)
+        images += len(members)
+    return chosen
 
 
 def _start_of(label: int) -> int:

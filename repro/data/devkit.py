@@ -22,7 +22,9 @@ DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = "meta.mat"
 
-_NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
+#: The images as they are downloaded, and how each is named.
+VALIDATION_TAR = "ILSVRC2012_img_val.tar"
+VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 _FOLDERS = (
     "",
     "data",
@@ -45,7 +47,7 @@ class Devkit(msgspec.Struct, frozen=True):
         Raises:
             DatasetError: the ground truth has no such line.
         """
-        match = _NUMBER.fullmatch(name)
+        match = VALIDATION_IMAGE.fullmatch(name)
         number = int(match[1]) if match else 0
         if not 1 <= number <= len(self.classes):
             raise DatasetError(

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.data.checks import class_fault, count_fault, quick_faults
-from repro.data.halfway import layout_faults
+from repro.data.checks import count_fault, quick_faults
+from repro.data.halfway import placing_faults
 from repro.data.labels import label_faults
-from repro.data.listing import (
-    Listing,
-    devkit_beside,
-    has_class_folders,
-    list_images,
-    subfolders,
-)
+from repro.data.listing import Listing
+from repro.data.readers import Found, find_reader
+from repro.data.validation import devkit_beside
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -24,7 +20,7 @@ MESSAGE = 450
 
 def examine(
     spec: DatasetSpec,
-    root: Path,
+    found: Found,
     data: Path,
     known: Sequence[DatasetSpec] = (),
     *,
@@ -34,7 +30,7 @@ def examine(
 
     Args:
         spec: what the dataset has to be.
-        root: where it lies.
+        found: where it lies, and how.
         data: folder beside which a devkit is looked for.
         known: other datasets, to say which one it is when it is not this.
         part: whether a part of its images is enough.
@@ -42,17 +38,15 @@ def examine(
     Raises:
         DatasetError: it cannot be read, or has no labels.
     """
-    classes: Sequence[str] = spec.classes
-    if has_class_folders(spec, root):
-        if fault := class_fault(spec, root, known, part=part):
-            return None, [fault]
-        present = set(subfolders(root))
-        classes = [name for name in spec.classes if name in present]
-    listing = list_images(spec, root, data, classes)
-    names = [image.name for found in listing.images.values() for image in found]
-    devkit = None if spec.files else devkit_beside(root, data)
+    reader = find_reader(found.reader)
+    if fault := reader.refusal(spec, found.root, known, part=part):
+        return None, [fault]
+    listing = reader.list(spec, found.root, data)
+    names = [image.name for images in listing.images.values() for image in images]
+    devkit = None if spec.files else devkit_beside(found.root, data)
     faults = [
-        *layout_faults(spec, listing),
+        *reader.faults(spec, listing),
+        *placing_faults(listing),
         *quick_faults(spec, listing),
         *label_faults(spec, names, devkit, known),
     ]

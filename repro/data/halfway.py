@@ -7,15 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.data.listing import (
-    VALIDATION_IMAGE,
-    VALIDATION_TAR,
-    Image,
-    Listing,
-    has_class_folders,
-    image_files,
-    subfolders,
-)
+from repro.data.devkit import VALIDATION_IMAGE, VALIDATION_TAR
+from repro.data.listing import Image, Listing, image_files, subfolders
 from repro.data.naming import base, repeated_names
 from repro.published import DatasetSpec
 from repro.words import counted_names
@@ -30,14 +23,8 @@ COMPARED_PAIRS = 500
 _DEVKIT_FOLDERS = {"data", "devkit", "ILSVRC2012_devkit_t12"}
 
 
-def layout_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
-    """Yield what is half-made about a copy, whether all or a part of it is wanted."""
-    if has_class_folders(spec, listing.root):
-        if fault := loose_fault(listing.root):
-            yield fault
-        yield from _folder_faults(spec, listing)
-    elif listing.root.is_dir():
-        yield from _flat_faults(spec, listing)
+def placing_faults(listing: Listing) -> Iterator[str]:
+    """Yield what is half-made about a copy, however its images lie."""
     yield from _nested_faults(listing)
     yield from _repeated_faults(listing)
 
@@ -51,7 +38,10 @@ def loose_fault(folder: Path) -> str:
     return ""
 
 
-def _folder_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
+def folder_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
+    """Yield what is half-made about class folders, whether all are wanted or a part."""
+    if fault := loose_fault(listing.root):
+        yield fault
     present = set(subfolders(listing.root))
     counts = {
         name: len(found) for name, found in listing.images.items() if name in present
@@ -85,7 +75,8 @@ def _stopped_at(spec: DatasetSpec, counts: dict[str, int]) -> str:
     return short[0] if is_so and even and counts[short[0]] else ""
 
 
-def _flat_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
+def flat_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
+    """Yield what is half-made about validation images in one folder."""
     root = listing.root
     unnamed = [
         name for name in image_files(root) if not VALIDATION_IMAGE.fullmatch(name)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from repro.data.devkit import Devkit
-from repro.data.listing import VALIDATION_IMAGE
+from repro.data.devkit import VALIDATION_IMAGE, Devkit
 from repro.data.naming import base, own_class
 from repro.published import DatasetSpec, FileList, shipped_list, shipped_names
 from repro.words import counted_names

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import xxhash
 
 from repro.errors import DatasetError
+
+
+class ImagePlace(Protocol):
+    """Where an image is that has no file of its own; `str` of it names it."""
+
+    def read(self) -> bytes:
+        """Read its bytes, which Pillow decodes; OSError where that fails."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -24,6 +32,11 @@ class Member(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.archive}:{self.name}"
+
+    def read(self) -> bytes:
+        """Read its bytes, whatever other threads read meanwhile."""
+        with self.archive.open("rb", buffering=0) as stream:
+            return os.pread(stream.fileno(), self.size, self.offset)
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,7 +59,7 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 #: What an image is read from.
-ImageLocation = str | Path | Member
+ImageLocation = str | Path | ImagePlace
 
 
 def digest_of(content: bytes) -> str:
@@ -87,8 +100,7 @@ def read_image(place: ImageLocation, digest: str | None = None) -> bytes:
 
 
 def _read(place: ImageLocation) -> bytes:
-    if isinstance(place, Member):
-        with place.archive.open("rb", buffering=0) as stream:
-            return os.pread(stream.fileno(), place.size, place.offset)
+    if not isinstance(place, str | Path):
+        return place.read()
     with open(place, "rb", buffering=0) as stream:  # noqa: PTH123 - twice as fast
         return stream.read()

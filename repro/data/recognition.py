@@ -8,13 +8,9 @@ from pathlib import Path
 import msgspec
 
 from repro.data.labels import list_share
-from repro.data.listing import (
-    find_root,
-    has_class_folders,
-    image_names,
-    subfolders,
-)
+from repro.data.listing import image_names, subfolders
 from repro.data.naming import set_faults
+from repro.data.readers import FOLDERS, Found, find_images, suppose_images
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -26,7 +22,7 @@ class Recognised(msgspec.Struct, frozen=True):
     """A dataset, where it lies, and the folder that its devkit would lie in."""
 
     spec: DatasetSpec
-    root: Path
+    found: Found
     data: Path
 
 
@@ -36,15 +32,20 @@ def recognise(path: Path, specs: Sequence[DatasetSpec]) -> list[Recognised]:
     Raises:
         DatasetError: it is none of them.
     """
+    lying = [(spec, find_images(spec, path)) for spec in specs]
     inside = [
-        Recognised(spec, root, path)
-        for spec in specs
-        if (root := find_root(spec, path)) is not None and root != path
+        Recognised(spec, found, path)
+        for spec, found in lying
+        if found is not None and found.root != path
     ]
     if inside:
         return inside
-    if best := _most_alike(path, specs):
-        return [Recognised(best, path, path.parent)]
+    for spec, found in lying:
+        # Class folders may be those of several.
+        if found is not None and found.reader != FOLDERS:
+            return [Recognised(spec, found, path.parent)]
+    if path.is_dir() and (best := _most_alike(path, specs)):
+        return [Recognised(best, suppose_images(best, path), path.parent)]
     known = ", ".join(spec.id for spec in specs)
     raise DatasetError(
         f"{path} is laid out like none of {known}: they are class folders, a folder of "
@@ -54,11 +55,6 @@ def recognise(path: Path, specs: Sequence[DatasetSpec]) -> list[Recognised]:
 
 
 def _most_alike(path: Path, specs: Sequence[DatasetSpec]) -> DatasetSpec | None:
-    if path.is_file():
-        return next((spec for spec in specs if find_root(spec, path)), None)
-    flat = [spec for spec in specs if not has_class_folders(spec, path)]
-    if flat:
-        return flat[0]
     found = set(subfolders(path))
     shares = {spec.id: _common(found, set(spec.classes)) for spec in specs}
     highest = max(shares.values(), default=0.0)

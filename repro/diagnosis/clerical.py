@@ -19,7 +19,7 @@ from repro.diagnosis.findings import Target
 from repro.diagnosis.trials import ERRORS
 from repro.diagnosis.what_if import estimate
 from repro.evaluation.predictions import Predictions
-from repro.published import METRICS, printed
+from repro.published import METRICS, Printed
 
 #: So many of the accounts, were all of them beside the point, may be expected to fit.
 FITTING = 0.02
@@ -49,7 +49,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     metric: str
-    digits: str
+    published: Printed
     measured: float
     error: float
     room: float
@@ -58,12 +58,12 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def value(self) -> float:
         """The published value."""
-        return float(self.digits)
+        return float(self.published.value)
 
     @property
     def half_unit(self) -> float:
         """Half a unit of its last digit."""
-        return float(printed(self.digits).half_unit)
+        return float(self.published.half_unit)
 
     @property
     def gap(self) -> float:
@@ -155,10 +155,10 @@ def find_account(
 
 def _number(run: Predictions, target: Target) -> Number:
     found = estimate(run, run, target.metric)
-    half_unit = float(printed(target.printed).half_unit)
+    half_unit = float(target.published.half_unit)
     return Number(
         metric=target.metric,
-        digits=target.printed,
+        published=target.published,
         measured=found.value,
         error=found.error,
         room=max(0.0, target.tolerance - half_unit),
@@ -269,15 +269,14 @@ def _mistyped(
         exact = _number(run, target)
         if target.metric != number.metric and exact.gap > exact.half_unit + 1e-9:
             return None
-    decimals = len(number.digits.partition(".")[2])
-    right = f"{number.measured:.{decimals}f}"
+    right = f"{number.measured:.{number.published.decimals}f}"
     slips = {**_transposed(right), **_mistyped_digits(right)}
-    if number.digits not in slips:
+    if number.published.digits not in slips:
         return None
     # So many of the numbers as near as that could have been taken for a slip.
     near = sum(abs(float(s) - number.measured) <= number.gap + 1e-9 for s in slips)
     return Account(
-        name=slips[number.digits],
+        name=slips[number.published.digits],
         premise=f"{right} was meant, as every other number of the source is met to its "
         "last digit",
         fit=min(1.0, near * number.half_unit / number.gap),

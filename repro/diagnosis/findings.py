@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from repro.published import Printed, printed
+
 Outcome = Literal[
     "clerical", "restored", "likely", "unsettled", "unexplained", "not needed"
 ]
@@ -15,19 +17,19 @@ EXPLAINED: tuple[Outcome, ...] = ("restored", "likely")
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A published number that an explanation has to restore.
 
-    `printed` has its digits; value and tolerance are in percent and points, or nats.
-    With `is_missed` the measurement contradicts it.
+    Value and tolerance are in percent and points, or nats. With `is_missed` the
+    measurement contradicts it.
     """
 
     metric: str
-    printed: str
+    published: Printed
     tolerance: float
     is_missed: bool
 
     @property
     def value(self) -> float:
         """The published value."""
-        return float(self.printed)
+        return float(self.published.value)
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,11 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     error: float
     share: float | None
     is_met: bool
+
+    @property
+    def number(self) -> Printed:
+        """The published number, read from the digits that records keep."""
+        return printed(self.published)
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

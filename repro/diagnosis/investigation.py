@@ -38,7 +38,6 @@ from repro.diagnosis.trials import (
     settled,
     targets_of,
 )
-from repro.diagnosis.varying import vary
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
 from repro.models.state import state_entries
@@ -163,7 +162,7 @@ class Investigation:
         bodies: list[tuple[Body, Ways]] = []
         for topic in topics:
             for suspect in topic.suspects:
-                setup = vary(self._own, suspect.variation, self._facts)
+                setup = suspect.of_setup(self._own, self._facts)
                 if setup is None or setup in seen:
                     continue
                 seen.append(setup)

@@ -231,14 +231,14 @@ def _headline(trial: Trial) -> Restored:
 
 def _value(restored: Restored) -> str:
     """Write a value with the digits of the published one, and its error if it has."""
-    digits = max(2, len(restored.published.partition(".")[2]))
+    digits = max(2, restored.number.decimals)
     text = f"{restored.value:.{digits}f}"
     return f"{text} ± {restored.error:.2g}" if restored.error else text
 
 
 def _share_error(restored: Restored) -> float:
     """Give the standard error of a share, where the gap itself is known."""
-    gap = float(restored.published) - restored.measured
+    gap = float(restored.number.value) - restored.measured
     return restored.error / abs(gap) if gap else 0.0
 
 

@@ -1,25 +1,50 @@
-"""The suspects of suspects.toml, where a line is one of them."""
+"""The suspects: lines of suspects.toml, and what other packages add to them.
+
+Another package adds some as an entry point of the group `repro.suspects`: a function
+that gives topics, as ours does (docs/extending.md).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
-from repro.diagnosis.setup import Setup, Variation
+from repro.diagnosis.setup import Facts, Setup, Variation
+from repro.diagnosis.varying import vary
+from repro.errors import ReproError
+from repro.extensions import Extensions
 from repro.words import counted, joined_numbers
+
+SUSPECTS = Extensions(
+    "repro.suspects",
+    "group of suspects",
+    ReproError,
+    {"repro": "repro.diagnosis.suspects:own_topics"},
+)
 
 
 class Suspect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Something that may have been done otherwise when a number was published.
 
     `name` completes "evaluated with ..."; `source` says where its values come from.
+    What no variation can say, `change` makes of how a case is evaluated; it gives None
+    where that does not apply.
     """
 
     name: str
-    variation: Variation
+    variation: Variation = Variation()
     source: str = ""
+    change: Callable[[Setup, Facts], Setup | None] | None = None
+
+    def of_setup(self, setup: Setup, facts: Facts) -> Setup | None:
+        """Say how a case is evaluated by it; None where it is what is done anyway."""
+        if self.change is None:
+            return vary(setup, self.variation, facts)
+        changed = self.change(setup, facts)
+        return None if changed == setup else changed
 
 
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,11 +78,30 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topic: tuple[Topic, ...]
 
 
+def own_topics() -> tuple[Topic, ...]:
+    """Read the topics of suspects.toml."""
+    text = Path(__file__).with_suffix(".toml").read_bytes()
+    return msgspec.toml.decode(text, type=_File).topic
+
+
 @cache
 def read_topics() -> dict[str, Topic]:
-    """Read all topics with their suspects, by name."""
-    text = Path(__file__).with_suffix(".toml").read_bytes()
-    return {topic.name: topic for topic in msgspec.toml.decode(text, type=_File).topic}
+    """Give all topics with their suspects, by name.
+
+    Suspects of a topic that is there already stand behind its own, in its words.
+
+    Raises:
+        ReproError: those of another package cannot be imported.
+    """
+    topics: dict[str, Topic] = {}
+    for name in SUSPECTS.names():
+        read: Callable[[], Iterable[Topic]] = SUSPECTS.load(name)
+        for topic in read():
+            known = topics.setdefault(topic.name, topic)
+            if known is not topic:
+                suspects = known.suspects + topic.suspects
+                topics[topic.name] = msgspec.structs.replace(known, suspects=suspects)
+    return topics
 
 
 def _counted(templates: tuple[str, ...] | str) -> str:

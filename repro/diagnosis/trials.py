@@ -14,7 +14,7 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import compare_predictions
 from repro.judgement.intervals import interval_of
 from repro.judgement.tolerance import tolerance_of
-from repro.published import METRICS, Reference, printed
+from repro.published import METRICS, Reference
 
 #: Standard errors that an estimate may be off and still meet a number.
 ERRORS = 3.3
@@ -61,7 +61,7 @@ def targets_of(
         refuted = bound and bound.excludes(value - tolerance, value + tolerance)
         target = Target(
             metric=reference.metric,
-            printed=reference.published.digits,
+            published=reference.published,
             tolerance=tolerance,
             is_missed=bool(refuted) or not _is_near(found, value, tolerance),
         )
@@ -193,8 +193,7 @@ def needs_no_explanation(targets: Iterable[Target]) -> bool:
 
 def _chance(best: Restored, other: Restored) -> float:
     """How likely one that moves a number so much would come as near as the best one."""
-    published = float(best.published)
-    half_unit = float(printed(best.published).half_unit)
+    published, half_unit = float(best.number.value), float(best.number.half_unit)
     near = max(abs(best.value - published), half_unit)
     gap = published - best.measured
     moved = abs(other.value - other.measured)
@@ -222,7 +221,7 @@ def _restored(run: Predictions, trial: Predictions, target: Target) -> Restored:
     has_gap = abs(gap) > target.tolerance
     return Restored(
         metric=target.metric,
-        published=target.printed,
+        published=target.published.digits,
         measured=before.value,
         value=now.value,
         error=now.error,

@@ -12,19 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from repro.cases import Case
-from repro.data.dataset import Dataset
+from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
 from repro.engine.device import choose_device
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources
-from repro.engine.stores import Stores, first_strata
+from repro.engine.stores import Stores
 from repro.errors import OptionError
 from repro.evaluation.batching import BatchSize
-from repro.evaluation.classifier import (
-    Classifier,
-    clip_classifier,
-    supervised_classifier,
-)
+from repro.evaluation.classifier import Classifier, clip_forward
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import outputs_of
@@ -33,7 +29,7 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
-from repro.models.building import load_model
+from repro.models.building import load_checkpoint
 from repro.models.weights import verify_weights
 from repro.models.zeroshot import count_classes, zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic
@@ -78,6 +74,7 @@ class Evaluator:
         self._sources = Sources(settings, cases, downloading)
         self._stores = Stores(settings, cases, self._threads)
         self._batch_sizes: dict[str, BatchSize] = {}
+        self._weights_read: dict[Path, tuple[str, ...]] = {}
         self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
 
     def dataset(self, case: Case) -> Dataset:
@@ -109,8 +106,11 @@ class Evaluator:
             WeightsError: they are damaged or hold another architecture.
         """
         weights = weights or self._sources.weights(case).path
-        model = load_model(case.model, case.release.location, weights, self.device)
-        return in_type_of(self.settings.precision_of(case), model)
+        loaded = load_checkpoint(
+            case.model, case.release.location, weights, self.device
+        )
+        self._weights_read[weights] = loaded.done
+        return in_type_of(self.settings.precision_of(case), loaded.model)
 
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
@@ -153,17 +153,20 @@ class Evaluator:
             EvaluationError: their outputs are not as many as the dataset names.
         """
         model = self.model(case, weights)
-        protocol, columns = case.protocol, case.dataset.columns
-        precision, outputs = self.settings.precision_of(case), outputs_of(case.dataset)
-        if protocol.text is None:
-            classifier = supervised_classifier(
-                model, protocol, self.device, precision, columns, outputs
-            )
-        else:
+        protocol, precision = case.protocol, self.settings.precision_of(case)
+        forward: Callable[[Tensor], Tensor] = model
+        if protocol.text is not None:
             text = self.text_classifier(case, model)
-            classifier = clip_classifier(
-                model, text, protocol, self.device, precision, columns, outputs
-            )
+            forward = clip_forward(model, text, protocol, self.device, precision)
+        classifier = Classifier(
+            forward,
+            protocol.mean,
+            protocol.std,
+            self.device,
+            precision,
+            case.dataset.columns,
+            outputs_of(case.dataset),
+        )
         classifier.check(protocol.geometry_steps.output_size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)
@@ -269,6 +272,7 @@ class Evaluator:
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
             calibration_error=calibration_error(predictions),
+            weights_read=self._weights_read.get(source.weights.path, ()),
         )
 
     def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:

@@ -17,7 +17,7 @@ import msgspec
 
 import repro
 from repro.cases import Case
-from repro.data.listing import find_root
+from repro.data.readers import find_images
 from repro.diagnosis.findings import Diagnosis
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
@@ -228,7 +228,7 @@ def _lacking(job: Job) -> dict[int, str]:
 
 def _check_data(case: Case, settings: EngineSettings) -> None:
     data = settings.data or case.release.own_data
-    if data is None or find_root(case.dataset, data) is None:
+    if data is None or find_images(case.dataset, data) is None:
         raise NotAvailableError(
             f"no images of {case.dataset.title}: "
             f"{data / case.dataset.folder if data else '--repro-data'} does not exist"

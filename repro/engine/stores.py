@@ -123,18 +123,6 @@ def _photographs(case: Case, settings: EngineSettings) -> str:
     return digest_of((case.dataset.folder, case.dataset.classes, data))
 
 
-def first_strata(dataset: Dataset, limit: int | None) -> list[int]:
-    """Number the strata that are needed for at least `limit` images."""
-    chosen: list[int] = []
-    images = 0
-    for number, members in enumerate(dataset.strata):
-        if limit is not None and images >= limit:
-            break
-        chosen.append(number)
-        images += len(members)
-    return chosen
-
-
 def _in_memory(dataset: Dataset, geometries: Sequence[Geometry]) -> list[Geometry]:
     """Keep as many as one stratum has memory for, the first one always.
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ENGINES = Extensions(
     "repro.engines",
+    "engine",
+    OptionError,
     {
         "local": "repro.engine.local:LocalEngine",
         "ray": "repro.engine.ray:RayEngine",
@@ -30,17 +32,5 @@ def find_engine(name: str) -> type[Engine]:
     Raises:
         OptionError: there is none, or its package cannot be imported.
     """
-    entry_point = ENGINES.find(name)
-    if entry_point is None:
-        raise OptionError(
-            f"--repro-engine is {name!r}; it must be one of "
-            f"{', '.join(ENGINES.names())}"
-        )
-    try:
-        found: type[Engine] = entry_point.load()
-    except (ImportError, AttributeError) as error:
-        raise OptionError(
-            f"--repro-engine is {name!r}, and {entry_point.value} cannot be imported: "
-            f"{error}; install its package again"
-        ) from error
+    found: type[Engine] = ENGINES.load(name)
     return found

@@ -118,30 +118,14 @@ def column_picker(
     return lambda logits: logits[:, kept]
 
 
-def supervised_classifier(
-    model: nn.Module,
-    protocol: Protocol,
-    device: torch.device,
-    precision: Precision = "fp32",
-    columns: Sequence[int] | None = None,
-    outputs: Outputs | None = None,
-) -> Classifier:
-    """Make a classifier of a model that has a head of its own."""
-    return Classifier(
-        model, protocol.mean, protocol.std, device, precision, columns, outputs
-    )
-
-
-def clip_classifier(
+def clip_forward(
     model: nn.Module,
     text: Tensor,
     protocol: Protocol,
     device: torch.device,
-    precision: Precision = "fp32",
-    columns: Sequence[int] | None = None,
-    outputs: Outputs | None = None,
-) -> Classifier:
-    """Make a classifier of a CLIP model and a zero-shot text classifier `[C, D]`.
+    precision: Precision,
+) -> Callable[[Tensor], Tensor]:
+    """Give the function from normalised images to logits of a zero-shot text `[C, D]`.
 
     Logits are cosines times the protocol's logit scale.
 
@@ -150,13 +134,7 @@ def clip_classifier(
     """
     embed = image_embedder(model, device)
     compare = text_comparison(model, text, protocol, precision)
-
-    def forward(images: Tensor) -> Tensor:
-        return compare(embed(images))
-
-    return Classifier(
-        forward, protocol.mean, protocol.std, device, precision, columns, outputs
-    )
+    return lambda images: compare(embed(images))
 
 
 def image_embedder(

@@ -27,7 +27,7 @@ from repro.fetching.transfer import Patience
 from repro.files import replace_bytes
 from repro.models.integrity import record_checksums, recorded_checksums
 from repro.models.weights import hash_file
-from repro.published import Checksum, Family, Release
+from repro.published import Checksum, Family, Release, split_weights_name
 
 WORK = ".repro-fetch"
 PATIENCE = Patience()
@@ -155,7 +155,7 @@ def _links(family: Family, only: str | None) -> dict[str, str]:
         return {
             name: link
             for name, link in family.files.items()
-            if only is None or name.rpartition(".")[0] == only
+            if only is None or split_weights_name(name)[0] == only
         }
     if not family.folder:
         raise FetchError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from repro.errors import FetchError, WeightsError
-from repro.published import WEIGHTS_SUFFIXES, Family, Kind, Release, check_weights_name
+from repro.published import Family, Kind, Release, check_weights_name, list_weights
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -127,7 +127,7 @@ def _match(proposal: _Proposal) -> Match:
     release, family, folder = proposal.release, proposal.family, proposal.folder
     files: list[Path] = []
     refused: dict[str, str] = {}
-    for file in _weights(folder) if folder else ():
+    for file in list_weights(folder, shards=True) if folder else ():
         try:
             check_weights_name("the folder", file.name)
         except ValueError as error:
@@ -143,19 +143,9 @@ def _match(proposal: _Proposal) -> Match:
     return Match(release, family, folder, proposal.reason, tuple(files), refused)
 
 
-def _weights(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix in WEIGHTS_SUFFIXES
-        and file.is_file()
-        and not file.name.startswith(".")
-    )
-
-
 def _kind_of(folder: Path) -> Kind | None:
     """Tell the kind of the models in a folder by the first that can be told."""
-    for file in _weights(folder):
+    for file in list_weights(folder):
         kind = _kind_of_file(file)
         if kind is not None and not isinstance(kind, WeightsError):
             return kind

@@ -15,7 +15,7 @@ from repro.fetching.links import Link, file_name, read_link
 from repro.fetching.progress import Progress
 from repro.fetching.space import check_space
 from repro.fetching.transfer import Patience, download
-from repro.models.weights import check_complete
+from repro.models.containers import check_complete
 from repro.published import WEIGHTS_SUFFIXES, check_weights_name
 
 #: What came complete but wrong over a network is fetched so many times in all.
@@ -174,12 +174,14 @@ def _weights_name(link: Link, name: str) -> str:
 
 
 def _check(link: Link, name: str, path: Path) -> None:
+    if name.endswith(".json"):
+        return  # Its shards lie elsewhere yet.
     try:
-        check_complete(path, Path(name).suffix)
+        check_complete(path)
     except WeightsError as error:
         # Where the file lies for now says nothing to anybody.
-        reason = str(error).partition(" is damaged: ")[2].partition(". Get it")[0]
+        reason = str(error).removeprefix(f"{path} ").rpartition(" is damaged: ")[2]
         raise DamagedError(
             f"{link.text} brought a damaged {name} of {path.stat().st_size:,} bytes: "
-            f"{reason}"
+            f"{reason.partition('. Get it')[0]}"
         ) from error

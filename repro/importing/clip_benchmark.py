@@ -8,13 +8,17 @@ that open_clip ships, one by one. `mean_per_class_recall` is scikit-learn's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from repro.errors import ExpectedError
 from repro.importing.open_clip import checkpoint_row
 from repro.importing.rows import Row, Table
-from repro.importing.tables import origin_note, printed_numbers, read_table
+from repro.importing.tables import (
+    Cells,
+    make_rows,
+    origin_note,
+    printed_numbers,
+    read_table,
+)
 
 COLUMNS = ("dataset", "model", "pretrained", "task")
 _NUMBERS = (
@@ -65,7 +69,7 @@ def clip_benchmark_table(file: Path, url: str = "") -> Table:
         url=url or _URL,
         kind="clip",
         unit="fraction",
-        rows=tuple(_row(file, number, cells) for number, cells in rows),
+        rows=make_rows(file, rows, _row, "model", "pretrained"),
         precision="amp-fp16",
         precision_note=_PRECISION_NOTE,
         protocol_note=f"preprocessing as in open_clip {open_clip.__version__}",
@@ -74,14 +78,10 @@ def clip_benchmark_table(file: Path, url: str = "") -> Table:
     )
 
 
-def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
-    try:
-        numbers = printed_numbers(cells, _NUMBERS)
-        full = {metric: _in_full(text) for metric, text in numbers.items()}
-        return checkpoint_row(cells["model"], cells["pretrained"], full, gflops=1.0)
-    except ValueError as error:
-        name = f"{cells['model']} {cells['pretrained']}"
-        raise ExpectedError(f"{file}: row {number} ({name}): {error}") from error
+def _row(cells: Cells) -> Row:
+    numbers = printed_numbers(cells, _NUMBERS)
+    full = {metric: _in_full(text) for metric, text in numbers.items()}
+    return checkpoint_row(cells["model"], cells["pretrained"], full, gflops=1.0)
 
 
 def _in_full(text: str) -> str:

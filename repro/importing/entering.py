@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -129,15 +129,14 @@ def _spelt(entry: Entry) -> str:
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a table was read: the source's id in the release, and what it says.
+    """Where a table was read: the source in the release, and what it says.
 
     `runs` and `spread` say of how many runs its numbers are the mean, and what stands
     after a ±.
     """
 
-    source: str
+    source: Source
     unit: Shares
-    source_unit: Shares
     runs: int | None = None
     spread: str = ""
     note: str = ""
@@ -175,7 +174,7 @@ def _reference(entries: Sequence[Entry], origin: Origin) -> Iterator[str]:
         ("checkpoint", first.checkpoint),
         ("dataset", first.dataset),
         ("protocol", first.protocol),
-        ("source", origin.source),
+        ("source", origin.source.id),
     ):
         yield f"{key} = {quoted(value)}\n"
     for entry in entries:
@@ -183,7 +182,7 @@ def _reference(entries: Sequence[Entry], origin: Origin) -> Iterator[str]:
         text = printed.digits + (f" ± {printed.spread}" if printed.spread else "")
         yield f"{entry.metric} = {quoted(text)}\n"
     shares = any(METRICS[entry.metric].unit.whole for entry in entries)
-    if shares and origin.unit != origin.source_unit:
+    if shares and origin.unit != origin.source.unit:
         yield f"unit = {quoted(origin.unit)}\n"
     if first.printed.spread:
         yield f"runs = {origin.runs}\n"
@@ -228,6 +227,18 @@ def origin_source(
         return Source(id=name, title=title, url=url)
     except ValueError as error:
         raise OptionError(f"--source={name!r}: {error}") from error
+
+
+def entered_text(
+    entries: Sequence[Entry], origin: Origin, sources: Collection[str]
+) -> str:
+    """Write numbers as references, and their source where the release has it not.
+
+    Raises:
+        ExpectedError: see `references_text`.
+    """
+    own = "" if origin.source.id in sources else source_text(origin.source)
+    return own + references_text(entries, origin)
 
 
 def source_text(source: Source) -> str:

@@ -9,7 +9,13 @@ from typing import Any
 from repro.errors import ExpectedError
 from repro.importing.preprocessing import open_clip_preprocessing
 from repro.importing.rows import Row, Table, unknown_checkpoint
-from repro.importing.tables import origin_note, printed_numbers, read_table
+from repro.importing.tables import (
+    Cells,
+    make_rows,
+    origin_note,
+    printed_numbers,
+    read_table,
+)
 
 COLUMNS = ("name", "pretrained", "FLOPs (B)")
 _NUMBERS = ({"ImageNet 1k": "top1"},)
@@ -49,7 +55,7 @@ def open_clip_table(file: Path, url: str = "") -> Table:
     """
     rows = read_table(file, COLUMNS, _NUMBERS)
     return _table(
-        tuple(_row(file, number, row) for number, row in enumerate(rows, 2)),
+        make_rows(file, enumerate(rows, 2), _row, "name", "pretrained"),
         _PRECISION_NOTE,
         url,
         _TOLERANCE,
@@ -124,15 +130,11 @@ def _table(
     )
 
 
-def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
-    try:
-        # They count image and text, and a multiply-add as two.
-        gflops = float(cells["FLOPs (B)"].replace(",", "")) / 2
-        numbers = printed_numbers(cells, _NUMBERS)
-        return checkpoint_row(cells["name"], cells["pretrained"], numbers, gflops)
-    except ValueError as error:
-        name = f"{cells['name']} {cells['pretrained']}"
-        raise ExpectedError(f"{file}: row {number} ({name}): {error}") from error
+def _row(cells: Cells) -> Row:
+    # They count image and text, and a multiply-add as two.
+    gflops = float(cells["FLOPs (B)"].replace(",", "")) / 2
+    numbers = printed_numbers(cells, _NUMBERS)
+    return checkpoint_row(cells["name"], cells["pretrained"], numbers, gflops)
 
 
 def checkpoint_row(

@@ -375,8 +375,10 @@ def _said_of_cells(entries: Sequence[Entry]) -> Iterator[str]:
             )
 
 
-def one_grid(grids: Sequence[Grid], number: int | None) -> Grid:
-    """Choose a table.
+def one_grid(
+    grids: Sequence[Grid], number: int | None, header: int | None = None
+) -> Grid:
+    """Choose a table, and how many of its rows are headings where that is said.
 
     Raises:
         OptionError: it is not said which of several, or there is none of that number.
@@ -386,4 +388,5 @@ def one_grid(grids: Sequence[Grid], number: int | None) -> Grid:
         raise OptionError(f"say which table with --table=N: {titles[:400]}")
     if number is not None and not 1 <= number <= len(grids):
         raise OptionError(f"--table={number}: there is {titles[:400]}")
-    return grids[(number or 1) - 1]
+    grid = grids[(number or 1) - 1]
+    return grid if header is None else msgspec.structs.replace(grid, header=header)

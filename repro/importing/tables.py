@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from repro.errors import ExpectedError
+from repro.importing.rows import Row
 
 #: Columns that print the same in several forms, the preferred first, each with its
 #: metric: an accuracy, or the error that is its rest.
 Column = Mapping[str, str]
+Cells = Mapping[str, str]
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -48,9 +50,7 @@ def read_table(
     return rows
 
 
-def printed_numbers(
-    cells: Mapping[str, str], columns: Sequence[Column]
-) -> dict[str, str]:
+def printed_numbers(cells: Cells, columns: Sequence[Column]) -> dict[str, str]:
     """Take a row's numbers, as printed: of each column the preferred form.
 
     Raises:
@@ -65,6 +65,33 @@ def printed_numbers(
             raise ValueError(f"{name} is {cells[name]!r}, which is no number")
         found[forms[name]] = cells[name]
     return found
+
+
+def make_rows(
+    file: Path,
+    numbered: Iterable[tuple[int, Cells]],
+    make: Callable[[Cells], Row],
+    *names: str,
+) -> tuple[Row, ...]:
+    """Make a checkpoint's row of each line of a table.
+
+    Args:
+        file: the table.
+        numbered: its lines with their numbers.
+        make: makes a row of cells; ValueError where it cannot.
+        names: the columns that say whose line it is.
+
+    Raises:
+        ExpectedError: a line cannot be understood.
+    """
+    rows: list[Row] = []
+    for number, cells in numbered:
+        try:
+            rows.append(make(cells))
+        except ValueError as error:
+            name = " ".join(cells[column] for column in names)
+            raise ExpectedError(f"{file}: row {number} ({name}): {error}") from error
+    return tuple(rows)
 
 
 def origin_note(file: Path, rows: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from repro.models.inspection import Inspection, fitting_model
+from repro.models.inspection import Inspection
+from repro.models.naming import fitting_model
 from repro.published import ModelSpec
 
 _IMAGENET_CLASSES = 1000
@@ -94,7 +95,7 @@ def release_template(
     name: str, path: str, found: Inspection | None, checkpoint: str
 ) -> str:
     """Write the TOML of a new release; it can be read as it stands."""
-    model = fitting_model(found) if found else None
+    model = fitting_model(found.shapes, found.entry) if found else None
     architecture = found.architecture if found else None
     zero_shot = architecture is not None and architecture.kind == "clip"
     size = architecture.facts.get("image size", 224) if architecture else 224

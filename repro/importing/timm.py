@@ -9,7 +9,13 @@ from typing import Any
 from repro.errors import ExpectedError
 from repro.importing.preprocessing import timm_preprocessing
 from repro.importing.rows import Row, Table, unknown_checkpoint
-from repro.importing.tables import origin_note, printed_numbers, read_table
+from repro.importing.tables import (
+    Cells,
+    make_rows,
+    origin_note,
+    printed_numbers,
+    read_table,
+)
 from repro.importing.writing import class_list
 
 COLUMNS = ("model", "img_size", "param_count", "crop_pct", "interpolation")
@@ -50,7 +56,7 @@ def timm_table(file: Path, url: str = "") -> Table:
         source="timm, results-imagenet.csv",
         url=url or _URL,
         kind="supervised",
-        rows=tuple(_row(file, number, row) for number, row in enumerate(rows, 2)),
+        rows=make_rows(file, enumerate(rows, 2), _row, "model"),
         precision="amp-fp16",
         precision_note=_PRECISION_NOTE,
         protocol_note=f"crop mode, mean and std as in timm {timm.__version__}",
@@ -108,25 +114,22 @@ def _file(repository: str) -> str:
     return f"hf://{repository}/model.safetensors" if repository else ""
 
 
-def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
+def _row(cells: Cells) -> Row:
     name = cells["model"]
     config = _configuration(name)
-    try:
-        size = int(cells["img_size"])
-        numbers = printed_numbers(cells, _NUMBERS)
-        parameters = float(cells["param_count"].replace(",", ""))
-        preprocessing = timm_preprocessing(
-            {
-                "input_size": (3, size, size),
-                "crop_pct": _unrounded(cells["crop_pct"], config),
-                "crop_mode": config.get("crop_mode", "center"),
-                "interpolation": cells["interpolation"],
-                "mean": config.get("mean", (0.485, 0.456, 0.406)),
-                "std": config.get("std", (0.229, 0.224, 0.225)),
-            }
-        )
-    except ValueError as error:
-        raise ExpectedError(f"{file}: row {number} ({name}): {error}") from error
+    size = int(cells["img_size"])
+    numbers = printed_numbers(cells, _NUMBERS)
+    parameters = float(cells["param_count"].replace(",", ""))
+    preprocessing = timm_preprocessing(
+        {
+            "input_size": (3, size, size),
+            "crop_pct": _unrounded(cells["crop_pct"], config),
+            "crop_mode": config.get("crop_mode", "center"),
+            "interpolation": cells["interpolation"],
+            "mean": config.get("mean", (0.485, 0.456, 0.406)),
+            "std": config.get("std", (0.229, 0.224, 0.225)),
+        }
+    )
     return Row(
         checkpoint=name,
         preprocessing=preprocessing,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
@@ -13,7 +13,7 @@ from repro.errors import ExpectedError
 from repro.files import replace_bytes
 from repro.importing.preprocessing import Preprocessing
 from repro.importing.rows import Table
-from repro.published import RELEASE_FILE, WEIGHTS_SUFFIXES, Release, read_releases
+from repro.published import RELEASE_FILE, Release, read_releases, split_weights_name
 
 CLASSES_FILE = "imagenet-1k.txt"
 
@@ -123,7 +123,7 @@ def _files(table: Table) -> Iterator[str]:
     links = {
         f"{row.checkpoint}{suffix}": row.file
         for row in table.rows
-        if (suffix := PurePosixPath(row.file).suffix) in WEIGHTS_SUFFIXES
+        if (suffix := split_weights_name(row.file)[1])
     }
     if links:
         yield f"\n[family.{table.id}.files]\n"

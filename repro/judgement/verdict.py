@@ -11,7 +11,7 @@ import msgspec
 from repro.evaluation.predictions import Metrics
 from repro.judgement.intervals import CONFIDENCE, Interval
 from repro.judgement.tolerance import Tolerance, tolerance_of
-from repro.published import METRICS, Reference, Release
+from repro.published import METRICS, Printed, Reference, Release, printed
 
 
 class Verdict(enum.StrEnum):
@@ -74,6 +74,11 @@ class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     xfail: str = ""
     verdict: Verdict
     reason: str = ""
+
+    @property
+    def number(self) -> Printed:
+        """The published number, read from the digits that records keep."""
+        return printed(self.published)
 
     @property
     def printed(self) -> str:

@@ -95,7 +95,9 @@ def _timm_vit(shapes: Shapes) -> Architecture | None:
     if "head.weight" in shapes:
         facts["classes"] = shapes["head.weight"][0]
     usual = width in _SIZES and _DEPTHS[width] == depth
-    name = f"vit_{_SIZES.get(width)}_patch{patch}_{facts['image size']}"
+    kind = "deit_{}_distilled" if "dist_token" in shapes else "vit_{}"
+    model = kind.format(_SIZES.get(width))
+    name = f"{model}_patch{patch}_{facts['image size']}"
     return Architecture(
         kind="supervised",
         library="timm",

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
 from repro.errors import WeightsError
+from repro.models.fitting import fit
 from repro.models.libraries import Loader, find_loader
-from repro.models.state import StateDict, read_state_dict
+from repro.models.skeleton import skeleton
+from repro.models.state import Contents, read_contents
 from repro.published import ModelSpec
-from repro.words import counted_names
 
-#: Archives of NumPy arrays, as models that were trained with JAX are published.
-_ARRAYS = {".npz", ".npy"}
 
-#: Methods of tensors that initialise.
-_FILLING = {
-    "add_",
-    "clamp_",
-    "erfinv_",
-    "fill_",
-    "mul_",
-    "normal_",
-    "uniform_",
-    "zero_",
-}
+class Loaded(msgspec.Struct, frozen=True):
+    """A model, and what was done to the tensors of its file to get there, in words."""
+
+    model: nn.Module
+    done: tuple[str, ...]
 
 
 def load_model(
     spec: ModelSpec, location: Path, weights: Path, device: torch.device
 ) -> nn.Module:
+    """Load a checkpoint as `load_checkpoint` does, and give the model alone."""
+    return load_checkpoint(spec, location, weights, device).model
+
+
+def load_checkpoint(
+    spec: ModelSpec, location: Path, weights: Path, device: torch.device
+) -> Loaded:
     """Load a checkpoint into its architecture: float32, for inference, strictly.
 
     Args:
@@ -51,34 +48,66 @@ def load_model(
         ExpectedError: the spec names a loader or an architecture that does not exist.
     """
     loader = find_loader(spec.loader)
-    model: nn.Module | None
-    if weights.suffix in _ARRAYS:
-        model = _load_arrays(loader, spec, weights)
+    # Read here for every loader, so that none can take another entry.
+    contents = read_contents(weights)
+    if contents.has_arrays:
+        loaded = Loaded(_load_arrays(loader, spec, contents), ())
     else:
-        # Read here for every loader, so that none can take another entry.
-        state = read_state_dict(weights, spec.weights_key)
-        with _named(weights):
-            model = loader.load(spec, state)
-        if model is None:
-            model = _fill(loader, spec, location, weights, state)
-    return model.requires_grad_(False).to(device).eval()
+        loaded = _convert(loader, spec, contents) or _fill(
+            loader, spec, location, contents
+        )
+    model = loaded.model.requires_grad_(False).to(device).eval()
+    return Loaded(model, loaded.done)
 
 
-def _load_arrays(loader: Loader, spec: ModelSpec, weights: Path) -> nn.Module:
+def _load_arrays(loader: Loader, spec: ModelSpec, contents: Contents) -> nn.Module:
     """Have a library read an archive of NumPy arrays, which has no entries."""
+    path = contents.path
     if spec.weights_key:
         raise WeightsError(
-            f"{weights} holds arrays, which have no entry {spec.weights_key!r}; leave "
+            f"{path} holds arrays, which have no entry {spec.weights_key!r}; leave "
             f"weights_key of the model {spec.id!r} out"
         )
-    with _named(weights):
-        model = loader.load_arrays(spec, weights)
+    # Refuses arrays of Python objects, which would be unpickled.
+    contents.check_readable(contents.only("").tensors)
+    with _named(path):
+        model = loader.load_arrays(spec, path)
     if model is None:
         raise WeightsError(
-            f"{weights} holds arrays, which loader {spec.loader} does not read for "
+            f"{path} holds arrays, which loader {spec.loader} does not read for "
             f"{spec.architecture!r}; give a file of torch or safetensors"
         )
     return model
+
+
+def _convert(loader: Loader, spec: ModelSpec, contents: Contents) -> Loaded | None:
+    """Have a library convert the tensors of a checkpoint that it publishes.
+
+    What stands before all names is removed only where the library refuses it, since
+    some of what is published has such names; but no model is published as `module.`.
+    """
+    states = contents.chosen(spec.weights_key)
+    readings = list(contents.readings(states[0], spec.weights_key))
+    barer = [reading.prefix for reading in readings[1:]] + [""]
+    refused: WeightsError | None = None
+    for reading, next_prefix in zip(readings, barer, strict=True):
+        if next_prefix == f"{reading.prefix}module.":
+            continue
+        try:
+            with _named(contents.path):
+                model = loader.load(spec, contents.read(reading.tensors))
+        except WeightsError as error:
+            refused = refused or error
+            continue
+        if model is None:
+            return None
+        if len(states) == 1:
+            return Loaded(model, reading.done)
+        break
+    if len(states) > 1:
+        raise contents.several([state.entry for state in states])
+    assert refused is not None, "a state has a reading"
+    raise refused
 
 
 @contextlib.contextmanager
@@ -91,107 +120,13 @@ def _named(weights: Path) -> Iterator[None]:
 
 
 def _fill(
-    loader: Loader, spec: ModelSpec, location: Path, weights: Path, state: StateDict
-) -> nn.Module:
+    loader: Loader, spec: ModelSpec, location: Path, contents: Contents
+) -> Loaded:
     """Build an architecture without initialising it and give it the tensors."""
     with skeleton():
         model = loader.build(spec, location)
     if any(buffer.is_meta for buffer in model.buffers()):
         # Buffers that are computed where the parameters are need real ones.
         model = loader.build(spec, location)
-    wanted = model.state_dict()
-    _check_fit(spec, weights, state, wanted)
-    _assign(model, state, wanted)
-    return model
-
-
-@contextlib.contextmanager
-def skeleton() -> Iterator[None]:
-    """Build modules whose parameters have a shape but no memory.
-
-    Random initialisation, most of the time of building a model, then costs nothing.
-    Buffers stay real: those that no checkpoint holds (an attention mask, say) are
-    computed when the module is built.
-    """
-    builder = threading.get_ident()
-    replaced: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
-
-    def register_on_meta(
-        module: nn.Module, name: str, parameter: nn.Parameter
-    ) -> nn.Parameter | None:
-        if parameter.is_meta or threading.get_ident() != builder:
-            return None
-        # Remembered with the original, so that tied parameters stay tied.
-        _, replacement = replaced.setdefault(
-            id(parameter),
-            (parameter, nn.Parameter(parameter.to("meta"), requires_grad=False)),
-        )
-        return replacement
-
-    # Its annotation knows no hook that returns the parameter to register instead.
-    hook = register_module_parameter_registration_hook(
-        register_on_meta  # type: ignore[arg-type]
-    )
-    try:
-        with _Unfilled():
-            yield
-    finally:
-        hook.remove()
-
-
-class _Unfilled(TorchFunctionMode):
-    """Leaves out what would fill parameters that have no memory; it is not free."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Collection[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Give back the tensor where only its values would change."""
-        # Functions of torch.nn.init hand their tensor on by name.
-        first = args[0] if args else (kwargs or {}).get("tensor")
-        name = getattr(func, "__name__", "")
-        if name in _FILLING and isinstance(first, Tensor) and first.is_meta:
-            return first
-        return func(*args, **(kwargs or {}))
-
-
-def _assign(model: nn.Module, state: StateDict, wanted: Mapping[str, Tensor]) -> None:
-    """Give a skeleton its tensors, in the model's own types, as copying them would."""
-    tied: dict[int, list[tuple[nn.Module, str]]] = {}
-    for module in model.modules():
-        for name, parameter in module._parameters.items():
-            if parameter is not None:
-                tied.setdefault(id(parameter), []).append((module, name))
-    converted = {name: tensor.to(wanted[name].dtype) for name, tensor in state.items()}
-    model.load_state_dict(converted, strict=True, assign=True)
-    for places in tied.values():
-        # The entry that is copied last is the one that counts.
-        module, name = places[-1]
-        for other, other_name in places[:-1]:
-            setattr(other, other_name, getattr(module, name))
-
-
-def _check_fit(
-    spec: ModelSpec, weights: Path, state: StateDict, wanted: Mapping[str, Tensor]
-) -> None:
-    missing = [name for name in wanted if name not in state]
-    unknown = [name for name in state if name not in wanted]
-    reshaped = [
-        f"{name} {list(state[name].shape)} instead of {list(wanted[name].shape)}"
-        for name in wanted
-        if name in state and state[name].shape != wanted[name].shape
-    ]
-    if missing or unknown or reshaped:
-        faults = [
-            counted_names(missing, "key is missing", "keys are missing"),
-            counted_names(unknown, "key is unknown", "keys are unknown"),
-            counted_names(reshaped, "has another shape", "have another shape"),
-        ]
-        raise WeightsError(
-            f"{weights} does not fit {spec.loader} {spec.architecture}: "
-            f"{', '.join(filter(None, faults))}. It holds another architecture, or the "
-            f"model {spec.id!r} is described wrongly"
-        )
+    reading = fit(model, spec, contents)
+    return Loaded(model, reading.done)

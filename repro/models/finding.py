@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 
 from repro.cases import WEIGHTS_SUFFIXES, Case
 from repro.errors import NotAvailableError, WeightsError
 from repro.models.libraries import find_loader
+from repro.published import split_weights_name
 
 _DOWNLOAD_TO = "--repro-download and --repro-checkpoints DIR"
 
@@ -38,29 +40,59 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         return found[0]
     if cached := find_loader(case.model.loader).cached(case.model):
         return cached
-    raise NotAvailableError(_where_to_get(case, folder, names[0]))
+    raise _not_here(case, folder, f"{case.checkpoint}.pt")
 
 
-def _where_to_get(case: Case, folder: Path | None, name: str) -> str:
+def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
     """Say what is missing, and the command that brings it where there is one."""
+    lacking = "weights"
     family = case.family.id
     missing = f"{folder} has no {name}" if folder else "no folder of weights is named"
-    files = {Path(file).stem: link for file, link in case.family.files.items()}
+    if near := _nearly(folder, case.checkpoint):
+        return NotAvailableError(f"no weights: {missing}; {near}", lacking)
+    files = {
+        split_weights_name(file)[0]: link for file, link in case.family.files.items()
+    }
     link = files.get(case.checkpoint, case.family.folder)
     if not link:
         place = folder or f"DIR/{family}"
-        return (
+        then = "" if folder else ", and name DIR with --repro-checkpoints"
+        return NotAvailableError(
             f"no weights: {missing}; get {name} from its publisher, put it into {place}"
-            f"{'' if folder else ', and name DIR with --repro-checkpoints'}"
+            f"{then}",
+            lacking,
         )
     if case.checkpoint in files:
         # `repro fetch` would bring all of the family, which may be a thousand.
         options = "--repro-download" if folder else _DOWNLOAD_TO
-        return f"no weights: {missing}; add {options} to fetch it (from {link})"
+        return NotAvailableError(
+            f"no weights: {missing}; add {options} to fetch it (from {link})",
+            lacking,
+            f"add {options}",
+        )
     if folder is None:
         root, then = "DIR", "then name DIR with --repro-checkpoints"
     else:
         root = str(folder).removesuffix(family).rstrip("/")
         then = "or add --repro-download"
     command = shlex.join(["repro", "fetch", family, "--checkpoints", root])
-    return f"no weights: {missing}; run {command!r}, {then} (from {link})"
+    return NotAvailableError(
+        f"no weights: {missing}; run {command!r}, {then} (from {link})",
+        lacking,
+        f"repro fetch {{}} --checkpoints {shlex.quote(root)}",
+    )
+
+
+def _nearly(folder: Path | None, checkpoint: str) -> str:
+    """Say what lies where a checkpoint is looked for and cannot be read; or nothing."""
+    with contextlib.suppress(OSError):
+        for file in sorted(folder.iterdir()) if folder else ():
+            stem, suffix = split_weights_name(file.name)
+            if stem == checkpoint and suffix and not file.exists():
+                return f"{file.name} there leads to {file.readlink()}, which is gone"
+            if not suffix and file.stem == checkpoint and file.is_file():
+                return (
+                    f"{file.name} is there, but no file with that suffix is looked "
+                    f"for: rename it to {checkpoint}.pt if it holds weights"
+                )
+    return ""

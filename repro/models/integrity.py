@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from repro.errors import ExpectedError, WeightsError
 from repro.files import replace_bytes
-from repro.models.weights import WeightsFile, check_complete, hash_file
+from repro.models.containers import check_complete
+from repro.models.weights import WeightsFile, hash_file
 from repro.published import (
     CHECKSUMS_FILE,
     Checksum,
@@ -76,15 +77,17 @@ def record_checksums(release: Release, seen: Iterable[Checksum]) -> Path:
 
 
 def check_recorded(release: Release, family: str, found: WeightsFile) -> bool:
-    """Compare a file with its recorded checksum; tell whether there is one.
+    """Compare a file, and its shards, with recorded checksums; tell if all have one.
 
     Raises:
         WeightsError: the file is another one; the message names both sums.
     """
-    expected = recorded_checksums(release).get(f"{family}/{found.path.name}")
-    if expected is not None and (fault := difference(expected, found)):
-        raise WeightsError(fault)
-    return expected is not None
+    recorded = recorded_checksums(release)
+    known = [recorded.get(f"{family}/{file.path.name}") for file in found.files]
+    for expected, file in zip(known, found.files, strict=True):
+        if expected is not None and (fault := difference(expected, file)):
+            raise WeightsError(fault)
+    return None not in known
 
 
 def difference(expected: Checksum, found: WeightsFile) -> str:

@@ -1,25 +1,34 @@
 """What a weights file holds, and which of its tensors count: the one place for both.
 
 What a file holds by name are its *states*: dictionaries of tensors, at the top or under
-an entry. The entry of one that lies deeper is written with dots: `state.model`.
+an entry. The entry of one that lies deeper is written with dots: `state.model`. What is
+loaded is a *reading*: a state without what wrapping and older libraries did to it.
 """
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from repro.errors import WeightsError
-from repro.models.weights import read_entries
-from repro.words import listed
+from repro.models.containers import Container, damaged, is_module, read_container
+from repro.models.pickles import Table, Unread
+from repro.models.renaming import common_prefixes, renamed, without_beside
+from repro.models.stored import StoredTensor
+from repro.words import counted, listed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 StateDict = dict[str, "Tensor"]
+Stored = dict[str, StoredTensor]
+Shapes = Mapping[str, tuple[int, ...]]
 
 #: Entries that training scripts keep the state dict in, the one that is meant first,
 #: an average of the weights last.
@@ -32,126 +41,217 @@ USUAL_ENTRIES = (
     "weights",
     "state_dict_ema",
 )
-#: What `DistributedDataParallel` and `torch.compile` put before each name.
-WRAPPERS = ("module.", "_orig_mod.")
+#: What optimizers keep of each parameter; no state of a model is called so.
+_OF_OPTIMIZERS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "step"}
 
-#: Deeper than this no training script keeps weights.
-_DEPTH = 3
+#: Deeper than this no training script keeps weights, and no model modules.
+_DEPTH, _MODULES = 3, 64
+#: No file of weights has more entries; one that repeats its own tables has.
+_MOST = 2**17
 
 
-class Contents(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True):
+    """Tensors by name, as a file has them, and what else stands among them.
+
+    `metadata` are the versions of modules that torch writes down.
+    """
+
+    entry: str
+    tensors: Stored
+    others: tuple[str, ...] = ()
+    metadata: Any = None
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """Tensors by the names that a model may have, and what was done to get there."""
+
+    entry: str
+    prefix: str
+    tensors: Stored
+    done: tuple[str, ...]
+    metadata: Any = None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes by name."""
+        return {name: tensor.shape for name, tensor in self.tensors.items()}
+
+
+class Contents(msgspec.Struct, frozen=True, dict=True):
     """What a weights file holds: all of it, and in it the states by their entries.
 
     The entry of a state at the top is empty.
     """
 
     path: Path
-    saved: Mapping[Any, Any]
-    states: tuple[tuple[str, Mapping[Any, Any]], ...]
+    container: Container
 
-    def usual(self) -> tuple[str, StateDict]:
-        """Choose the state that a training script means, with its entry.
+    @cached_property
+    def states(self) -> tuple[State, ...]:
+        """What holds tensors by name."""
+        walk = _Walk(self.path)
+        return tuple(walk.states(self.container.content))
+
+    @property
+    def entries(self) -> list[str]:
+        """Names of what is at the top."""
+        return [str(name) for name, _ in _items(self.container.content)]
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether these are arrays of JAX, which name their places with slashes."""
+        named = any("/" in str(name) for name in self.entries)
+        return self.container.format == "NumPy archive" and named
+
+    def usual(self) -> State:
+        """Choose the state that a training script means.
 
         It is what a person is shown first, and nothing is measured because of it.
 
         Raises:
-            WeightsError: there is none, or its tensors have no names.
+            WeightsError: there is none.
         """
-        states = dict(self.states)
+        states = {state.entry: state for state in self.states}
         if not states:
-            names = _shown(self.saved) or "nothing"
-            raise WeightsError(f"{self.path} holds no tensors; it has {names}")
+            raise self._nothing()
         usual = (entry for entry in USUAL_ENTRIES if entry in states)
-        entry = next(usual, max(states, key=lambda entry: _tensors(states[entry])))
-        return entry, self.named(states[entry])
+        largest = max(states, key=lambda entry: len(states[entry].tensors))
+        return states[next(usual, largest)]
 
-    def state(self, entry: str) -> StateDict:
-        """Give the state of an entry, or without one the only state that there is.
+    def chosen(self, entry: str) -> tuple[State, ...]:
+        """Give the state of an entry, or without one all that may be meant.
 
         Raises:
-            WeightsError: the entry does not exist or holds other things, or none was
-                named and there are several.
+            WeightsError: there is none, or the entry holds other things.
         """
-        entry = entry or self._only_entry()
-        state = self._found(entry) if entry else self.saved
-        found = self.named(state)
-        if len(found) == len(state):
-            return found
-        other = next(name for name in state if name not in found)
         if entry:
-            raise WeightsError(
-                f"the entry {entry!r} of {self.path} holds {_kind(state[other])} "
-                f"({other!r}) among its tensors; {self._advice(entry)}"
-            )
-        raise WeightsError(
-            f"{self.path} is no bare state dict: it has {_shown(self.saved)}; a state "
-            "dict holds tensors only"
-        )
+            return (self._found(entry),)
+        if not self.states:
+            raise self._nothing()
+        return self.states
 
-    def named(self, state: Mapping[Any, Any]) -> StateDict:
-        """Give the tensors of a state.
+    def only(self, entry: str) -> State:
+        """Give the state of an entry, or without one the only one that there is.
 
         Raises:
-            WeightsError: one has a number, say, in place of a name.
+            WeightsError: there is none, or there are several and none was named.
         """
-        for key in state:
-            if not isinstance(key, str):
-                raise WeightsError(
-                    f"{self.path} is no state dict: it has an entry {key!r} where "
-                    "names of tensors are expected. Ask its publisher for the state "
-                    "dict"
-                )
-        return {name: value for name, value in state.items() if _is_tensor(value)}
+        states = self.chosen(entry)
+        if len(states) > 1:
+            raise self.several([state.entry for state in states])
+        return states[0]
 
-    def _only_entry(self) -> str:
-        """Give the entry that is meant where none was named; empty for the whole file.
-
-        Of several none is preferred, least of all an average of the weights.
-        """
-        entries = [entry for entry, _ in self.states]
-        if len(entries) < 2:
-            return "".join(entries)
+    def several(self, entries: list[str]) -> WeightsError:
+        """Say that none of several states is preferred, least of all an average."""
         inside = [entry for entry in entries if entry]
         beside = " beside tensors of its own" * (len(inside) < len(entries))
-        raise WeightsError(
+        return WeightsError(
             f"{self.path} holds tensors under {_shown(inside)}{beside}, and the model "
             "does not say which of them were measured; name the entry as weights_key"
         )
 
-    def _found(self, entry: str) -> Mapping[Any, Any]:
+    def readings(self, state: State, named: str = "") -> Iterator[Reading]:
+        """Yield a state as it may be meant, the plainest first.
+
+        Args:
+            state: one of this file.
+            named: the entry that was asked for, if one was.
+        """
+        kept = without_beside(state.tensors)
+        tensors, replaced = renamed(kept)
+        done = [f"entry {state.entry!r} chosen"] * (state.entry != named)
+        if beside := [name for name in state.tensors if name not in kept]:
+            done.append(f"{_shown(beside)} left out")
+        for prefix in common_prefixes(tensors):
+            removed = [f"prefix {prefix!r} removed"] * bool(prefix)
+            yield Reading(
+                entry=state.entry,
+                prefix=prefix,
+                tensors={n.removeprefix(prefix): t for n, t in tensors.items()},
+                done=(*removed, *done, *replaced, *self.unread),
+                metadata=_unprefixed(state.metadata, prefix),
+            )
+
+    def read(self, tensors: Stored) -> StateDict:
+        """Read some of its tensors, memory-mapped where the format allows it.
+
+        Raises:
+            WeightsError: some cannot be computed with, or the file is damaged.
+        """
+        self.check_readable(tensors)
+        try:
+            return {name: tensor.read() for name, tensor in tensors.items()}
+        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            raise damaged(self.path, f"{error!s:.100}") from error
+
+    def check_readable(self, tensors: Stored) -> None:
+        """Refuse tensors that are kept in a form that no plain model computes with.
+
+        Raises:
+            WeightsError: there are some; the message says what they are.
+        """
+        kinds = {name: tensor.special for name, tensor in tensors.items()}
+        if found := [name for name, kind in kinds.items() if kind]:
+            raise WeightsError(
+                f"{self.path} holds tensors that are {kinds[found[0]]} "
+                f"({_shown(found[:1])}"
+                f"{f' and {len(found) - 1:,} more' * (len(found) > 1)}), which no "
+                "plain model computes with; ask its publisher for float32 or float16"
+            )
+
+    @property
+    def unread(self) -> list[str]:
+        """Say what was left as it is, if anything was."""
+        names = self.container.unread
+        said = [f"{counted(names.total(), 'object')} left unread ({_shown(names)})"]
+        return said * bool(names) + ["code left unread"] * self.container.has_code
+
+    def _nothing(self) -> WeightsError:
+        if self.container.has_code:
+            return WeightsError(
+                f"{self.path} is a frozen TorchScript program, whose tensors have no "
+                "names; ask its publisher for the state dict"
+            )
+        return WeightsError(
+            f"{self.path} holds no tensors by name: it is "
+            f"{_kind(self.container.content)}. Ask its publisher for the state dict"
+        )
+
+    def _found(self, entry: str) -> State:
         """Find an entry by its name, or by names joined with dots."""
-        found: Any = self.saved
+        found = self.container.content
         # A name may hold dots itself; then it is the whole of it.
-        for name in [entry] if entry in self.saved else entry.split("."):
-            if not isinstance(found, dict) or name not in found:
+        for name in [entry] if entry in self.entries else entry.split("."):
+            inside = {str(key): value for key, value in _items(found)}
+            if name not in inside or isinstance(found, StoredTensor):
                 raise WeightsError(
                     f"{self.path} has no entry {entry!r}; it has "
-                    f"{_shown(self.saved)}: {self._advice(entry)}"
+                    f"{_shown(self.entries)}: {self._advice(entry)}"
                 )
-            found = found[name]
-        if isinstance(found, dict) and _tensors(found):
-            return found
-        raise WeightsError(
-            f"the entry {entry!r} of {self.path} is {_kind(found)}, where a state dict "
-            f"is expected; {self._advice(entry)}"
-        )
+            found = inside[name]
+        state = _Walk(self.path).state(entry, found)
+        if state is None:
+            raise WeightsError(
+                f"the entry {entry!r} of {self.path} is {_kind(found)}, where a state "
+                f"dict is expected; {self._advice(entry)}"
+            )
+        return state
 
     def _advice(self, tried: str) -> str:
         """Say what weights_key can be."""
-        entries = [entry for entry, _ in self.states if entry != tried]
+        entries = [state.entry for state in self.states if state.entry != tried]
         if named := [entry for entry in entries if entry]:
             return f"weights_key can be {_shown(named)}"
         return "leave weights_key out" if entries else "it holds no weights"
 
 
 def read_contents(path: Path) -> Contents:
-    """Read a weights file, memory-mapped where the format allows it.
+    """Read what a weights file holds, tensors as descriptions.
 
     Raises:
-        WeightsError: it is damaged or needs more than tensors and plain values.
+        WeightsError: it is damaged, or something else than weights.
     """
-    saved = read_entries(path)
-    return Contents(path, saved, tuple(_states(saved)))
+    return Contents(path, read_container(path))
 
 
 def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
@@ -161,73 +261,133 @@ def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
     tensors. Of several none is preferred, least of all an average of the weights.
 
     Args:
-        path: a file saved by torch or safetensors.
+        path: the file.
         weights_key: entry that holds the tensors, where the file holds more.
 
     Raises:
         WeightsError: the file is damaged, does not have the entry, holds several and
             none was named, or holds other things than tensors there.
     """
-    return read_contents(path).state(weights_key)
+    contents = read_contents(path)
+    return contents.read(contents.only(weights_key).tensors)
 
 
 def state_entries(path: Path) -> tuple[str, ...]:
     """List the entries of a weights file that hold tensors by name and nothing else.
 
     Raises:
-        WeightsError: it is damaged or needs more than tensors and plain values.
+        WeightsError: it is damaged, or something else than weights.
     """
     states = read_contents(path).states
-    return tuple(e for e, state in states if e and _tensors(state) == len(state))
+    return tuple(s.entry for s in states if s.entry and not s.others)
 
 
-def common_prefix(names: Iterable[str], known: tuple[str, ...] = WRAPPERS) -> str:
-    """Give what wrapping a model in others has put before all names; mostly nothing."""
-    rest, found = list(names), ""
-    while rest and (
-        prefix := next((p for p in known if all(n.startswith(p) for n in rest)), "")
-    ):
-        found += prefix
-        rest = [name.removeprefix(prefix) for name in rest]
-    return found
+class _Walk:
+    """Goes through what a file holds, and not twice through what repeats itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: set[int] = set()
+        self._seen = 0
+
+    def states(
+        self, content: object, entry: str = "", depth: int = _DEPTH
+    ) -> Iterator[State]:
+        """Yield what holds tensors; an optimizer numbers its own, so it has none.
+
+        What is there under two names is one thing, and has the first of them.
+        """
+        if id(content) in self._known:
+            return
+        self._known.add(id(content))
+        if (state := self.state(entry, content)) is not None:
+            yield state
+        if not depth or is_module(content):
+            return
+        for name, value in _items(content):
+            if isinstance(value, Table | Unread | list | tuple):
+                inner = f"{entry}.{name}" if entry else str(name)
+                yield from self.states(value, inner, depth - 1)
+
+    def state(self, entry: str, content: object) -> State | None:
+        """Give what holds tensors by name, or None if it holds none."""
+        if is_module(content):
+            tensors = dict(self._module(content))
+            return State(entry, tensors) if tensors else None
+        if not isinstance(content, Table | Unread):
+            return None
+        found = {k: v for k, v in _items(content) if isinstance(k, str)}
+        tensors = {k: v for k, v in found.items() if isinstance(v, StoredTensor)}
+        if not tensors or tensors.keys() <= _OF_OPTIMIZERS:
+            return None
+        others = tuple(name for name in found if name not in tensors)
+        return State(entry, tensors, others, getattr(content, "state", None))
+
+    def _module(
+        self, module: Any, prefix: str = "", depth: int = _MODULES
+    ) -> Iterator[tuple[str, StoredTensor]]:
+        """Yield the tensors of a module that was saved whole, by their full names."""
+        state = module.state
+        left = state.get("_non_persistent_buffers_set") or ()
+        named: list[tuple[Any, Any]] = list(state.items())
+        if "_modules" in state:
+            groups = (state.get(g) for g in ("_parameters", "_buffers", "_modules"))
+            named = [pair for group in groups for pair in _items(group)]
+        for name, value in named:
+            self._count()
+            if isinstance(value, StoredTensor) and name not in left:
+                yield f"{prefix}{name}", value
+            elif depth and is_module(value):
+                yield from self._module(value, f"{prefix}{name}.", depth - 1)
+
+    def _count(self) -> None:
+        self._seen += 1
+        if self._seen > _MOST:
+            raise WeightsError(
+                f"{self._path} repeats its own tables more than {_MOST:,} times; no "
+                "file of weights does"
+            )
+
+
+def _items(content: object) -> list[tuple[Any, Any]]:
+    """Give what something has by name: entries, attributes, or places in a list."""
+    if isinstance(content, Unread):
+        return [*_items(content.state), *_items(content.items)]
+    if isinstance(content, Table):
+        return list(content.items())
+    return list(enumerate(content)) if isinstance(content, list | tuple) else []
+
+
+def _unprefixed(metadata: Any, prefix: str) -> Any:
+    """Give the versions of modules by names without a prefix."""
+    found = metadata.get("_metadata") if isinstance(metadata, Table) else None
+    if not isinstance(found, Table):
+        return None
+    start = prefix.removesuffix(".")
+    return {
+        name.removeprefix(start).removeprefix("."): {"version": version}
+        for name, of_module in found.items()
+        if isinstance(name, str) and f"{name}.".startswith(prefix)
+        if isinstance(of_module, Table)
+        if type(version := of_module.get("version")) is int
+    }
 
 
 def _shown(names: Iterable[object]) -> str:
     """Write the first few names of entries, none of them long."""
-    texts = map(str, names)
+    texts = [str(name) for name in names]
     return listed([t if len(t) <= 40 else f"{t[:37]}..." for t in texts], most=6)
-
-
-def _states(
-    content: Mapping[Any, Any], prefix: str = "", depth: int = _DEPTH
-) -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Yield what holds tensors, with its entry; that of the top is empty.
-
-    An optimizer numbers its tensors, so that they have no entry of this kind.
-    """
-    if _tensors(content):
-        yield prefix, content
-    for name, value in content.items():
-        if depth and isinstance(name, str) and isinstance(value, dict):
-            inner = f"{prefix}.{name}" if prefix else name
-            yield from _states(value, inner, depth - 1)
-
-
-def _tensors(state: Mapping[Any, object]) -> int:
-    return sum(map(_is_tensor, state.values()))
 
 
 def _kind(value: object) -> str:
     """Say what a value is, in a few words."""
-    if isinstance(value, dict):
-        return f"a table of {_shown(value)}" if value else "empty"
-    if _is_tensor(value):
+    if isinstance(value, StoredTensor):
         return "a single tensor"
+    if isinstance(value, Unread):
+        return f"an object ({value.of!s:.60})"
+    if isinstance(value, Table | list | tuple):
+        names = [name for name, _ in _items(value)]
+        what = "table" if isinstance(value, Table) else type(value).__name__
+        return f"a {what} of {_shown(names)}" if names else "empty"
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _is_tensor(value: object) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)

@@ -1,31 +1,35 @@
-"""Verify and read weights files, without ever running code from them."""
+"""Verify weights files: their own checksums, and their SHA-256."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import pickle
-import struct
-import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from repro.errors import WeightsError
 from repro.files import replace_bytes
-from repro.models.refusal import ASK, is_program, refusal_reason
+from repro.models.containers import check_complete, parts_of
 
 
 class WeightsFile(msgspec.Struct, frozen=True):
-    """A weights file: where it lies, its bytes, and its SHA-256."""
+    """A weights file: where it lies, its bytes, and its SHA-256.
+
+    `shards` are the files of an index, itself first; its digest is that of theirs.
+    """
 
     path: Path
     size: int
     sha256: str
+    shards: tuple[WeightsFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[WeightsFile, ...]:
+        """The files that it consists of."""
+        return self.shards or (self,)
 
 
 def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
@@ -36,6 +40,15 @@ def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
     Raises:
         WeightsError: the file is damaged or no weights file.
     """
+    files = tuple(_verify(part, cache) for part in parts_of(path))
+    if len(files) == 1:
+        return files[0]
+    digest = hashlib.sha256("".join(file.sha256 for file in files).encode())
+    size = sum(file.size for file in files)
+    return WeightsFile(path, size, digest.hexdigest(), files)
+
+
+def _verify(path: Path, cache: Path | None) -> WeightsFile:
     status = path.stat()
     note = None
     if cache is not None:
@@ -75,133 +88,3 @@ def read_ahead(path: Path) -> None:
     """Let the system read a file into memory while something else computes."""
     with contextlib.suppress(OSError), path.open("rb") as stream:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-
-
-def read_entries(path: Path) -> dict[str, Any]:
-    """Read whatever entries a weights file has, without running code from it.
-
-    Raises:
-        WeightsError: it is damaged or needs more than tensors and plain values.
-    """
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    import torch
-
-    try:
-        is_zip = zipfile.is_zipfile(path)
-        program = is_zip and is_program(path)
-        with warnings.catch_warnings():
-            # What torch may not read for it is an error that says so.
-            warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            content = program or torch.load(
-                path, map_location="cpu", weights_only=True, mmap=is_zip
-            )
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
-            reason = refusal_reason(path, str(error))
-            raise WeightsError(f"{path} was refused: {reason}. {ASK}") from error
-        raise WeightsError(f"{path} is damaged or no weights file: {error}") from error
-    # Damaged files make torch raise what it likes: AssertionError, struct.error, ...
-    except Exception as error:
-        raise WeightsError(
-            f"{path} ({path.stat().st_size:,} bytes) is damaged or no weights file: "
-            f"{_short(error)}. Get it again from its source"
-        ) from error
-    if program:
-        raise WeightsError(
-            f"{path} was refused: it is a TorchScript program, not only tensors. {ASK}"
-        )
-    if not isinstance(content, dict):
-        raise WeightsError(
-            f"{path} holds a {type(content).__name__}; expected a state dict"
-        )
-    return content
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path} ({path.stat().st_size:,} bytes) is damaged: {error}. "
-            "Get it again from its source"
-        ) from error
-
-
-def check_complete(path: Path, suffix: str = "") -> None:
-    """Check what a weights file itself says of its bytes, without reading tensors.
-
-    Args:
-        path: the file.
-        suffix: what its name will end with, where it has another one yet.
-
-    Raises:
-        WeightsError: bytes are missing or wrong, or it is no weights file.
-    """
-    if (suffix or path.suffix) == ".safetensors":
-        _check_safetensors(path)
-    elif zipfile.is_zipfile(path):
-        _check_archive(path)
-    else:
-        with path.open("rb") as stream:
-            start = stream.read(2)
-        if start[:1] != b"\x80":
-            is_cut = start == b"PK"
-            found = (
-                "cut off" if is_cut else f"no weights file, it begins with {start!r}"
-            )
-            raise WeightsError(
-                f"{path} ({path.stat().st_size:,} bytes) is damaged: it is {found}. "
-                "Get it again from its source"
-            )
-
-
-def _check_safetensors(path: Path) -> None:
-    """Compare the length of the file with the end of its last tensor."""
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            header = msgspec.json.decode(stream.read(min(length, size)))
-        ends = [
-            entry["data_offsets"][1]
-            for name, entry in header.items()
-            if name != "__metadata__"
-        ]
-        expected = 8 + length + max(ends, default=0)
-    except (struct.error, ValueError, AttributeError, LookupError, TypeError):
-        raise WeightsError(
-            f"{path} ({size:,} bytes) is damaged: it has no header of safetensors. "
-            "Get it again from its source"
-        ) from None
-    if size != expected:
-        raise WeightsError(
-            f"{path} is damaged: it has {size:,} bytes, its header says {expected:,}. "
-            "Get it again from its source"
-        )
-
-
-def _check_archive(path: Path) -> None:
-    """Check the CRC-32 of every record; reading memory-mapped would not."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    # Damaged archives make zipfile raise what it likes: UnicodeDecodeError, ...
-    except Exception as error:
-        raise WeightsError(
-            f"{path} is damaged: {error}. Get it again from its source"
-        ) from error
-    if damaged is not None:
-        raise WeightsError(
-            f"{path} is damaged: the checksum of its record {damaged} is wrong. "
-            "Get it again from its source"
-        )
-
-
-def _short(error: Exception) -> str:
-    """Take from a message of torch what is about the file."""
-    first = str(error).partition("\n")[0].partition("  (Could this")[0]
-    return first.rstrip(". ") or type(error).__name__

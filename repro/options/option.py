@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
-from repro.errors import OptionError
-
 T = TypeVar("T")
 
 COMMAND_LINE, MARKER, INI, ENVIRONMENT, DEFAULT = range(5)
@@ -122,6 +120,8 @@ class Option(Generic[T]):
         except ValueError as error:
             is_number = "invalid literal" in str(error)
             expected = "must be a whole number" if is_number else str(error)
+            from repro.errors import OptionError
+
             raise OptionError(f"{said} is {str(one)!r}; it {expected}") from None
 
     def in_absence(self, project: Path) -> Any:
@@ -138,4 +138,6 @@ def refuse_empty(given: object, said: str) -> None:
         OptionError: a value is empty, or one of several.
     """
     if given == "" or (isinstance(given, list | tuple) and "" in given):
+        from repro.errors import OptionError
+
         raise OptionError(f"{said} is empty; give a value, or leave it out")

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repro.files import parse_size
-
 
 def path(text: str, base: Path) -> Path:
     """Give a path, started from a folder."""
@@ -76,6 +74,8 @@ def exit_status(text: str, base: Path) -> int:
 
 def size(text: str, base: Path) -> int:
     """Give a number of bytes from `500M` or `20G`."""
+    from repro.files import parse_size
+
     return parse_size(text)
 
 
@@ -117,11 +117,10 @@ def shard(text: str, base: Path) -> str:
 
 def report(text: str, base: Path) -> Path:
     """Give the path of a report, whose suffix is its kind."""
-    from repro.report.faces import FACES
+    from repro.report.faces import face_name
 
     file = path(text, base)
-    if not file.name.endswith(tuple(FACES)):
-        raise ValueError(f"must end with {', '.join(FACES)}")
+    face_name(file)
     if file.is_dir():
         raise ValueError("is a folder")
     return file

@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.errors import OptionError
 from repro.options import readers
 from repro.options.option import Option
 
@@ -75,6 +74,15 @@ class Settings:
         default=(),
         otherwise=own_expected,
         metavar="PATH",
+        repeatable=True,
+    )
+    case: Option[tuple[str, ...]] = Option(
+        "run only the cases whose id GLOB matches, such as 'supervised/*@plain', and "
+        "no claim; repeatable",
+        readers.plain,
+        default=(),
+        metavar="GLOB",
+        in_marker=False,
         repeatable=True,
     )
     device: Option[str] = Option(
@@ -268,6 +276,8 @@ def refuse_misprints() -> None:
     if not strangers:
         return
     import difflib
+
+    from repro.errors import OptionError
 
     for name in strangers:
         near = difflib.get_close_matches(name, variables, n=1, cutoff=0.9)

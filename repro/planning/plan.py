@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from repro.cases import Case
-from repro.data.dataset import Dataset, remembered_dataset
+from repro.data.dataset import Dataset, first_strata, remembered_dataset
 from repro.data.housekeeping import list_stores
-from repro.data.layout import store_identity, store_path
+from repro.data.layout import StoreFolder, store_identity, store_path
 from repro.errors import DatasetError
 from repro.files import shown_size
 from repro.planning.costs import Basis, Costs, Device, by_basis
@@ -138,7 +138,7 @@ def make_plan(
         cache: folder of the pixel stores.
         limit: how many images of each dataset at least.
     """
-    there = stores_there(cases, data, cache)
+    there = stores_there(cases, data, cache, limit)
     work = workload(cases, checkpoints, limit, there, data)
     each = [costs.of(case, images_of(case.dataset, limit)) for case in cases]
     computing = makespan([cost.seconds for cost in each], machine.gpus or 1)
@@ -162,25 +162,30 @@ def makespan(seconds: Iterable[float], devices: int) -> float:
 
 
 def stores_there(
-    cases: Iterable[Case], data: Path | None, cache: Path | None
+    cases: Iterable[Case],
+    data: Path | None,
+    cache: Path | None,
+    limit: int | None = None,
 ) -> set[Stored]:
-    """List the pixel stores that are complete already, for the images as they are now.
+    """List the pixel stores that have all that is wanted of the images as they are now.
 
     No image is read for it: where one is not remembered, its stores count as missing.
     """
     there: set[Stored] = set()
     if cache is None:
         return there
-    complete = {store.path: store.images for store in list_stores(cache)}
+    stores = {store.path for store in list_stores(cache)}
     datasets: dict[Images, Dataset | None] = {}
-    for case in cases if complete else ():
+    for case in cases if stores else ():
         images = which_images(case, data)
         if images not in datasets:
             datasets[images] = _remembered(case, images[-1], cache)
         dataset = datasets[images]
         if dataset is not None:
             identity = store_identity(dataset, case.protocol.geometry_steps)
-            if complete.get(store_path(cache, identity)) == len(dataset):
+            folder = StoreFolder(store_path(cache, identity), identity)
+            wanted = first_strata(dataset, limit)
+            if folder.path in stores and all(map(folder.is_ready, wanted)):
                 there.add((images, case.protocol.geometry))
     return there
 

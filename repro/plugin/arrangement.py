@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
 import pytest
 
 from repro.options.table import Settings
@@ -17,6 +21,7 @@ from repro.plugin.items import (
 from repro.plugin.planned import leave_for_controller
 from repro.plugin.selection import order_of_cases
 from repro.plugin.settings import measures_nothing
+from repro.words import listed
 
 
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -45,6 +50,7 @@ def settle(config: pytest.Config, items: list[pytest.Item]) -> bool:
         return False
     for item in chosen:
         remember_settings(item)
+    _keep_named(config, chosen[0].stash[SETTINGS].case, items)
     _keep_shard(config, chosen[0].stash[SETTINGS], items)
     if not _goes_on_from_last_run(config):
         arrange(config, items)
@@ -58,6 +64,42 @@ def _goes_on_from_last_run(config: pytest.Config) -> bool:
     """Whether pytest was asked for an order that follows from its last run."""
     own = ("stepwise", "failedfirst", "newfirst")
     return any(config.getoption(name, False) for name in own)
+
+
+def _keep_named(
+    config: pytest.Config, patterns: Sequence[str], items: list[pytest.Item]
+) -> None:
+    """Deselect the cases that no pattern matches, and claims.
+
+    Raises:
+        UsageError: a pattern matches no case that was collected.
+    """
+    ids = {case.id for _, case in with_cases(items)}
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in ids):
+            near = difflib.get_close_matches(pattern, ids, n=3, cutoff=0.4)
+            raise pytest.UsageError(
+                f"--repro-case is {pattern!r}, and no selected case has such an id; "
+                f"'repro cases' lists them{f', as {listed(near)}' if near else ''}"
+            )
+
+    def stays(item: pytest.Item) -> bool:
+        case = case_of(item)
+        if case is None:
+            return claim_of(item) is None
+        return any(fnmatchcase(case.id, pattern) for pattern in patterns)
+
+    if patterns:
+        _deselect(config, items, [item for item in items if not stays(item)])
+
+
+def _deselect(
+    config: pytest.Config, items: list[pytest.Item], others: list[pytest.Item]
+) -> None:
+    if others:
+        config.hook.pytest_deselected(items=others)
+        gone = set(others)
+        items[:] = [item for item in items if item not in gone]
 
 
 def _keep_shard(
@@ -76,7 +118,4 @@ def _keep_shard(
         case = case_of(item)
         return case.id in kept if case else claim_of(item) is None
 
-    others = [item for item in items if not stays(item)]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if stays(item)]
+    _deselect(config, items, [item for item in items if not stays(item)])

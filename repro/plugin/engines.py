@@ -11,7 +11,8 @@ import pytest
 from repro.errors import OptionError
 from repro.plugin import workers
 from repro.plugin.items import SETTINGS, with_cases
-from repro.plugin.settings import asks, read_settings
+from repro.plugin.registration import asks
+from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from repro.engine.protocol import Engine

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repro.errors import NotAvailableError
+from repro.data.readers import find_images
+from repro.errors import NotAvailableError, ReproError
 from repro.machine import visible_gpus
 from repro.models.finding import find_weights
 from repro.options.table import Settings
@@ -38,8 +39,17 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
     }
     for settings in groups:
         lines += engine_of(config, settings).lines()
-    plans = [_plan(config, settings, cases) for settings, cases in groups.items()]
-    lines += [plan.summary() for plan in plans]
+    plans: list[Plan] = []
+    for settings, cases in groups.items():
+        ready = [case for case in cases if _is_here(config, settings, case)]
+        plans.append(_plan(config, settings, ready))
+        lines.append(plans[-1].summary())
+        if lacking := len(cases) - len(ready):
+            said = "has not" if lacking == 1 else "have not"
+            lines.append(
+                f"repro: {counted(lacking, 'more case')} {said} got weights or images "
+                "here, and will not be measured"
+            )
     if len(plans) > 1:
         number = sum(plan.work.cases for plan in plans)
         seconds = sum(plan.seconds for plan in plans)
@@ -47,6 +57,21 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
             f"repro: {counted(number, 'case')} in all, about {shown_time(seconds)}"
         )
     return lines + list(_downloads(config, groups))
+
+
+def _is_here(config: pytest.Config, settings: Settings, case: Case) -> bool:
+    """Whether a case can be measured, as far as that is seen without reading files."""
+    if not engine_of(config, settings).computes_here:
+        return True
+    data = settings.data or case.release.own_data
+    if data is None or find_images(case.dataset, data) is None:
+        return False
+    try:
+        return settings.download or bool(find_weights(case, settings.checkpoints))
+    except NotAvailableError:
+        return False
+    except ReproError:
+        return True  # It is here, and wrong: the case says so.
 
 
 def _plan(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> Plan:

@@ -11,6 +11,7 @@ from collections.abc import Generator
 
 import pytest
 
+from repro.plugin import MARKER
 from repro.plugin.fixtures import (
     _runner,
     case,
@@ -23,8 +24,7 @@ from repro.plugin.fixtures import (
     uphold,
     zeroshot_classifier,
 )
-from repro.plugin.items import MARKER
-from repro.plugin.settings import add_options, check_options, names_expected
+from repro.plugin.registration import add_options, asks
 
 __all__ = [
     "_runner",
@@ -72,11 +72,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     if hasattr(config, "workerinput"):
         return
-    check_options(config)
+    if asks(config):
+        from repro.plugin.settings import check_options
+
+        check_options(config)
     if config.getoption("dist", "no") != "no" and not config.option.collectonly:
         from repro.plugin.engines import refuse_workers
         from repro.plugin.recovery import Recovery
         from repro.plugin.reporting import Reporting
+        from repro.plugin.settings import names_expected
         from repro.plugin.workers import deal_one_by_one
 
         refuse_workers(config)
@@ -91,6 +95,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Answer `-n auto` where published numbers are checked."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
+    from repro.plugin.settings import names_expected
     from repro.plugin.workers import auto_number, mention_marker
 
     is_mine = names_expected(config) or mention_marker(config)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from repro.plugin import MARKER
+
 if TYPE_CHECKING:
     from repro.cases import Case
     from repro.claims.evidence import Stated
     from repro.options.table import Settings
-
-MARKER = "repro"
 
 #: What is in force for a test that has a case or a claim.
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()

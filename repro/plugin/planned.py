@@ -18,8 +18,8 @@ from repro.cases import Case
 from repro.errors import ReproError
 from repro.files import replace_bytes
 from repro.options.table import Settings
-from repro.plugin import workers
-from repro.plugin.items import MARKER, SETTINGS, with_cases
+from repro.plugin import MARKER, workers
+from repro.plugin.items import SETTINGS, with_cases
 from repro.plugin.selection import all_cases
 from repro.plugin.settings import read_settings
 from repro.records.identity import Asked, asked

@@ -79,11 +79,12 @@ class CaseRunner:
             return step()
         except ReproError as error:
             concerned = case or case_of(self._item)
+            failed = self._settings.strict or not isinstance(error, NotAvailableError)
             if concerned:
                 wanted = asked_of(self._item, concerned)
-                self._item.stash[RESULT] = not_run(concerned, str(error), wanted)
-            missing = isinstance(error, NotAvailableError)
-            _end(str(error), failed=self._settings.strict or not missing)
+                result = not_run(concerned, error, wanted, is_broken=failed)
+                self._item.stash[RESULT] = result
+            _end(str(error), failed=failed)
 
     def reproduce(self, case: Case) -> CaseResult:
         """Measure a case and compare it with every published number it must meet."""

@@ -10,9 +10,9 @@ import pytest
 
 from repro.errors import OptionError, ReproError
 from repro.options.table import Settings
+from repro.plugin import MARKER
 from repro.plugin.costs import costs_of
 from repro.plugin.engines import engine_of
-from repro.plugin.items import MARKER
 from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:

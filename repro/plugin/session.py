@@ -28,6 +28,7 @@ from repro.report.faces import write_report
 from repro.report.report import Report, report_of_results, since_run
 from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
+from repro.words import listed
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -105,7 +106,10 @@ class RunSession:
             return None
         if found is None:
             found = self._without_result(report)
-        return found and self._add(found, taken_from(report))
+        if found is None:
+            return None
+        found = msgspec.structs.replace(found, test=report.nodeid)
+        return self._add(found, taken_from(report))
 
     def _without_result(self, report: pytest.TestReport) -> CaseResult | None:
         """Say that a case has no result, where its test can give none any more."""
@@ -113,7 +117,8 @@ class RunSession:
         if test is None or test.place in self._results:
             return None
         if report.failed or (report.skipped and test.is_judged):
-            return not_run(test.case, reason_of(report), test.asked)
+            why = reason_of(report)
+            return not_run(test.case, why, test.asked, is_broken=report.failed)
         return None
 
     def count_unrun(self) -> None:
@@ -137,7 +142,8 @@ class RunSession:
             reporter.ensure_newline()
             reporter.section("claims", sep="=")
             width = reporter._tw.fullwidth
-            for line, style in claim_lines(list(self._claims.values()), width):
+            claims = list(self._claims.values())
+            for line, style in claim_lines(claims, width, _verbosity(reporter)):
                 reporter.write_line(line, **_MARKUP[style])
         if self._results or self._claims:
             for file in self._written:
@@ -146,13 +152,10 @@ class RunSession:
                 reporter.write_line(trouble, red=True)
 
     def _print_results(self, reporter: TerminalReporter) -> None:
-        verbosity: Verbosity = "normal"
-        if reporter.verbosity:
-            verbosity = "verbose" if reporter.verbosity > 0 else "quiet"
         reporter.ensure_newline()
         reporter.section("published and measured", sep="=")
         width = reporter._tw.fullwidth
-        for line, style in table_lines(self._ordered(), width, verbosity):
+        for line, style in table_lines(self._ordered(), width, _verbosity(reporter)):
             reporter.write_line(line, **_MARKUP[style])
         self._print_record(reporter)
 
@@ -270,7 +273,7 @@ class RunSession:
             number, all_cases = len(self._unrun), len(self._planned.judged)
             reporter.write_line(
                 f"{number:,} of {all_cases:,} cases did not get their turn: "
-                f"{', '.join(self._unrun)}",
+                f"{listed(self._unrun)}",
                 red=True,
             )
         if self._lacking:
@@ -280,3 +283,9 @@ class RunSession:
 
     def _ordered(self) -> list[CaseResult]:
         return in_order(self._results.values())
+
+
+def _verbosity(reporter: TerminalReporter) -> Verbosity:
+    if reporter.verbosity:
+        return "verbose" if reporter.verbosity > 0 else "quiet"
+    return "normal"

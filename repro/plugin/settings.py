@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -24,26 +24,6 @@ from repro.options.option import (
     refuse_empty,
 )
 from repro.options.table import OPTIONS, SELECTORS, Settings, refuse_misprints
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Register all options and their ini twins."""
-    group = parser.getgroup("repro", "repro: published numbers, checked")
-    for option in OPTIONS.values():
-        if option.flag:
-            group.addoption(
-                option.flag_name, action="store_true", default=None, help=option.help
-            )
-        else:
-            group.addoption(
-                option.flag_name,
-                action="append" if option.repeatable else "store",
-                default=None,
-                metavar=option.metavar,
-                help=option.help,
-            )
-        kind: Literal["args", "string"] = "args" if option.repeatable else "string"
-        parser.addini(option.ini_name, option.help, type=kind, default=None)
 
 
 def project(config: pytest.Config) -> Path:
@@ -100,28 +80,17 @@ def read_settings(
 
 
 def check_options(config: pytest.Config) -> None:
-    """Read what is asked of the whole run, before any process is started.
+    """Read what command line and ini file ask, before any process is started.
 
     Where only the environment says something, that counts once cases are selected.
 
     Raises:
         UsageError: a value is not allowed, or has no effect beside another.
     """
-    if not asks(config):
-        return
     try:
         read_settings(config, {}, config.rootpath)
     except OptionError as error:
         raise pytest.UsageError(str(error)) from error
-
-
-def asks(config: pytest.Config) -> bool:
-    """Whether command line or ini file ask repro for anything."""
-    return any(
-        config.getoption(option.flag_name) is not None
-        or config.getini(option.ini_name) not in (None, [], "")
-        for option in OPTIONS.values()
-    )
 
 
 def measures_nothing(config: pytest.Config) -> bool:
@@ -152,10 +121,11 @@ def summary(settings: Settings) -> str:
         parts.append(f"accelerated by {', '.join(settings.accelerate) or 'nothing'}")
     if settings.batch_size:
         parts.append(f"batches of {settings.batch_size}")
+    if settings.case:
+        parts.append(f"cases {', '.join(settings.case)}")
     if settings.limit:
         parts.append(f"limit {settings.limit:,} images")
-    if settings.no_early_stop:
-        parts.append("no early stop")
+    parts += ["no early stop"] * settings.no_early_stop
     if settings.diagnose_share != Settings.diagnose_share.default:
         share = f"{100 * settings.diagnose_share:.3g} %"
         parts.append(f"{share} of an evaluation for each suspect")
@@ -168,7 +138,8 @@ def summary(settings: Settings) -> str:
     if settings.strict:
         parts.append("strict")
     if settings.engine != Settings.engine.default:
-        parts.append(f"engine {settings.engine}")
+        place = f" at {settings.ray_address}" if settings.ray_address else ""
+        parts.append(f"engine {settings.engine}{place}")
     if settings.shard:
         parts.append(f"shard {settings.shard}")
     if settings.download:

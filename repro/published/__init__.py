@@ -1,6 +1,12 @@
 """What was published, read from TOML and validated; needs no torch."""
 
-from repro.published.allowed import WEIGHTS_SUFFIXES, check_name, check_weights_name
+from repro.published.allowed import (
+    WEIGHTS_SUFFIXES,
+    check_name,
+    check_weights_name,
+    list_weights,
+    split_weights_name,
+)
 from repro.published.checksums import (
     CHECKSUMS_FILE,
     Checksum,
@@ -23,7 +29,7 @@ from repro.published.geometry import (
     Resize,
     parse_geometry,
 )
-from repro.published.loader_table import find_entry_point, loader_names
+from repro.published.loader_table import LOADERS
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
 from repro.published.reading import read_releases
 from repro.published.record_paths import place_beside, place_of_user, place_to_record
@@ -61,6 +67,7 @@ from repro.published.vocabulary import (
 __all__ = [
     "CHECKSUMS_FILE",
     "EMBEDDED",
+    "LOADERS",
     "MEASURED",
     "METRICS",
     "PRECISIONS",
@@ -96,9 +103,8 @@ __all__ = [
     "Source",
     "TextSpec",
     "check_name",
-    "find_entry_point",
     "is_same_arithmetic",
-    "loader_names",
+    "list_weights",
     "main_metrics",
     "make_list",
     "check_weights_name",
@@ -113,4 +119,5 @@ __all__ = [
     "shipped_list",
     "shipped_names",
     "training_images",
+    "split_weights_name",
 ]

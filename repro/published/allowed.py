@@ -5,9 +5,23 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".bin")
+#: What weights files are called; what they are is found out by their content. One that
+#: ends with another stands before it.
+WEIGHTS_SUFFIXES = (
+    ".pth.tar",
+    ".safetensors.index.json",
+    ".pt",
+    ".pth",
+    ".safetensors",
+    ".bin",
+    ".th",
+    ".ckpt",
+    ".npz",
+    ".jit",
+)
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 _PART = r"\w[\w.+-]{0,99}"
 NAME = re.compile(_PART, re.ASCII)
@@ -55,13 +69,39 @@ def check_weights_name(key: str, name: str) -> None:
     Raises:
         ValueError: the message begins with `key`.
     """
-    stem, dot, suffix = name.rpartition(".")
-    if dot + suffix not in WEIGHTS_SUFFIXES:
+    stem, suffix = split_weights_name(name)
+    if not suffix:
         raise ValueError(
             f"{key} holds {name!r}; a weights file ends with one of "
             f"{', '.join(WEIGHTS_SUFFIXES)}"
         )
     check_name(stem, f"{key} holds {name!r}, whose stem")
+
+
+def split_weights_name(name: str) -> tuple[str, str]:
+    """Split the name of a weights file; the suffix of another file is empty."""
+    suffix = next((s for s in WEIGHTS_SUFFIXES if name.endswith(s)), "")
+    return name.removesuffix(suffix), suffix
+
+
+def list_weights(folder: Path, *, shards: bool = False) -> list[Path]:
+    """List the weights files of a folder by name, hidden ones left out.
+
+    Args:
+        folder: where.
+        shards: whether the files that an index is of count too.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if (named := split_weights_name(file.name))[1]
+        and not file.name.startswith(".")
+        and (shards or not _SHARD.search(named[0]))
+        and not file.is_dir()
+    )
 
 
 def check_below(key: str, path: str) -> None:

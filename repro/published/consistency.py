@@ -7,7 +7,7 @@ from itertools import product
 
 import msgspec
 
-from repro.published.loader_table import find_entry_point, loader_names
+from repro.published.loader_table import LOADERS
 from repro.published.located import Definition, Located
 from repro.published.release import Reference, Release
 from repro.published.statements import Claim
@@ -47,10 +47,10 @@ def check_consistency(release: Release, places: Places) -> None:
 
 def _check_model(located: Located, name: str, release: Release) -> None:
     model = release.models[name]
-    if find_entry_point(model.loader) is None:
+    if LOADERS.find(model.loader) is None:
         raise located.error(
-            f"there is no loader {model.loader!r}; known are "
-            f"{', '.join(loader_names())}"
+            f"there is no loader {model.loader!r}; there are "
+            f"{', '.join(LOADERS.names())}"
         )
     for key, file in (("config", model.config), ("tokenizer", model.tokenizer)):
         if not file:

@@ -6,16 +6,16 @@ there is what `loader` of a model says, its value the class (docs/extending.md).
 
 from __future__ import annotations
 
+from repro.errors import ExpectedError
 from repro.extensions import Extensions
 
-_LOADERS = Extensions(
+LOADERS = Extensions(
     "repro.loaders",
+    "loader",
+    ExpectedError,
     {
         "timm": "repro.models.libraries.timm:TimmLoader",
         "open_clip": "repro.models.libraries.open_clip:OpenClipLoader",
         "torchvision": "repro.models.libraries.torchvision:TorchvisionLoader",
     },
 )
-
-find_entry_point = _LOADERS.find
-loader_names = _LOADERS.names

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -151,7 +151,12 @@ def _structs(type_: object) -> list[type[msgspec.Struct]]:
 
 
 def _parts(type_: object) -> tuple[object, ...]:
-    return get_args(type_) if get_origin(type_) in (Union, UnionType) else (type_,)
+    is_union = get_origin(type_) in (Union, UnionType)
+    parts = get_args(type_) if is_union else (type_,)
+    # What is allowed besides its type does not change which type it is.
+    return tuple(
+        get_args(part)[0] if get_origin(part) is Annotated else part for part in parts
+    )
 
 
 def _literals(type_: object) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.extensions import installed
+from repro.extensions import Extensions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +32,8 @@ IMAGES = Fraction(25, 50_000)
 #: Relative tolerance of a mean cross-entropy (docs/tolerances.md has the reasoning).
 LOSS = Fraction(1, 1000)
 
-#: Group of the entry points that are metrics of other packages.
-GROUP = "repro.metrics"
+#: Metrics of other packages. Ours are structs in `METRICS`: all of them are counted.
+_ADDED = Extensions("repro.metrics", "metric", ExpectedError)
 
 #: What a metric is the mean over: all images, or the means of the classes.
 Over = Literal["images", "classes"]
@@ -245,29 +245,24 @@ class MetricTable(dict[str, Metric]):
             KeyError: none is installed.
             ExpectedError: it cannot be imported, or is something else.
         """
-        entry_point = installed(GROUP)[name]
-        try:
-            found = entry_point.load()
-        except (ImportError, AttributeError) as error:
+        if _ADDED.find(name) is None:
+            raise KeyError(name)
+        found: Metric = _ADDED.load(name, Metric)
+        if found.name != name:
             raise ExpectedError(
-                f"the metric {name!r} ({entry_point.value}) cannot be imported: "
-                f"{error}; install its package again"
-            ) from error
-        if not isinstance(found, Metric) or found.name != name:
-            raise ExpectedError(
-                f"the entry point {name!r} of the group {GROUP} ({entry_point.value}) "
-                f"is no Metric named {name!r}; mend its package"
+                f"the metric {name!r} of another package has the name {found.name!r}; "
+                "mend its package"
             )
         self[name] = found
         return found
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in installed(GROUP)
+        return super().__contains__(name) or _ADDED.find(str(name)) is not None
 
     def load(self, names: Iterable[str] | None = None) -> None:
         """Load those of other packages among some names, or all, so as to list them."""
-        for name in installed(GROUP) if names is None else names:
-            if name not in self.keys() and name in installed(GROUP):
+        for name in _ADDED.names() if names is None else names:
+            if name not in self.keys() and _ADDED.find(name) is not None:
                 self.__missing__(name)
 
 

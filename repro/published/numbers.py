@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from repro.published.allowed import WEIGHTS_SUFFIXES, anchored, check_name
+from repro.published.allowed import anchored, check_name, split_weights_name
 from repro.published.located import Located, convert, shown
 from repro.published.metrics import METRICS, Metric
 from repro.published.release import OwnTolerance, Reference, Source
@@ -72,8 +72,8 @@ class ReferenceRow(Table, frozen=True):
     def __post_init__(self) -> None:
         """Refuse a checkpoint that is no file's name and what belongs to nothing."""
         check_name(self.checkpoint, "checkpoint")
-        if self.checkpoint.endswith(WEIGHTS_SUFFIXES):
-            stem = self.checkpoint.rpartition(".")[0]
+        stem, suffix = split_weights_name(self.checkpoint)
+        if suffix:
             raise ValueError(
                 f"checkpoint is {self.checkpoint!r}; leave the suffix out: {stem!r}"
             )

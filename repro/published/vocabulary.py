@@ -73,6 +73,11 @@ class Printed(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return self.digits
 
+    @property
+    def decimals(self) -> int:
+        """How many digits stand behind the point."""
+        return len(self.digits.partition(".")[2])
+
 
 def printed(digits: str, shift: int = 0) -> Printed:
     """Read digits such as `58.140`; the point is moved to the right by `shift`."""

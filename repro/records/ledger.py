@@ -359,8 +359,7 @@ class Ledger:
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             raise LedgerError(
                 f"the ledger {self.file} cannot be used: {error}; mend or move it, "
-                "name another folder with --repro-ledger or keep none with "
-                "'--repro-ledger none'"
+                "or name another folder with --repro-ledger; a run does with 'none'"
             ) from error
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from repro.cases import Case
 from repro.diagnosis.findings import Diagnosis
+from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.acceleration import Acceleration, in_words
 from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
@@ -28,7 +29,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `stopped_early` tells that all were asked for. The expected `calibration_error` is a
     share from 0 to
     1, None where it was not kept. `accelerations` are those that were wanted, used or
-    not.
+    not. `weights_read` says what was done to the names of the weights to read them.
     """
 
     metrics: Metrics
@@ -47,6 +48,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     calibration_error: float | None = None
     accelerations: tuple[Acceleration, ...] = ()
+    weights_read: tuple[str, ...] = ()
 
     @property
     def arithmetic(self) -> str:
@@ -72,8 +74,10 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     `reason` says why there is no verdict, or why a verdict is what it is; `diagnosis`
     is what would explain a divergence, where that was looked for; `since` is what has
     changed since the case was as expected, or since all images were evaluated, where
-    the ledger knows; `position` is the place of the case in tables; `asked` tells it
-    from what the run measured of the same case in another way.
+    the ledger knows; `lacking` and `remedy` are those of `NotAvailableError`; `test` is
+    pytest's name of the test that gave the result, and `is_broken` tells that this test
+    failed though nothing was measured; `position` is the place of the case in tables;
+    `asked` tells it from what the run measured of the same case in another way.
     """
 
     id: str
@@ -93,6 +97,15 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     diagnosis: Diagnosis | None = None
     since: Since | None = None
     asked: Asked = UNKNOWN
+    lacking: str = ""
+    remedy: str = ""
+    test: str = ""
+    is_broken: bool = False
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it is red: it contradicts what is written down, or is broken."""
+        return self.verdict.is_failure or self.is_broken
 
     @property
     def place(self) -> str:
@@ -124,11 +137,23 @@ def judge(
     return compare(reference, release, metrics, part, interval)
 
 
-def not_run(case: Case, reason: str, asked: Asked = UNKNOWN) -> CaseResult:
-    """Write down that a case was not measured, and why."""
+def not_run(
+    case: Case,
+    why: str | ReproError,
+    asked: Asked = UNKNOWN,
+    *,
+    is_broken: bool = False,
+) -> CaseResult:
+    """Write down that a case was not measured, why, and whether that is a failure."""
     numbers = tuple(unmeasured(r, case.release) for r in case.references)
-    return result_of(
-        case, Verdict.NOT_RUN, comparisons=numbers, reason=reason, asked=asked
+    found = result_of(
+        case, Verdict.NOT_RUN, comparisons=numbers, reason=str(why), asked=asked
+    )
+    lacking, remedy = "", ""
+    if isinstance(why, NotAvailableError):
+        lacking, remedy = why.lacking, why.remedy
+    return msgspec.structs.replace(
+        found, lacking=lacking, remedy=remedy, is_broken=is_broken
     )
 
 

@@ -23,7 +23,7 @@ def badge_json(report: Report) -> str:
         met = sum(claim.is_as_expected for claim in report.claims)
         message.append(f"{met}/{len(report.claims)} claims")
         cases, reproduced = cases + len(report.claims), reproduced + met
-    if any(verdict.is_failure for verdict in found) or any(
+    if any(result.is_failure for result in report.results) or any(
         claim.is_surprise for claim in report.claims
     ):
         colour = "red"

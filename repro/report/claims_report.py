@@ -11,25 +11,32 @@ import msgspec
 
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.report.numbers import nonzero_text
-from repro.report.terminal import Style
-from repro.words import counted, listed
+from repro.report.terminal import Style, Verbosity
+from repro.words import counted, listed, shortened
 
 _MISSING_SHOWN = 2
 _DECIMALS = 3
 
 
 def claim_lines(
-    results: Sequence[ClaimResult], width: int
+    results: Sequence[ClaimResult], width: int, verbosity: Verbosity = "normal"
 ) -> Iterator[tuple[str, Style]]:
-    """Yield what is said of each claim, with the numbers that it rests on.
-
-    Those of which nothing is known come last.
+    """Yield a line for each claim, and the numbers that surprising ones rest on.
 
     Args:
         results: of all claims.
         width: of the terminal, in characters.
+        verbosity: `verbose` has the numbers of all, `quiet` only what surprises.
     """
-    for result in sorted(results, key=lambda result: not result.findings):
+    longest = max((len(result.id) for result in results), default=0)
+    for result in in_order(results):
+        if verbosity != "verbose" and not result.is_surprise:
+            is_missing = result.verdict is ClaimVerdict.MISSING and not result.findings
+            said = missing_text(result) if is_missing else result.text
+            line = f"{result.verdict:<10}{result.id:<{longest}}  {said}"
+            if verbosity == "normal":
+                yield shortened(line, width), _style(result)
+            continue
         yield f"{result.verdict:<10}{result.id}"[:width], _style(result)
         if result.verdict is ClaimVerdict.MISSING and not result.findings:
             yield f"    {missing_text(result)}"[:width], "dim"
@@ -43,6 +50,11 @@ def claim_lines(
     if results:
         bad = any(result.is_surprise for result in results)
         yield totals_text(results), "bad" if bad else "plain"
+
+
+def in_order(results: Iterable[ClaimResult]) -> list[ClaimResult]:
+    """Sort claims as every face shows them: what is known first, surprises last."""
+    return sorted(results, key=lambda r: (r.is_surprise, not r.findings))
 
 
 def finding_text(finding: Finding) -> str:

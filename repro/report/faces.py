@@ -1,26 +1,47 @@
-"""The faces of a report, chosen by the suffix of a file."""
+"""The faces of a report, chosen by the suffix of a file.
+
+Another package adds one as an entry point of the group `repro.reports`: its name there
+is the suffix without the first dot, its value a function like ours (docs/extending.md).
+"""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.errors import OptionError
+from repro.extensions import Extensions
 from repro.files import replace_bytes
 
 if TYPE_CHECKING:
     from repro.report.report import Report
 
-#: Suffix -> function from a report to the file's content; the first that fits counts.
-FACES = {
-    ".badge.json": "repro.report.badge:badge_json",
-    ".json": "repro.report.json_report:json_text",
-    ".md": "repro.report.markdown:markdown",
-    ".csv": "repro.report.csv_report:csv_text",
-    ".html": "repro.report.html:html",
-}
+FACES = Extensions(
+    "repro.reports",
+    "report",
+    OptionError,
+    {
+        "json": "repro.report.json_report:json_text",
+        "md": "repro.report.markdown:markdown",
+        "csv": "repro.report.csv_report:csv_text",
+        "html": "repro.report.html:html",
+        "badge.json": "repro.report.badge:badge_json",
+    },
+)
+
+
+def face_name(file: Path) -> str:
+    """Name the face that a file gets; nothing of it is imported.
+
+    Raises:
+        ValueError: there is none of its suffix; the message says what is allowed.
+    """
+    fitting = [name for name in FACES.names() if file.name.endswith(f".{name}")]
+    if not fitting:
+        suffixes = ", ".join(f".{name}" for name in FACES.names())
+        raise ValueError(f"must end with one of {suffixes}")
+    return max(fitting, key=len)
 
 
 def write_report(file: Path, report: Report) -> None:
@@ -29,22 +50,14 @@ def write_report(file: Path, report: Report) -> None:
     Raises:
         OptionError: the suffix is unknown or the file cannot be written.
     """
-    content = _face(file)(report)
+    try:
+        name = face_name(file)
+    except ValueError as error:
+        raise OptionError(f"the report is {str(file)!r}; it {error}") from error
+    face: Callable[[Report], str | bytes] = FACES.load(name)
+    content = face(report)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace_bytes(file, content.encode("utf-8"))
+        replace_bytes(file, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise OptionError(f"the report {file} cannot be written: {error}") from error
-
-
-def _face(file: Path) -> Callable[[Report], str]:
-    for suffix, place in FACES.items():
-        if file.name.endswith(suffix):
-            module, _, name = place.partition(":")
-            face: Callable[[Report], str] = getattr(
-                importlib.import_module(module), name
-            )
-            return face
-    raise OptionError(
-        f"the report {file} has no known suffix; it must end with {', '.join(FACES)}"
-    )

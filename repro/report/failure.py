@@ -49,7 +49,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"{images_text(measurement)}, "
         f"fingerprint {measurement.dataset_fingerprint[:17]}",
         f"  {'weights':<12}{measurement.weights}, "
-        f"sha256 {measurement.weights_sha256[:12]}",
+        f"sha256 {measurement.weights_sha256[:12]}"
+        f"{''.join(f', {done}' for done in measurement.weights_read)}",
         f"  {'environment':<12}{measurement.environment.summary()}, "
         f"{measurement.arithmetic}",
     ]
@@ -68,11 +69,19 @@ def headline(result: CaseResult) -> str:
     if result.verdict is Verdict.UNEXPECTEDLY_MET:
         said = "meets what was published, though it is declared not to"
     numbers = [
-        f"{_named(c, result)} {value_text(c)}, published {c.printed}"
+        f"{_named(c, result)} {value_text(c)}, published {c.printed}{_images_off(c)}"
         for c in result.comparisons
         if c.verdict.is_failure
     ]
     return f"{said}: {'; '.join(numbers)}"
+
+
+def _images_off(comparison: ReferenceCheck) -> str:
+    images = comparison.difference_images
+    if images is None:
+        return ""
+    number = round(images)
+    return f" ({number:+,} {'image' if abs(number) == 1 else 'images'})"
 
 
 def _named(comparison: ReferenceCheck, result: CaseResult) -> str:

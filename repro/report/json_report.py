@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 #: Fields of a measurement that stand as they are beside those of its case.
 _MEASURED = (
     *("seconds", "precision", "device", "key", "weights", "weights_sha256"),
-    *("dataset_fingerprint", "environment"),
+    *("weights_read", "dataset_fingerprint", "environment"),
 )
 
 
@@ -126,7 +126,7 @@ def _metrics(measurement: Measurement) -> dict[str, Any]:
 def _reference(comparison: ReferenceCheck) -> dict[str, Any]:
     return {
         "metric": comparison.metric,
-        "published": float(comparison.published),
+        "published": float(comparison.number.value),
         "printed": comparison.printed,
         "unit": METRICS[comparison.metric].unit.name,
         "higher_is_better": METRICS[comparison.metric].is_higher_better,

@@ -7,8 +7,10 @@ from fractions import Fraction
 from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS, Metric
 
-#: Decimals beyond those of others, until a number is written with an exponent.
+#: Decimals beyond those of others that two numbers are told apart by.
 _MORE_DIGITS = 3
+#: Decimals, unless a published number has more, until an exponent reads better.
+_MOST_DIGITS = 6
 
 
 def sign_of(metric: str) -> str:
@@ -23,7 +25,7 @@ def plain_text(value: Fraction, metric: Metric) -> str:
 
 def decimals(comparison: ReferenceCheck) -> int:
     """Give the decimals of measured values: those of the published one, at least 2."""
-    return max(2, len(comparison.published.partition(".")[2]))
+    return max(2, comparison.number.decimals)
 
 
 def value_text(comparison: ReferenceCheck) -> str:
@@ -46,15 +48,16 @@ def nonzero_text(value: float, digits: int, *, signed: bool = False) -> str:
     """Write a number with so many decimals, or more until its first digit is there.
 
     A difference that is not zero never looks like it: it may be what a claim or a
-    verdict rests on. Much smaller ones are written as 4e-09.
+    verdict rests on. Where that takes more than six decimals it is written as 4e-9.
     """
     sign = "+" if signed else ""
     if not value:
         return f"{0:.{digits}f}"
     # Of the rounded number: 0.0099999 is 0.01.
     needed = -int(f"{value:.1e}".partition("e")[2])
-    if needed > digits + _MORE_DIGITS:
-        return f"{value:{sign}.0e}"
+    if needed > max(digits, _MOST_DIGITS):
+        mantissa, _, exponent = f"{value:{sign}.0e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
     return f"{value:{sign}.{max(digits, needed)}f}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +22,7 @@ from repro.records.environment import Environment
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 from repro.records.run import Run
-from repro.report.rows import RowOrigin, in_order, rows_with_origin
+from repro.report.rows import RowOrigin, cases_with_rows, in_order
 from repro.report.variants import names
 
 
@@ -94,12 +93,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def cases(self) -> list[ReportedCase]:
         """List the cases in the order of the tables."""
         flipped = {case.place: case for case in self.flips}
-        origins = rows_with_origin(self.results)
-        grouped = groupby(origins, key=lambda origin: origin.result.place)
         return [
-            ReportedCase(number, rows[0].result, rows, flipped.get(place))
-            for number, (place, found) in enumerate(grouped, start=1)
-            for rows in [tuple(found)]
+            ReportedCase(number, result, rows, flipped.get(result.place))
+            for number, (result, rows) in enumerate(
+                cases_with_rows(self.results), start=1
+            )
         ]
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ from repro.published import MEASURED, METRICS, Metric, main_metrics
 from repro.published.metrics import TOP1
 from repro.records.result import CaseResult
 from repro.report.numbers import (
+    decimals,
     difference_text,
     images_text,
     interval_text,
@@ -125,6 +127,36 @@ def rows_with_origin(results: Iterable[CaseResult]) -> list[RowOrigin]:
         for result in ordered
         for row, comparison in _case_rows(result)
     ]
+
+
+class CaseRows(NamedTuple):
+    """A case with its rows."""
+
+    result: CaseResult
+    rows: tuple[RowOrigin, ...]
+
+    @property
+    def name(self) -> str:
+        """Its id, and what tells it from others of that id."""
+        return self.rows[0].row.name
+
+
+def cases_with_rows(results: Iterable[CaseResult]) -> list[CaseRows]:
+    """List cases in order, each with its rows."""
+    grouped = groupby(rows_with_origin(results), key=lambda o: o.result.place)
+    return [CaseRows(rows[0].result, rows) for _, o in grouped for rows in [tuple(o)]]
+
+
+def largest_difference(results: Iterable[CaseResult]) -> list[str]:
+    """Write how far the farthest number is off, in points and in nats."""
+    farthest: dict[str, tuple[float, int]] = {}
+    for result in results:
+        for comparison in result.comparisons:
+            if comparison.difference is not None:
+                unit = METRICS[comparison.metric].unit.difference
+                found = abs(comparison.difference), decimals(comparison)
+                farthest[unit] = max(farthest.get(unit, found), found)
+    return [f"{nonzero_text(v, n)} {unit}" for unit, (v, n) in farthest.items()]
 
 
 def counts(results: Iterable[CaseResult]) -> dict[Verdict, int]:

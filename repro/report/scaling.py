@@ -105,7 +105,7 @@ def claim_panel(claim: ClaimResult, results: Iterable[CaseResult]) -> Panel | No
         if place == (claim.release, claim.protocol, claim.dataset):
             for comparison in _comparisons(result, LOSS_METRIC.name):
                 key = result.family, result.training_images or 0
-                published.setdefault(key, float(comparison.published))
+                published.setdefault(key, float(comparison.number.value))
     curves = []
     for curve in claim.curves:
         points = curve.fit.points
@@ -164,7 +164,7 @@ def fit_power_law(metric: str, points: Sequence[Point]) -> PowerLaw | None:
 
 def _curve(name: str, metric: str, members: Sequence[CaseResult]) -> Curve | None:
     published = sorted(
-        (result.training_images or 0, float(comparison.published))
+        (result.training_images or 0, float(comparison.number.value))
         for result in members
         for comparison in _comparisons(result, metric)
     )

@@ -13,22 +13,25 @@ from repro.diagnosis.sentences import CALLED
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.changes import since_groups
+from repro.report.lacking import lacking_groups
 from repro.report.rows import (
+    CaseRows,
     Row,
-    rows_of,
+    cases_with_rows,
+    largest_difference,
     shift_of,
     shift_text,
     shift_warning,
     totals_text,
 )
-from repro.report.variants import names, reasons
-from repro.words import listed
+from repro.report.variants import names
+from repro.words import counted, listed
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
 
-#: Without -v a longer table shows only the rows that somebody has to look at.
-ROWS_SHOWN = 100
+#: Of a family that has others too, more reproduced checkpoints are one line.
+FOLDED = 20
 
 #: Characters of a line that words are not broken for.
 _NARROWEST = 40
@@ -52,44 +55,167 @@ _DISPENSABLE = ("images", "tolerance", "difference", "interval")
 def table_lines(
     results: Sequence[CaseResult], width: int, verbosity: Verbosity = "normal"
 ) -> Iterator[tuple[str, Style]]:
-    """Yield the lines of the table with the style of each.
+    """Yield the lines of the table with the style of each, what is red last.
 
     Args:
         results: of all cases.
         width: of the terminal, in characters.
-        verbosity: `quiet` leaves out what is reproduced, `verbose` nothing.
+        verbosity: `quiet` leaves out what is reproduced, `verbose` nothing; otherwise
+            it is one line for families and one row for a checkpoint.
     """
-    rows = rows_of(results)
-    shown = _chosen(rows, verbosity)
-    if shown:
-        yield from _table(shown, width)
-    if hidden := len(rows) - len(shown):
-        yield f"{hidden:,} reproduced rows are not shown; -v shows them", "dim"
-    yield from _reasons(results)
+    cases = cases_with_rows(results)
+    red = [case for case in cases if case.result.is_failure]
+    fine = [c for c in cases if c.result.measurement and not c.result.is_failure]
+    if verbosity == "verbose":
+        rest = [case for case in cases if not case.result.verdict.is_failure]
+        yield from _table([o.row for case in rest for o in case.rows], width)
+    else:
+        yield from _summarised(fine, width, is_quiet=verbosity == "quiet")
+    missing = [case for case in cases if case.result.verdict is Verdict.NOT_RUN]
+    yield from _not_run([c for c in missing if not c.result.is_broken], width)
+    diverging = [case for case in red if case.result.verdict.is_failure]
+    yield from _table([o.row for case in diverging for o in case.rows], width)
+    for case in red:
+        if case.result.is_broken:
+            yield from _explained("failed", case.name, case.result.reason, width, "bad")
     yield from _since(results, width)
-    yield from _causes(results)
+    yield from _causes(results, width)
     if shift := shift_of(results):
         for line in _wrapped(shift_text(shift), width):
             yield line, "plain"
         for line in _wrapped(shift_warning(shift), width):
             yield line, "bad"
-    bad = any(result.verdict.is_failure for result in results)
     done = all(result.verdict is Verdict.REPRODUCED for result in results)
-    yield totals_text(results), "bad" if bad else "good" if done else "plain"
+    style: Style = "bad" if red else "good" if done else "plain"
+    for line in _wrapped(totals_text(results), width):
+        yield line, style
 
 
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, max(width, _NARROWEST), subsequent_indent="  ")
 
 
-def _chosen(rows: Sequence[Row], verbosity: Verbosity) -> list[Row]:
-    if verbosity == "verbose" or (verbosity == "normal" and len(rows) <= ROWS_SHOWN):
-        return list(rows)
-    return [row for row in rows if row.verdict is not Verdict.REPRODUCED]
+def _summarised(
+    cases: Sequence[CaseRows], width: int, *, is_quiet: bool
+) -> Iterator[tuple[str, Style]]:
+    """Yield one line for what a family has reproduced, and one row for other cases."""
+    folded: list[list[CaseRows]] = []
+    single: list[CaseRows] = []
+    for _, found in groupby(cases, key=_group):
+        group = list(found)
+        met = [c for c in group if c.result.verdict is Verdict.REPRODUCED]
+        is_folded = is_quiet or len(met) == len(group) or len(met) > FOLDED
+        if met and is_folded:
+            folded.append(met)
+        single += [c for c in group if c not in met or not is_folded]
+    if is_quiet and folded:
+        number = sum(map(len, folded))
+        said = f"{counted(number, 'reproduced case')} not shown; -v shows all"
+        yield said[:width], "dim"
+    elif folded:
+        yield from _folded(folded, width)
+    yield from _side_by_side(single, width)
+
+
+def _folded(
+    groups: Sequence[list[CaseRows]], width: int
+) -> Iterator[tuple[str, Style]]:
+    """Yield a line for each family: how many checkpoints, and the farthest number."""
+    names = [_group(group[0]) for group in groups]
+    numbers = [counted(len(group), "checkpoint") for group in groups]
+    far = [largest_difference(case.result for case in group) for group in groups]
+    room = max(map(len, numbers))
+    longest = max(map(len, names))
+    for texts in (
+        [f"reproduced, largest difference {', '.join(f)}" for f in far],
+        [f"reproduced, largest difference {f[0]}" for f in far],
+        [f"reproduced, {f[0]} at most" for f in far],
+        ["reproduced"] * len(far),
+    ):
+        name = min(longest, width - room - max(map(len, texts)) - 4)
+        if name == longest:
+            break
+    for called, number, text in zip(names, numbers, texts, strict=True):
+        shown = called if len(called) <= name else f"{called[: max(name, 9) - 1]}…"
+        yield f"{shown:<{name}}  {number:>{room}}  {text}"[:width], "good"
+
+
+def _group(case: CaseRows) -> str:
+    return case.rows[0].row.group
+
+
+def _side_by_side(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style]]:
+    """Yield a row for each case: its metrics side by side, as many as fit."""
+    if not cases:
+        return
+    by_metric = [{o.row.metric_name: o.row for o in case.rows} for case in cases]
+    metrics = list(dict.fromkeys(name for rows in by_metric for name in rows))
+    columns = []
+    for metric in metrics:
+        rows = [found.get(metric) for found in by_metric]
+        beside = [(row.interval or row.difference) if row else "" for row in rows]
+        title = "on all images" if any(row and row.interval for row in rows) else "diff"
+        columns.append([metric, *((row.measured if row else "") for row in rows)])
+        if any(beside):
+            columns.append([title, *beside])
+    names = ["", *(case.rows[0].row.checkpoint_name for case in cases)]
+    verdicts = ["", *(str(case.result.verdict) for case in cases)]
+    while True:
+        lines = _columns([names, *columns, verdicts])
+        if max(map(len, lines)) <= width or len(columns) == 1:
+            break
+        columns.pop()
+    header, *body = lines
+    yield header[:width], "plain"
+    following = iter(body)
+    for group, members in groupby(cases, key=_group):
+        yield group[:width], "bold"
+        for case in members:
+            yield next(following)[:width], _style(case.result.verdict)
+
+
+def _columns(columns: Sequence[Sequence[str]]) -> list[str]:
+    """Lay out columns of which the first and the last are words."""
+    kinds = ["left", *("right" for _ in columns[2:]), "left"]
+    table = tabulate(
+        list(zip(*columns, strict=True)),
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=kinds,
+    )
+    return [f"  {line.rstrip()}" for line in table.splitlines()]
+
+
+def _not_run(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style]]:
+    """Yield what was not run, grouped by what is missing, and what brings it."""
+    for found in lacking_groups(cases):
+        if len(found.cases) == 1:
+            name, reason = found.cases[0].name, found.cases[0].result.reason
+            yield from _explained("not run", name, reason, width, "plain")
+            continue
+        number = counted(len(found.cases), "case")
+        for line in _wrapped(f"not run, {found.what}: {number}", width):
+            yield line, "plain"
+        longest = max(map(len, found.families))
+        for family, count in found.families.items():
+            yield f"    {family:<{longest}}  {count:>5,}", "dim"
+        if found.remedy:
+            yield f"  {found.remedy}", "plain"
+
+
+def _explained(
+    what: str, case: str, reason: str, width: int, style: Style
+) -> Iterator[tuple[str, Style]]:
+    yield f"{what}: {case}", style
+    for part in reason.splitlines():
+        for line in _wrapped(part, width - 4):
+            yield f"    {line}", "dim"
 
 
 def _table(rows: Sequence[Row], width: int) -> Iterator[tuple[str, Style]]:
     """Yield header and rule, and the rows below a line for each group."""
+    if not rows:
+        return
     columns = [
         column
         for column in _HEADERS
@@ -124,13 +250,6 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
     return [f"  {line.rstrip()}" for line in text.splitlines()]
 
 
-def _reasons(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
-    """Yield why cases were not run, each reason once with its cases."""
-    for (_, reason), cases in reasons(results, [Verdict.NOT_RUN]).items():
-        yield f"not run: {listed(cases, 1)}", "plain"
-        yield f"    {reason}", "dim"
-
-
 def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
     """Yield what has changed since failing cases were as expected, each part once."""
     for title, parts in since_groups(results):
@@ -140,14 +259,14 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
                 yield line, "plain" if label == "published" else "dim"
 
 
-def _causes(results: Sequence[CaseResult]) -> Iterator[tuple[str, Style]]:
+def _causes(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
     """Yield what was found to explain a case, or that nothing was."""
     called = names(results)
     for result in results:
         found = result.diagnosis
         if found and found.is_needed:
-            yield f"{CALLED[found.outcome]}: {called[result.place]}", "plain"
-            yield f"    {found.sentence}", "dim"
+            what, name = CALLED[found.outcome], called[result.place]
+            yield from _explained(what, name, found.sentence, width, "plain")
 
 
 def _style(verdict: Verdict) -> Style:

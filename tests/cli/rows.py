@@ -58,9 +58,11 @@ ROWS = {
     "plan limit": Row(PLAN, "--limit=1000", "2,000 images"),
     "plan costs_file": Row(PLAN, "--costs=costs.json", "costs.json"),
     "plan as_json": Row(PLAN, "--json", '"device_seconds"'),
-    "eval kind": Row(
+    "eval what": Row(
         EVAL.replace("eval supervised", "eval"), "clip", "does not fit", "supervised"
     ),
+    "eval table": Row(EVAL, "--table=printed.md", "--table has no effect"),
+    "env device": Row("env", "--device=tpu", "--device is 'tpu'; it must be"),
     "eval data_path": Row(
         EVAL.replace(f"--data-path={DIGITS}", ""),
         "--data-path=photographs",
@@ -79,7 +81,7 @@ ROWS = {
     "eval batch_size": Row(EVAL, "--batch-size=0", "it must be at least 1"),
     "eval expected": Row(EVAL, "--expected=embedded", "of the 500 images"),
     "eval cache": Row(EVAL, "--cache=pixels", "pixels/pixels/"),
-    "eval device": Row(EVAL, "--device=tpu", "is 'tpu'; it must be auto, cpu"),
+    "eval device": Row(EVAL, "--device=tpu", "--device is 'tpu'; it must be"),
     "eval precision": Row(EVAL, "--precision=bf16", "Loss: 0.929"),
     "eval accelerate": Row(EVAL, "--accelerate=compile", "compile was not used"),
     **{
@@ -206,6 +208,7 @@ ROWS = {
     "report outputs": Row("report 1", "-o b.csv", "b.csv", "-o a.md"),
     "report baseline": Row("report 2 -o a.json", "--baseline=1", '"run": 1'),
     "report ledger": Row("report -o a.md", "--ledger=other", "8M"),
+    "schema output": Row("schema", "--output=a.json", "a.json\n"),
     "prune keep_runs": Row("prune", "--keep-runs=1", "removed 1 run "),
     "prune predictions_mb": Row("prune", "--predictions-mb=0", "1 set of predictions"),
     "prune ledger": Row("prune", "--ledger=nowhere", "no ledger in nowhere"),

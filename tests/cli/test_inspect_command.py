@@ -9,7 +9,6 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import open_clip
 import pytest
 import timm
@@ -22,8 +21,9 @@ from torch import nn
 from repro.cli import cli
 from repro.errors import WeightsError
 from repro.models.architecture import Architecture, infer_architecture
-from repro.models.building import skeleton
-from repro.models.inspection import fitting_model, inspect_weights
+from repro.models.inspection import inspect_weights
+from repro.models.naming import fitting_model
+from repro.models.skeleton import skeleton
 from repro.models.state import read_state_dict
 from repro.published import EMBEDDED
 
@@ -123,20 +123,20 @@ def test_a_wrapped_state_dict_is_found_with_what_is_beside_it(
     file = saved(tmp_path / "a.pt", content)
     found = inspect_weights(file)
     assert (found.entry, found.others) == (entry, ("epoch", "best"))
-    assert (
-        "loads as      vit-digits of embedded (timm vit_tiny_patch16_224), with "
-        in (output := inspect(file).output)
-    )
-    assert f"with weights_key = '{entry}'" in output
+    output = inspect(file).output
+    assert "loads as      vit-digits of embedded (timm vit_tiny_patch16_224)" in output
+    assert f"read with     entry {entry!r} chosen" in output
 
 
-def test_a_prefix_that_all_names_have_is_named(tmp_path: Path) -> None:
+def test_a_prefix_that_all_names_have_is_removed(tmp_path: Path) -> None:
     state = {f"module.{name}": t for name, t in state_of(SUPERVISED).items()}
     file = saved(tmp_path / "a.pt", state)
     found = inspect_weights(file)
     assert found.prefix == "module."
     assert found.architecture is not None
-    assert "loads as      no model of the releases" in inspect(file).output
+    output = inspect(file).output
+    assert "read with     prefix 'module.' removed" in output
+    assert "loads as      vit-digits of embedded" in output
 
 
 def test_safetensors_are_described_too(tmp_path: Path) -> None:
@@ -206,17 +206,11 @@ def test_a_model_is_named_only_as_its_library_builds_it(
 ) -> None:
     state = on_meta(build).state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    found = msgspec.structs.replace(
-        inspect_weights(SUPERVISED),
-        shapes=shapes,
-        architecture=infer_architecture(shapes),
-    )
-    spec = fitting_model(found)
+    spec = fitting_model(shapes)
     assert spec is not None
     assert (spec.loader, spec.architecture) == (loader, name)
     assert spec.options == options
-    cut = msgspec.structs.replace(found, shapes=dict(list(shapes.items())[1:]))
-    assert fitting_model(cut) is None
+    assert fitting_model(dict(list(shapes.items())[1:])) is None
 
 
 class Harm:
@@ -232,24 +226,19 @@ class Harm:
 def test_code_in_a_pickle_is_named_and_not_run(tmp_path: Path) -> None:
     harm = tmp_path / "harm"
     file = saved(tmp_path / "a.pt", {"weight": torch.zeros(2), "x": Harm(harm)})
-    with pytest.raises(WeightsError, match=r"could run code: (posix|nt)\.system"):
-        inspect_weights(file)
+    [said] = inspect_weights(file).done
+    assert said == f"1 object left unread ({os.name}.system)"
     assert not harm.exists()
 
 
-def test_a_pickle_without_an_archive_is_refused_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_pickle_without_an_archive_is_refused(tmp_path: Path, protocol: int) -> None:
     harm = tmp_path / "harm"
-    (tmp_path / "a.pt").write_bytes(pickle.dumps({"x": Harm(harm)}, protocol=2))
-    with pytest.raises(WeightsError, match=r"\(it needs (posix|nt)\.system\)"):
+    content = pickle.dumps({"x": Harm(harm)}, protocol=protocol)
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"no weights file|torch did not write"):
         inspect_weights(tmp_path / "a.pt")
     assert not harm.exists()
-
-
-def test_a_plain_pickle_is_refused_without_advice_to_run_it(tmp_path: Path) -> None:
-    (tmp_path / "a.pt").write_bytes(pickle.dumps({"x": 1}, protocol=4))
-    with pytest.raises(WeightsError, match="it has the instruction FRAME") as caught:
-        inspect_weights(tmp_path / "a.pt")
-    assert "weights_only" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
@@ -258,7 +247,7 @@ def test_tensors_without_names_are_one_clear_error(
 ) -> None:
     state = {1: torch.zeros(2)}
     file = saved(tmp_path / "a.pt", {"model": state} if wrapped else state)
-    with pytest.raises(WeightsError, match="is no state dict: it has an entry 1"):
+    with pytest.raises(WeightsError, match="holds no tensors by name: it is a table"):
         inspect_weights(file)
 
 
@@ -272,41 +261,29 @@ def test_a_logit_scale_that_is_no_number_is_left_out(
     assert inspect_weights(file).logit_scale is None
 
 
-def test_objects_beside_tensors_are_refused_by_their_class(tmp_path: Path) -> None:
+def test_objects_beside_tensors_are_left_unread_by_their_class(tmp_path: Path) -> None:
     content = {"model": state_of(SUPERVISED), "args": Namespace(lr=1)}
     file = saved(tmp_path / "a.pt", content)
-    with pytest.raises(WeightsError, match=r"could run code: argparse\.Namespace"):
-        inspect_weights(file)
+    said = "1 object left unread (argparse.Namespace)"
+    assert inspect_weights(file).done == ("entry 'model' chosen", said)
 
 
-def test_a_whole_module_is_refused(tmp_path: Path) -> None:
-    file = saved(tmp_path / "a.pt", nn.Linear(2, 2))
-    with pytest.raises(WeightsError, match=r"torch\.nn\.modules\.linear\.Linear"):
-        inspect_weights(file)
+def test_of_a_whole_module_the_tensors_are_read(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.pt", nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    assert inspect_weights(file).shapes["0.weight"] == (2, 2)
+    assert inspect_weights(file).shapes["1.running_mean"] == (2,)
 
 
-def test_a_program_is_refused(tmp_path: Path) -> None:
-    import zipfile
-
-    file = tmp_path / "a.pt"
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("a/data.pkl", pickle.dumps({}))
-        archive.writestr("a/code/__torch__.py", "")
-    for read in (inspect_weights, read_state_dict):
-        with pytest.raises(WeightsError, match="it is a TorchScript program"):
-            read(file)
-
-
-@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04cut"])
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04cut"])
 def test_what_is_no_weights_file_is_one_clear_error(
     tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "a.pt").write_bytes(content)
-    with pytest.raises(WeightsError, match="is damaged: it is"):
+    with pytest.raises(WeightsError, match="is damaged: it is "):
         inspect_weights(tmp_path / "a.pt")
 
 
 def test_a_file_without_tensors_is_one_clear_error(tmp_path: Path) -> None:
     file = saved(tmp_path / "a.pt", {"epoch": 3})
-    with pytest.raises(WeightsError, match="holds no tensors; it has epoch"):
+    with pytest.raises(WeightsError, match="by name: it is a table of epoch"):
         inspect_weights(file)

@@ -15,11 +15,12 @@ import pytest
 from click.testing import CliRunner
 
 from repro.cli import cli
+from repro.cli.options import Command, shared
 from repro.errors import OptionError
-from repro.options.table import OPTIONS
+from repro.options.table import OPTIONS, Settings
 
 from ..fetching.host import running_host
-from .rows import CASE, LINK, ROWS, SPREAD
+from .rows import CASE, EVAL, LINK, ROWS, SPREAD
 from .world import make_world
 
 
@@ -181,6 +182,52 @@ def test_what_could_have_no_effect_is_refused_before_anything_is_written(
     said = outcome(world, tmp_path / "world", monkeypatch, call)
     assert message in said
     assert said.endswith("exit status 1")
+
+
+def test_errors_name_an_option_as_the_command_does_and_others_as_pytest_does() -> None:
+    @click.command(cls=Command)
+    @shared(Settings.device)
+    @shared(Settings.batch_size)
+    @click.option("--limit")  # of this command's own, which means something else
+    def fail(**given: object) -> None:
+        raise OptionError("--repro-device, --repro-batch-size; --repro-limit=3")
+
+    done = CliRunner().invoke(fail)
+    assert str(done.exception) == "--device, --batch-size; --repro-limit=3"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (f"{EVAL} --device=cuda:700", "--device is 'cuda:700', but torch finds"),
+        ("runs --ledger=broken", "or name another folder with --ledger; a run"),
+    ],
+)
+def test_what_fails_far_below_is_named_as_it_was_typed(
+    call: str,
+    message: str,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = tmp_path / "world"
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "ledger.sqlite").write_text("this is no database\n" * 99)
+    said = outcome(world, place, monkeypatch, call.replace("=broken", "=../broken"))
+    assert message in said
+
+
+def test_a_baseline_of_the_environment_need_not_be_there_yet(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "report 1 -o a.json"
+    typed = outcome(world, tmp_path / "typed", monkeypatch, f"{line} --baseline=last")
+    assert "has no run 'last'" in typed
+    assert typed.endswith("exit status 1")
+    monkeypatch.setenv("REPRO_BASELINE", "last")
+    said = outcome(world, tmp_path / "found", monkeypatch, line)
+    assert "nothing to compare with: " in said
+    assert "report: a.json" in said
 
 
 def test_several_published_numbers_are_split_in_the_environment_as_in_pytest(

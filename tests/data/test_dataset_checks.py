@@ -71,6 +71,31 @@ def test_the_official_tar_is_read_in_place(
     assert list(folder.rglob("*.JPEG")) == []
 
 
+@pytest.mark.parametrize("prefix", ["", "./", "val/"])
+def test_a_tar_of_class_folders_is_read_in_place(
+    data: Path, tmp_path: Path, prefix: str
+) -> None:
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    with tarfile.open(packed / "val.tar", "w") as archive:
+        archive.add(data / "val", prefix or "/")
+    dataset, unpacked = (index_dataset(spec(), place) for place in (packed, data))
+    assert dataset.files == unpacked.files
+    assert dataset.labels.tolist() == unpacked.labels.tolist()
+    assert dataset.fingerprint == unpacked.fingerprint
+    assert pixels_of(dataset) == pixels_of(unpacked)
+    assert dataset.root == packed / "val.tar"
+
+
+def test_a_tar_with_a_folder_that_is_no_class_is_refused(
+    data: Path, tmp_path: Path
+) -> None:
+    (data / "val" / CLASSES[0]).rename(data / "val" / "n999")
+    with tarfile.open(tmp_path / "val.tar", "w") as archive:
+        archive.add(data / "val", "val")
+    assert "in no folder of a class; pack it again without" in fault(tmp_path)
+
+
 @pytest.mark.parametrize("place", ["", "val"])
 def test_a_tar_that_was_left_beside_its_sorted_images_is_not_read(
     data: Path, place: str

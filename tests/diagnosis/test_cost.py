@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,30 @@ import msgspec
 import pytest
 from torch import Tensor
 
-from repro.cases import Case, list_cases
 from repro.data.geometry import Pixels
 from repro.diagnosis import laboratory
+from repro.diagnosis.findings import Diagnosis
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import compute_features
-from repro.published import EMBEDDED, printed, read_releases
+
+from .planted import planted
+
+
+class Diagnosed(msgspec.Struct, frozen=True):
+    """A diagnosis, and the images of each forward pass that it took."""
+
+    found: Diagnosis
+    seen: list[int]
 
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts the images of each forward pass of a diagnosis."""
+    return counting(monkeypatch)
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
     def counted(body: Any, pixels: Pixels, *rest: Any) -> Tensor:
@@ -32,15 +46,24 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def planted(name: str, **values: str) -> Case:
-    """Take a case of the embedded release and publish other values for it."""
-    listed = list_cases(read_releases([EMBEDDED]))
-    (case,) = (case for case in listed if case.id.startswith(f"{name}@"))
-    references = tuple(
-        msgspec.structs.replace(r, published=printed(values[r.metric]))
-        for r in case.references
-    )
-    return msgspec.structs.replace(case, references=references)
+@pytest.fixture(scope="module")
+def diagnosed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, float], Diagnosed]:
+    """Diagnose a number that nothing explains: `diagnosed(name, share)`, once each."""
+    cache = tmp_path_factory.mktemp("diagnosed")
+
+    @lru_cache
+    def diagnosed(name: str, share: float) -> Diagnosed:
+        case = planted(name, top1="70.00", top5="90.00", loss="1.000000")
+        settings = EngineSettings(cache=cache, device="cpu", diagnose_share=share)
+        engine = Evaluator(settings)
+        _, predictions = engine.measure(case)
+        with pytest.MonkeyPatch.context() as patch:
+            seen = counting(patch)
+            return Diagnosed(engine.diagnose(case, predictions), seen)
+
+    return diagnosed
 
 
 @pytest.mark.parametrize(
@@ -48,13 +71,9 @@ def planted(name: str, **values: str) -> Case:
 )
 @pytest.mark.parametrize("name", ["supervised/real/160", "clip/real/160"])
 def test_each_suspect_costs_at_most_its_share_of_an_evaluation(
-    name: str, share: float, seen: list[int], tmp_path: Path
+    name: str, share: float, diagnosed: Callable[[str, float], Diagnosed]
 ) -> None:
-    case = planted(name, top1="70.00", top5="90.00", loss="1.000000")
-    settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_share=share)
-    engine = Evaluator(settings)
-    _, predictions = engine.measure(case)
-    found = engine.diagnose(case, predictions)
+    found, seen = diagnosed(name, share).found, diagnosed(name, share).seen
     assert len(found.trials) > 20
     assert sum(seen) == found.images
     assert sum(seen) <= share * found.total * len(found.trials)
@@ -63,20 +82,17 @@ def test_each_suspect_costs_at_most_its_share_of_an_evaluation(
 
 
 def test_what_differs_in_prompts_or_outputs_only_shares_the_forward_pass(
-    seen: list[int], tmp_path: Path
+    diagnosed: Callable[[str, float], Diagnosed],
 ) -> None:
-    case = planted("clip/real/160", top1="70.00", top5="90.00", loss="1.000000")
-    engine = Evaluator(EngineSettings(cache=tmp_path, device="cpu"))
-    _, predictions = engine.measure(case)
-    found = engine.diagnose(case, predictions)
+    one = diagnosed("clip/real/160", 0.03)
     shared = [
         trial.images
-        for trial in found.trials
+        for trial in one.found.trials
         if trial.topic in ("prompts", "logit scale", "class order", "head")
     ]
     assert len(shared) > 5
     assert len(set(shared)) == 1
-    assert sum(trial.images for trial in found.trials) > sum(seen)
+    assert sum(trial.images for trial in one.found.trials) > sum(one.seen)
 
 
 @pytest.mark.slow
@@ -106,13 +122,15 @@ def test_a_suspect_that_takes_much_longer_is_left_out_with_a_word(
         # As a processor without the instructions for it computes in bfloat16.
         nonlocal seen
         if getattr(body, "precision", "") == "amp-bf16":
-            time.sleep(0.3 * len(pixels))
+            time.sleep(0.1 * len(pixels))
             seen += len(pixels)
         return compute_features(body, pixels, *rest)
 
     monkeypatch.setattr(laboratory, "compute_features", slow)
     case = planted("supervised/real/160", top1="70.00", top5="90.00", loss="1.000000")
-    settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_time=20)
+    settings = EngineSettings(
+        cache=tmp_path, device="cpu", diagnose_time=20, diagnose_share=0.03
+    )
     engine = Evaluator(settings)
     _, predictions = engine.measure(case)
     found = engine.diagnose(case, predictions)

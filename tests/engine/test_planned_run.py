@@ -59,23 +59,35 @@ def six_geometries(name: str, sizes: Sequence[int]) -> str:
     )
 
 
-@pytest.fixture
-def cases(tmp_path: Path) -> list[Case]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of images, weights and releases."""
+    return tmp_path_factory.mktemp("planned")
+
+
+@pytest.fixture(scope="module")
+def cases(folder: Path) -> list[Case]:
     """Two releases on the same images, six geometries each."""
     random = np.random.default_rng(0)
     for number in range(IMAGES):
-        file = tmp_path / "val" / "ab"[number % 2] / f"{number}.png"
+        file = folder / "val" / "ab"[number % 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         pixels = random.integers(0, 256, (40, 50, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(file)
     torch.manual_seed(0)
     state = timm.create_model("test_resnet", num_classes=2).state_dict()
     for name, numbers in (("x", range(6)), ("y", range(6, GEOMETRIES))):
-        (tmp_path / name).mkdir()
-        torch.save(state, tmp_path / name / "w.pt")
+        (folder / name).mkdir()
+        torch.save(state, folder / name / "w.pt")
         content = six_geometries(name, [33 + n for n in numbers])
-        write_release(tmp_path, content, f"{name}.toml")
-    return list_cases(read_releases([tmp_path / "x.toml", tmp_path / "y.toml"]))
+        write_release(folder, content, f"{name}.toml")
+    return list_cases(read_releases([folder / "x.toml", folder / "y.toml"]))
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path, cases: list[Case]) -> list[float]:
+    """Measure each case alone, without a cache."""
+    return losses(cases, folder, None)
 
 
 @pytest.fixture
@@ -112,34 +124,43 @@ def losses(
 
 
 def test_twelve_geometries_of_two_releases_cost_one_decode_of_each_photograph(
-    tmp_path: Path, cases: list[Case], decoded: list[Path]
+    folder: Path,
+    cases: list[Case],
+    plain: list[float],
+    decoded: list[Path],
+    tmp_path: Path,
 ) -> None:
     assert len({case.protocol.geometry for case in cases}) == GEOMETRIES
-    found = losses(cases, tmp_path, tmp_path / "cache")
+    found = losses(cases, folder, tmp_path / "cache")
     assert len(decoded) == len(set(decoded)) == IMAGES
     assert len(set(found)) == GEOMETRIES
-    assert found == losses(cases, tmp_path, None)
+    assert found == plain
 
 
 @pytest.mark.slow
 def test_what_has_no_memory_is_decoded_again_and_gives_the_same(
-    tmp_path: Path,
+    folder: Path,
     cases: list[Case],
     decoded: list[Path],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = losses(cases, tmp_path, tmp_path / "roomy")
+    found = losses(cases, folder, tmp_path / "roomy")
     decoded.clear()
     monkeypatch.setattr(stores, "DECODED_AT_ONCE", 0)
-    assert losses(cases, tmp_path, tmp_path / "narrow") == found
+    assert losses(cases, folder, tmp_path / "narrow") == found
     assert len(decoded) == IMAGES * GEOMETRIES
 
 
 def test_within_a_limit_stores_take_turns_and_go_when_their_last_case_is_done(
-    tmp_path: Path, cases: list[Case], decoded: list[Path]
+    folder: Path,
+    cases: list[Case],
+    plain: list[float],
+    decoded: list[Path],
+    tmp_path: Path,
 ) -> None:
     cache, limit = tmp_path / "narrow", 4 * ONE_STORE
-    engine = Evaluator(settings_of(tmp_path, cache, cache_limit=limit), cases)
+    engine = Evaluator(settings_of(folder, cache, cache_limit=limit), cases)
     found, there = [], []
     for case in cases:
         found.append(engine.measure(case)[0].metrics.loss)
@@ -149,27 +170,26 @@ def test_within_a_limit_stores_take_turns_and_go_when_their_last_case_is_done(
     order = [case.protocol.geometry for case in cases]
     assert there == [set(order[n : n + 4]) for n in (0, 4, 8) for _ in range(4)]
     assert len(decoded) == 3 * IMAGES
-    assert found == losses(cases, tmp_path, None)
+    assert found == plain
 
 
-def run_within(limit: int, folder: Path, cases: list[Case]) -> list[float]:
-    return losses(cases, folder, folder / "cache", cache_limit=limit)
+def run_within(limit: int, folder: Path, cache: Path, cases: list[Case]) -> list[float]:
+    return losses(cases, folder, cache, cache_limit=limit)
 
 
 @pytest.mark.slow
 def test_two_processes_within_a_limit_do_not_take_stores_from_each_other(
-    tmp_path: Path, cases: list[Case]
+    folder: Path, cases: list[Case], plain: list[float], tmp_path: Path
 ) -> None:
     """Each gets every second case; together their stores are larger than the limit."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, context) as pool:
         jobs = [
-            pool.submit(run_within, 2 * ONE_STORE, tmp_path, cases[n::2])
+            pool.submit(run_within, 2 * ONE_STORE, folder, tmp_path, cases[n::2])
             for n in range(2)
         ]
         found = [job.result() for job in jobs]
-    wanted = losses(cases, tmp_path, None)
-    assert found == [wanted[0::2], wanted[1::2]]
+    assert found == [plain[0::2], plain[1::2]]
 
 
 @pytest.mark.slow

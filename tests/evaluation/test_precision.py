@@ -79,6 +79,7 @@ for name, setting in {SETTINGS!r}.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(torch.backends, "fp32_precision"), reason="torch has one interface"
 )

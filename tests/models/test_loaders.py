@@ -22,7 +22,7 @@ from torchvision.datasets.folder import default_loader
 from repro.cases import Case
 from repro.data.geometry import planar_pixels
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
-from repro.evaluation.classifier import supervised_classifier
+from repro.evaluation.classifier import Classifier
 from repro.extensions import installed
 from repro.importing.preprocessing import (
     Preprocessing,
@@ -32,7 +32,7 @@ from repro.importing.preprocessing import (
 from repro.models.building import load_model
 from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
-from repro.published import ModelSpec, Protocol, loader_names
+from repro.published import LOADERS, ModelSpec, Protocol
 
 from ..releases import FAMILY, fault_of, read_release, release_toml
 
@@ -106,7 +106,7 @@ def measured(
     pixels = np.empty((len(photographs), 3, *size), np.uint8)
     for path, output in zip(photographs, pixels, strict=True):
         planar_pixels(path, [protocol.geometry_steps], [output])
-    classifier = supervised_classifier(model, protocol, CPU, columns=columns)
+    classifier = Classifier(model, protocol.mean, protocol.std, CPU, columns=columns)
     return classifier(torch.from_numpy(pixels))
 
 
@@ -399,8 +399,8 @@ def test_a_loader_that_nobody_has_is_an_error_when_the_release_is_read(
     tmp_path: Path,
 ) -> None:
     assert fault_of(tmp_path, made_by("tim")) == (
-        "model.vit: there is no loader 'tim'; known are timm, open_clip, torchvision"
+        "model.vit: there is no loader 'tim'; there are timm, open_clip, torchvision"
     )
-    assert loader_names() == ["timm", "open_clip", "torchvision"]
+    assert LOADERS.names() == ["timm", "open_clip", "torchvision"]
     with pytest.raises(ExpectedError, match="there is no loader 'tim'"):
         find_loader("tim")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,18 +21,11 @@ from repro.models import zeroshot
 from repro.models.clip import RememberingTokenizer, Tokenizer
 from repro.models.zeroshot import prompts_of, zeroshot_classifier
 from repro.published import TextSpec
+from tests.models import encoding
+from tests.models.encoding import MANY, TEXT, note_encoded
 from tests.stand_ins import small_clip
 
 CPU = torch.device("cpu")
-TEXT = TextSpec(
-    classnames=("tench", "great white shark", "hot pot, or whatever else is in it"),
-    templates=(
-        "{}",
-        "a photo of a {}.",
-        "a bad photo of the {}.",
-        "a photograph of many {} that were seen from very far away, in the evening",
-    ),
-)
 
 
 @pytest.fixture
@@ -287,32 +279,6 @@ def test_whoever_comes_second_waits_and_encodes_nothing(
     assert torch.equal(*found)
 
 
-MANY = TextSpec(
-    classnames=tuple(open_clip.IMAGENET_CLASSNAMES[:12]), templates=TEXT.templates
-)
-
-
-def note_encoded(
-    monkeypatch: pytest.MonkeyPatch, who: Callable[[], object]
-) -> list[tuple[object, tuple[int, ...]]]:
-    """List who encodes which prompts from now on, slowly, in parts of two classes."""
-    noted: list[tuple[object, tuple[int, ...]]] = []
-    encode = zeroshot._ClassEncoder.encode
-
-    def encode_and_note(encoder: zeroshot._ClassEncoder, classes: Tensor) -> Tensor:
-        prompts = encoder.tokens.view(-1, len(MANY.templates), 77)[classes].flatten(
-            0, 1
-        )
-        noted.extend((who(), tuple(prompt)) for prompt in prompts.tolist())
-        # As long as a part of a real text tower, so that both have something to do.
-        time.sleep(0.05)
-        return encode(encoder, classes)
-
-    monkeypatch.setattr(zeroshot, "CLASSES_PER_PART", 2)
-    monkeypatch.setattr(zeroshot._ClassEncoder, "encode", encode_and_note)
-    return noted
-
-
 def test_two_that_need_the_same_classes_share_the_work(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,27 +307,6 @@ def test_in_parts_or_at_once_embeddings_differ_by_rounding_only(
     assert (at_once - in_parts).abs().max() <= 1e-6
 
 
-TOGETHER = """
-import os, sys, time, open_clip, pytest, torch
-from pathlib import Path
-from repro.models.zeroshot import zeroshot_classifier
-from tests.stand_ins import small_clip
-from tests.models.test_zeroshot import MANY, note_encoded
-folder, own = Path(sys.argv[1]), Path(sys.argv[2])
-tokenizer = open_clip.SimpleTokenizer(context_length=77)
-model = small_clip(own)
-with pytest.MonkeyPatch.context() as monkeypatch:
-    noted = note_encoded(monkeypatch, os.getpid)
-    (own / "ready").touch()
-    while len(list(folder.glob("*/ready"))) < 2:
-        time.sleep(0.005)
-    found = zeroshot_classifier(
-        model, tokenizer, MANY, torch.device("cpu"), folder / "cache"
-    )
-torch.save((found, [prompt for _, prompt in noted]), own / "found")
-"""
-
-
 @pytest.mark.slow
 def test_two_processes_encode_each_prompt_once_and_both_work(
     clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
@@ -370,7 +315,7 @@ def test_two_processes_encode_each_prompt_once_and_both_work(
     processes = []
     for folder in folders:
         folder.mkdir()
-        command = sys.executable, "-c", TOGETHER, str(tmp_path), str(folder)
+        command = sys.executable, encoding.__file__, str(tmp_path), str(folder)
         processes.append(subprocess.Popen(command, env=environment(tmp_path)))
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     expected = zeroshot_classifier(clip, tokenizer, MANY, CPU)
@@ -383,26 +328,12 @@ def test_two_processes_encode_each_prompt_once_and_both_work(
     assert len(encoded) == len(set(encoded)) == len(prompts_of(MANY)[0])
 
 
-SCRIPT = """
-import sys, open_clip, torch
-from pathlib import Path
-from repro.models.zeroshot import zeroshot_classifier
-from tests.stand_ins import small_clip
-from tests.models.test_zeroshot import TEXT
-folder = Path(sys.argv[1])
-tokenizer = open_clip.SimpleTokenizer(context_length=77)
-zeroshot_classifier(
-    small_clip(folder), tokenizer, TEXT, torch.device("cpu"), folder / "cache"
-)
-"""
-
-
 @pytest.mark.slow
 def test_another_process_finds_the_classifier(
     clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        [sys.executable, encoding.__file__, str(tmp_path)],
         env=environment(tmp_path),
         check=True,
     )

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from repro.cases import list_cases
 from repro.data import digests
+from repro.data.dataset import first_strata
 from repro.data.layout import StoreFolder, store_identity, store_path
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
-from repro.engine.stores import first_strata
 from repro.planning import workload as counting
 from repro.planning.costs import Costs
 from repro.planning.plan import (
@@ -85,9 +85,11 @@ def test_pixels_of_other_images_or_another_decoder_are_not_there(
         identity = msgspec.structs.replace(identity, decoder=name or identity.decoder)
         folder = StoreFolder(store_path(cache, identity), identity)
         folder.describe()
-        shape = (len(dataset), 3, 1, 1)
-        with folder.writing(0, shape, dataset.digests) as append:
-            append(np.zeros(shape, np.uint8))
+        for number, members in enumerate(dataset.strata):
+            shape = (len(members), 3, 1, 1)
+            images = [dataset.digests[index] for index in members]
+            with folder.writing(number, shape, images) as append:
+                append(np.zeros(shape, np.uint8))
         return stores_there(CASES, data, cache)
 
     # What is younger than two seconds is not remembered, and so not known to be there.
@@ -106,6 +108,17 @@ def test_pixels_that_are_there_are_not_decoded_again(tmp_path: Path) -> None:
     Evaluator(EngineSettings(cache=tmp_path, device="cpu"), CASES).measure(CASES[0])
     plan = make_plan(CASES, Costs(), Machine(0, 2), cache=tmp_path)
     assert (plan.work.decodes, plan.work.stored) == (0, 0)
+
+
+def test_a_part_whose_pixels_are_there_is_not_decoded_again(tmp_path: Path) -> None:
+    engine = Evaluator(EngineSettings(cache=tmp_path, device="cpu", limit=60), CASES)
+    engine.measure(CASES[0])
+    plans = {
+        limit: make_plan(CASES, Costs(), Machine(0, 2), cache=tmp_path, limit=limit)
+        for limit in (60, 150, None)
+    }
+    decodes = {limit: plan.work.decodes for limit, plan in plans.items()}
+    assert decodes == {60: 0, 150: 150, None: 500}
 
 
 def test_a_processor_decodes_and_computes_in_turn_a_gpu_meanwhile() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import pkgutil
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,8 @@ from repro.cases import list_cases
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, Release, read_releases
+
+PACKAGE = EMBEDDED.parent
 
 SUITE = """
 import pytest
@@ -94,10 +97,15 @@ def _imported_once() -> Iterator[None]:
 
     It unloads the rest after each test, which numpy and torch do not survive, nor do
     the exceptions that httpx knows; and hypothesis, whose plugin imports it to
-    print a summary, takes a second each time.
+    print a summary, takes a second each time. Modules of repro are many.
     """
-    kept = "repro.engine.evaluator timm open_clip scipy.optimize httpcore hypothesis"
-    for heavy in kept.split():
+    kept = "repro.engine.evaluator timm open_clip scipy.stats httpcore hypothesis"
+    own = (
+        f"repro.{room}.{module.name}"
+        for room in ["plugin", "records", "report", "claims", "planning", "diagnosis"]
+        for module in pkgutil.iter_modules([str(PACKAGE / room)])
+    )
+    for heavy in (*kept.split(), *own):
         importlib.import_module(heavy)
     # Each run of pytest looks for garbage five times when it ends, among all of that.
     gc.collect()

@@ -12,6 +12,8 @@ from repro.records.ledger import Ledger
 from .conftest import ReleaseCopy, RunCases
 
 ONE = ("-k", "supervised/real/160")
+#: How many images a suspect sees, where it is enough that it is tried.
+FEW = "--repro-diagnose-share=3"
 
 #: What the checkpoint scores with ImageNet's mean and std, as a plain torchvision loop
 #: measures it (tools/planted_faults).
@@ -97,7 +99,7 @@ def test_a_faithful_checkpoint_gets_no_explanation(
     release: ReleaseCopy, run: RunCases, tmp_path: Path
 ) -> None:
     file = tmp_path / "report.json"
-    result = run(release, *ONE, "--repro-diagnose", f"--repro-report={file}")
+    result = run(release, *ONE, "--repro-diagnose", FEW, f"--repro-report={file}")
     result.assert_outcomes(passed=1)
     (case,) = json.loads(file.read_text())["cases"]
     assert case["diagnosis"]["outcome"] == "not needed"
@@ -138,7 +140,7 @@ def test_what_is_neither_a_slip_nor_a_suspect_gets_no_cause(
         release.edit(
             "references.toml", (f'{metric} = "{published}"', f'{metric} = "{other}"')
         )
-    result = run(release, *ONE)
+    result = run(release, *ONE, FEW)
     result.assert_outcomes(failed=1)
     assert "likely cause" not in str(result.stdout)
     result.stdout.fnmatch_lines(["*the * variations that were tried explain*"])

@@ -88,7 +88,7 @@ def test_an_engine_whose_package_is_gone_says_so(
     release: ReleaseCopy, run_cases: RunCases
 ) -> None:
     result = run_cases(release, "--repro-engine=gone")
-    assert "gone:Engine cannot be imported" in f"{result.stdout}{result.stderr}"
+    assert "(gone:Engine) cannot be imported" in f"{result.stdout}{result.stderr}"
     assert "Traceback" not in f"{result.stdout}{result.stderr}"
 
 
@@ -96,7 +96,7 @@ def test_our_own_are_found_as_those_of_others_are() -> None:
     assert ENGINES.names() == ["local", "ray"]
     made = [find_engine(name) for name in ENGINES.names()]
     assert [engine.__name__ for engine in made] == ["LocalEngine", "RayEngine"]
-    with pytest.raises(OptionError, match="'slurm'; it must be one of local, ray"):
+    with pytest.raises(OptionError, match="no engine 'slurm'; there are local, ray"):
         find_engine("slurm")
 
 

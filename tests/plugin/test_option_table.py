@@ -1,7 +1,8 @@
 """Every option, keyword of the marker and ini key has an effect, or is refused.
 
-One row for each: what the header says then and not otherwise, or how it is refused, or
-the file of tests that shows its effect. A new option without a row fails.
+One row for each: what the header says then and not otherwise, or what a run says,
+leaves or ends with then and not otherwise; and beside what it is refused. A new option
+without a row fails.
 """
 
 from __future__ import annotations
@@ -12,24 +13,28 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from repro.data.housekeeping import drop_store, list_stores
 from repro.errors import OptionError
 from repro.options.option import Option
 from repro.options.table import OPTIONS, SELECTORS
+from repro.planning.costs import Costs
 from repro.plugin.settings import read_settings, summary
+from repro.words import counted
 
-HERE = Path(__file__).parent
-TESTS = HERE.parent
+from .conftest import ReleaseCopy, RunCases
 
 
 class Row(NamedTuple):
-    """A value, and what of the header or of a refusal tells it, or where it is tested.
+    """A value, and what of the header or else of the run tells it.
 
-    `idle` are arguments beside which the option can have no effect, and is refused.
+    `beside` are arguments that it needs to mean anything; beside `idle` it can have no
+    effect, and is refused.
     """
 
     value: str = ""
     header: str = ""
-    tested: str = ""
+    run: str = ""
+    beside: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
 
 
@@ -37,10 +42,9 @@ TABLE = {
     "data": Row("a", "data a"),
     "checkpoints": Row("a", "checkpoints a"),
     "cache": Row("a", "cache a"),
-    "cache_limit": Row(
-        "1G", tested="engine/test_cache_limit.py", idle=("--repro-cache=none",)
-    ),
+    "cache_limit": Row("1K", run="1 store of pixels", idle=("--repro-cache=none",)),
     "expected": Row("embedded", "expected embedded"),
+    "case": Row("*80*", "cases *80*"),
     "device": Row("cpu", "device cpu"),
     "precision": Row("bf16", "bf16"),
     "accelerate": Row("compile", "accelerated by compile"),
@@ -53,25 +57,33 @@ TABLE = {
     "diagnose_time": Row("60", "60 s for a diagnosis", idle=("--repro-no-diagnose",)),
     "strict": Row("", "strict"),
     "download": Row("", "downloading what is missing"),
-    "report": Row("a.json", tested="plugin/test_option_effects.py"),
-    "ledger": Row("a", tested="plugin/test_ledger_option.py"),
-    "baseline": Row(
-        "1", tested="plugin/test_baseline_option.py", idle=("--repro-ledger=none",)
-    ),
-    "diverged_exit": Row("9", tested="plugin/test_nightly_options.py"),
+    "report": Row("a.json", run="file a.json"),
+    "ledger": Row("a", run="file a/ledger.sqlite"),
+    "baseline": Row("1", run="run 1 -> run 2", idle=("--repro-ledger=none",)),
+    "diverged_exit": Row("9", run="exit status 9"),
     "engine": Row("ray", "engine ray"),
-    "ray_address": Row("a:1", tested="engine/test_ray.py", idle=("--repro-limit=5",)),
-    "shard": Row("1/2", "shard 1/2"),
-    "costs": Row("a", tested="plugin/test_shard_option.py"),
-    "resume": Row(
-        "", tested="plugin/test_resume_option.py", idle=("--repro-ledger=none",)
+    "ray_address": Row(
+        "a:1",
+        "engine ray at a:1",
+        beside=("--repro-engine=ray",),
+        idle=("--repro-limit=5",),
     ),
+    "shard": Row("1/2", "shard 1/2"),
+    "costs": Row("costs.json", run="; about 1:00:"),
+    "resume": Row("", run="taken over from run 1", idle=("--repro-ledger=none",)),
 }
-ROWS = [
-    pytest.param(option, TABLE.get(option.name, Row()), id=option.name)
-    for option in OPTIONS.values()
-]
 
+
+def _rows(column: str) -> list[Any]:
+    """List the options whose rows have something in a column."""
+    return [
+        pytest.param(option, row, id=option.name)
+        for option in OPTIONS.values()
+        if getattr(row := TABLE.get(option.name, Row()), column)
+    ]
+
+
+SAID_BY_HEADER, SAID_BY_RUN = _rows("header"), _rows("run")
 IDLE = [option for option in OPTIONS.values() if TABLE.get(option.name, Row()).idle]
 
 
@@ -94,35 +106,61 @@ def header(pytester: pytest.Pytester, *arguments: str, **marker: str | bool) -> 
 
 def test_every_option_has_a_row() -> None:
     assert set(TABLE) == {option.name for option in OPTIONS.values()}
-    for option in OPTIONS.values():
-        row = TABLE[option.name]
-        assert row.header or row.tested
-        if row.tested:
-            # Said as the flag, or as the setting of the engine.
-            shown = (TESTS / row.tested).read_text()
-            assert option.flag_name in shown or f"{option.name}=" in shown
+    assert all(bool(row.header) != bool(row.run) for row in TABLE.values())
 
 
-@pytest.mark.parametrize(("option", "row"), ROWS)
+@pytest.mark.parametrize(("option", "row"), SAID_BY_HEADER)
 def test_an_option_says_in_the_header_what_it_changes(
     option: Option[Any],
     row: Row,
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not row.header:
-        pytest.skip(f"a run shows it: {row.tested}")
     value = row.value or "true"
-    assert row.header not in header(pytester)
-    assert row.header in header(pytester, flag(option, row.value))
-    if option.in_marker:
+    assert row.header not in header(pytester, *row.beside)
+    assert row.header in header(pytester, *row.beside, flag(option, row.value))
+    if option.in_marker and not row.beside:
         keywords: dict[str, str | bool] = {option.name: row.value or True}
         assert row.header in header(pytester, **keywords)
     with monkeypatch.context() as patch:
         patch.setenv(option.variable, value)
-        assert row.header in header(pytester)
+        assert row.header in header(pytester, *row.beside)
     pytester.makeini(f"[pytest]\n{option.ini_name} = {value}\n")
-    assert row.header in header(pytester)
+    assert row.header in header(pytester, *row.beside)
+
+
+@pytest.mark.parametrize(("option", "row"), SAID_BY_RUN)
+def test_an_option_changes_what_a_run_says_or_leaves(
+    option: Option[Any],
+    row: Row,
+    pytester: pytest.Pytester,
+    release: ReleaseCopy,
+    run_cases: RunCases,
+    tmp_path: Path,
+) -> None:
+    published = release.published("supervised/real/80", "loss")
+    release.edit("references.toml", (published, "9.9"))
+    one = "supervised/real/80@digits-supervised"
+    Costs(seconds={one: 3600.0}).write(pytester.path / "costs.json")
+    cache = tmp_path / "cache"
+
+    def run(*arguments: str) -> str:
+        for store in list_stores(cache):
+            if "bilinear" in store.identity.geometry:  # What the case wants is made.
+                drop_store(store)
+        result = run_cases(release, "-k", "supervised/real/80", *arguments)
+        names = (file.relative_to(pytester.path) for file in pytester.path.rglob("*"))
+        return "\n".join(
+            [
+                *result.outlines,
+                f"exit status {result.ret}",
+                *(f"file {name.as_posix()}" for name in names),
+                counted(len(list_stores(cache)), "store") + " of pixels",
+            ]
+        )
+
+    assert row.run not in run()
+    assert row.run in run(flag(option, row.value))
 
 
 @pytest.mark.parametrize("option", IDLE, ids=lambda option: option.name)

@@ -45,7 +45,7 @@ def test_six_faults_have_six_outcomes_and_harm_nobody_else(
     result = run_cases(full)
 
     result.assert_outcomes(passed=2, failed=5, skipped=1)
-    text = str(result.stdout)
+    text = " ".join((str(result.stdout)).split())
     assert re.search(r"real/80\.pt .*is damaged", text)
     assert re.search(
         r"no weights: .*real has no 160\.pt; get 160\.pt from its pub", text
@@ -69,7 +69,7 @@ def test_a_divergence_says_which_side_measured_what(
     result.stdout.fnmatch_lines(
         [
             "supervised/real/80@digits-supervised diverges from what was published: "
-            f"top1 {published}, published 12.34",
+            f"top1 {published}, published 12.34 (+* images)",
             "*published *12.34 %*make_embedded_release.py*",
             f"*measured *{published} %",
             "*difference *points = *images (better), tolerance *points = *images (25 *",
@@ -91,8 +91,10 @@ def test_the_summary_of_pytest_has_one_line_a_case_also_in_ci(
     (summary,) = said[start + 1 : -1]
     case = "supervised/real/80@digits-supervised"
     assert summary.startswith(f"FAILED test_release.py::test_checkpoint[{case}] - ")
+    images = round((float(published) - 12.34) * 5)
     assert summary.endswith(
-        f"{case} diverges from what was published: top1 {published}, published 12.34"
+        f"{case} diverges from what was published: top1 {published}, published 12.34 "
+        f"({images:+} images)"
     )
 
 

@@ -21,6 +21,8 @@ from repro.report.json_report import json_report
 
 from .conftest import ReleaseCopy, table_of
 
+pytestmark = pytest.mark.slow
+
 SUITE = """
 import pytest
 

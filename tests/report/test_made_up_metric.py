@@ -113,10 +113,10 @@ def test_every_face_and_the_ledger_have_it(tmp_path: Path, run: Predictions) -> 
     assert "misses_of_three" in failure_text(case, result)
     assert "points" in failure_text(case, result)
     assert "(better), tolerance" in failure_text(case, result)
-    for suffix in FACES:
-        file = tmp_path / f"report{suffix}"
+    for name in FACES.names():
+        file = tmp_path / f"report.{name}"
         write_report(file, report_of_results([result]))
-        if suffix != ".badge.json":
+        if name != "badge.json":
             assert "misses" in file.read_text()
     (told,) = json.loads((tmp_path / "report.json").read_text())["cases"]
     assert told["metrics"]["values"][MISSES_OF_THREE.name] == pytest.approx(

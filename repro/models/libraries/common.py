@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,12 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 from repro.errors import ExpectedError, WeightsError
-from repro.models.state import common_prefix
+from repro.models.state import read_contents
+from repro.words import listed
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from repro.models.state import StateDict
     from repro.published import ModelSpec
 
@@ -67,10 +71,35 @@ def handing(owner: Any, function: str, state: StateDict) -> Iterator[None]:
         )
 
 
-def without_wrappers(state: StateDict) -> StateDict:
-    """Remove what wrapping a model in another one puts before all names."""
-    prefix = common_prefix(state)
-    return {name.removeprefix(prefix): state[name] for name in state}
+def fill_from_arrays(
+    model: nn.Module, file: Path, load: Callable[[str], object]
+) -> nn.Module:
+    """Have a library give a model the arrays of a file, all of them and no others.
+
+    Libraries leave out what they do not know, and resize what has another shape.
+
+    Raises:
+        WeightsError: the library cannot read them, or they are of another model.
+    """
+    arrays = read_contents(file).only("").tensors
+    given = sum(array.values for array in arrays.values())
+    wanted = sum(parameter.numel() for parameter in model.parameters())
+    if given != wanted:
+        raise WeightsError(
+            f"has arrays with {given:,} values, the model {wanted:,}: it is of another "
+            "image size, head or depth, which the options of the model have to say"
+        )
+    for parameter in model.parameters():
+        parameter.data.fill_(math.nan)
+    try:
+        load(str(file))
+    # Of arrays that are none of its models', a library raises what it likes.
+    except Exception as error:
+        raise WeightsError(f"cannot be read by its library: {reason(error)}") from error
+    left = [n for n, p in model.named_parameters() if bool(p.data.isnan().any())]
+    if left:
+        raise WeightsError(f"has no values for {listed(left)}: it is of another model")
+    return model
 
 
 def hub_file(repository: str, names: Sequence[str]) -> Path | None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.libraries.common import (
+    fill_from_arrays,
     handing,
     hub_file,
     offline,
     reason,
     refuse_weights,
     split_tag,
-    without_wrappers,
 )
 from repro.models.libraries.protocol import Loader
 
@@ -48,12 +49,18 @@ class OpenClipLoader(Loader):
             return None
         from open_clip import factory
 
-        with handing(factory, "load_state_dict", without_wrappers(state)):
+        with handing(factory, "load_state_dict", state):
             return _published(spec, "tensors")
 
     def load_arrays(self, spec: ModelSpec, file: Path) -> nn.Module | None:
         """Have open_clip read the arrays of a model that was trained with JAX."""
-        return _published(spec, str(file)) if _is_published(spec) else None
+        if _is_published(spec):
+            return _published(spec, str(file))
+        from open_clip.convert import load_big_vision_weights
+
+        model = self.build(spec, file.parent)
+        load = partial(load_big_vision_weights, model)
+        return fill_from_arrays(model, file, load)
 
     def cached(self, spec: ModelSpec) -> Path | None:
         """Look into the caches of Hugging Face and of open_clip."""

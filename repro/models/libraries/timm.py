@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.libraries.common import (
+    fill_from_arrays,
     handing,
     hub_file,
     reason,
     refuse_weights,
     split_tag,
     torch_hub_file,
-    without_wrappers,
 )
 from repro.models.libraries.protocol import Loader
 
@@ -41,14 +41,16 @@ class TimmLoader(Loader):
         from timm.models import _builder
 
         # As tensors in its configuration timm would copy them twice.
-        with handing(_builder, "load_state_dict", without_wrappers(state)):
+        with handing(_builder, "load_state_dict", state):
             return _published(spec, {"file": "tensors", "custom_load": False})
 
     def load_arrays(self, spec: ModelSpec, file: Path) -> nn.Module | None:
         """Have timm read the arrays of a model that was trained with JAX."""
-        if not split_tag(spec)[1]:
-            return None
-        return _published(spec, {"file": str(file), "custom_load": True})
+        if split_tag(spec)[1]:
+            return _published(spec, {"file": str(file), "custom_load": True})
+        model: Any = self.build(spec, file.parent)
+        load = getattr(model, "load_pretrained", None)
+        return fill_from_arrays(model, file, load) if load else None
 
     def cached(self, spec: ModelSpec) -> Path | None:
         """Look into the cache of Hugging Face, then into that of torch.hub."""

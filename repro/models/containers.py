@@ -1,0 +1,385 @@
+"""Weights files by what they are, whatever their names say, and what lies in them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import mmap
+import re
+import struct
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from repro.errors import WeightsError
+from repro.models.pickles import Pickled, Table, TypedStorage, Unread, read_pickle
+from repro.models.stored import (
+    ITEM_SIZES,
+    Place,
+    Source,
+    Storage,
+    StoredTensor,
+    contiguous,
+)
+from repro.published import WEIGHTS_SUFFIXES
+from repro.words import counted, listed
+
+AGAIN = "Get it again from its source"
+_SAVE = "save the tensors with torch.save(model.state_dict(), 'NAME.pt')"
+#: First number of a file that torch wrote before 1.6.
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+_ZIP = b"PK\x03\x04"
+#: What is compressed may be larger by so much; more is no weights, but a trap.
+_MOST_TIMES, _MOST_BEYOND = 50, 2**26
+_LONGEST_JSON = 2**27
+
+_SAFETENSORS = {
+    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
+    **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "BOOL": "bool"},
+    **{"U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8"},
+    **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "C64": "complex64"},
+}
+#: What begins so is no weights file: what it is, and what to do.
+_OTHERS: tuple[tuple[bytes, str], ...] = (
+    (rb"version https://git-lfs", "a git-lfs pointer; run 'git lfs pull' where it is"),
+    (
+        rb"(?i)\s*(<!doctype html|<html|<head|<\?xml)",
+        "a web page; download the file itself, not the page that shows it",
+    ),
+    (rb"\x1f\x8b", "a gzip archive; unpack it with gunzip first"),
+    (rb"BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!", "an archive; unpack it first"),
+    (rb"\x89HDF", f"an HDF5 file of Keras, which no loader reads; {_SAVE}"),
+    (rb"GGUF|.{4}TFL3", f"of another runtime, which no loader reads; {_SAVE}"),
+    (
+        rb"\x08[\x01-\x14](\x12.{1,40}?(\x1a|\"|:)|:|\x42)",
+        f"an ONNX model, which no loader reads; {_SAVE} where it was exported",
+    ),
+    (rb"\x93NUMPY", "a single array; expected a state dict"),
+)
+
+
+class Container(msgspec.Struct, frozen=True):
+    """What a weights file is, and what it holds.
+
+    Attributes:
+        format: what it was written as.
+        content: everything in it, tensors as descriptions.
+        unread: names of the classes of objects that were left as they are.
+        has_code: whether it is a program, whose code is left too.
+    """
+
+    format: str
+    content: Any
+    unread: Counter[str] = msgspec.field(default_factory=Counter)
+    has_code: bool = False
+
+
+def read_container(path: Path) -> Container:
+    """Find out what a file is, by its content, and describe what it holds.
+
+    Raises:
+        WeightsError: it is damaged, or something else than weights.
+    """
+    try:
+        return _reader(path)(path)
+    except (ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
+        raise damaged(path, _short(error)) from error
+    except (zipfile.BadZipFile, struct.error, msgspec.MsgspecError) as error:
+        raise damaged(path, _short(error)) from error
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read: {error.strerror or error}. Make it readable"
+        ) from error
+
+
+def check_complete(path: Path) -> None:
+    """Check what a weights file itself says of its bytes, and that it is one.
+
+    Raises:
+        WeightsError: bytes are missing or wrong, or it is no weights file.
+    """
+    for part in parts_of(path):
+        read_container(part)
+        if _starts(part)[:4] == _ZIP:
+            _check_sums(part)
+
+
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """List the files that a weights file consists of: itself, and shards.
+
+    Raises:
+        WeightsError: it is an index of shards that cannot be.
+    """
+    with contextlib.suppress(OSError):
+        if _starts(path)[:1] == b"{":
+            return path, *_shards(path)
+    return (path,)
+
+
+def damaged(path: Path, why: str) -> WeightsError:
+    """Say that a file is not what it was."""
+    size = path.stat().st_size
+    return WeightsError(f"{path} ({size:,} bytes) is damaged: {why}. {AGAIN}")
+
+
+def _reader(path: Path) -> Callable[[Path], Container]:
+    """Choose what reads a file by its first bytes.
+
+    Raises:
+        WeightsError: nothing does; the message says what it is.
+    """
+    start = _starts(path)
+    if not start:
+        raise damaged(path, "it is empty")
+    if start[:4] == _ZIP and zipfile.is_zipfile(path):
+        return _read_zip
+    if start[:1] == b"{":
+        return _read_shards
+    if len(start) > 8 and start[8:9] == b"{" and start[7] == 0:
+        return _read_safetensors
+    for pattern, what in _OTHERS:
+        if re.match(pattern, start, re.DOTALL):
+            raise WeightsError(f"{path} is {what}")
+    if start[:1] == b"\x80":
+        return _read_legacy
+    if start[257:262] == b"ustar" or tarfile.is_tarfile(path):
+        raise WeightsError(f"{path} is a tar archive; unpack it first")
+    if start[:2] == b"PK":
+        raise damaged(path, "it is cut off")
+    raise damaged(path, f"it is no weights file, it begins with {start[:8]!r}")
+
+
+def _starts(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(512)
+
+
+# Files of torch -----------------------------------------------------------------------
+
+
+def _read_zip(path: Path) -> Container:
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        _refuse_bomb(path, members)
+        pickles = [name for name in members if PurePosixPath(name).name == "data.pkl"]
+        if not pickles:
+            return _read_other_zip(path, archive, members)
+        root = pickles[0].removesuffix("data.pkl")
+        found = read_pickle(io.BytesIO(archive.read(pickles[0])))
+    source = Source(path)
+    for key, typed in found.storages.items():
+        if (member := members.get(f"{root}data/{key}")) is None:
+            raise ValueError(f"it has no record data/{key}")
+        _put(typed, _place(source, member))
+    if not any(name.startswith(f"{root}code/") for name in members):
+        return _container("torch zip", found)
+    return Container("TorchScript program", found.content, has_code=True)
+
+
+def _read_other_zip(
+    path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]
+) -> Container:
+    """Read an archive of NumPy arrays.
+
+    Raises:
+        WeightsError: it is none; the message says what it holds.
+    """
+    files = [name for name in members if not name.endswith("/")]
+    if files and all(name.endswith(".npy") for name in files):
+        arrays, source = Table(), Source(path)
+        for name in files:
+            with archive.open(name) as stream:
+                array = _array(source, members[name], stream)
+            arrays[name.removesuffix(".npy")] = array
+        return Container("NumPy archive", arrays)
+    inside = [name for name in files if name.endswith(WEIGHTS_SUFFIXES)]
+    holds = f"{_few(inside)}; unpack it first" if inside else "no weights file"
+    raise WeightsError(f"{path} is a zip that holds {holds}")
+
+
+def _array(file: Source, member: zipfile.ZipInfo, stream: Any) -> StoredTensor:
+    """Describe one array of an archive, without unpickling objects."""
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, kind = read(stream)
+    # Two bytes without a type are bfloat16, which NumPy does not have.
+    dtype = "bfloat16" if kind.str in {"|V2", "<V2"} else kind.name
+    if dtype not in ITEM_SIZES or kind.str.startswith(">"):
+        return StoredTensor("", shape, kind=f"of type {kind}")
+    size = member.file_size - (header := stream.tell())
+    storage = Storage(size)
+    place = _place(file, member)
+    if member.compress_type == zipfile.ZIP_STORED:
+        storage.place = Place(file, place.start + header, size)
+    else:
+        storage.place = Place(file, header, size, member.filename)
+    if not fortran:
+        return contiguous(storage, shape, dtype)
+    turned = contiguous(storage, shape[::-1], dtype)
+    return msgspec.structs.replace(turned, shape=shape, strides=turned.strides[::-1])
+
+
+def _place(file: Source, member: zipfile.ZipInfo) -> Place:
+    """Find the bytes of a member."""
+    if member.compress_type != zipfile.ZIP_STORED:
+        return Place(file, 0, member.file_size, member.filename)
+    with file.path.open("rb") as stream:
+        stream.seek(member.header_offset + 26)
+        name, extra = struct.unpack("<HH", stream.read(4))
+    start = member.header_offset + 30 + name + extra
+    if start + member.file_size > file.path.stat().st_size:
+        raise ValueError(f"its record {member.filename[:60]} is cut off")
+    return Place(file, start, member.file_size)
+
+
+def _refuse_bomb(path: Path, members: dict[str, zipfile.ZipInfo]) -> None:
+    size = path.stat().st_size
+    unpacked = sum(member.file_size for member in members.values())
+    if unpacked > _MOST_TIMES * size + _MOST_BEYOND:
+        raise ValueError(f"it would unpack to {unpacked:,} bytes")
+
+
+def _check_sums(path: Path) -> None:
+    """Check the CRC-32 of every record; reading memory-mapped would not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+    # Damaged archives make zipfile raise what it likes: UnicodeDecodeError, ...
+    except Exception as error:
+        raise damaged(path, _short(error)) from error
+    if wrong is not None:
+        raise damaged(path, f"the checksum of its record {wrong[:100]} is wrong")
+
+
+def _read_legacy(path: Path) -> Container:
+    """Read what torch wrote before 1.6: pickles, then one storage after the other."""
+    with path.open("rb") as file, _memory(file) as stream:
+        if read_pickle(stream).content != _TORCH_MAGIC:
+            raise WeightsError(
+                f"{path} is a pickle that torch did not write, which is not unpickled "
+                f"since that could run code; {_SAVE}"
+            )
+        read_pickle(stream), read_pickle(stream)
+        found = read_pickle(stream)
+        keys, source = read_pickle(stream).content, Source(path)
+        for key in keys:
+            typed = found.storages[str(key)]
+            (count,) = struct.unpack("<q", stream.read(8))
+            start, size = stream.tell(), typed.storage.size
+            if count * ITEM_SIZES[typed.dtype] != size or start + size > len(stream):
+                raise ValueError("it is cut off")
+            _put(typed, Place(source, start, size))
+            stream.seek(start + size)
+    return _container("torch pickle of before 1.6", found)
+
+
+@contextlib.contextmanager
+def _memory(file: Any) -> Iterator[Any]:
+    # Reading beyond its end needs no memory, unlike with a buffered file.
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+        yield stream
+
+
+def _put(typed: TypedStorage, place: Place) -> None:
+    if typed.storage.size > place.size:
+        raise ValueError(f"a storage of {typed.storage.size:,} bytes is cut off")
+    typed.storage.place = place
+
+
+def _container(format_: str, found: Pickled) -> Container:
+    names = Counter(str(one.of) for one in found.unread if not is_module(one))
+    return Container(format_, found.content, names)
+
+
+def is_module(value: object) -> bool:
+    """Whether an object is a module of torch, or of a TorchScript program."""
+    if not isinstance(value, Unread) or not isinstance(value.state, Table):
+        return False
+    is_script = value.of.module.startswith("__torch__")
+    return is_script or {"_parameters", "_modules"} <= value.state.keys()
+
+
+# Files of safetensors -----------------------------------------------------------------
+
+
+def _read_safetensors(path: Path) -> Container:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        if length > min(size - 8, _LONGEST_JSON):
+            raise ValueError("it has no header of safetensors")
+        header = msgspec.json.decode(stream.read(length))
+    tensors, end, source = Table(), 0, Source(path)
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        start, stop = entry["data_offsets"]
+        end = max(end, stop)
+        dtype = _SAFETENSORS.get(entry["dtype"])
+        if dtype is None:
+            tensors[name] = StoredTensor("", (), kind=f"of type {entry['dtype']:.20}")
+            continue
+        if not 0 <= start <= stop <= size - 8 - length:
+            raise ValueError(f"its tensor {name[:60]} is cut off")
+        storage = Storage(stop - start, Place(source, 8 + length + start, stop - start))
+        tensors[name] = contiguous(storage, entry["shape"], dtype)
+    if size != 8 + length + end:
+        raise ValueError(f"it has {size:,} bytes, its header says {8 + length + end:,}")
+    return Container("safetensors", tensors)
+
+
+def _read_shards(path: Path) -> Container:
+    tensors = Table()
+    for shard in _shards(path):
+        tensors.update(read_container(shard).content)
+    return Container("index of shards", tensors)
+
+
+def _shards(path: Path) -> list[Path]:
+    """List the files that an index names, which lie beside it.
+
+    Raises:
+        WeightsError: it is no index, or names what is not beside it.
+    """
+    try:
+        if path.stat().st_size > _LONGEST_JSON:
+            raise ValueError
+        index = msgspec.json.decode(path.read_bytes())["weight_map"]
+        names = sorted(set(index.values()))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise WeightsError(
+            f"{path} is a file of JSON that is no index of shards; expected weights"
+        ) from None
+    for name in names:
+        if (
+            not isinstance(name, str)
+            or name != PurePosixPath(name).name
+            or "\\" in name
+        ):
+            raise WeightsError(
+                f"{path} names {name!r:.80}, where files beside it are expected; it "
+                "is no index of shards that can be trusted"
+            )
+        if not (path.parent / name).is_file():
+            raise WeightsError(
+                f"{path} names {name}, which is not beside it; get "
+                f"{counted(len(names), 'shard')} into the folder of their index"
+            )
+    return [path.parent / name for name in names]
+
+
+def _few(names: list[str]) -> str:
+    return listed([name if len(name) <= 60 else f"{name[:57]}..." for name in names])
+
+
+def _short(error: Exception) -> str:
+    """Say in one line what is wrong, without advice of libraries."""
+    text = str(error).partition("\n")[0].rstrip(". ")[:120]
+    return text or type(error).__name__

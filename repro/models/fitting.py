@@ -1,0 +1,166 @@
+"""Find the reading of a weights file that an architecture accepts, and fill it in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, equal, nn
+
+from repro.errors import WeightsError
+from repro.models.faults import UNUSED, Faults, find_faults
+from repro.models.naming import fitting_model, options_text
+from repro.models.state import Contents, Reading, StateDict
+from repro.published import ModelSpec
+
+Places = dict[int, list[tuple[nn.Module, str]]]
+
+
+def fit(model: nn.Module, spec: ModelSpec, contents: Contents) -> Reading:
+    """Give a model the tensors of the only reading of a file that fits it.
+
+    Names and shapes decide, and where none is right as it is, the rules that modules
+    have for files of earlier versions.
+
+    Raises:
+        WeightsError: none fits, or several do.
+    """
+    skeleton = _Skeleton(model)
+    nearest: list[tuple[Faults, Reading]] = []
+    for state in contents.chosen(spec.weights_key):
+        found = [
+            (skeleton.faults(reading), reading)
+            for reading in contents.readings(state, spec.weights_key)
+        ]
+        nearest.append(min(found, key=lambda pair: pair[0].number))
+    nearest.sort(key=lambda pair: pair[0].number)
+    fitting = [reading for faults, reading in nearest if not faults.number]
+    if len(fitting) > 1:
+        raise contents.several([reading.entry for reading in fitting])
+    refused = ""
+    for reading in fitting or [reading for _, reading in nearest]:
+        if not (refused := skeleton.fill(contents, reading)):
+            return reading
+    raise _misfit(spec, contents, *nearest[0], refused)
+
+
+class _Skeleton:
+    """A model that was built without initialising it, and what it has."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._wanted: Mapping[str, Tensor] = model.state_dict()
+        self._shapes = {name: tuple(t.shape) for name, t in self._wanted.items()}
+        self._computed = dict(model.named_buffers())
+        self._versions: Any = getattr(self._wanted, "_metadata", None)
+
+    def faults(self, reading: Reading) -> Faults:
+        """Compare a reading with what the model has."""
+        return find_faults(reading.shapes, self._shapes, self._beside(reading))
+
+    def _beside(self, reading: Reading) -> set[str]:
+        """Name the tensors that equal a buffer which the architecture computes."""
+        return {
+            name
+            for name, stored in reading.tensors.items()
+            if name not in self._wanted and not stored.kind
+            if (own := self._computed.get(name)) is not None and not own.is_meta
+            if stored.shape == tuple(own.shape)
+            if equal(stored.read().to(own.dtype), own.cpu())
+        }
+
+    def fill(self, contents: Contents, reading: Reading) -> str:
+        """Give the model tensors in its own types, as copying them would.
+
+        Returns:
+            why its modules do not accept them, empty if they do.
+        """
+        beside = self._beside(reading)
+        weights = {n: t for n, t in reading.tensors.items() if n not in beside}
+        read = contents.read(weights)
+        state = {name: self._as_wanted(name, tensor) for name, tensor in read.items()}
+        tied = self._places()
+        refused = self._load(state, reading.metadata)
+        if refused and self._versions:
+            # safetensors do not keep the versions of modules, which some ask for.
+            refused = self._load(state, self._versions)
+        if refused:
+            return refused
+        for name, tensor in self._model.state_dict(keep_vars=True).items():
+            if name in self._wanted:
+                tensor.data = tensor.data.to(self._wanted[name].dtype)
+        for places in tied.values():
+            # The entry that is copied last is the one that counts.
+            module, name = places[-1]
+            for other, other_name in places[:-1]:
+                setattr(other, other_name, getattr(module, name))
+        return ""
+
+    def _load(self, state: StateDict, versions: Any) -> str:
+        """Have the modules take tensors by their own rules; say what they refuse."""
+        ordered = OrderedDict(state)
+        ordered.__dict__["_metadata"] = versions
+        try:
+            found = self._model.load_state_dict(ordered, strict=False, assign=True)
+        # They raise what they like where a file is of another version.
+        except Exception as error:
+            return " ".join(str(error).split())[:200] or type(error).__name__
+        missing = [name for name in found.missing_keys if not name.endswith(UNUSED)]
+        return ", ".join([*missing, *found.unexpected_keys])
+
+    def _as_wanted(self, name: str, tensor: Tensor) -> Tensor:
+        wanted = self._wanted.get(name)
+        if wanted is None:
+            return tensor
+        if tensor.numel() == wanted.numel() == 1:
+            tensor = tensor.reshape(wanted.shape)
+        if tensor.shape != wanted.shape:
+            return tensor
+        # Copied, it would lie as the model's own: order of memory moves last digits.
+        return tensor.to(wanted.dtype).contiguous()
+
+    def _places(self) -> Places:
+        """Say where each parameter is used."""
+        tied: Places = {}
+        for module in self._model.modules():
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    tied.setdefault(id(parameter), []).append((module, name))
+        return tied
+
+
+def _misfit(
+    spec: ModelSpec, contents: Contents, faults: Faults, reading: Reading, refused: str
+) -> WeightsError:
+    """Say why a file does not fit, and what would."""
+    contents.check_readable(reading.tensors)
+    read = f" ({', '.join(reading.done)})" if reading.done else ""
+    why = str(faults) or f"its modules refuse it: {refused}"
+    fitting = fitting_model(reading.shapes)
+    if fitting is not None:
+        advice = (
+            f"Every name and shape fits {fitting.loader} {fitting.architecture}"
+            f"{options_text(fitting)}: name that as the model {spec.id!r}"
+        )
+    else:
+        advice = (
+            "It holds another architecture, or the model "
+            f"{spec.id!r} is described wrongly{_kind(faults)}"
+        )
+    return WeightsError(
+        f"{contents.path}{read:.120} does not fit {spec.loader} {spec.architecture}: "
+        f"{why}. {advice}"
+    )
+
+
+def _kind(faults: Faults) -> str:
+    """Say what is known for a difference of its kind."""
+    names = " ".join([*faults.unknown, *faults.reshaped])
+    if "dist_token" in names or "head_dist" in names:
+        return " (these are weights of a distilled DeiT)"
+    if "pos_embed" in names or "positional_embedding" in names:
+        return " (position embeddings of another image size: give that as an option)"
+    if any("[21843" in how or "[21841" in how for how in faults.reshaped.values()):
+        return " (a head of ImageNet-21k: give num_classes as an option)"
+    return ""

@@ -1,0 +1,85 @@
+"""What training, wrapping and older libraries do to the names in a state dict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from repro.models.stored import StoredTensor
+
+T = TypeVar("T")
+
+#: What stands before all names where one model is a part of another.
+PREFIXES = ("module.", "model.", "net.", "backbone.", "encoder.")
+
+#: What is done -> pattern of the old names, and what they are called today.
+_RENAMED: tuple[tuple[str, str, str], ...] = (
+    ("wrappers of torch removed", r"\b(_orig_mod|_fsdp_wrapped_module)\.", ""),
+    ("names of 2021 replaced (ViT)", r"(layer_\d+\.mlp)\.linear_1\.", r"\1.0."),
+    ("names of 2021 replaced (ViT)", r"(layer_\d+\.mlp)\.linear_2\.", r"\1.3."),
+    (
+        "names of 2017 replaced (DenseNet)",
+        r"(denselayer\d+\.\w+)\.([12])\.(?=\w+$)",
+        r"\1\2.",
+    ),
+)
+
+
+def _is_number(tensor: StoredTensor) -> bool:
+    return tensor.values == 1
+
+
+def _is_causal(tensor: StoredTensor) -> bool:
+    """Whether it is the mask of a text tower, which follows from its size alone."""
+    import torch
+
+    if len(tensor.shape) != 2 or tensor.shape[0] != tensor.shape[1]:
+        return False
+    if tensor.shape[0] > 1024 or tensor.dtype not in {"float16", "float32"}:
+        return False
+    mask = torch.full(tensor.shape, float("-inf")).triu(1)
+    return torch.equal(tensor.read().float(), mask)
+
+
+#: Entries that are no weights, as long as they are what they are called.
+_BESIDE: tuple[tuple[str, Callable[[StoredTensor], bool]], ...] = (
+    (r"n_averaged", _is_number),  # of torch.optim.swa_utils
+    (r"input_resolution|context_length|vocab_size", _is_number),  # of OpenAI's CLIP
+    (r"attn_mask", _is_causal),
+    (r"(.*\.)?total_(ops|params)", _is_number),  # of thop, which counts operations
+)
+
+
+def without_beside(state: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """Leave out what stands in state dicts and is no weights."""
+
+    def is_beside(name: str, tensor: StoredTensor) -> bool:
+        last = name.removeprefix("module.")
+        return any(re.fullmatch(p, last) and holds(tensor) for p, holds in _BESIDE)
+
+    return {name: t for name, t in state.items() if not is_beside(name, t)}
+
+
+def renamed(state: Mapping[str, T]) -> tuple[dict[str, T], tuple[str, ...]]:
+    """Give tensors the names of today, and say what had others."""
+    found, said = dict(state), []
+    for what, pattern, today in _RENAMED:
+        new = {re.sub(pattern, today, name): value for name, value in found.items()}
+        # Two that would have one name stay apart.
+        if new.keys() != found.keys() and len(new) == len(found):
+            found = new
+            said.append(what)
+    return found, tuple(dict.fromkeys(said))
+
+
+def common_prefixes(names: Iterable[str]) -> Iterator[str]:
+    """Yield what may be removed from the front of all names, from nothing on."""
+    rest, prefix = list(names), ""
+    while True:
+        yield prefix
+        more = next((p for p in PREFIXES if rest and rest[0].startswith(p)), None)
+        if more is None or not all(name.startswith(more) for name in rest):
+            return
+        prefix += more
+        rest = [name.removeprefix(more) for name in rest]

@@ -1,0 +1,46 @@
+"""What every start of pytest needs to know of the options, and no more."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from repro.options.table import OPTIONS
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register all options and their ini twins.
+
+    They are named for pytest, lest it compares each with all that there are.
+    """
+    group = parser.getgroup("repro", "repro: published numbers, checked")
+    for option in OPTIONS.values():
+        if option.flag:
+            group.addoption(
+                option.flag_name,
+                dest=option.ini_name,
+                action="store_true",
+                default=None,
+                help=option.help,
+            )
+        else:
+            group.addoption(
+                option.flag_name,
+                dest=option.ini_name,
+                action="append" if option.repeatable else "store",
+                default=None,
+                metavar=option.metavar,
+                help=option.help,
+            )
+        kind: Literal["args", "string"] = "args" if option.repeatable else "string"
+        parser.addini(option.ini_name, option.help, type=kind, default=None)
+
+
+def asks(config: pytest.Config) -> bool:
+    """Whether command line or ini file ask repro for anything."""
+    return any(
+        config.getoption(option.flag_name) is not None
+        or config.getini(option.ini_name) not in (None, [], "")
+        for option in OPTIONS.values()
+    )

@@ -1,0 +1,115 @@
+"""The table at the end of a run, as lines: what is folded, what is last, what fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from repro.errors import NotAvailableError
+from repro.judgement.verdict import Verdict
+from repro.records.result import CaseResult
+from repro.report.claims_report import claim_lines
+from repro.report.numbers import nonzero_text
+from repro.report.report import Report
+from repro.report.terminal import Verbosity, table_lines
+
+from ..made_results import result
+
+SIZES = ("1M", "4M", "16M", "64M")
+
+
+def lines(
+    results: list[CaseResult], width: int = 80, verbosity: Verbosity = "normal"
+) -> list[str]:
+    return [line for line, _ in table_lines(results, width, verbosity)]
+
+
+def whole_family(name: str, place: int = 0) -> list[CaseResult]:
+    return [
+        result(size, family=name, position=(place, int(size[:-1]))) for size in SIZES
+    ]
+
+
+def test_a_family_that_is_reproduced_is_one_line_with_its_largest_difference() -> None:
+    found = [*whole_family("supervised/real"), *whole_family("clip/real", 1)]
+    for width in (60, 80, 120):
+        said = [line for line in lines(found, width) if "checkpoints" in line]
+        assert len(said) == 2
+        assert all("4 checkpoints  reproduced" in line for line in said)
+        assert all(len(line) <= width for line in said)
+    assert "largest difference 0.000 points, 0.000100 nats" in lines(found, 120)[0]
+
+
+def test_what_diverges_stands_below_all_that_does_not() -> None:
+    red = result("640M", Verdict.BELOW, difference=-0.31)
+    said = lines([red, *whole_family("supervised/real")])
+    row = next(n for n, line in enumerate(said) if line.split()[:2] == ["640M", "top1"])
+    others = [n for n, line in enumerate(said) if "4 checkpoints" in line]
+    assert others
+    assert row > max(others)
+    assert "-0.310" in said[row]
+
+
+def test_a_checkpoint_of_which_nothing_is_known_has_one_row_of_all_metrics() -> None:
+    found = [
+        *whole_family("supervised/real"),
+        result("2M", Verdict.INCONCLUSIVE, difference=0.01),
+    ]
+    (row,) = [line for line in lines(found) if line.startswith("  2M")]
+    assert {"76.510", "0.800100", "inconclusive"} <= set(row.split())
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("verbosity", ["quiet", "normal"])
+def test_no_line_is_wider_than_the_terminal(
+    report: Report, width: int, verbosity: Verbosity
+) -> None:
+    said = lines(list(report.results), width, verbosity)
+    assert max(map(len, said)) <= width
+    claims = [line for line, _ in claim_lines(report.claims, width)]
+    assert all(len(line) <= width for line in claims)
+
+
+def test_what_is_not_here_is_counted_by_family_with_one_command_for_all() -> None:
+    lacking = NotAvailableError("", "weights", "repro fetch {} --checkpoints W")
+    found = [
+        result(
+            f"{n}M",
+            Verdict.NOT_RUN,
+            family=family,
+            reason=f"no weights: W has no {n}M.pt",
+            lacking=lacking.lacking,
+            remedy=lacking.remedy,
+        )
+        for family in ("supervised/real", "clip/real")
+        for n in range(1, 126)
+    ]
+    said = lines(found)
+    assert "not run, no weights: 250 cases" in said
+    counts = [line.split() for line in said if line.startswith("    ")]
+    assert sorted(counts) == [["clip/real", "125"], ["supervised/real", "125"]]
+    (command,) = [line for line in said if "repro fetch" in line]
+    assert command.split()[-2:] == ["--checkpoints", "W"]
+    assert len(said) < 10
+
+
+def test_a_damaged_file_is_red_and_last() -> None:
+    broken = result("1M", Verdict.NOT_RUN, reason="it is cut off", is_broken=True)
+    said = table_lines([broken, *whole_family("clip/real", 1)], 80)
+    red = [line for line, style in said if style == "bad"]
+    assert red[0] == "failed: supervised/real/1M@plain"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.0, 2, "0.00"),
+        (0.002, 1, "+0.002"),
+        (-1e-9, 6, "-1e-9"),
+        (3e-6, 2, "+0.000003"),
+        (-0.31, 2, "-0.31"),
+    ],
+)
+def test_a_difference_is_neither_zero_nor_a_row_of_zeros(
+    value: float, digits: int, text: str
+) -> None:
+    assert nonzero_text(value, digits, signed=True) == text
