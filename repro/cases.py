@@ -65,7 +65,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def model(self) -> ModelSpec:
         """The architecture that the weights fit into."""
-        return self.release.models[self.family.model].of_checkpoint(self.checkpoint)
+        name = self.family.model_of(self.checkpoint)
+        return self.release.models[name].of_checkpoint(self.checkpoint)
 
     @property
     def training_images(self) -> int | None:

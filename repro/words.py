@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
+
+#: Nothing is broken into narrower lines than this.
+_NARROWEST = 40
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -19,6 +23,17 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 def shortened(text: str, room: int) -> str:
     """Keep the beginning of a text that is too long."""
     return text if len(text) <= room else f"{text[: room - 1].rstrip()}…"
+
+
+def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    """Break a text into lines between its words; a path stays whole, to be copied."""
+    return textwrap.wrap(
+        text,
+        max(width, _NARROWEST),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def counted_names(names: Sequence[str], one: str, many: str) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from repro.cases import Case, list_cases, order_for_reading
 from repro.errors import ExpectedError
-from repro.published import read_releases
+from repro.published import EMBEDDED, read_releases
 
 from .made_releases import family, reference, release
 
@@ -290,3 +290,20 @@ def test_listing_cases_imports_nothing_heavy(tmp_path: Path) -> None:
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_checkpoint_of_another_architecture_than_its_family_is_listed_so() -> None:
+    (embedded,) = read_releases([EMBEDDED])
+    name = "supervised/real"
+    other = msgspec.structs.replace(
+        embedded.families[name], models={"80": "clip-digits"}
+    )
+    families = {**embedded.families, name: other}
+    changed = msgspec.structs.replace(embedded, families=families)
+    models = {
+        case.checkpoint: case.model.id
+        for case in list_cases([changed])
+        if case.family.id == name
+    }
+    rest = dict.fromkeys(("40", "160", "320", "640", "1280"), "vit-digits")
+    assert models == {**rest, "80": "clip-digits"}

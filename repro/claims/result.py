@@ -88,6 +88,11 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
         return is_decided and not self.is_as_expected
 
 
+def in_reading_order(results: Iterable[ClaimResult]) -> list[ClaimResult]:
+    """Sort claims as every report shows them: what is known first, surprises last."""
+    return sorted(results, key=lambda r: (r.is_surprise, not r.findings, r.id))
+
+
 def claim_result(
     release: Release,
     claim: Claim,

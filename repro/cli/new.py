@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import Command
+from repro.cli.options import Command, cache_option, device_option
 from repro.errors import OptionError
 from repro.published import check_name, split_weights_name
 
@@ -21,24 +21,102 @@ from repro.published import check_name, split_weights_name
     metavar="FILE",
     help="Fill in what this weights file tells: architecture, classes, image size.",
 )
-def new(name: str, checkpoint: Path | None) -> None:
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="W",
+    help="A weights file or a folder of them, to look into; with --images.",
+)
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="I",
+    help="Folder of images, I/CLASS/IMAGE, a hundred of which each file is tried on.",
+)
+@click.option(
+    "--with-ci",
+    is_flag=True,
+    help="Write a tox environment and a GitHub workflow for every night, too.",
+)
+@cache_option
+@device_option
+def new(
+    name: str,
+    checkpoint: Path | None,
+    weights: Path | None,
+    images: Path | None,
+    cache: Path | None,
+    device: str,
+    *,
+    with_ci: bool,
+) -> None:
     """Begin the files for a paper of your own.
 
-    They are expected/NAME/release.toml, a list of classes and tests/test_NAME.py.
+    They are expected/NAME/release.toml, a list of classes and tests/test_NAME.py. With
+    --weights and --images they run as they are: architectures, classes and protocol are
+    what the files tell, and each checkpoint is tried on a hundred images. Nothing that
+    exists is overwritten.
     """
     try:
         check_name(name)
     except ValueError as error:
         raise OptionError(f"NAME: {error}") from error
+    if (weights is None) != (images is None):
+        given, other = ("weights", "images") if weights else ("images", "weights")
+        raise OptionError(f"--{given} is tried with --{other}; name both or none")
+    if weights and checkpoint:
+        raise OptionError(
+            "--from-checkpoint and --weights exclude each other; leave one out"
+        )
+
+    from repro.importing.nightly import BADGE, TOX, WORKFLOW, nightly_files
+    from repro.importing.template import module_name, module_template
+
     folder = Path("expected", name)
-    test = Path("tests", f"test_{name.replace('-', '_').replace('.', '_')}.py")
-    files = (folder / "release.toml", folder / "imagenet-1k.txt", test)
+    test = Path("tests", module_name(name))
+    ci = [TOX, WORKFLOW] if with_ci else []
+    _refuse_existing([folder / "release.toml", test, *ci])
+    contents, paths = (
+        _from_files(name, weights, images, cache, device)
+        if weights and images
+        else (_from_template(name, folder, checkpoint), {})
+    )
+    files = {folder / file: content for file, content in contents.items()}
+    _refuse_existing(list(files))
+    places = {"expected": folder, **paths}
+    marked = {
+        key: Path(os.path.relpath(place, test.parent)).as_posix()
+        for key, place in places.items()
+    }
+    files[test] = module_template(name, marked).encode()
+    if with_ci:
+        here = {key: os.path.relpath(place) for key, place in paths.items()}
+        files |= nightly_files(test, here)
+    for file, content in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        click.echo(file)
+    if with_ci:
+        click.echo(f"badge, for your README: {BADGE}")
+    if paths:
+        click.echo(f"next: pytest {test}, then put the published numbers in: repro")
+        click.echo(f"import table TABLE -o {folder}")
+    else:
+        first = folder / "release.toml"
+        click.echo(f"next: fill in {first}, then repro cases --expected {folder}")
+
+
+def _refuse_existing(files: list[Path]) -> None:
     for file in files:
         if file.exists():
             raise OptionError(f"{file} exists; choose another NAME or remove it")
 
-    from repro.importing.template import module_template, release_template
-    from repro.importing.writing import class_list
+
+def _from_template(
+    name: str, folder: Path, checkpoint: Path | None
+) -> dict[str, bytes]:
+    from repro.importing.template import release_template
+    from repro.importing.writing import CLASSES_FILE, class_list
 
     found = None
     if checkpoint is not None:
@@ -46,14 +124,21 @@ def new(name: str, checkpoint: Path | None) -> None:
 
         found = inspect_weights(checkpoint)
     stem = split_weights_name(checkpoint.name)[0] if checkpoint else "best"
-    expected = os.path.relpath(folder, test.parent)
-    contents = (
-        release_template(name, str(folder), found, stem).encode(),
-        class_list(),
-        module_template(name, Path(expected).as_posix()).encode(),
-    )
-    for file, content in zip(files, contents, strict=True):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        click.echo(file)
-    click.echo(f"next: fill in {files[0]}, then repro cases --expected {folder}")
+    return {
+        "release.toml": release_template(name, str(folder), found, stem).encode(),
+        CLASSES_FILE: class_list(),
+    }
+
+
+def _from_files(
+    name: str, weights: Path, images: Path, cache: Path | None, device: str
+) -> tuple[dict[str, bytes], dict[str, Path]]:
+    """Write down what files tell; give the contents, and where the files lie."""
+    from repro.importing.beginning import Beginning
+    from repro.importing.survey import survey_images, survey_weights
+
+    seen = survey_images(images)
+    begun = Beginning(name, survey_weights(weights), seen)
+    click.echo(begun.summary())
+    begun.attempt(cache, click.echo, device)
+    return begun.contents(), {"checkpoints": begun.root, "data": begun.data}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from repro.records.run import Run
 from repro.report.claims_report import claim_lines
 from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
+from repro.words import wrapped
 
 _COLOURS: dict[Style, str | None] = {
     "good": "green",
@@ -53,7 +53,7 @@ def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
         if result.measurement
     )
     for environment in environments:
-        click.echo(textwrap.fill(environment, width, subsequent_indent="  "))
+        click.echo("\n".join(wrapped(environment, width)))
     _echo(table_lines(results, width, verbosity))
     if claims:
         _echo(claim_lines(claims, width, verbosity))

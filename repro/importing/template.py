@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from repro.models.inspection import Inspection
 from repro.models.naming import fitting_model
 from repro.published import ModelSpec
@@ -84,7 +87,7 @@ _TEST = '''\
 import pytest
 
 
-@pytest.mark.repro(expected="{expected}")
+@pytest.mark.repro({places})
 def test_{identifier}(case, reproduce):
     """Each checkpoint scores what was published, within its tolerance."""
     reproduce(case)
@@ -123,10 +126,21 @@ def release_template(
     )
 
 
-def module_template(name: str, expected: str) -> str:
-    """Write a test module that runs the cases of a release."""
+def module_name(name: str) -> str:
+    """Give the file name of the test module of a release."""
+    return f"test_{name.replace('-', '_').replace('.', '_')}.py"
+
+
+def module_template(name: str, places: Mapping[str, str]) -> str:
+    """Write a test module that runs the cases of a release.
+
+    Args:
+        name: of the release.
+        places: paths from the module by the keyword of the marker.
+    """
     identifier = "".join(c if c.isalnum() else "_" for c in name)
-    return _TEST.format(name=name, expected=expected, identifier=identifier)
+    marked = ", ".join(f"{key}={json.dumps(path)}" for key, path in places.items())
+    return _TEST.format(name=name, places=marked, identifier=identifier)
 
 
 def _head(found: Inspection | None) -> str:

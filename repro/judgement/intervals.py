@@ -22,9 +22,15 @@ from repro.published.metrics import Bound
 #: Confidence of the intervals that a subset is judged by.
 CONFIDENCE = 0.999
 
-#: With fewer images the mean of a loss has no trustworthy interval: one or two images
-#: that are very wrong carry much of it, and a small sample has none of them.
+#: With fewer images to carry its error the mean of a loss has no trustworthy interval:
+#: one or two that are very wrong carry much of it, and a small sample has none of them.
 LOSS_IMAGES = 1000
+
+#: From so many images on, a cell shows its own variance and skewness.
+_CELL_IMAGES = 30
+
+#: Of a mean, drawn with replacement: a fifth is what 25 images times its square give.
+_MOST_SKEWNESS = 0.2
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -198,34 +204,84 @@ def loss_interval(
     """Bound the mean loss over all images, in nats.
 
     Student's t with Hall's correction for skewness (Journal of the Royal Statistical
-    Society B 54, 1992), stratified, with the finite population correction.
+    Society B 54, 1992), stratified, with the finite population correction and
+    Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946).
 
     Returns:
         None where images are too few for their skewness, or a cell has none.
     """
     from scipy import stats
 
-    images = len(losses)
-    if images < LOSS_IMAGES or (cells.drawn == 0).any():
+    if len(losses) < LOSS_IMAGES or (cells.drawn == 0).any():
         return None
-    weights = cells.weights
-    means = np.bincount(place, weights=losses, minlength=len(weights)) / cells.drawn
-    mean = float(weights @ means)
-    is_split = bool((cells.drawn > 1).all())
-    residuals = losses - (means[place] if is_split else mean)
-    freedom = images - (len(weights) if is_split else 1)
-    left = 1 - images / int(cells.sizes.sum())
-    error = math.sqrt(left * float((residuals**2).sum()) / freedom / images)
-    if not error:
+    means = np.bincount(place, weights=losses) / cells.drawn
+    mean = float(cells.weights @ means)
+    images, second, third, freedom, left = _moments(losses, place, cells, means)
+    variance = float(left @ second)
+    if not variance:
         return Interval(mean, mean)
-    # Over all classes: of two images of a class the residuals are always symmetric.
-    skewness = float(stats.skew(losses))
-    if images < 25 * skewness**2:
+    # A skewed tail must have been seen to be corrected for: by enough images of those
+    # that carry the error, whatever is left to draw.
+    carrying = float(second.sum() ** 2 / (second**2 / images).sum())
+    is_skewed = abs(third.sum()) > _MOST_SKEWNESS * second.sum() ** 1.5
+    if carrying < LOSS_IMAGES * (1 - 1e-9) or is_skewed:
         return None
-    bend = skewness / math.sqrt(images) * (2 * left - 1) / math.sqrt(left)
-    quantile = float(stats.t.ppf((1 + level) / 2, freedom))
+    # The mean's own third moment is left * (2 * left - 1) * third, its covariance with
+    # the estimate of its variance left**2 * third: a tail that is still to be drawn
+    # makes the mean too low and its error too small at once. Studentised, the third
+    # moment is that less three times this; with replacement it is -2 * third.
+    bend = float((left * (1 + left)) @ third) / 2 / variance**1.5
+    shared = variance**2 / float(((left * second) ** 2 / freedom).sum())
+    quantile = float(stats.t.ppf((1 + level) / 2, shared))
     low, high = (_unbent(side * quantile, bend) for side in (1, -1))
+    error = math.sqrt(variance)
     return Interval(mean - error * low, mean - error * high)
+
+
+def _moments(
+    losses: Floats, place: Counts, cells: Cells, means: Floats
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Estimate what each group of cells adds to the error of a stratified mean.
+
+    A cell with many images is a group by itself: where a few small classes carry the
+    tail, the skewness of all images together does not show it. All others are one.
+
+    Returns:
+        Images drawn, second and third central moments of its part of the mean (as if
+        drawn with replacement), degrees of freedom, the share that is left: `[G]`.
+    """
+    alone = cells.drawn >= _CELL_IMAGES
+    group = np.where(alone, np.cumsum(alone) - 1, alone.sum())
+
+    def total(values: npt.NDArray[Any], of: Counts) -> Floats:
+        found = np.bincount(of, weights=values, minlength=int(group.max()) + 1)
+        return found.astype(np.float64)
+
+    images, sizes = total(cells.drawn, group), total(cells.sizes, group)
+    weights, groups = total(cells.weights, group), total(np.ones(len(group)), group)
+    mine = group[place]
+    from_mean = losses - (total(cells.weights * means, group) / weights)[mine]
+    is_split = np.ones(len(images), bool)
+    is_split[group[cells.drawn < 2]] = False
+    residuals = np.where(is_split[mine], losses - means[place], from_mean)
+    freedom = np.maximum(images - np.where(is_split, groups, 1), 1)
+    variance = total(residuals**2, mine) / freedom
+    # Over all classes: of two images of a class the residuals are always symmetric.
+    from_middle = losses - (total(losses, mine) / images)[mine]
+    spread = total(from_middle**2, mine) / images
+    skewness = np.divide(
+        total(from_middle**3, mine) / images,
+        spread**1.5,
+        out=np.zeros(len(images)),
+        where=spread > 0,
+    )
+    return (
+        images,
+        weights**2 * variance / images,
+        weights**3 * skewness * variance**1.5 / images**2,
+        freedom,
+        1 - images / sizes,
+    )
 
 
 def error_bound(

@@ -42,13 +42,15 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
     plans: list[Plan] = []
     for settings, cases in groups.items():
         ready = [case for case in cases if _is_here(config, settings, case)]
-        plans.append(_plan(config, settings, ready))
-        lines.append(plans[-1].summary())
+        if ready:
+            plans.append(_plan(config, settings, ready))
+            lines.append(plans[-1].summary())
         if lacking := len(cases) - len(ready):
             said = "has not" if lacking == 1 else "have not"
+            named = counted(lacking, "more case" if ready else "case")
             lines.append(
-                f"repro: {counted(lacking, 'more case')} {said} got weights or images "
-                "here, and will not be measured"
+                f"repro: {named} {said} got weights or images here, and will not be "
+                "measured"
             )
     if len(plans) > 1:
         number = sum(plan.work.cases for plan in plans)

@@ -24,7 +24,7 @@ from repro.plugin.fixtures import (
     uphold,
     zeroshot_classifier,
 )
-from repro.plugin.registration import add_options, asks
+from repro.plugin.registration import add_options, asks, without_effect
 
 __all__ = [
     "_runner",
@@ -130,6 +130,14 @@ def pytest_collection_modifyitems(
         from repro.plugin.reporting import Reporting
 
         config.pluginmanager.register(Reporting(config), "repro-reporting")
+
+
+def pytest_report_collectionfinish(
+    config: pytest.Config, items: list[pytest.Item]
+) -> list[str]:
+    """Say where options of repro were typed and nothing is measured."""
+    is_mine = any(item.get_closest_marker(MARKER) for item in items)
+    return [] if is_mine else without_effect(config)
 
 
 @pytest.hookimpl(wrapper=True)

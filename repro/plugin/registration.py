@@ -44,3 +44,18 @@ def asks(config: pytest.Config) -> bool:
         or config.getini(option.ini_name) not in (None, [], "")
         for option in OPTIONS.values()
     )
+
+
+def without_effect(config: pytest.Config) -> list[str]:
+    """Say that options were typed for nothing: no test that is selected has a case.
+
+    What stands in the ini file counts for other tests of the project.
+    """
+    typed = [a for a in config.invocation_params.args if a.startswith("--repro-")]
+    if not typed:
+        return []
+    many = "have" if len(typed) > 1 else "has"
+    return [
+        f"repro: {', '.join(typed)} {many} no effect: no selected test is marked with "
+        "@pytest.mark.repro"
+    ]

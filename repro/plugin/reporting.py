@@ -12,6 +12,7 @@ import pytest
 from repro.errors import ReproError
 from repro.plugin import workers
 from repro.plugin.recovery import PLANNED, RERUN
+from repro.plugin.registration import without_effect
 from repro.plugin.settings import measures_nothing, names_expected, read_settings
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Reporting:
         planned = left_by_workers(self._config)
         if not planned.tests:
             if not self._is_named_shard:
+                self._say_once(without_effect(self._config))
                 return
             own = read_settings(self._config, {}, self._config.rootpath)
             planned = Planned(settings=[own])
@@ -168,6 +170,12 @@ class Reporting:
                 started_engine(self._config, settings, items)
         except ReproError as error:
             raise pytest.UsageError(str(error)) from error
+
+    def _say_once(self, lines: Sequence[str]) -> None:
+        """Write lines that each worker would give occasion for."""
+        if not self._header:
+            self._header = list(lines)
+            self._say(lines)
 
     def _say(self, lines: Sequence[str]) -> None:
         """Write lines of a controller: nobody asks it what there is to be said."""

@@ -26,7 +26,7 @@ from repro.records.merging import lasting_arguments
 from repro.records.result import CaseResult, not_run
 from repro.report.comparison import comparison_lines
 from repro.report.faces import write_report
-from repro.report.report import Report, report_of_results, since_run
+from repro.report.report import Report, recorded, report_of_results, since_run
 from repro.report.rows import in_order
 from repro.words import listed
 
@@ -145,6 +145,9 @@ class RunSession:
             if self._recorder:
                 with self._forgiven():
                     self._recorder.finish(status)
+                    ledger = self._recorder.ledger
+                    run = ledger.find_run(str(self._recorder.run))
+                    report = recorded(report, ledger, run)
                     report = self._since_baseline(self._recorder, report)
             if self._results or self._claims:
                 self._write_reports(report)

@@ -183,6 +183,7 @@ def _places(
 def _short(value: object) -> str:
     """Write a path below the home or the current folder shortly."""
     if isinstance(value, Path):
+        value = Path(os.path.normpath(value))  # tests/../expected
         for base, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
             if value.is_relative_to(base) and value != base:
                 return f"{sign}{value.relative_to(base)}"

@@ -74,7 +74,7 @@ def _is_supervised(model: str, release: Release) -> bool:
     protocols = [
         protocol
         for family in release.families.values()
-        if family.model == model
+        if model in (family.model, *family.models.values())
         for protocol in family.protocols
     ]
     kinds = [release.protocols[p].kind for p in protocols if p in release.protocols]
@@ -89,6 +89,10 @@ def _check_protocol(located: Located, name: str, release: Release) -> None:
 def _check_family(located: Located, name: str, release: Release) -> None:
     family = release.families[name]
     _check_known(located, "model", [family.model], release.models)
+    if family.models:
+        _check_known(
+            located, "models", sorted(set(family.models.values())), release.models
+        )
     _check_known(located, "protocols", family.protocols, release.protocols)
     _check_known(located, "datasets", family.datasets, release.datasets)
     kinds = {p: release.protocols[p].kind for p in family.protocols}

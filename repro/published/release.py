@@ -14,6 +14,7 @@ from repro.published.allowed import (
     anchored,
     check_below,
     check_class_folders,
+    check_name,
     check_path_name,
     check_weights_name,
 )
@@ -251,6 +252,7 @@ class ModelSpec(NamedTable, frozen=True):
 class Family(NamedTable, frozen=True):
     """Checkpoints of a release that share training data and recipe.
 
+    `models` are those of checkpoints whose architecture is another one than `model`;
     `folder` is where the weights can be downloaded, or `files` where each file can;
     `local_names` are names that its folder has elsewhere; `protocols` and `datasets`
     are what a checkpoint without any reference is evaluated with.
@@ -260,6 +262,7 @@ class Family(NamedTable, frozen=True):
     training_data: Text
     protocols: tuple[Name, ...]
     datasets: tuple[Name, ...]
+    models: dict[str, Name] = msgspec.field(default_factory=dict)
     prompt: str = ""
     cfg_scale: Annotated[float, stated(minimum=0)] | None = None
     folder: str = ""
@@ -270,12 +273,18 @@ class Family(NamedTable, frozen=True):
     def __post_init__(self) -> None:
         """Refuse a name that is no folder below the checkpoints directory."""
         check_path_name(self.id)
+        for name in self.models:
+            check_name(name)
         for name in self.files:
             check_weights_name("files", name)
         for name in self.local_names:
             check_below("local_names", name)
         if self.cfg_scale is not None and not 0 <= self.cfg_scale < math.inf:
             raise ValueError(f"cfg_scale is {self.cfg_scale}; it must be 0 or more")
+
+    def model_of(self, checkpoint: str) -> str:
+        """Name the model of a checkpoint."""
+        return self.models.get(checkpoint, self.model)
 
 
 class Reference(Table, frozen=True):

@@ -99,6 +99,8 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     asked: Asked = UNKNOWN
     lacking: str = ""
     remedy: str = ""
+    release_title: str = ""
+    release_url: str = ""
     test: str = ""
     is_broken: bool = False
 
@@ -169,6 +171,8 @@ def result_of(
     return CaseResult(
         id=case.id,
         release=case.release.id,
+        release_title=case.release.title,
+        release_url=case.release.paper,
         family=case.family.id,
         checkpoint=case.checkpoint,
         training_images=case.training_images,

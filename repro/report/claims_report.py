@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from repro.claims.result import ClaimResult, ClaimVerdict, Finding
+from repro.claims.result import (
+    ClaimResult,
+    ClaimVerdict,
+    Finding,
+    in_reading_order,
+)
 from repro.report.numbers import nonzero_text
 from repro.report.terminal import Style, Verbosity
-from repro.words import counted, listed, shortened
+from repro.words import counted, listed, shortened, wrapped
 
 _MISSING_SHOWN = 2
 _DECIMALS = 3
@@ -29,7 +33,7 @@ def claim_lines(
         verbosity: `verbose` has the numbers of all, `quiet` only what surprises.
     """
     longest = max((len(result.id) for result in results), default=0)
-    for result in in_order(results):
+    for result in in_reading_order(results):
         if verbosity != "verbose" and not result.is_surprise:
             is_missing = result.verdict is ClaimVerdict.MISSING and not result.findings
             said = missing_text(result) if is_missing else result.text
@@ -41,20 +45,14 @@ def claim_lines(
         if result.verdict is ClaimVerdict.MISSING and not result.findings:
             yield f"    {missing_text(result)}"[:width], "dim"
             continue
-        for line in textwrap.wrap(result.text, max(width - 4, 40)):
+        for line in wrapped(result.text, width - 4, indent=""):
             yield f"    {line}", "plain"
         for line in detail_lines(result):
-            wrapped = textwrap.wrap(line, max(width - 4, 40), subsequent_indent="  ")
-            for part in wrapped:
+            for part in wrapped(line, width - 4):
                 yield f"    {part}", "dim"
     if results:
         bad = any(result.is_surprise for result in results)
         yield totals_text(results), "bad" if bad else "plain"
-
-
-def in_order(results: Iterable[ClaimResult]) -> list[ClaimResult]:
-    """Sort claims as every face shows them: what is known first, surprises last."""
-    return sorted(results, key=lambda r: (r.is_surprise, not r.findings))
 
 
 def finding_text(finding: Finding) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from repro.claims.result import ClaimResult
 from repro.diagnosis.sentences import diagnosis_parts
 from repro.evaluation.metrics import CALIBRATION_BINS
 from repro.judgement.verdict import ReferenceCheck, Verdict
+from repro.published import main_metrics
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
 from repro.report import claims_report
@@ -30,10 +32,11 @@ from repro.report.numbers import (
     nonzero_text,
     sign_of,
     tolerance_text,
+    tolerances_off,
     value_text,
 )
-from repro.report.plots import scaling_svgs
-from repro.report.report import CaseFlips, Report, ReportedCase
+from repro.report.plots import history_svg, residual_plot, scaling_svgs
+from repro.report.report import CaseFlips, Past, Report, ReportedCase
 from repro.report.rows import (
     counts,
     shift_of,
@@ -41,32 +44,25 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.scaling import Panel, claim_panel, fitted_text, panels
+from repro.report.scaling import (
+    Panel,
+    Residual,
+    claim_panel,
+    fitted_text,
+    numbers_of,
+    panels,
+    residuals_of,
+)
+from repro.report.summary import again, verdict_sentence
 from repro.words import listed
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
 _CHANGES_SHOWN = 100
-_COLUMNS = (
-    ("case", "case", ""),
-    ("metric", "metric", ""),
-    ("published", "published", "number"),
-    ("measured", "measured", "number"),
-    ("difference", "difference", "number"),
-    ("images", "images", "number"),
-    ("bar", "within tolerance", ""),
-    ("verdict", "verdict", ""),
-)
-#: Half the width of a bar, in tolerances.
-_REACH = 2.0
-_NO_MATPLOTLIB = (
-    "Scaling curves are missing, since matplotlib is not installed here: "
-    "pip install 'pytest-repro[report]', then make the report again with repro report."
-)
 
 
 def html(report: Report) -> str:
-    """Write the page: summary, table, scaling curves, cases and environment."""
+    """Write the page: the answer, curves, what is red in full, the table, the rest."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGE),
         autoescape=True,
@@ -74,29 +70,50 @@ def html(report: Report) -> str:
     )
     template = environment.get_template("page.html.jinja")
     found = panels(report.results)
-    drawn, missing = _figures(found)
     cases = report.cases()
-    rows = list(_rows(cases))
-    return template.render(
+    made = [_case(case, report) for case in cases]
+    metrics = list(dict.fromkeys(o.row.metric_name for c in cases for o in c.rows))
+    page = template.render(
         report=report,
+        releases=_releases(report),
+        sentence=verdict_sentence(report),
         totals=totals_text(report.results),
         counts=counts(report.results),
         notes=list(_notes(report)),
         changes=list(_changes(report)),
         claims=[_claim(claim, report) for claim in report.claims],
-        columns=_COLUMNS,
-        rows=rows,
-        verdicts=[v for v in Verdict if any(row["verdict"] is v for row in rows)],
-        panels=drawn,
+        metrics=[metric for metric in metrics if metric],
+        rows=[_row(case, report) for case in cases],
+        verdicts=[v for v in Verdict if any(c.result.verdict is v for c in cases)],
+        has_history=any(len(past) > 1 for past in report.history.values()),
+        panels=[_panel(panel) for panel in found],
+        others=list(_others(report, found)),
         fitted=fitted_text(found),
-        missing=missing,
-        cases=[_case(case, report.baseline) for case in cases],
+        red=[case for case in made if case["result"].is_failure],
+        cases=[case for case in made if not case["result"].is_failure],
         environments=[list(_facts(found)) for found in report.environments],
         tone=_tone,
         sign=_sign,
+        anchor=_anchor,
         style=Markup((_PAGE / "page.css").read_text(encoding="utf-8")),
         script=Markup((_PAGE / "page.js").read_text(encoding="utf-8")),
     )
+    # Half of the page would be what its lines are indented by. Of text, only reasons
+    # have lines, and none of these begins with spaces.
+    return re.sub(r"\n\s+", "\n", page)
+
+
+def _releases(report: Report) -> list[tuple[str, str]]:
+    """Name the releases, each with the address of its paper."""
+    found = [
+        (r.release_title or r.release, _link(r.release_url)) for r in report.results
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _anchor(name: str) -> str:
+    """Name the place of a case on the page; it is the same in every run."""
+    return "case-" + "_".join(name.split())
 
 
 def _notes(report: Report) -> Iterator[str]:
@@ -131,90 +148,85 @@ def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
         "tone": tone,
         "sign": {"good": "✓", "bad": "✗"}.get(tone, "○"),
         "lines": list(claims_report.detail_lines(result)),
-        "panels": _figures([panel] if panel else [])[0],
+        "panels": [_panel(panel)] if panel else [],
         "link": _link(result.source_url),
     }
 
 
-def _tone(verdict: Verdict) -> str:
-    if verdict is Verdict.REPRODUCED:
-        return "good"
-    if verdict is Verdict.UNREFERENCED:
-        return "plain"
-    return "bad" if verdict.is_failure else "odd"
+def _tone(result: CaseResult) -> str:
+    if result.is_failure:
+        return "bad"
+    tones = {Verdict.REPRODUCED: "good", Verdict.UNREFERENCED: "plain"}
+    return tones.get(result.verdict, "odd")
 
 
-def _sign(verdict: Verdict) -> str:
+def _sign(result: CaseResult) -> str:
     """Give a sign beside the colour of a verdict, for those who cannot see it."""
+    if result.is_broken:
+        return "✗"
     signs = {Verdict.REPRODUCED: "✓", Verdict.BELOW: "▼", Verdict.ABOVE: "▲"}
-    return signs.get(verdict, "○")
+    return signs.get(result.verdict, "○")
 
 
-def _rows(cases: Sequence[ReportedCase]) -> Iterator[dict[str, Any]]:
-    origins = [(case, origin) for case in cases for origin in case.rows]
-    for place, (case, (row, _, comparison)) in enumerate(origins):
-        share = None if comparison is None or not row.tolerance else _share(comparison)
-        yield {
-            **{name: getattr(row, name) for name in row.__struct_fields__},
-            "metric": row.metric_name,
-            "place": place,
-            "number": case.number,
-            "share": "" if share is None else f"{share:.6g}",
-            "bar": "" if share is None else _bar(share),
-        }
+def _row(case: ReportedCase, report: Report) -> dict[str, Any]:
+    """Give the row of a case, with its metrics by their names."""
+    past = report.history.get(case.result.place, ())
+    values = [one.top1 for one in past if one.top1 is not None]
+    is_red = case.result.is_failure
+    return {
+        "case": case,
+        "row": case.rows[0].row,
+        "result": case.result,
+        "metrics": {
+            o.row.metric_name: (o.row, _share(o.comparison)) for o in case.rows
+        },
+        "since": _red_since(past) if is_red else "",
+        "history": Markup(history_svg(values, is_red=is_red))
+        if len(values) > 1
+        else "",
+    }
 
 
-def _share(comparison: ReferenceCheck) -> float | None:
-    """Give the difference in tolerances."""
-    if comparison.difference is None:
-        return None
-    if not comparison.tolerance:
-        return 0.0 if not comparison.difference else _REACH
-    return comparison.difference / comparison.tolerance
+def _red_since(past: Sequence[Past]) -> str:
+    """Say since when a case is not as expected, of those runs that are known."""
+    fine = (Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE)
+    met = [place for place, one in enumerate(past) if one.verdict in fine]
+    if not met:
+        return f"in all {len(past):,} runs" if len(past) > 1 else ""
+    return f"since run {past[met[-1] + 1].run}" if met[-1] + 1 < len(past) else ""
 
 
-def _bar(share: float) -> Markup:
-    """Draw a difference beside its tolerance; what is beyond both ends points out."""
-    width, height = 128.0, 18.0
-    middle, unit = width / 2, width / 2 / _REACH * 0.9
-    x = middle + unit * max(-_REACH, min(_REACH, share))
-    y = height / 2
-    if abs(share) <= _REACH:
-        mark = f'<circle class="mark" cx="{x:.1f}" cy="{y}" r="4.5"/>'
-    else:
-        tip = x + (6 if share > 0 else -6)
-        mark = (
-            f'<path class="mark" d="M{x:.1f} {y - 6} L{tip:.1f} {y} '
-            f'L{x:.1f} {y + 6} Z"/>'
-        )
-    said = f"{nonzero_text(share, 2, signed=True)} of the tolerance"
-    return Markup(
-        f'<svg class="bar" viewBox="0 0 {width:g} {height:g}" role="img" '
-        f'aria-label="{said}"><title>{said}</title>'
-        f'<rect class="zone" x="{middle - unit:.1f}" y="5" '
-        f'width="{2 * unit:.1f}" height="8" rx="4"/>'
-        f'<line class="zero" x1="{middle}" x2="{middle}" y1="2" y2="16"/>{mark}</svg>'
-    )
+def _share(comparison: ReferenceCheck | None) -> str:
+    """Say how many tolerances the difference is, where the tolerance applies."""
+    if comparison is None or comparison.interval:
+        return ""
+    share = tolerances_off(comparison)
+    if share is None:
+        return ""
+    return f"{nonzero_text(share, 2, signed=True)} of the tolerance"
 
 
-def _figures(found: Sequence[Panel]) -> tuple[list[dict[str, Any]], str]:
-    """Draw the panels, or say why there are none."""
-    drawn: list[dict[str, Any]] = []
-    for panel in found:
-        try:
-            figures = scaling_svgs(panel)
-        except ImportError:
-            return [], _NO_MATPLOTLIB
-        drawn.append(
-            {
-                "title": panel.title,
-                "figures": [
-                    (figure.title, Markup(figure.svg), _laws(panel, figure.metric))
-                    for figure in figures
-                ],
-            }
-        )
-    return drawn, ""
+def _panel(panel: Panel) -> dict[str, Any]:
+    figures = [
+        (plot, Markup(plot.svg), _laws(panel, plot.metric))
+        for plot in scaling_svgs(panel)
+    ]
+    return {"title": panel.title, "figures": figures}
+
+
+def _others(report: Report, found: Sequence[Panel]) -> Iterator[tuple[Any, ...]]:
+    """Draw how far off the numbers of those cases are that are on no curve."""
+    drawn = {number for panel in found for c in panel.curves for number in c.cases}
+    numbers = numbers_of(report.results)
+    rest = [r for r in report.results if numbers[r.place] not in drawn]
+    for metric in main_metrics():
+        families: dict[str, list[Residual]] = {}
+        for result in rest:
+            for one in residuals_of([result], metric.name, numbers):
+                families.setdefault(result.family, []).append(one)
+        if sum(map(len, families.values())) > 1:
+            plot = residual_plot(metric, families)
+            yield plot, Markup(plot.svg), []
 
 
 def _laws(panel: Panel, metric: str) -> list[dict[str, str]]:
@@ -231,7 +243,7 @@ def _laws(panel: Panel, metric: str) -> list[dict[str, str]]:
     ]
 
 
-def _case(case: ReportedCase, baseline: int | None) -> dict[str, Any]:
+def _case(case: ReportedCase, report: Report) -> dict[str, Any]:
     result, since = case.result, case.result.since
     return {
         "result": result,
@@ -239,10 +251,10 @@ def _case(case: ReportedCase, baseline: int | None) -> dict[str, Any]:
         "name": case.name,
         "since": heading(since) if since else "",
         "since_parts": list(change_parts(since.difference)) if since else [],
-        "is_open": result.verdict.is_failure or case.flips is not None,
-        "facts": list(_case_facts(result)),
+        "again": again(report, result),
+        "facts": list(_case_facts(result, len(report.environments) > 1)),
         "comparisons": [_comparison(c) for c in result.comparisons],
-        **_flips(case.flips, baseline),
+        **_flips(case.flips, report.baseline),
     }
 
 
@@ -261,7 +273,7 @@ def _flips(found: CaseFlips | None, baseline: int | None) -> dict[str, Any]:
     }
 
 
-def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
+def _case_facts(result: CaseResult, has_several: bool) -> Iterator[tuple[str, str]]:
     if result.diagnosis:
         yield from diagnosis_parts(result.diagnosis)
     said = ", ".join(filter(None, (result.geometry, result.conditions)))
@@ -283,11 +295,9 @@ def _case_facts(result: CaseResult) -> Iterator[tuple[str, str]]:
         "weights",
         f"{Path(measurement.weights).name}, sha256 {measurement.weights_sha256[:12]}",
     )
-    yield (
-        "environment",
-        f"{measurement.environment.summary()}, {measurement.arithmetic}",
-    )
-    yield "took", f"{measurement.seconds:.1f} s"
+    if has_several:
+        yield "environment", measurement.environment.summary()
+    yield "took", f"{measurement.seconds:.1f} s, {measurement.arithmetic}"
 
 
 def _comparison(comparison: ReferenceCheck) -> dict[str, str]:

@@ -70,6 +70,16 @@ def told_apart(before: float, after: float, digits: int) -> tuple[str, str]:
     return f"{before:.{digits}f}", f"{after:.{digits}f}"
 
 
+def tolerances_off(comparison: ReferenceCheck) -> float | None:
+    """Give the difference in tolerances; where none is allowed, any is a thousand."""
+    if comparison.difference is None:
+        return None
+    if not comparison.tolerance:
+        sign = (comparison.difference > 0) - (comparison.difference < 0)
+        return 1000.0 * sign
+    return comparison.difference / comparison.tolerance
+
+
 def difference_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
     """Write measured minus published, in points or nats, and in images if asked."""
     if comparison.difference is None:

@@ -1,228 +1,338 @@
-"""Scaling curves as SVG for an HTML page that has light and dark colours."""
+"""Scaling curves and residuals as SVG, drawn from the numbers of the page.
+
+Coordinates are computed here and colours are CSS variables of the page, so that a
+picture is light, exact, the same everywhere, and dark where the page is. A point names
+its case, by its number in the report, in `data-case`.
+"""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from markupsafe import escape
 
 from repro.published import Metric, main_metrics
-from repro.report.scaling import Curve, Panel, error_rate, images_text
+from repro.report.numbers import nonzero_text
+from repro.report.scaling import Curve, Panel, Residual, error_rate, images_text
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-#: Series differ by marker and line too: colours alone do not tell them apart.
-_MARKERS = "osD^vPX*"
-_LINES = ("-", "--", "-.", ":")
-#: Stand for CSS variables; matplotlib wants colours.
-_TEXT, _GRID = "#010203", "#010204"
 SERIES = 8
-#: Inches; narrow, so that letters are large enough when a phone shows all of it.
-_WIDTH, _HEIGHT, _LEGEND_LINE = 5.0, 3.2, 0.19
+_WIDTH, _HEIGHT, _RESIDUALS = 520.0, 250.0, 100.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 8.0, 34.0
+#: Pixels between two labels of an axis.
+_LABEL, _LINE = 38.0, 14.0
+#: Markers around (0, 0) as paths: series differ by these and by lines, not only colour.
+_MARKERS = (
+    "m-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0z",
+    "m-3-3h6v6h-6z",
+    "m0-4l4 4l-4 4l-4-4z",
+    "m0-3.8l3.9 6.8h-7.8z",
+    "m0 3.8l3.9-6.8h-7.8z",
+    "m-1.3-4h2.6v2.7h2.7v2.6h-2.7v2.7h-2.6v-2.7h-2.7v-2.6h2.7z",
+    "m-4 0l7-4v8z",
+    "m4 0l-7-4v8z",
+)
+_DASHES = ("", "7 3", "8 3 2 3", "2 3")
 
-_STYLE = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": _TEXT,
-    "axes.labelcolor": _TEXT,
-    "axes.edgecolor": _TEXT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": _TEXT,
-    "ytick.color": _TEXT,
-}
+Scale = Callable[[float], float]
 
 
-class ScalingPlot(NamedTuple):
-    """A plot of one metric."""
+class Series(NamedTuple):
+    """How a curve is drawn, for the legend."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: str
+
+
+class Plot(NamedTuple):
+    """A picture of one metric."""
 
     metric: str
     title: str
     svg: str
+    legend: tuple[Series, ...]
 
 
-def scaling_svgs(panel: Panel) -> list[ScalingPlot]:
-    """Draw accuracy and loss of a panel.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
+def scaling_svgs(panel: Panel) -> list[Plot]:
+    """Draw each metric of a panel: its curves, and below how far off numbers are."""
     return [
-        ScalingPlot(metric.name, _capital(metric.title), _svg(panel, metric))
+        Plot(
+            metric.name,
+            metric.title[:1].upper() + metric.title[1:],
+            _svg(curves, metric, has_bands=panel.has_bands),
+            tuple(_legend(curves)),
+        )
         for metric in main_metrics()
-        if any(curve.metric == metric.name for curve in panel.curves)
+        if (curves := [c for c in panel.curves if c.metric == metric.name])
     ]
 
 
-def _capital(title: str) -> str:
-    return title[:1].upper() + title[1:]
+def residual_plot(metric: Metric, families: dict[str, list[Residual]]) -> Plot:
+    """Draw how far off numbers are, in the order of the table, a series a family."""
+    number = sum(map(len, families.values()))
+    x = _linear(-0.5, number - 0.5, _LEFT, _WIDTH - _RIGHT)
+    places = iter(range(number))
+    series = [[(x(next(places)), one) for one in found] for found in families.values()]
+    height = _TOP + 1.6 * _RESIDUALS + 12
+    parts = [*_residuals(series, _TOP, 1.6 * _RESIDUALS)]
+    legend = tuple(_series(n, name) for n, name in enumerate(families))
+    return Plot(
+        metric.name,
+        f"{metric.title[:1].upper()}{metric.title[1:]}: difference / tolerance",
+        _whole(parts, height, f"{metric.title}, difference by tolerance of each case"),
+        legend,
+    )
 
 
-def _svg(panel: Panel, metric: Metric) -> str:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    curves = [curve for curve in panel.curves if curve.metric == metric.name]
-    salt = f"{panel.title} {metric.name}"
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": salt}):
-        height = _HEIGHT + _LEGEND_LINE * (len(curves) + panel.has_bands)
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        axes = figure.subplots()
-        for number, curve in enumerate(curves):
-            _draw(axes, curve, number)
-            if panel.has_bands:
-                _draw_band(axes, curve, _colour(number))
-        _scale(axes, metric, curves, has_bands=panel.has_bands)
-        axes.set_xlabel("training images")
-        axes.set_ylabel(f"{metric.title}, {metric.unit.sign}")
-        # Beside the curves and not among them, since they leave no corner free.
-        figure.legend(
-            loc="outside upper left", fontsize=9, frameon=False, handlelength=3.2
-        )
-        return _inline(figure)
-
-
-def _draw(axes: Axes, curve: Curve, number: int) -> None:
-    colour = _colour(number)
+def _series(number: int, label: str) -> Series:
     marker = _MARKERS[number % len(_MARKERS)]
-    line = _LINES[number // len(_MARKERS) % len(_LINES)]
-    if curve.published:
-        axes.plot(
-            *zip(*curve.published, strict=True),
-            color=colour,
-            ls="",
-            marker=marker,
-            markersize=9,
-            markerfacecolor="none",
-        )
-    if curve.measured:
-        axes.plot(
-            *zip(*curve.measured, strict=True),
-            color=colour,
-            ls="",
-            marker=marker,
-            markersize=4.5,
-        )
-    images = sorted(n for n, _ in curve.measured or curve.published)
-    label = curve.name
+    dash = _DASHES[number // len(_MARKERS) % len(_DASHES)]
+    return Series(label, f"var(--series-{number % SERIES + 1})", marker, dash)
+
+
+def _legend(curves: Sequence[Curve]) -> Iterator[Series]:
+    for number, curve in enumerate(curves):
+        label = curve.name
+        if curve.law:
+            label += f", exponent {-curve.law.exponent:.2f}"
+        yield _series(number, label)
+        if curve.law and curve.stated:
+            decimals = len(curve.stated.partition(".")[2])
+            stated = f"published exponent {-float(curve.stated):.{decimals}f}"
+            yield Series(stated, "currentColor", "", "1 3")
+
+
+def _svg(curves: Sequence[Curve], metric: Metric, *, has_bands: bool) -> str:
+    sizes = sorted({n for c in curves for n, _ in (*c.published, *c.measured)})
+    margin = 1.25
+    x = _log(sizes[0] / margin, sizes[-1] * margin, _LEFT, _WIDTH - _RIGHT)
+    errors = [e for curve in curves for e in _errors(curve, has_bands=has_bands)]
+    low, high = min(errors, default=1) / 1.15, max(errors, default=1) * 1.15
+    is_share = metric.is_higher_better and bool(metric.unit.whole)
+    if is_share:
+        high = min(high, 100.0)
+    # What is wrong falls as the loss does; an accuracy is drawn upside down.
+    ends = (_TOP, _HEIGHT) if is_share else (_HEIGHT, _TOP)
+    y = _log(low, high, *ends)
+    ticks = _ticks(low, high)
+    parts = [
+        _grid([(y(t), f"{100 - t if is_share else t:g}") for t in ticks]),
+        _across([(x(n), images_text(n)) for n in sizes], _TOP, _HEIGHT),
+        _turned(f"{metric.title}, {metric.unit.sign}", (_TOP + _HEIGHT) / 2),
+    ]
+    for number, curve in enumerate(curves):
+        parts += _drawn(curve, _series(number, ""), x, y, has_bands=has_bands)
+    height = _HEIGHT
+    residuals = [_dodged(c, n, len(curves), x) for n, c in enumerate(curves)]
+    if any(residuals):
+        parts += _residuals(residuals, _HEIGHT + 14, _RESIDUALS)
+        height += 14 + _RESIDUALS
+    labels = _thinned([(x(n), images_text(n)) for n in sizes], _LABEL)
+    parts += [_text(at, height + 14, said, "middle") for at, said in labels]
+    middle = (_LEFT + _WIDTH) / 2
+    parts.append(_text(middle, height + 30, "training images", "middle"))
+    said = f"{metric.title} by training images, published and measured"
+    return _whole(parts, height + _BOTTOM, said)
+
+
+def _whole(parts: Iterable[str], height: float, label: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img" '
+        f'aria-label="{escape(label)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _drawn(
+    curve: Curve, series: Series, x: Scale, y: Scale, *, has_bands: bool
+) -> Iterator[str]:
+    def place(images: float, value: float) -> tuple[float, float]:
+        return x(images), y(error_rate(curve.metric, value))
+
+    colour = series.colour
+    if curve.law and has_bands:
+        yield from _band(curve, colour, x, y)
     if curve.law:
-        label += f", exponent {-curve.law.exponent:.2f}"
-        fitted = [error_rate(curve.metric, curve.law.loss(n)) for n in images]
-        axes.plot(images, fitted, color=colour, ls=line, lw=1.4)
-    axes.plot([], [], color=colour, ls=line, marker=marker, markersize=5, label=label)
+        images = sorted(n for n, _ in curve.measured or curve.published)
+        ends = [(x(n), y(curve.law.loss(n))) for n in (images[0], images[-1])]
+        yield _line(ends, f'stroke="{colour}" stroke-dasharray="{series.dash}"')
+    known = [(n, v) for n, v in curve.published if error_rate(curve.metric, v) > 0]
+    rings = "".join(_mark(*place(n, v), series.marker) for n, v in known)
+    if rings:
+        yield f'<path class="published" stroke="{colour}" d="{rings}"/>'
+    cases = curve.cases or ("",) * len(curve.measured)
+    for (n, value), case in zip(curve.measured, cases, strict=True):
+        if error_rate(curve.metric, value) > 0:
+            yield _point(*place(n, value), series, case)
 
 
-def _draw_band(axes: Axes, curve: Curve, colour: str) -> None:
+def _band(curve: Curve, colour: str, x: Scale, y: Scale) -> Iterator[str]:
     """Draw where the power law may run, and how steep it was published to be."""
-    import numpy as np
-
     law = curve.law
-    if law is None:
-        return
-    ends = [point.images for point in law.points]
-    images = np.geomspace(ends[0], ends[-1], 33)
-    bands = [band for n in images if (band := law.band(n)) is not None]
+    assert law is not None
+    first, last = law.points[0].images, law.points[-1].images
+    steps = [first * (last / first) ** (n / 32) for n in range(33)]
+    bands = [(n, band) for n in steps if (band := law.band(n)) is not None]
     if bands:
-        low, high = zip(*bands, strict=True)
-        axes.fill_between(images, low, high, color=colour, alpha=0.16, lw=0)
+        edge = [(x(n), y(low)) for n, (low, _) in bands]
+        edge += [(x(n), y(high)) for n, (_, high) in reversed(bands)]
+        yield f'<path class="band" fill="{colour}" d="M{_joined(edge)}z"/>'
     if curve.stated:
         # Through the middle of the points, as every line that was fitted to them.
-        middle = np.exp(law.log_images.mean())
-        stated = law.loss(middle) * (images / middle) ** -float(curve.stated)
-        label = f"published exponent {-float(curve.stated):.{_decimals(curve.stated)}f}"
-        axes.plot(images, stated, color=_TEXT, ls=(0, (1, 1.5)), lw=1.6, label=label)
+        middle = math.exp(float(law.log_images.mean()))
+        ends = [
+            (x(n), y(law.loss(middle) * (n / middle) ** -float(curve.stated)))
+            for n in (first, last)
+        ]
+        yield _line(ends, 'stroke="currentColor" stroke-dasharray="1 3"')
 
 
-def _decimals(printed: str) -> int:
-    return len(printed.partition(".")[2])
+def _dodged(
+    curve: Curve, number: int, curves: int, x: Scale
+) -> list[tuple[float, Residual]]:
+    """Place residuals side by side where several families have the same size."""
+    aside = (number - (curves - 1) / 2) * min(6.0, 24.0 / curves)
+    return [(x(one.images) + aside, one) for one in curve.residuals]
 
 
-def _colour(number: int) -> str:
-    """Give what stands for the colour of a series until the page has its own."""
-    return f"#0a0b{number % SERIES:02x}"
+def _residuals(
+    series: Sequence[Sequence[tuple[float, Residual]]], top: float, height: float
+) -> Iterator[str]:
+    """Draw differences in tolerances: even up to one, logarithmic beyond."""
+    farthest = max((abs(one.share) for s in series for _, one in s), default=1.0)
+    reach = _symlog(max(2.0, farthest)) * 1.12
+    y = _linear(-reach, reach, top + height, top)
+    decades = [10.0**n for n in range(1, 7) if _symlog(10.0**n) < reach]
+    yield (
+        f'<rect class="tolerance" x="{_LEFT:g}" y="{y(1):.1f}" '
+        f'width="{_WIDTH - _RIGHT - _LEFT:g}" height="{y(-1) - y(1):.1f}"/>'
+    )
+    ticks = [0.0, 1.0, -1.0, *decades, *(-d for d in decades)]
+    yield _grid([(y(_symlog(t)), f"{t:+g}" if t else "0") for t in sorted(ticks)])
+    yield _turned("difference / tolerance", top + height / 2)
+    for number, found in enumerate(series):
+        drawn = _series(number, "")
+        for at, one in found:
+            yield _point(at, y(_symlog(one.share)), drawn, one.case, one.share)
 
 
-def _scale(axes: Axes, metric: Metric, curves: list[Curve], *, has_bands: bool) -> None:
-    """Use log axes; that of accuracy is logarithmic in what is wrong."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: images_text(n)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    errors = [e for curve in curves for e in _errors(curve)]
-    if has_bands:
-        errors += [end for curve in curves for end in _band_ends(curve)]
-    low, high = min(errors, default=1) / 1.25, max(errors, default=1) * 1.25
-    ticks = _ticks(low, high)
-    if metric.is_higher_better and metric.unit.whole:
-        high = min(high, 100)
-        axes.set_yscale("function", functions=(_from_accuracy, _to_accuracy))
-        axes.set_ylim(100 - high, 100 - low)
-        ticks = [100 - tick for tick in ticks if tick <= high]
-    else:
-        axes.set_yscale("log")
-        axes.set_ylim(low, high)
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.minorticks_off()
+def _symlog(value: float) -> float:
+    if abs(value) <= 1:
+        return value
+    return math.copysign(1 + math.log10(abs(value)), value)
 
 
-def _errors(curve: Curve) -> Iterator[float]:
+def _linear(low: float, high: float, start: float, end: float) -> Scale:
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def _log(low: float, high: float, start: float, end: float) -> Scale:
+    inner = _linear(math.log(low), math.log(high), start, end)
+    return lambda value: inner(math.log(value))
+
+
+def _errors(curve: Curve, *, has_bands: bool) -> Iterator[float]:
     """Yield all that is drawn of a curve, as what falls with more images."""
     for images, value in (*curve.published, *curve.measured):
         if (error := error_rate(curve.metric, value)) > 0:
             yield error
         if curve.law:
             yield curve.law.loss(images)
-
-
-def _band_ends(curve: Curve) -> Iterator[float]:
-    """Yield how far a band reaches where it is widest."""
-    if curve.law:
+    if curve.law and has_bands:
         for point in (curve.law.points[0], curve.law.points[-1]):
             yield from curve.law.band(point.images) or ()
 
 
 def _ticks(low: float, high: float) -> list[float]:
     """List 1, 2, 5, 10 ... in a range, or all digits where it is small."""
-    for digits in ((1, 2, 5), range(1, 10)):
-        steps = [digit * 10.0**power for power in range(-6, 6) for digit in digits]
-        ticks = [round(step, 9) for step in steps if low <= step <= high]
+    ticks: list[float] = []
+    for digits in ((1, 2, 5), range(1, 10), range(10, 100)):
+        steps = [digit * 10.0**power for power in range(-7, 6) for digit in digits]
+        ticks = sorted({round(step, 9) for step in steps if low <= step <= high})
         if len(ticks) > 2:
             break
     return ticks
 
 
-def _from_accuracy(accuracy: Any) -> Any:
-    import numpy as np
+def _thinned(
+    labels: Iterable[tuple[float, str]], room: float
+) -> list[tuple[float, str]]:
+    """Leave out labels that would lie on others; the last one stays."""
+    kept: list[tuple[float, str]] = []
+    for at, said in sorted(labels, reverse=True):
+        if not kept or kept[-1][0] - at >= room:
+            kept.append((at, said))
+    return kept
 
-    return -np.log10(np.maximum(100 - np.asarray(accuracy, dtype=float), 1e-3))
+
+def _grid(labels: Sequence[tuple[float, str]]) -> str:
+    end = _WIDTH - _RIGHT
+    lines = "".join(f"M{_LEFT:g} {at:.1f}H{end:g}" for at, _ in labels)
+    texts = [
+        _text(_LEFT - 5, at + 3.5, said, "end") for at, said in _thinned(labels, _LINE)
+    ]
+    return f'<path class="grid" d="{lines}"/>{"".join(texts)}'
 
 
-def _to_accuracy(value: Any) -> Any:
-    import numpy as np
+def _across(labels: Sequence[tuple[float, str]], top: float, bottom: float) -> str:
+    lines = "".join(f"M{at:.1f} {top:g}V{bottom:g}" for at, _ in labels)
+    return f'<path class="grid" d="{lines}"/>'
 
-    return 100 - 10.0 ** -np.asarray(value, dtype=float)
+
+def _turned(said: str, middle: float) -> str:
+    return (
+        f'<text transform="translate(11 {middle:.0f}) rotate(-90)" '
+        f'text-anchor="middle">{escape(said)}</text>'
+    )
 
 
-def _inline(figure: Figure) -> str:
-    """Write a figure as SVG that takes its colours from the page."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = svg.replace(_TEXT, "currentColor").replace(_GRID, "var(--grid)")
-    svg = re.sub(r"#0a0b(0[0-7])", lambda m: f"var(--series-{int(m[1], 16) + 1})", svg)
-    # Names that nothing refers to would be the same in every figure of the page.
-    used = set(re.findall(r"#([\w-]+)", svg))
-    return re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
+def _text(x: float, y: float, said: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{said}</text>'
+
+
+def _line(points: Sequence[tuple[float, float]], how: str) -> str:
+    return f'<path class="law" {how} d="M{_joined(points)}"/>'
+
+
+def _joined(points: Iterable[tuple[float, float]]) -> str:
+    return "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+
+
+def _mark(x: float, y: float, marker: str) -> str:
+    return f"M{x:.1f} {y:.1f}{marker}"
+
+
+def _point(
+    x: float, y: float, series: Series, case: str, share: float | None = None
+) -> str:
+    about = f' data-case="{case}"' if case else ""
+    if share is not None:
+        about += f' data-share="{nonzero_text(share, 2, signed=True)}"'
+    d = _mark(x, y, series.marker)
+    return f'<path class="point" fill="{series.colour}"{about} d="{d}"/>'
+
+
+def history_svg(values: Sequence[float], *, is_red: bool) -> str:
+    """Draw how a number moved over runs, oldest first."""
+    low, high = min(values), max(values)
+    x = _linear(0, max(1, len(values) - 1), 3, 69)
+    y = _linear(low, high, 15, 3) if high > low else (lambda _: 9.0)
+    points = [(x(n), y(value)) for n, value in enumerate(values)]
+    # Steps that do not move need no point.
+    bends = [
+        point
+        for n, point in enumerate(points)
+        if n in (0, len(points) - 1)
+        or any(a[1] != b[1] for a, b in pairwise(points[n - 1 : n + 2]))
+    ]
+    last = points[-1]
+    tone = "bad" if is_red else "line"
+    return (
+        f'<svg class="history" viewBox="0 0 72 18" aria-hidden="true">'
+        f'<path class="line" d="M{_joined(bends)}"/>'
+        f'<circle class="{tone}" cx="{last[0]:.1f}" cy="{last[1]:.1f}" r="2.5"/></svg>'
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
-from repro.claims.result import ClaimResult
+from repro.claims.result import ClaimResult, in_reading_order
 from repro.judgement.flips import Flip
+from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames
 from repro.records.comparison import (
     RunComparison,
@@ -24,6 +25,9 @@ from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.rows import RowOrigin, cases_with_rows, in_order
 from repro.report.variants import names
+
+#: So many runs make the history of a case.
+RUNS_SHOWN = 30
 
 
 class CaseFlips(msgspec.Struct, frozen=True):
@@ -53,6 +57,14 @@ class CaseFlips(msgspec.Struct, frozen=True):
         )
 
 
+class Past(NamedTuple):
+    """What a run said of a case: its verdict, and top-1 where all images were seen."""
+
+    run: int
+    verdict: Verdict
+    top1: float | None
+
+
 class ReportedCase(NamedTuple):
     """A case of a report with all that is said of it: what a face lays out.
 
@@ -74,7 +86,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a run, and what has changed since another.
 
     `results` are in the order of the tables; `run` and `started` are None for a run
-    that no ledger keeps; `compared` says what has changed since a baseline, and `flips`
+    that no ledger keeps; `history` has what earlier runs and this one measured of a
+    case, oldest first; `compared` says what has changed since a baseline, and `flips`
     which images flipped.
     """
 
@@ -82,6 +95,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[ClaimResult, ...] = ()
     run: int | None = None
     started: datetime | None = None
+    exit_status: int | None = None
+    arguments: tuple[str, ...] = ()
+    history: dict[str, tuple[Past, ...]] = {}
     compared: RunComparison | None = None
     flips: tuple[CaseFlips, ...] = ()
 
@@ -111,7 +127,9 @@ def report_of_results(
     results: Iterable[CaseResult], claims: Iterable[ClaimResult] = ()
 ) -> Report:
     """Make a report of results that no ledger keeps."""
-    return Report(results=tuple(in_order(results)), claims=tuple(claims))
+    return Report(
+        results=tuple(in_order(results)), claims=tuple(in_reading_order(claims))
+    )
 
 
 def report_of_run(ledger: Ledger, run: Run) -> Report:
@@ -120,12 +138,47 @@ def report_of_run(ledger: Ledger, run: Run) -> Report:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    return Report(
+    found = Report(
         results=tuple(in_order(ledger.results(run.id))),
         claims=tuple(ledger.claims(run.id)),
+    )
+    return recorded(found, ledger, run)
+
+
+def recorded(report: Report, ledger: Ledger, run: Run) -> Report:
+    """Add what the ledger knows of the run, and of its cases in earlier ones.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return msgspec.structs.replace(
+        report,
+        claims=tuple(in_reading_order(report.claims)),
         run=run.id,
         started=run.started,
+        exit_status=run.exit_status,
+        arguments=run.arguments,
+        history=_history(ledger, run, report.results),
     )
+
+
+def _history(
+    ledger: Ledger, run: Run, results: Sequence[CaseResult]
+) -> dict[str, tuple[Past, ...]]:
+    """Find what was said of each result in the newest runs."""
+    wanted = {result.place for result in results}
+    found: dict[str, list[Past]] = {}
+    runs = [earlier.id for earlier in ledger.runs() if earlier.id <= run.id]
+    for number in sorted(runs[:RUNS_SHOWN]):
+        for result in ledger.results(number):
+            if result.place in wanted:
+                measured = result.measurement
+                top1 = None
+                if measured and measured.is_complete:
+                    top1 = measured.metrics.percent("top1")
+                past = Past(number, result.verdict, top1)
+                found.setdefault(result.place, []).append(past)
+    return {place: tuple(past) for place, past in found.items()}
 
 
 def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report:

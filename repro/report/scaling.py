@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,12 +14,21 @@ from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS, main_metrics
 from repro.published.metrics import LOSS_METRIC
 from repro.records.result import CaseResult
+from repro.report.numbers import tolerances_off
 from repro.report.variants import named, variants
 
 Point = tuple[int, float]
 
 #: A power law meets any two points.
 MINIMUM_POINTS = 3
+
+
+class Residual(NamedTuple):
+    """How far a number is off, in tolerances; `case` is its number in the report."""
+
+    images: int
+    share: float
+    case: str
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +38,8 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     `law` is fitted to what was measured on all images, or to what was published where
     that is not two sizes; `is_published` tells which.
     `interval` is a confidence interval of its exponent and `origin` says what it is of;
-    `stated` is the published exponent, as printed.
+    `stated` is the published exponent, as printed. `cases` are numbers, in the
+    report, of what was measured, and `residuals` how far off it is.
     """
 
     name: str
@@ -40,6 +51,8 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     stated: str = ""
     is_published: bool = False
+    cases: tuple[str, ...] = ()
+    residuals: tuple[Residual, ...] = ()
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +74,7 @@ def panels(results: Iterable[CaseResult]) -> list[Panel]:
     grouped: dict[tuple[str, str, str], dict[str, list[CaseResult]]] = {}
     results = list(results)
     special = variants(results)
+    numbers = numbers_of(results)
     for result in results:
         if result.training_images:
             key = result.release, result.protocol, result.dataset
@@ -69,15 +83,41 @@ def panels(results: Iterable[CaseResult]) -> list[Panel]:
             families.setdefault(name, []).append(result)
     found: list[Panel] = []
     for (_, protocol, dataset), families in grouped.items():
+        if not any(r.measurement for members in families.values() for r in members):
+            continue
         curves = [
             curve
             for name, members in families.items()
             for metric in main_metrics()
-            if (curve := _curve(name, metric.name, members)) is not None
+            if (curve := _curve(name, metric.name, members, numbers)) is not None
         ]
         if curves:
             found.append(Panel(title=f"{protocol} on {dataset}", curves=tuple(curves)))
     return found
+
+
+def numbers_of(results: Iterable[CaseResult]) -> dict[str, str]:
+    """Number results that are in the order of the report, by their places."""
+    return {r.place: str(number) for number, r in enumerate(results, start=1)}
+
+
+def residuals_of(
+    results: Iterable[CaseResult], metric: str, numbers: Mapping[str, str]
+) -> list[Residual]:
+    """List how far off the numbers of a metric are, in tolerances.
+
+    Args:
+        results: of which.
+        metric: of the numbers.
+        numbers: of the cases in the report, by their places.
+    """
+    return [
+        Residual(result.training_images or 0, share, numbers[result.place])
+        for result in results
+        if result.measurement and result.measurement.is_complete
+        for comparison in _comparisons(result, metric)
+        if (share := tolerances_off(comparison)) is not None
+    ]
 
 
 def fitted_text(found: Iterable[Panel]) -> str:
@@ -162,17 +202,20 @@ def fit_power_law(metric: str, points: Sequence[Point]) -> PowerLaw | None:
     return fits.fit_curve(usable)
 
 
-def _curve(name: str, metric: str, members: Sequence[CaseResult]) -> Curve | None:
+def _curve(
+    name: str, metric: str, members: Sequence[CaseResult], numbers: Mapping[str, str]
+) -> Curve | None:
     published = sorted(
         (result.training_images or 0, float(comparison.number.value))
         for result in members
         for comparison in _comparisons(result, metric)
     )
-    measured = sorted(
-        (result.training_images or 0, _value(result, metric))
+    complete = sorted(
+        (result.training_images or 0, _value(result, metric), result.place)
         for result in members
         if result.measurement and result.measurement.is_complete
     )
+    measured = [(images, value) for images, value, _ in complete]
     is_published = not _has_two_sizes(measured)
     points = published if is_published else measured
     if not _has_two_sizes(points):
@@ -187,6 +230,8 @@ def _curve(name: str, metric: str, members: Sequence[CaseResult]) -> Curve | Non
         interval=None if law is None else law.interval,
         origin=f"fit of the {'published' if is_published else 'measured'} points",
         is_published=is_published,
+        cases=tuple(numbers[place] for _, _, place in complete),
+        residuals=tuple(residuals_of(members, metric, numbers)),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Literal
@@ -25,7 +24,7 @@ from repro.report.rows import (
     totals_text,
 )
 from repro.report.variants import names
-from repro.words import counted, listed
+from repro.words import counted, listed, wrapped
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
@@ -34,7 +33,6 @@ Verbosity = Literal["quiet", "normal", "verbose"]
 FOLDED = 20
 
 #: Characters of a line that words are not broken for.
-_NARROWEST = 40
 
 _HEADERS = {
     "checkpoint_name": "checkpoint",
@@ -81,18 +79,14 @@ def table_lines(
     yield from _since(results, width)
     yield from _causes(results, width)
     if shift := shift_of(results):
-        for line in _wrapped(shift_text(shift), width):
+        for line in wrapped(shift_text(shift), width):
             yield line, "plain"
-        for line in _wrapped(shift_warning(shift), width):
+        for line in wrapped(shift_warning(shift), width):
             yield line, "bad"
     done = all(result.verdict is Verdict.REPRODUCED for result in results)
     style: Style = "bad" if red else "good" if done else "plain"
-    for line in _wrapped(totals_text(results), width):
+    for line in wrapped(totals_text(results), width):
         yield line, style
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(width, _NARROWEST), subsequent_indent="  ")
 
 
 def _summarised(
@@ -194,7 +188,7 @@ def _not_run(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style
             yield from _explained("not run", name, reason, width, "plain")
             continue
         number = counted(len(found.cases), "case")
-        for line in _wrapped(f"not run, {found.what}: {number}", width):
+        for line in wrapped(f"not run, {found.what}: {number}", width):
             yield line, "plain"
         longest = max(map(len, found.families))
         for family, count in found.families.items():
@@ -208,7 +202,7 @@ def _explained(
 ) -> Iterator[tuple[str, Style]]:
     yield f"{what}: {case}", style
     for part in reason.splitlines():
-        for line in _wrapped(part, width - 4):
+        for line in wrapped(part, width - 4):
             yield f"    {line}", "dim"
 
 
@@ -255,7 +249,7 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
     for title, parts in since_groups(results):
         yield f"{title}:", "plain"
         for (label, text), cases in parts.items():
-            for line in _wrapped(f"  {label}: {text} ({listed(cases)})", width):
+            for line in wrapped(f"  {label}: {text} ({listed(cases)})", width):
                 yield line, "plain" if label == "published" else "dim"
 
 

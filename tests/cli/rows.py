@@ -26,6 +26,8 @@ TABLE = f"{BARE_TABLE} --source=paper --family=cnn/ours --dataset=c10"
 DIFFERS = TABLE.replace("printed", "differs").replace("paper", "readme")
 SPREAD = TABLE.replace("printed", "spread")
 CHECK = f"dataset check {DIGITS} --dataset=digits-val"
+NEW_IMAGES = f"new mine --images={DIGITS}/val"
+NEW = f"{NEW_IMAGES} --weights={WEIGHTS}/80.pt"
 LINK = "link mirror supervised/* --dry-run --checkpoints=linked"
 MERGE = "merge .repro:1 other --ledger=merged"
 ACCEPT = "accept supervised/real/1M@plain --run=1 --expected=paper.toml"
@@ -58,9 +60,11 @@ ROWS = {
     "plan limit": Row(PLAN, "--limit=1000", "2,000 images"),
     "plan costs_file": Row(PLAN, "--costs=costs.json", "costs.json"),
     "plan as_json": Row(PLAN, "--json", '"device_seconds"'),
-    "eval kind": Row(
+    "eval what": Row(
         EVAL.replace("eval supervised", "eval"), "clip", "does not fit", "supervised"
     ),
+    "eval table": Row(EVAL, "--table=printed.md", "--table has no effect"),
+    "env device": Row("env", "--device=tpu", "--device is 'tpu'; it must be"),
     "eval data_path": Row(
         EVAL.replace(f"--data-path={DIGITS}", ""),
         "--data-path=photographs",
@@ -149,6 +153,15 @@ ROWS = {
     "new checkpoint": Row(
         "new mine", f"--from-checkpoint={WEIGHTS}/80.pt", "The weights have 10 outputs"
     ),
+    "new weights": Row(NEW_IMAGES, f"--weights={WEIGHTS}/80.pt", "10 images of 10"),
+    "new images": Row(
+        f"new mine --weights={WEIGHTS}/80.pt",
+        f"--images={DIGITS}/val",
+        "10 images of 10",
+    ),
+    "new with_ci": Row("new mine", "--with-ci", "tox-nightly.ini"),
+    "new cache": Row(NEW, "--cache=paper.toml", "must be a folder, and is a file"),
+    "new device": Row(NEW, "--device=cuda:7", "cuda:7"),
     "inspect file": Row("inspect", f"{WEIGHTS}/160.pt", "160.pt", f"{WEIGHTS}/80.pt"),
     "inspect expected": Row(
         f"inspect {WEIGHTS}/80.pt",

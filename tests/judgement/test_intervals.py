@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from repro.data.dataset import Dataset
 from repro.evaluation.predictions import Predictions
 from repro.judgement import intervals
 from repro.judgement.intervals import (
@@ -96,6 +99,66 @@ def test_three_nines_are_three_nines_for_losses_of_a_full_size_dataset(
                 tries += 1
     assert tries > 2 * each
     assert stats.binomtest(missed, tries, 0.001, "greater").pvalue > 0.001
+
+
+#: Classes of each size, as datasets have them: alike, unlike, and of two kinds.
+PROFILES = {
+    "ImageNet": np.full(1000, 50),
+    "ImageNet-V2": np.full(1000, 10),
+    "ImageNet-A": 3 + (np.arange(200) ** 2 * 97) // 39_601,
+    "ImageNet-R": 51 + (np.arange(200) ** 2 * 379) // 39_601,
+    "digits": np.full(10, 50),
+    "ten large, ninety small": np.repeat([1000, 10], [10, 90]),
+    "a tenth large": np.repeat([100, 5], [100, 1000]),
+    "small ones alone in a stratum": np.repeat([100, 14], [50, 500]),
+    "mostly single images": np.repeat([250, 1], [40, 5000]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("share", [1 / 3, 0.8])
+def test_losses_are_covered_whichever_classes_carry_them(
+    profile: str, share: float, often: Often
+) -> None:
+    sizes = PROFILES[profile]
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    names = tuple(f"{number}" for number in range(len(labels)))
+    dataset = Dataset(
+        name=profile,
+        root=Path(),
+        classes=tuple(f"{label}" for label in range(len(sizes))),
+        files=names,
+        digests=names,
+        sizes=(1,) * len(names),
+        labels=labels,
+    )
+    strata = len(dataset.strata)
+    part = np.concatenate(dataset.strata[: max(1, int(share * strata))])
+    random = np.random.default_rng(len(labels))
+    is_small = (sizes < strata)[labels]
+    missed, tries = 0, 0
+    for _ in range(often(200, 20)):
+        each, heavy = random.exponential(size=(2, len(labels)))
+        of_class = random.exponential(size=len(sizes))[labels]
+        for population in (
+            each**2,
+            of_class * heavy,
+            np.where(is_small, heavy**2, 1 + each / 100),
+            np.where(is_small, 1, heavy**2),
+            np.where(is_small, 3, 0.2) * of_class * heavy,
+        ):
+            for _ in range(5):
+                losses = population[np.lexsort((random.random(len(labels)), labels))]
+                sample = Sample(losses[part], labels[part], sizes, strata)
+                place, cells = sample.cells()
+                found = loss_interval(sample.values, place, cells)
+                if found is not None:
+                    truth = float(losses.mean())
+                    missed += found.excludes(truth - 1e-9, truth + 1e-9)
+                    tries += 1
+    assert tries > 0 or len(part) < intervals.LOSS_IMAGES
+    assert stats.binomtest(missed, max(1, tries), 0.001, "greater").pvalue > 0.001
 
 
 def test_a_loss_of_few_images_has_no_interval(

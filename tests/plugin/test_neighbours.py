@@ -44,6 +44,21 @@ def test_a_foreign_test_with_an_at_in_its_name_leaves_no_ledger(
     assert (pytester.path / ".repro").is_file()
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_options_that_are_typed_where_no_test_is_marked_are_said_to_do_nothing(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile("def test_something():\n    pass\n")
+    options = ("--repro-expected=embedded", "--repro-strict")
+    result = pytester.runpytest(*ALONE, *workers, *options)
+    result.assert_outcomes(passed=1)
+    said = [line for line in result.outlines if line.startswith("repro:")]
+    assert said == [
+        "repro: --repro-expected=embedded, --repro-strict have no effect: no selected "
+        "test is marked with @pytest.mark.repro"
+    ]
+
+
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_a_bad_variable_does_not_concern_foreign_tests(
     pytester: pytest.Pytester,
@@ -149,7 +164,8 @@ def test_published_numbers_of_a_marker_have_a_header_with_workers_too(
     said = str(result.stdout)
     assert "repro: expected embedded" in said
     assert "repro: 2 workers with" in said
-    assert "repro: 12 cases" in said
+    assert "repro: 12 cases have not got weights or images here" in said
+    assert "repro: 0 cases" not in said
     assert result.ret == 0
 
 
@@ -162,20 +178,31 @@ def pytest_runtest_call(item):
 """
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        ("-n1", "--max-worker-restart=1"),
+        ("-n2", "--max-worker-restart=0"),
+        pytest.param(("-n2", "--max-worker-restart=3"), marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
 def test_cases_that_got_no_turn_are_named_and_the_run_fails(
-    pytester: pytest.Pytester, tmp_path: Path
+    pytester: pytest.Pytester, tmp_path: Path, limit: tuple[str, ...]
 ) -> None:
     pytester.makepyfile(SUPERVISED)
     pytester.makeconftest(DIES)
     file = tmp_path / "junit.xml"
-    options = ("-n1", "--max-worker-restart=1", f"--junitxml={file}")
+    options = (*limit, f"--junitxml={file}")
     result = pytester.runpytest(*ALONE, *options)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    # xdist stops a run whose workers may not be replaced as an interrupt does.
+    assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
     result.stdout.fnmatch_lines(
         ["*12 cases: 12 not run", "* of 12 cases did not get their turn: supervised/*"]
     )
     names = [case.get("name") for case in ET.parse(file).iter("testcase")]
-    assert names
+    # A test that was going to be run again, by a worker that never came, has no case.
+    assert names or "--max-worker-restart=0" in limit
     assert all(names)
 
 

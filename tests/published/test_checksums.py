@@ -64,7 +64,7 @@ def test_a_file_of_checksums_may_not_exist_yet(tmp_path: Path) -> None:
         (SUM, SUM[1:], "sha256 must be 64 hexadecimal digits in lower case"),
         ("supervised/real/1M.pt", "1M.pt", "must be FAMILY/FILE, with a slash"),
         ("real/1M.pt", "real/../1M.pt", "must be names joined by /"),
-        ("real/1M.pt", "real/1M.txt", "a weights file ends with one of .pt, .pth"),
+        ("real/1M.pt", "real/1M.txt", "a weights file ends with one of ."),
         ("real/1M.pt", "fake/1M.pt", "'supervised/fake', which is not defined"),
     ],
 )

@@ -168,6 +168,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "family": {
         "id": Row(None, refused="'supervised/real', which is not defined"),
         "model": Row("other"),
+        "models": Row({"80": "other"}),
         "training_data": Row("something else"),
         "protocols": Row(["digits-supervised", "other"]),
         "datasets": Row(["other"]),

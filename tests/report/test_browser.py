@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from repro.report.faces import write_report
-from repro.report.report import Report
+from repro.report.report import Report, report_of_results
+
+from ..made_results import result
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -82,44 +85,125 @@ def press(page: Any, title: str) -> None:
     raise LookupError(title)
 
 
+def show_all(page: Any) -> None:
+    page.find_element("id", "attention").click()
+
+
+def measured(page: Any) -> list[str]:
+    """Read what was measured of top-1 in the visible rows, where anything was."""
+    return [text.split()[0] if text else "" for text in column(page, 2)]
+
+
+def test_what_needs_attention_is_all_that_is_shown_until_one_asks_for_more(
+    page: Any,
+) -> None:
+    verdicts = {text.split(maxsplit=1)[-1] for text in column(page, 5)}
+    assert verdicts == {"below", "above"}
+    show_all(page)
+    assert len(column(page, 0)) == 9
+
+
 def test_a_click_on_a_header_sorts_by_number_and_another_turns_it_round(
     page: Any,
 ) -> None:
-    press(page, "difference")
-    rising = [float(text) for text in column(page, 4) if text]
+    show_all(page)
+    press(page, "top1")
+    rising = [float(text) for text in measured(page) if text != "published" and text]
     assert rising == sorted(rising)
-    press(page, "difference")
-    falling = column(page, 4)
-    numbers = [float(text) for text in falling if text]
-    assert numbers == sorted(rising, reverse=True)
-    assert falling[len(numbers) :] == [""] * (len(falling) - len(numbers))
+    press(page, "top1")
+    falling = [float(text) for text in measured(page) if text != "published" and text]
+    assert falling == rising[::-1]
     sorted_by = page.find_elements("css selector", "th[aria-sort=descending]")
-    assert [header.text for header in sorted_by] == ["difference"]
+    assert [header.text for header in sorted_by] == ["top1"]
 
 
 def test_the_case_column_goes_back_to_the_order_of_the_report(page: Any) -> None:
+    show_all(page)
     before = column(page, 0)
-    press(page, "measured")
+    press(page, "top1")
     assert column(page, 0) != before
     press(page, "case")
     assert column(page, 0) == before
 
 
-def test_words_and_verdicts_filter_the_rows(page: Any) -> None:
+def test_words_of_case_and_dataset_and_verdicts_filter_the_rows(page: Any) -> None:
+    show_all(page)
     everything = len(column(page, 0))
-    page.find_element("id", "find").send_keys("clip 64m LOSS")
-    assert column(page, 1) == ["loss"]
-    assert page.find_element("id", "shown").text == f"1 of {everything} rows"
+    page.find_element("id", "find").send_keys("clip 64m IMAGENET-VAL")
+    assert [text.split()[0] for text in column(page, 0)] == ["clip/synthetic+real/64M"]
+    assert page.find_element("id", "shown").text == f"1 of {everything} cases"
     page.find_element("id", "find").clear()
     page.find_element("id", "find").send_keys(" ")
     page.find_element("css selector", "#verdict option:nth-child(3)").click()
-    assert {text.split()[-1] for text in column(page, 7)} == {"below"}
+    assert {text.split()[-1] for text in column(page, 5)} == {"below"}
 
 
-def test_a_link_in_the_table_opens_its_case(page: Any) -> None:
-    page.find_element("css selector", "#rows a[href='#case-3']").click()
+@pytest.mark.parametrize("from_where", ["#rows a", ".point[data-case]"])
+def test_a_row_and_a_point_of_a_curve_lead_to_their_case(
+    page: Any, from_where: str
+) -> None:
+    show_all(page)
+    page.execute_script(
+        "document.querySelectorAll('.case').forEach(c => c.open = false);"
+        f"document.querySelector('{from_where}')"
+        ".dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}))"
+    )
     page.execute_async_script("setTimeout(arguments[0], 50)")
-    assert page.find_element("id", "case-3").get_attribute("open") is not None
+    opened = page.execute_script(
+        "return [...document.querySelectorAll('.case[open]')].map(c => c.id)"
+    )
+    assert opened == ["case-supervised/real/1M@plain"]
+
+
+def test_the_answer_comes_first_and_what_is_red_before_the_table(page: Any) -> None:
+    places = [
+        page.find_element("css selector", place).rect["y"]
+        for place in ("h1", ".answer", "#scaling", "#red", "#numbers", "#cases")
+    ]
+    assert places == sorted(places)
+    below = page.find_element("id", "red").rect["y"]
+    assert all(
+        case.rect["y"] > below
+        for case in page.find_elements("css selector", ".case.bad")
+    )
+
+
+def test_thirty_green_cases_are_three_pages_of_paper(
+    browser: Any, tmp_path: Path
+) -> None:
+    sizes = [result(f"{n}M", position=(0, n)) for n in range(1, 31)]
+    write_report(tmp_path / "green.html", report_of_results(sizes))
+    show(browser, tmp_path / "green.html", 1000, "light")
+    pdf = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    pages = base64.b64decode(pdf["data"]).count(b"/Type /Page\n")
+    assert 1 <= pages <= 3
+
+
+def test_axe_finds_nothing_to_complain_of(page: Any) -> None:
+    axe = os.environ.get("AXE_CORE", "node_modules/axe-core/axe.min.js")
+    if not Path(axe).is_file():
+        pytest.skip("no axe-core here (npm install axe-core, or AXE_CORE=axe.min.js)")
+    page.execute_script(Path(axe).read_text(encoding="utf-8"))
+    found = page.execute_async_script(
+        "const done = arguments[0]; axe.run().then(r => done(r.violations.map("
+        "v => [v.id, v.nodes.map(n => n.html.slice(0, 90))])))"
+    )
+    assert found == []
+
+
+@pytest.mark.slow
+def test_pages_of_400_and_1800_cases_are_light_and_open_soon(
+    browser: Any, tmp_path: Path
+) -> None:
+    for number, most in ((400, 2**20), (1800, 5 * 2**20)):
+        many = [
+            result(f"{n}M", family=f"family-{n % 20}", position=(n % 20, n))
+            for n in range(1, number + 1)
+        ]
+        write_report(tmp_path / "many.html", report_of_results(many))
+        assert (tmp_path / "many.html").stat().st_size < most
+        show(browser, tmp_path / "many.html", 1600, "light")
+        assert len(column(browser, 0)) == number
 
 
 @pytest.mark.parametrize("width", [961, 1000, 1160, 1600])

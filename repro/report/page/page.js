@@ -4,6 +4,7 @@ const body = table.tBodies[0];
 const rows = Array.from(body.rows);
 const find = document.getElementById("find");
 const verdict = document.getElementById("verdict");
+const attention = document.getElementById("attention");
 const shown = document.getElementById("shown");
 
 function sortKey(row, column) {
@@ -39,16 +40,19 @@ function filter() {
   for (const row of rows) {
     const text = row.textContent.toLowerCase();
     const fits = words.every((word) => text.includes(word))
-      && (!verdict.value || row.dataset.verdict === verdict.value);
+      && (!verdict.value || row.dataset.verdict === verdict.value)
+      && (!attention?.checked || row.classList.contains("bad"));
     row.hidden = !fits;
     number += fits;
   }
-  shown.value = number === rows.length ? `${number} rows` : `${number} of ${rows.length} rows`;
+  shown.value = number === rows.length ? `${number} cases` : `${number} of ${rows.length} cases`;
 }
 
 function openTarget() {
-  const target = location.hash && document.getElementById(location.hash.slice(1));
-  if (target && target.tagName === "DETAILS") target.open = true;
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target?.tagName !== "DETAILS") return;
+  target.open = true;
+  target.scrollIntoView();
 }
 
 for (const button of table.querySelectorAll("th button")) {
@@ -58,13 +62,32 @@ find.addEventListener("input", filter);
 verdict.addEventListener("change", filter);
 find.form.addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", openTarget);
-// On paper nothing can be opened.
-let closed = [];
-addEventListener("beforeprint", () => {
-  closed = Array.from(document.querySelectorAll("details:not([open])"));
-  for (const part of closed) part.open = true;
+for (const button of document.querySelectorAll(".copier")) {
+  button.addEventListener("click", async () => {
+    const code = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+    }
+  });
+}
+const numbered = new Map(rows.map((row) => [row.dataset.n, row]));
+document.addEventListener("click", (event) => {
+  const row = numbered.get(event.target.dataset?.case);
+  if (row) location.hash = row.querySelector("a").hash;
 });
-addEventListener("afterprint", () => {
-  for (const part of closed) part.open = false;
+// What a point stands for is said when somebody points at it.
+document.addEventListener("mouseover", (event) => {
+  const point = event.target;
+  const row = numbered.get(point.dataset?.case);
+  if (!row || point.firstChild) return;
+  const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+  const share = point.dataset.share;
+  title.textContent = row.querySelector("a").textContent + (share ? `: ${share} of the tolerance` : "");
+  point.append(title);
 });
+attention?.addEventListener("change", filter);
+filter();
 openTarget();

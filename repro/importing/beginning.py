@@ -1,0 +1,399 @@
+"""The first files of a release, written from what its weights and images tell."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from repro.cases import Case
+from repro.errors import ReproError
+from repro.evaluation.predictions import Predictions
+from repro.importing.preprocessing import Preprocessing
+from repro.importing.survey import (
+    SMALL_PIXELS,
+    SurveyedImages,
+    SurveyedWeights,
+    usual_preprocessing,
+)
+from repro.importing.trial import Normalisation, Trial, Tries, choose, trial_of
+from repro.importing.writing import CLASSES_FILE, class_list, quoted
+from repro.published import RELEASE_FILE, ModelSpec, read_releases, split_weights_name
+from repro.words import counted
+
+_IMAGENET = 1000
+#: More classes than these stand in a file of their own.
+_LISTED = 50
+_OWN_CLASSES = "classes.txt"
+_UNKNOWN = ModelSpec(id="to-be-named", loader="timm", architecture="resnet50")
+_HEAD = """\
+# {name}: what was published and how it was measured.
+# All keys: docs/expected-format.md of repro
+schema = 1
+
+[release]
+id = {quoted}
+title = {quoted}  # of the paper or project
+# paper = "https://..."
+# code = "https://..."
+
+# Where numbers are read, so that somebody else can open it; at a commit if it is code.
+[source.paper]
+title = "{name}, Table 1"
+url = "https://..."
+
+[dataset.{dataset}]
+title = {title}
+folder = {folder}
+classes = {classes}
+images = {images}
+"""
+_TEXT = """\
+logit_scale = "checkpoint"
+
+[protocol.{id}.text]
+classnames = {classnames}
+templates = {templates}
+"""
+_TAIL = """\
+# One for each row of the table; repro import table enters all of them. Digits in
+# quotes, as they are printed: they say how precise a number is.
+# [[reference]]
+# family = {family}
+# checkpoint = {checkpoint}
+# dataset = "{dataset}"
+# protocol = "{protocol}"
+# source = "paper"
+# top1 = "76.13"
+"""
+
+
+_Tried = dict[Normalisation, Predictions]
+
+
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """How a checkpoint is evaluated: the name of its protocol comes with it."""
+
+    preprocessing: Preprocessing
+    zero_shot: bool
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A weights file as a checkpoint of a family, and what came of trying it."""
+
+    family: str
+    weights: SurveyedWeights
+    way: Way | None = None
+    trial: Trial | None = None
+    fault: str = ""
+
+    @property
+    def name(self) -> str:
+        """Give the name of its cases."""
+        return split_weights_name(self.weights.path.name)[0]
+
+    def sentence(self) -> str:
+        """Say what it is and what came of it."""
+        model = self.weights.model
+        is_what = f"{model.loader} {model.architecture}: " if model else ""
+        said = self.trial.sentence() if self.trial else self.fault
+        return f"{self.family}/{self.name}: {is_what}{said}"
+
+
+class Beginning:
+    """Proposes a release.
+
+    Args:
+        name: of the release.
+        weights: files of one folder or several.
+        images: of its dataset.
+    """
+
+    def __init__(
+        self, name: str, weights: Sequence[SurveyedWeights], images: SurveyedImages
+    ) -> None:
+        self.name = name
+        self.images = images
+        #: How many outputs are named.
+        self._outputs = _count_named(weights, images)
+        files = [one.path.resolve() for one in weights]
+        common = Path(os.path.commonpath([file.parent for file in files]))
+        #: What --repro-checkpoints would name, and --repro-data.
+        self.root = common.parent if any(f.parent == common for f in files) else common
+        self.data = images.folder.parent
+        self.checkpoints = [
+            self._checkpoint(one, file)
+            for one, file in zip(weights, files, strict=True)
+        ]
+
+    def _checkpoint(self, one: SurveyedWeights, file: Path) -> Checkpoint:
+        family = file.parent.relative_to(self.root).as_posix()
+        if one.model is None or one.found is None:
+            return Checkpoint(family=family, weights=one, fault=one.fault)
+        zero_shot = one.model.loader == "open_clip"
+        way = Way(
+            preprocessing=usual_preprocessing(one.model, one.found, self.images),
+            zero_shot=zero_shot,
+        )
+        fault, outputs = "", one.found.classes
+        if not zero_shot and outputs not in (None, self._outputs):
+            fault = (
+                f"it has {outputs:,} outputs, and {self.images.folder} "
+                f"{len(self.images.classes):,} class folders; name what each output is "
+                "as `outputs` of the dataset"
+            )
+        return Checkpoint(family=family, weights=one, way=way, fault=fault)
+
+    def summary(self) -> str:
+        """Say what was found, in one line."""
+        images = self.images
+        size = f", all {images.size[0]} x {images.size[1]}" if images.size else ""
+        return (
+            f"{images.folder}: {counted(images.images, 'image')} of "
+            f"{counted(len(images.classes), 'class', 'classes')}{size}; "
+            f"{counted(len(self.checkpoints), 'weights file')}"
+        )
+
+    def attempt(
+        self, cache: Path | None, say: Callable[[str], None], device: str = "auto"
+    ) -> None:
+        """Try every checkpoint, and take over what was seen; say it as it comes."""
+        tries = Tries(self.data, cache, device)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in self.contents().items():
+                (Path(folder) / name).write_bytes(content)
+            (release,) = read_releases([Path(folder)])
+            protocols = {
+                number: release.protocols[self._protocol_of(one)]
+                for number, one in enumerate(self.checkpoints)
+                if not one.fault
+            }
+            groups: dict[str, dict[int, _Tried]] = {}
+            for number, protocol in protocols.items():
+                one = self.checkpoints[number]
+                case = Case(
+                    release=release,
+                    family=release.families[one.family],
+                    checkpoint=one.name,
+                    protocol=protocol,
+                    dataset=release.datasets[release.default_dataset],
+                )
+                size = self.images.size
+                is_small = size is not None and max(size) <= SMALL_PIXELS
+                try:
+                    tried = tries.of(case, one.weights.path, is_small=is_small)
+                    groups.setdefault(protocol.id, {})[number] = tried
+                except ReproError as error:
+                    self._replace(number, fault=str(error))
+        for group in groups.values():
+            self._take_over(group)
+        for one in self.checkpoints:
+            say(one.sentence())
+
+    def _take_over(self, group: Mapping[int, _Tried]) -> None:
+        """Give checkpoints of one protocol the normalisation that suits them best."""
+        chosen = choose(list(group.values()))
+        for number, tried in group.items():
+            way = self.checkpoints[number].way
+            assert way is not None
+            used = msgspec.structs.replace(
+                way.preprocessing, mean=chosen.mean, std=chosen.std
+            )
+            self._replace(
+                number,
+                way=msgspec.structs.replace(way, preprocessing=used),
+                trial=trial_of(tried, chosen, len(self.images.classes)),
+            )
+
+    def _replace(self, number: int, **changes: Any) -> None:
+        one = self.checkpoints[number]
+        self.checkpoints[number] = msgspec.structs.replace(one, **changes)
+
+    def contents(self) -> dict[str, bytes]:
+        """Give the files of the release by their names."""
+        contents = {RELEASE_FILE: self.text().encode()}
+        if self.images.is_imagenet or self._outputs != len(self.images.classes):
+            contents[CLASSES_FILE] = class_list()
+        if not self.images.is_imagenet and len(self.images.classes) > _LISTED:
+            contents[_OWN_CLASSES] = "\n".join((*self.images.classes, "")).encode()
+        return contents
+
+    def text(self) -> str:
+        """Write the TOML."""
+        images = self.images
+        parts = [
+            _HEAD.format(
+                name=self.name,
+                quoted=quoted(self.name),
+                dataset=self._dataset,
+                title=quoted(images.folder.name),
+                folder=quoted(images.folder.name),
+                classes=self._classes(),
+                images=images.images,
+            )
+            + self._outputs_line(),
+            *(self._protocol_table(id_, way) for id_, way in self._ways().items()),
+            *(_model_table(id_, model) for id_, model in self._models().items()),
+            *map(self._family_table, self._families()),
+        ]
+        first = self.checkpoints[0]
+        tail = _TAIL.format(
+            family=quoted(first.family),
+            checkpoint=quoted(first.name),
+            dataset=self._dataset,
+            protocol=self._protocol_of(first),
+        )
+        return "\n".join([*parts, tail])
+
+    @property
+    def _dataset(self) -> str:
+        name = re.sub(r"[^\w.+-]", "-", self.images.folder.name, flags=re.ASCII)
+        return name.lstrip(".+-") or "images"
+
+    def _classes(self) -> str:
+        if self.images.is_imagenet:
+            return quoted(CLASSES_FILE)
+        if len(self.images.classes) > _LISTED:
+            return quoted(_OWN_CLASSES)
+        return f"[{', '.join(map(quoted, self.images.classes))}]"
+
+    def _outputs_line(self) -> str:
+        if self._outputs == len(self.images.classes):
+            return ""
+        return f"outputs = {quoted(CLASSES_FILE)}\n"
+
+    def _ways(self) -> dict[str, Way]:
+        """Name each way to evaluate once, the one of most checkpoints first."""
+        counts = Counter(_key(one.way) for one in self.checkpoints if one.way)
+        by_key = {_key(one.way): one.way for one in self.checkpoints if one.way}
+        ways = [by_key[key] for key, _ in counts.most_common()]
+        return {
+            "paper" if not number else f"paper-{number + 1}": way
+            for number, way in enumerate(ways or [_PLACEHOLDER])
+        }
+
+    def _protocol_of(self, one: Checkpoint) -> str:
+        ways = self._ways()
+        return next((id_ for id_, way in ways.items() if way == one.way), "paper")
+
+    def _models(self) -> dict[str, ModelSpec]:
+        """Name each model once."""
+        named: dict[str, ModelSpec] = {}
+        for one in self.checkpoints:
+            model = one.weights.model or _UNKNOWN
+            if not any(_same(model, other) for other in named.values()):
+                stem = model.id if model is _UNKNOWN else model.architecture
+                id_, number = stem, 1
+                while id_ in named:
+                    number += 1
+                    id_ = f"{stem}-{number}"
+                named[id_] = model
+        return named
+
+    def _model_of(self, one: Checkpoint) -> str:
+        model = one.weights.model or _UNKNOWN
+        return next(id_ for id_, other in self._models().items() if _same(model, other))
+
+    def _families(self) -> list[list[Checkpoint]]:
+        families: dict[str, list[Checkpoint]] = {}
+        for one in self.checkpoints:
+            families.setdefault(one.family, []).append(one)
+        return list(families.values())
+
+    def _family_table(self, members: Sequence[Checkpoint]) -> str:
+        models = {one.name: self._model_of(one) for one in members}
+        usual, _ = Counter(models.values()).most_common(1)[0]
+        others = {name: model for name, model in models.items() if model != usual}
+        protocols = Counter(self._protocol_of(one) for one in members if one.way)
+        lines = [
+            f"[family.{quoted(members[0].family)}]",
+            f"model = {quoted(usual)}",
+            'training_data = "..."',
+            '# folder = "https://..."        # where the weights can be downloaded',
+            f'protocols = ["{next(iter(protocols), "paper")}"]'
+            "           # for checkpoints that no number speaks of",
+            f"datasets = [{quoted(self._dataset)}]",
+        ]
+        if others:
+            pairs = (f"{quoted(name)} = {quoted(m)}" for name, m in others.items())
+            lines.insert(2, f"models = {{ {', '.join(pairs)} }}")
+        tried = (f"# {one.sentence()}" for one in members)
+        return "\n".join([*tried, *lines, ""])
+
+    def _protocol_table(self, id_: str, way: Way) -> str:
+        used = way.preprocessing
+        lines = [
+            "# Proposed from the files. Look into the evaluation script: the size and",
+            "# filter of the resize, crop, mean and std each move what is measured.",
+            f"[protocol.{id_}]",
+            f"geometry = {quoted(used.geometry)}",
+            f"mean = {list(used.mean)}",
+            f"std = {list(used.std)}",
+            'source = "paper"',
+            "",
+        ]
+        text = "\n".join(lines)
+        if not way.zero_shot:
+            return text
+        listed = [name.replace("_", " ") for name in self.images.classes]
+        is_imagenet = self._outputs == _IMAGENET
+        return text + _TEXT.format(
+            id=id_,
+            classnames=quoted("open_clip:IMAGENET_CLASSNAMES")
+            if is_imagenet
+            else f"[{', '.join(map(quoted, listed))}]",
+            templates=quoted("open_clip:OPENAI_IMAGENET_TEMPLATES")
+            if is_imagenet
+            else '["a photo of a {}."]',
+        )
+
+
+_PLACEHOLDER = Way(
+    preprocessing=Preprocessing(
+        "rgb|resize(256,bilinear)|center_crop(224)",
+        (0.485, 0.456, 0.406),
+        (0.229, 0.224, 0.225),
+    ),
+    zero_shot=False,
+)
+
+
+def _key(way: Way) -> str:
+    return repr(way)
+
+
+def _same(one: ModelSpec, other: ModelSpec) -> bool:
+    return msgspec.structs.replace(one, id=other.id) == other
+
+
+def _count_named(weights: Sequence[SurveyedWeights], images: SurveyedImages) -> int:
+    """Count the outputs that are named: ImageNet's, where images are a part of it."""
+    outputs = {one.found.classes for one in weights if one.found}
+    known = set(class_list().decode().split())
+    zero_shot = any(one.model and one.model.loader == "open_clip" for one in weights)
+    is_part = _IMAGENET in outputs or zero_shot
+    if is_part and set(images.classes) <= known:
+        return _IMAGENET
+    return len(images.classes)
+
+
+def _model_table(id_: str, model: ModelSpec) -> str:
+    lines = [f"[model.{quoted(id_)}]"]
+    if model is _UNKNOWN:
+        lines.append("# No architecture that was tried fits: name it here.")
+    lines += [
+        f"loader = {quoted(model.loader)}",
+        f"architecture = {quoted(model.architecture)}",
+    ]
+    if model.options:
+        pairs = (f"{key} = {value}" for key, value in model.options.items())
+        lines.append(f"options = {{ {', '.join(pairs)} }}")
+    if model.weights_key:
+        lines.append(f"weights_key = {quoted(model.weights_key)}")
+    return "\n".join([*lines, ""])

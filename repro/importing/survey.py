@@ -1,0 +1,212 @@
+"""What the files of a release tell by themselves: weights in folders, images in others.
+
+A folder of weights is a family. What fits no architecture is kept with the reason, and
+nothing is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from repro.data.listing import IMAGE_SUFFIXES, image_names, subfolders
+from repro.errors import DatasetError, OptionError, WeightsError
+from repro.importing.preprocessing import (
+    Preprocessing,
+    open_clip_preprocessing,
+    timm_preprocessing,
+    torchvision_preprocessing,
+)
+from repro.importing.writing import class_list
+from repro.models.inspection import Inspection, inspect_weights
+from repro.models.naming import fitting_model
+from repro.published import (
+    WEIGHTS_SUFFIXES,
+    ModelSpec,
+    check_name,
+    list_weights,
+    split_weights_name,
+)
+
+#: Images of one size up to this are used as they are; photographs are larger.
+SMALL_PIXELS = 64
+#: So many images are opened to see whether all have one size.
+OPENED = 100
+
+
+class SurveyedWeights(msgspec.Struct, frozen=True, kw_only=True):
+    """A weights file: what it holds, what builds it, or why nothing does."""
+
+    path: Path
+    found: Inspection | None
+    model: ModelSpec | None
+    fault: str = ""
+
+
+class SurveyedImages(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder of class folders; `size` is that of all images, where they have one."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    images: int
+    size: tuple[int, int] | None
+
+    @property
+    def is_imagenet(self) -> bool:
+        """Whether the classes are those of ImageNet-1k."""
+        return self.classes == tuple(class_list().decode().split())
+
+
+def survey_weights(place: Path) -> list[SurveyedWeights]:
+    """Look into a weights file, or into each below a folder.
+
+    Raises:
+        OptionError: there is none, or one has a name that no case can have.
+    """
+    files = [place] if place.is_file() else sorted(_weights_below(place))
+    if not files:
+        raise OptionError(
+            f"--weights: {place} holds no weights file; they end in "
+            f"{', '.join(WEIGHTS_SUFFIXES)}"
+        )
+    for file in files:
+        try:
+            check_name(split_weights_name(file.name)[0])
+            check_name(file.parent.resolve().name)
+        except ValueError as error:
+            raise OptionError(f"--weights: {file}: {error}; rename it") from error
+    return [_survey(file) for file in files]
+
+
+def _weights_below(folder: Path) -> Iterator[Path]:
+    for one in (folder, *folder.rglob("*/")):
+        parts = one.relative_to(folder).parts
+        if one.is_dir() and not any(part.startswith(".") for part in parts):
+            yield from list_weights(one)
+
+
+def _survey(path: Path) -> SurveyedWeights:
+    try:
+        found = inspect_weights(path)
+    except WeightsError as error:
+        return SurveyedWeights(path=path, found=None, model=None, fault=str(error))
+    model = fitting_model(found.shapes, found.entry)
+    fault = "" if model else f"{path} fits no architecture that is known here"
+    return SurveyedWeights(path=path, found=found, model=model, fault=fault)
+
+
+def survey_images(folder: Path) -> SurveyedImages:
+    """Look at a folder of class folders.
+
+    Raises:
+        OptionError: it holds none.
+    """
+    try:
+        names = subfolders(folder)
+        counts = {name: len(image_names(folder, [name])) for name in names}
+    except DatasetError as error:
+        raise OptionError(f"--images: {error}") from error
+    classes = [name for name in names if counts[name] and not name.startswith(".")]
+    if not classes or _is_above(folder, classes):
+        inside = next((name for name in names if subfolders(folder / name)), "")
+        hint = f"; is it {folder / inside}?" if inside else ""
+        raise OptionError(
+            f"--images: {folder} has no folder of images for each class, "
+            f"CLASS/IMAGE{hint}"
+        )
+    if all(re.fullmatch(r"\d+", name) for name in classes):
+        classes.sort(key=int)
+    return SurveyedImages(
+        folder=folder.resolve(),
+        classes=tuple(classes),
+        images=sum(counts[name] for name in classes),
+        size=_common_size(folder, classes),
+    )
+
+
+def _is_above(folder: Path, classes: list[str]) -> bool:
+    """Whether the class folders lie one folder deeper: train/CLASS, val/CLASS."""
+    return all(
+        not any(f.suffix.lower() in IMAGE_SUFFIXES for f in (folder / name).iterdir())
+        for name in classes
+    )
+
+
+def _common_size(folder: Path, classes: list[str]) -> tuple[int, int] | None:
+    """Give width and height where the images that are opened have the same."""
+    from PIL import Image, UnidentifiedImageError
+
+    sizes: set[tuple[int, int]] = set()
+    each = -(-OPENED // len(classes))
+    for name in classes[:OPENED]:
+        for image in sorted(image_names(folder, [name]))[:each]:
+            try:
+                with Image.open(folder / image) as opened:
+                    sizes.add(opened.size)
+            except (OSError, UnidentifiedImageError):
+                continue  # Whoever decodes it says what is wrong.
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def usual_preprocessing(
+    model: ModelSpec, found: Inspection, images: SurveyedImages
+) -> Preprocessing:
+    """Tell what a model's library does with photographs before such a model.
+
+    Small images of one size are used as they are, or resized to the size that the
+    model was built for.
+    """
+    usual = _PREPROCESSING[model.loader](model, found)
+    if images.size is None or max(images.size) > SMALL_PIXELS:
+        return usual
+    width, height = images.size
+    architecture = found.architecture
+    side = architecture.facts.get("image size") if architecture else None
+    if side is None or (side, side) == (width, height):
+        geometry = f"rgb|center_crop({height}x{width})"
+    else:
+        geometry = f"rgb|resize({side}x{side},bicubic)"
+    return msgspec.structs.replace(usual, geometry=geometry)
+
+
+def _timm(model: ModelSpec, found: Inspection) -> Preprocessing:
+    from timm.data import resolve_data_config
+    from timm.models import get_pretrained_cfg
+
+    known = get_pretrained_cfg(model.architecture)
+    config = resolve_data_config({}, pretrained_cfg=known.to_dict() if known else {})
+    side = _side(found)
+    if side:
+        config["input_size"] = (3, side, side)
+    return timm_preprocessing(config)
+
+
+def _torchvision(model: ModelSpec, found: Inspection) -> Preprocessing:
+    from torchvision.models import get_model_weights
+
+    usual = torchvision_preprocessing(
+        get_model_weights(model.architecture).DEFAULT.transforms()
+    )
+    side = _side(found)
+    if side is None or f"center_crop({side})" in usual.geometry:
+        return usual
+    geometry = f"rgb|resize({side},bilinear)|center_crop({side})"
+    return msgspec.structs.replace(usual, geometry=geometry)
+
+
+def _open_clip(model: ModelSpec, found: Inspection) -> Preprocessing:
+    from dataclasses import asdict
+
+    from open_clip.transform import PreprocessCfg
+
+    return open_clip_preprocessing(asdict(PreprocessCfg(size=_side(found) or 224)))
+
+
+_PREPROCESSING = {"timm": _timm, "torchvision": _torchvision, "open_clip": _open_clip}
+
+
+def _side(found: Inspection) -> int | None:
+    return found.architecture.facts.get("image size") if found.architecture else None

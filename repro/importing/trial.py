@@ -1,0 +1,210 @@
+"""A first look: how many of a hundred images does a checkpoint get right?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from repro.cases import Case
+from repro.data.dataset import Dataset, index_dataset
+from repro.diagnosis.suspects import read_topics
+from repro.engine.evaluator import Evaluator
+from repro.engine.settings import EngineSettings
+from repro.evaluation.classifier import Classifier
+from repro.evaluation.outputs import outputs_of
+from repro.evaluation.predictions import Predictions
+
+IMAGES = 100
+USUAL = "the library's mean/std"
+#: What chance gives less often than this is no chance.
+RARE = 0.01
+#: With fewer images of a class nothing is said of an order of classes.
+_OF_A_CLASS = 5
+
+Channels = tuple[float, float, float]
+
+
+class Normalisation(msgspec.Struct, frozen=True):
+    """A mean and std by their name."""
+
+    name: str
+    mean: Channels
+    std: Channels
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it: `right` of `images` with the best normalisation.
+
+    `usual` are those right with what the library uses; `reordered` those that another
+    order of the classes would make right, None where there are too few to tell.
+    """
+
+    normalisation: Normalisation
+    right: int
+    usual: int
+    images: int
+    classes: int
+    reordered: int | None = None
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether guessing gives as many often enough."""
+        return at_least(self.right, self.images, 1 / self.classes) > RARE
+
+    def sentence(self) -> str:
+        """Say what is to be seen."""
+        said = f"{self.right} of {self.images} right"
+        if self.right > self.usual:
+            said += f" with {self.normalisation.name}, {self.usual} with the library's"
+        if self.is_chance:
+            said += (
+                f", as by chance for {self.classes:,} classes: order of classes, "
+                "normalisation or weights"
+            )
+            if self.reordered is not None and 2 * self.reordered > self.images:
+                said += f"; {self.reordered} with the classes in another order"
+            return said
+        if 2 * self.right >= self.images:
+            return f"{said}: this looks complete"
+        return (
+            f"{said}, which is no chance, but few: compare geometry and normalisation "
+            "with your evaluation script"
+        )
+
+
+def at_least(right: int, images: int, chance: float) -> float:
+    """Give the probability that so many or more are right by guessing."""
+    return math.fsum(
+        math.comb(images, k) * chance**k * (1 - chance) ** (images - k)
+        for k in range(right, images + 1)
+    )
+
+
+class Tries:
+    """Tries checkpoints on a hundred images of a dataset, balanced over its classes.
+
+    Args:
+        data: folder of the dataset.
+        cache: where digests of images are remembered.
+        device: where to compute.
+    """
+
+    def __init__(self, data: Path, cache: Path | None, device: str = "auto") -> None:
+        self._data = data
+        self._cache = cache
+        settings = EngineSettings(data=data, device=device, accelerate=())
+        self._engine = Evaluator(settings)
+        self._part: Dataset | None = None
+
+    def of(
+        self, case: Case, weights: Path, *, is_small: bool
+    ) -> dict[Normalisation, Predictions]:
+        """Predict as a checkpoint's library would, and where in doubt otherwise.
+
+        Args:
+            case: with the protocol that its library would use, which comes first.
+            weights: its file.
+            is_small: whether the images are small, as those of sets that have a
+                normalisation of their own.
+
+        Raises:
+            ReproError: weights or images cannot be used.
+        """
+        engine, protocol = self._engine, case.protocol
+        if self._part is None:
+            whole = index_dataset(case.dataset, self._data, cache=self._cache)
+            self._part = first_images(whole, IMAGES)
+        usual = Normalisation(USUAL, protocol.mean, protocol.std)
+        if protocol.kind == "clip":
+            classifier = engine.classifier(case, weights)
+            return {usual: engine.evaluate(classifier, case, dataset=self._part)}
+        model = engine.model(case, weights)
+        found: dict[Normalisation, Predictions] = {}
+        for way in (usual, *normalisations()):
+            if found and not is_small and 2 * _right(found[usual]) >= IMAGES:
+                break
+            classifier = Classifier(
+                model,
+                way.mean,
+                way.std,
+                engine.device,
+                protocol.precision,
+                case.dataset.columns,
+                outputs_of(case.dataset),
+            )
+            classifier.check(protocol.geometry_steps.output_size)
+            found[way] = engine.evaluate(classifier, case, dataset=self._part)
+        return found
+
+
+def choose(tried: Sequence[dict[Normalisation, Predictions]]) -> Normalisation:
+    """Choose the normalisation with which most is right over some checkpoints.
+
+    Of those with as many right it is the one with the least loss, the library's own
+    among equals.
+    """
+    common = [way for way in tried[0] if all(way in one for one in tried)]
+
+    def rank(way: Normalisation) -> tuple[int, float]:
+        found = [one[way] for one in tried]
+        losses = math.fsum(float(one.losses.sum()) for one in found)
+        return sum(map(_right, found)), -losses
+
+    return max(common, key=rank)
+
+
+def trial_of(
+    tried: dict[Normalisation, Predictions], chosen: Normalisation, classes: int
+) -> Trial:
+    """Say what came of a checkpoint with the normalisation that was chosen."""
+    found, usual = tried[chosen], next(iter(tried.values()))
+    return Trial(
+        normalisation=chosen,
+        right=_right(found),
+        usual=_right(usual),
+        images=len(found.labels),
+        classes=classes,
+        reordered=_reordered(found, classes),
+    )
+
+
+def first_images(dataset: Dataset, number: int) -> Dataset:
+    """Give a dataset of the first images of the strata."""
+    chosen = np.sort(np.concatenate(dataset.strata)[:number])
+    return msgspec.structs.replace(
+        dataset,
+        files=tuple(dataset.files[index] for index in chosen),
+        digests=tuple(dataset.digests[index] for index in chosen),
+        sizes=tuple(dataset.sizes[index] for index in chosen),
+        labels=dataset.labels[chosen],
+        places=tuple(dataset.places[i] for i in chosen) if dataset.places else (),
+    )
+
+
+def normalisations() -> Iterator[Normalisation]:
+    """List those that a diagnosis knows."""
+    for suspect in read_topics()["normalisation"].suspects:
+        mean, std = suspect.variation.mean, suspect.variation.std
+        # A protocol is about pixels from 0 to 1, and has a mean of them.
+        if mean is not None and std is not None and min(std) > 1 / 255:
+            yield Normalisation(suspect.name, mean, std)
+
+
+def _right(predictions: Predictions) -> int:
+    return int((predictions.classes[:, 0] == predictions.labels).sum())
+
+
+def _reordered(predictions: Predictions, classes: int) -> int | None:
+    """Count what the best one-to-one renaming of the classes would make right."""
+    from scipy.optimize import linear_sum_assignment
+
+    if len(predictions.labels) < _OF_A_CLASS * classes:
+        return None
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (predictions.labels, predictions.classes[:, 0]), 1)
+    rows, columns = linear_sum_assignment(confusion, maximize=True)
+    return int(confusion[rows, columns].sum())

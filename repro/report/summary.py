@@ -1,0 +1,74 @@
+"""The answer of a report in a sentence, and how to run a case again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from repro.judgement.verdict import Verdict
+from repro.records.result import CaseResult
+from repro.report.failure import headline
+from repro.report.report import Report
+from repro.report.rows import largest_difference, totals_text
+from repro.report.variants import names
+from repro.words import counted, listed
+
+_SHOWN = 3
+#: What says nothing of how one case is measured.
+_NOT_AGAIN = (
+    *("--repro-report", "--repro-case", "--repro-shard", "--repro-resume"),
+    *("--repro-baseline", "--repro-diverged-exit", "--repro-costs"),
+)
+
+
+def verdict_sentence(report: Report) -> str:
+    """Say whether what was published holds; where it does not, what is wrong."""
+    results = report.results
+    red = [result for result in results if result.is_failure]
+    surprises = [claim.id for claim in report.claims if claim.is_surprise]
+    if red or surprises:
+        return f"{'; '.join(_wrong(report, red, surprises))}."
+    if not results:
+        return "No case was measured."
+    met = [r for r in results if r.verdict is Verdict.REPRODUCED]
+    if len(met) < len(results):
+        return f"Nothing contradicts what was published. {totals_text(results)}."
+    every = "The case meets" if len(met) == 1 else f"All {len(met):,} cases meet"
+    far = ", ".join(largest_difference(met))
+    return f"{every} what was published; largest difference {far}."
+
+
+def _wrong(
+    report: Report, red: Sequence[CaseResult], surprises: Sequence[str]
+) -> list[str]:
+    said = []
+    if red:
+        every = counted(len(report.results), "case")
+        verb = "is" if len(red) == 1 else "are"
+        listing = _listed(red, names(report.results))
+        said.append(f"{len(red):,} of {every} {verb} red: {listing}")
+    if surprises:
+        number = counted(len(surprises), "claim")
+        said.append(f"{number} came out otherwise than expected: {listed(surprises)}")
+    return said
+
+
+def _listed(red: Sequence[CaseResult], called: dict[str, str]) -> str:
+    said = []
+    for result in red[:_SHOWN]:
+        why = headline(result) if result.verdict.is_failure else "was not measured"
+        said.append(f"{called[result.place]} {why}")
+    more = len(red) - len(said)
+    return "; ".join(said) + (f"; and {more:,} more" if more else "")
+
+
+def again(report: Report, result: CaseResult) -> str:
+    """Give the command that runs a case again, as it was run; empty if not known."""
+    if not result.test:
+        return ""
+    kept = [
+        word
+        for word in report.arguments
+        if word.startswith("--repro-") and word.partition("=")[0] not in _NOT_AGAIN
+    ]
+    return shlex.join(["pytest", result.test, *kept])

@@ -1,0 +1,289 @@
+"""`repro new --weights W --images I`: what files tell, tried, and written to run."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from scipy.stats import binom
+from torch import Tensor, nn
+
+from repro.cli import cli
+from repro.errors import OptionError
+from repro.evaluation.predictions import Predictions
+from repro.importing.nightly import TOX, WORKFLOW, nightly_files
+from repro.importing.trial import Normalisation, Trial, at_least, choose, trial_of
+from repro.published import EMBEDDED, Release, read_releases
+
+ROOT = Path(__file__).parents[2]
+
+MEAN, STD = (0.1307,) * 3, (0.3081,) * 3
+
+
+def fit_head(
+    architecture: str, folder: Path, order: Callable[[list[str]], list[str]] = sorted
+) -> nn.Module:
+    """Give a network with random features, whose head fits the images of a folder.
+
+    Its outputs are the class folders in an order.
+    """
+    torch.manual_seed(0)
+    model: Any = timm.create_model(architecture, num_classes=10).eval()
+    classes = order([path.name for path in folder.iterdir()])
+    pixels, labels = read(folder, classes)
+    with torch.inference_mode():
+        features = model.forward_head(model.forward_features(pixels), pre_logits=True)
+    inputs = torch.cat([features, torch.ones(len(features), 1)], 1).double()
+    wanted = nn.functional.one_hot(labels).double()
+    gram = inputs.T @ inputs + 1e-6 * torch.eye(inputs.shape[1])
+    solved = 20 * torch.linalg.solve(gram, inputs.T @ wanted)
+    model.fc.weight.data = solved[:-1].T.float()
+    model.fc.bias.data = solved[-1].float()
+    fitted: nn.Module = model
+    return fitted
+
+
+def read(folder: Path, classes: list[str]) -> tuple[Tensor, Tensor]:
+    files = [f for name in classes for f in sorted((folder / name).iterdir())]
+    pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+    labels = torch.tensor([classes.index(file.parent.name) for file in files])
+    return (torch.tensor(pixels).permute(0, 3, 1, 2) / 255 - mean) / std, labels
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two architectures in one folder, and images of 32 x 32 pixels."""
+    here = tmp_path_factory.mktemp("files")
+    for file in sorted((EMBEDDED / "val").glob("*/*-0[0-4].jpg")):
+        target = here / "images" / file.parent.name / f"{file.stem}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(file).convert("RGB").resize((32, 32)).save(target)
+    (here / "weights").mkdir()
+    for name in ("resnet18", "resnet26"):
+        state = fit_head(name, here / "images").state_dict()
+        saved = {"epoch": 3, "best_acc1": torch.tensor(99.0), "state_dict": state}
+        torch.save(saved, here / "weights" / f"{name}.pt")
+    return here
+
+
+@pytest.fixture
+def project(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def new(*arguments: str) -> Result:
+    return CliRunner().invoke(
+        cli, ["new", "own", "--weights=weights", "--images=images", *arguments]
+    )
+
+
+def written() -> Release:
+    (release,) = read_releases([Path("expected/own")])
+    return release
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+def test_a_folder_of_weights_and_one_of_images_are_a_release_that_runs() -> None:
+    result = new("--with-ci")
+    assert result.exit_code == 0, result.output
+    said = result.output.splitlines()
+    assert said[0].endswith("50 images of 10 classes, all 32 x 32; 2 weights files")
+    for line, name in zip(said[1:3], ("resnet18", "resnet26"), strict=True):
+        assert line.startswith(
+            f"weights/{name}: timm {name}: 50 of 50 right with MNIST's mean/std, "
+        )
+        assert line.endswith(" with the library's: this looks complete")
+    release = written()
+    assert release.families["weights"].models == {"resnet26": "resnet26"}
+    (protocol,) = release.protocols.values()
+    assert (protocol.geometry, protocol.mean) == ("rgb|center_crop(32)", MEAN)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/test_own.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0
+    for name in ("resnet18", "resnet26"):
+        assert re.search(rf"{name} +100\.000 .* unreferenced", ran.stdout)
+    tox = Path("tox-nightly.ini").read_text()
+    assert "--repro-checkpoints={env:REPRO_CHECKPOINTS:.}" in tox
+    assert "pytest tests/test_own.py -n auto" in tox
+
+
+def test_a_file_that_nothing_builds_is_named_and_written_to_be_named(
+    project: Path,
+) -> None:
+    shutil.rmtree(project / "weights")
+    (project / "weights").mkdir()
+    torch.save(nn.Linear(3, 10).state_dict(), project / "weights/odd.pt")
+    said = new().output
+    assert "weights/odd: weights/odd.pt fits no architecture that is known here" in said
+    assert written().families["weights"].model == "to-be-named"
+
+
+def test_another_number_of_outputs_than_class_folders_is_said(project: Path) -> None:
+    (project / "weights/resnet26.pt").unlink()
+    shutil.rmtree(project / "images/9")
+    said = new().output
+    assert "it has 10 outputs, and " in said
+    assert " 9 class folders; name what each output is as `outputs`" in said
+
+
+def trial(right: int, usual: int | None = None, reordered: int | None = None) -> Trial:
+    way = Normalisation("CIFAR-10's mean/std", MEAN, STD)
+    return Trial(
+        normalisation=way,
+        right=right,
+        usual=right if usual is None else usual,
+        images=100,
+        classes=10,
+        reordered=reordered,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (trial(98), "98 of 100 right: this looks complete"),
+        (
+            trial(97, usual=41),
+            "97 of 100 right with CIFAR-10's mean/std, 41 with the library's: this "
+            "looks complete",
+        ),
+        (
+            trial(11),
+            "11 of 100 right, as by chance for 10 classes: order of classes, "
+            "normalisation or weights",
+        ),
+        (
+            trial(11, reordered=96),
+            "11 of 100 right, as by chance for 10 classes: order of classes, "
+            "normalisation or weights; 96 with the classes in another order",
+        ),
+        (
+            trial(30),
+            "30 of 100 right, which is no chance, but few: compare geometry and "
+            "normalisation with your evaluation script",
+        ),
+    ],
+)
+def test_what_was_seen_is_said_in_one_sentence(seen: Trial, said: str) -> None:
+    assert seen.sentence() == said
+
+
+def test_the_probability_of_guessing_is_that_of_the_binomial_distribution() -> None:
+    for right in (0, 1, 11, 20, 100):
+        expected = binom.sf(right - 1, 100, 0.1)
+        assert at_least(right, 100, 0.1) == pytest.approx(expected)
+
+
+def predictions(labels: list[int], found: list[int]) -> Predictions:
+    return Predictions(
+        indices=np.arange(len(labels)),
+        labels=np.array(labels),
+        classes=np.array(found, np.int32)[:, None],
+        losses=np.ones(len(labels)),
+        total=len(labels),
+    )
+
+
+def test_classes_in_another_order_are_noticed() -> None:
+    labels = [n % 10 for n in range(100)]
+    way = Normalisation("none", MEAN, STD)
+    turned = {way: predictions(labels, [(n + 3) % 10 for n in labels])}
+    assert (trial_of(turned, way, 10).right, trial_of(turned, way, 10).reordered) == (
+        0,
+        100,
+    )
+    # Of a thousand classes a hundred images tell no order.
+    assert trial_of(turned, way, 1000).reordered is None
+
+
+def test_of_normalisations_the_one_of_all_checkpoints_counts() -> None:
+    one, other = (Normalisation(name, MEAN, STD) for name in ("one", "other"))
+    labels = [0] * 10
+
+    def right(number: int) -> Predictions:
+        return predictions(labels, [0] * number + [1] * (10 - number))
+
+    tried = [{one: right(9), other: right(8)}, {one: right(5), other: right(8)}]
+    assert choose(tried) == other
+    assert choose(tried[:1]) == one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--weights=weights"], "--weights is tried with --images; name both or none"),
+        (["--images=images"], "--images is tried with --weights; name both or none"),
+        (
+            ["--weights=images", "--images=images"],
+            "--weights: images holds no weights file; they end in .pt",
+        ),
+        (
+            ["--weights=weights", "--images=weights"],
+            "--images: weights has no folder of images for each class, CLASS/IMAGE",
+        ),
+        (
+            ["--weights=weights", "--images=."],
+            "--images: . has no folder of images for each class, CLASS/IMAGE; is it "
+            "images?",
+        ),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_in_a_sentence(
+    project: Path, arguments: list[str], said: str
+) -> None:
+    result = CliRunner().invoke(cli, ["new", "own", *arguments])
+    assert isinstance(result.exception, OptionError)
+    assert said in str(result.exception)
+    assert not (project / "expected").exists()
+
+
+def test_the_workflow_is_the_one_that_this_repository_runs_itself() -> None:
+    own = ROOT / ".github/workflows/nightly.yml"
+    theirs = nightly_files(Path("tests/test_x.py"), {})[WORKFLOW].decode()
+    ours = own.read_text().replace("tox -e nightly", "tox -c tox-nightly.ini")
+    assert theirs.splitlines()[1:] == ours.splitlines()[1:]
+
+
+def test_the_tox_environment_takes_places_from_variables_or_as_they_were() -> None:
+    places = {"checkpoints": "weights", "data": "."}
+    text = nightly_files(Path("tests/test_x.py"), places)[TOX].decode()
+    config = configparser.ConfigParser(interpolation=None)
+    config.read_string(text)
+    commands = config["testenv:nightly"]["commands"].replace("\\\n", "")
+    assert shlex.split(commands)[:6] == [
+        "pytest",
+        "tests/test_x.py",
+        "-n",
+        "auto",
+        "--repro-strict",
+        "--repro-checkpoints={env:REPRO_CHECKPOINTS:weights}",
+    ]
+    own = configparser.ConfigParser(interpolation=None)
+    own.read(ROOT / "tox.ini")
+    # Both ask for the same reports, baseline and exit status.
+    options = re.compile(r"--(?:repro-(?:baseline|diverged|report)|junitxml)\S* ?\S*")
+    assert options.findall(commands) == options.findall(
+        own["testenv:nightly"]["commands"].replace("\\\n", "")
+    )
