@@ -226,10 +226,9 @@ def loss_interval(
     is_skewed = abs(third.sum()) > _MOST_SKEWNESS * second.sum() ** 1.5
     if carrying < LOSS_IMAGES * (1 - 1e-9) or is_skewed:
         return None
-    # The mean's own third moment is left * (2 * left - 1) * third, its covariance with
-    # the estimate of its variance left**2 * third: a tail that is still to be drawn
-    # makes the mean too low and its error too small at once. Studentised, the third
-    # moment is that less three times this; with replacement it is -2 * third.
+    # A tail that is still to be drawn makes the mean too low and its error too small:
+    # studentised, the third moment is the mean's own, left * (2 * left - 1) * third,
+    # less three times the covariance of both, left**2 * third.
     bend = float((left * (1 + left)) @ third) / 2 / variance**1.5
     shared = variance**2 / float(((left * second) ** 2 / freedom).sum())
     quantile = float(stats.t.ppf((1 + level) / 2, shared))
@@ -269,12 +268,8 @@ def _moments(
     # Over all classes: of two images of a class the residuals are always symmetric.
     from_middle = losses - (total(losses, mine) / images)[mine]
     spread = total(from_middle**2, mine) / images
-    skewness = np.divide(
-        total(from_middle**3, mine) / images,
-        spread**1.5,
-        out=np.zeros(len(images)),
-        where=spread > 0,
-    )
+    cubes = total(from_middle**3, mine) / images
+    skewness = np.where(spread > 0, cubes / np.where(spread > 0, spread, 1) ** 1.5, 0)
     return (
         images,
         weights**2 * variance / images,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -67,20 +69,33 @@ def test_a_bug_is_reported_with_the_environment() -> None:
 def test_the_hooks_of_pre_commit_check_a_repository(
     tmp_path: Path, hook: str, edit: str, status: int, said: str
 ) -> None:
-    file = tmp_path / "expected" / "mine.toml"
-    file.parent.mkdir()
+    # The hooks run what is installed, so of this repository they need their list alone.
+    hooks, project = tmp_path / "hooks", tmp_path / "project"
     text = (ROOT / "tests/packaging/smallest.toml").read_text("utf-8")
-    file.write_text(edit + text, "utf-8")
-    git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org")
-    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "Begin")):
-        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    for folder, name, content in (
+        (
+            hooks,
+            ".pre-commit-hooks.yaml",
+            (ROOT / ".pre-commit-hooks.yaml").read_text(),
+        ),
+        (project, "expected/mine.toml", edit + text),
+    ):
+        file = folder / name
+        file.parent.mkdir(parents=True)
+        file.write_text(content, "utf-8")
+        git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org")
+        for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "Begin")):
+            subprocess.run([*git, *command], cwd=folder, check=True)
     stage = ("--hook-stage", "pre-push") if hook == "repro-checksums" else ()
     done = subprocess.run(
-        [*PRE_COMMIT, "try-repo", str(ROOT), hook, "--all-files", "--verbose", *stage],
-        cwd=tmp_path,
+        [*PRE_COMMIT, "try-repo", str(hooks), hook, "--all-files", "--verbose", *stage],
+        cwd=project,
         capture_output=True,
         text=True,
         check=False,
+        # As where the environment that has repro is active.
+        env=os.environ
+        | {"PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"},
     )
     assert done.returncode == status, done.stdout + done.stderr
     assert said in done.stdout
