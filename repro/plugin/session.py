@@ -147,7 +147,9 @@ class RunSession:
                     self._recorder.finish(status)
                     ledger = self._recorder.ledger
                     run = ledger.find_run(str(self._recorder.run))
-                    report = recorded(report, ledger, run)
+                    if self._settings.report:
+                        # It reads what earlier runs said of all cases.
+                        report = recorded(report, ledger, run)
                     report = self._since_baseline(self._recorder, report)
             if self._results or self._claims:
                 self._write_reports(report)
