@@ -40,6 +40,21 @@ def test_every_module_that_the_architecture_names_is_there() -> None:
     assert rooms <= set(re.findall(r"^\| `repro/(\w+)` \|", text, re.MULTILINE))
 
 
+def test_the_architecture_says_of_each_thing_which_file_to_change() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    section = text.partition("## Where to change what")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", section, re.MULTILINE)[1:]
+    assert len(rows) >= 15
+    nowhere = [
+        what
+        for what, where in rows
+        if not any(
+            (ROOT / "repro" / name).exists() for name in re.findall(r"`([^`]+)`", where)
+        )
+    ]
+    assert not nowhere
+
+
 def test_the_readme_lists_every_document() -> None:
     readme = (ROOT / "README.md").read_text()
     missing = [

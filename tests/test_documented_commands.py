@@ -50,6 +50,7 @@ CLUSTER = "needs a cluster; tests/engine runs Ray on two nodes, docs/clusters.md
 NAMES = "the embedded release has other names and places"
 SCHEDULER = "is run by .ci/run or a scheduler, with tox"
 TWO_CASES = "two cases tell as much as thirty"
+LIBRARY = "needs a library's weights; tests/cli/test_eval_of_libraries.py has its own"
 
 STAND_INS = {
     'repro fetch "clip/*" --checkpoints checkpoints': StandIn(
@@ -85,6 +86,11 @@ STAND_INS = {
         "repro eval clip --data-path imagenet --ckpt checkpoints/clip/real/80.pt",
         NAMES,
     ),
+    "repro eval timm:resnet50.a1_in1k --data-path imagenet": StandIn(PARSED, LIBRARY),
+    "repro eval torchvision:mobilenet_v2 --data-path imagenet "
+    "--ckpt mobilenet_v2.pth": StandIn(PARSED, LIBRARY),
+    "repro eval open_clip:ViT-B-16.openai --data-path imagenet "
+    "--table openclip_results.csv": StandIn(PARSED, LIBRARY),
     "repro plan --expected expected/timm --expected expected/open_clip --expected "
     "expected/torchvision --gpus 8 --cores 96": StandIn(
         "repro plan --expected embedded --gpus 8 --cores 96", NAMES

@@ -116,6 +116,8 @@ def _hull(
     intervals = {name: found for name, found in known.items() if found is not None}
     if not intervals:
         return Estimate(value, (value - rounding, value + rounding), _ROUNDED)
+    # Each leaves something out: the scatter about a line says nothing of which images
+    # were chosen, and resampled images nothing of whether the points lie on a line.
     low = min(interval[0] for interval in intervals.values())
     high = max(interval[1] for interval in intervals.values())
     return Estimate(value, (low, high), " and ".join(intervals))
@@ -129,6 +131,8 @@ def _resampled_exponents(terms: Sequence[tuple[Fitted, float]]) -> Interval | No
     each = [found.each for found in observations if found.each is not None]
     logs = np.log(resampled_means(each))
     weights = np.concatenate([factor * fit.weights for fit, factor in terms])
+    # An exponent is linear in the logarithms of the losses, so a draw of the images
+    # needs no fit of its own.
     return percentile_interval(logs @ weights)
 
 

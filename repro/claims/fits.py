@@ -77,6 +77,8 @@ class PowerLaw(msgspec.Struct, frozen=True, kw_only=True):
         error = self.deviation * math.sqrt(
             1 / len(known) + distance**2 / _spread(known)
         )
+        # The line was fitted to logarithms, so what is symmetric there is a factor
+        # here.
         factor = math.exp(quantile(self.freedom) * error)
         return self.loss(images) / factor, self.loss(images) * factor
 
@@ -94,6 +96,8 @@ def fit_curve(points: Sequence[Point]) -> PowerLaw:
     ordered = tuple(sorted(points, key=lambda point: point.images))
     x = _log_images(ordered)
     y = np.log([point.loss for point in ordered])
+    # Sums of products of centred numbers do not cancel, as those of the textbook do
+    # where sizes are close to each other.
     centred = x - x.mean()
     slope = float(centred @ y / (centred @ centred))
     intercept = float(y.mean() - slope * x.mean())
@@ -121,6 +125,8 @@ def difference_interval(
     variances = (first.standard_error**2, (ratio * second.standard_error) ** 2)
     total = sum(variances)
     middle = first.exponent - ratio * second.exponent
+    # Both go through all of their points: the difference is known, and the formula
+    # of the degrees of freedom would divide zero by zero.
     if total == 0:
         return middle, middle
     freedom = total**2 / sum(

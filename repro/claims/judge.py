@@ -61,6 +61,8 @@ def judge_claim(release: Release, claim: Claim, evidence: Evidence) -> ClaimResu
         return results[0]
     verdicts = {result.verdict for result in results}
     verdict, reason = ClaimVerdict.UNDECIDED, _depends(places)
+    # As a reference that names several families: one of them is meant, and it is not
+    # known which. An ordering says something of each of them.
     if isinstance(claim, ExponentClaim) and ClaimVerdict.HOLDS in verdicts:
         verdict, reason = ClaimVerdict.HOLDS, ""
     elif len(verdicts) == 1 or ClaimVerdict.MISSING in verdicts:
@@ -189,6 +191,8 @@ class _Check:
         if over is None:
             names = [name for name in known if training_images(name)]
         else:
+            # The ends of a range are needed even where nobody has a number of them:
+            # without them it is another range, and another exponent.
             names = [*over.names, *(name for name in known if name in over)]
         found = {
             images: observation

@@ -29,6 +29,8 @@ def resampled_means(values: Sequence[npt.ArrayLike], draws: int = DRAWS) -> Floa
     generator = np.random.default_rng(_SEED)
     means = np.empty((draws, len(table)))
     for draw in range(draws):
+        # How often each image was drawn is a vector: one product with it, in place of a
+        # copy of the table for each of a thousand draws.
         chosen = generator.integers(images, size=images)
         means[draw] = table @ np.bincount(chosen, minlength=images) / images
     return means

@@ -33,6 +33,7 @@ COMMANDS = {
     "prune": "repro.cli.prune:prune",
     "accept": "repro.cli.accept:accept",
     "cache": "repro.cli.cache:cache",
+    "env": "repro.cli.env:env",
 }
 
 

@@ -1,11 +1,13 @@
-"""`repro eval`: evaluate one weights file, as the release's own scripts do."""
+"""`repro eval`: evaluate one checkpoint, as its release or its library does."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+import msgspec
 from tqdm import tqdm
 
 from repro.cases import Case
@@ -19,17 +21,18 @@ from repro.cli.options import (
     expected_option,
     precision_option,
 )
-from repro.errors import ExpectedError
+from repro.errors import ExpectedError, NotAvailableError, OptionError
 from repro.options.table import Settings
 from repro.published import Kind, Release, read_releases
 
 if TYPE_CHECKING:
     from repro.data.dataset import Dataset
+    from repro.importing.checkpoints import LibraryCase
     from repro.records.result import Measurement
 
 
 @click.command(cls=Command)
-@click.argument("kind", type=click.Choice(["supervised", "clip"]))
+@click.argument("what", metavar="supervised|clip|LIBRARY:NAME")
 @click.option(
     "--data-path",
     cls=TableOption,
@@ -41,15 +44,20 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--ckpt",
-    required=True,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="F",
-    help="Weights file.",
+    help="Weights file. [default: that in the library's own cache]",
 )
 @click.option(
     "--protocol",
     metavar="NAME",
     help="Protocol of the release. [default: that of its own scripts]",
+)
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="The library's table of numbers: results-imagenet.csv, openclip_results.csv.",
 )
 @click.option(
     "--details",
@@ -68,9 +76,10 @@ if TYPE_CHECKING:
 @precision_option
 @accelerate_option
 def evaluate(
-    kind: Kind,
+    what: str,
     data_path: Path,
-    ckpt: Path,
+    ckpt: Path | None,
+    table: Path | None,
     batch_size: int | None,
     protocol: str | None,
     real_labels: str | None,
@@ -82,10 +91,17 @@ def evaluate(
     *,
     details: bool,
 ) -> None:
-    """Evaluate one weights file and print what it scores."""
-    if not ckpt.is_file():
+    """Evaluate one checkpoint and print what it scores.
+
+    A file of the first release with such a family: supervised or clip. Or a checkpoint
+    of a library with the library's own protocol, beside its published number:
+    timm:resnet50.a1_in1k, torchvision:mobilenet_v2, open_clip:ViT-B-16.openai.
+    """
+    if ckpt and not ckpt.is_file():
         raise click.BadParameter(f"{ckpt} does not exist", param_hint="--ckpt")
-    case = _case(read_releases(expected), kind, protocol)
+    asked = _asked(what, ckpt, table, protocol, read_releases(expected))
+    case = asked.case
+    weights = ckpt or _cached(case)
     labels = _real_labels(real_labels) if real_labels else None
 
     from repro.engine.evaluator import Evaluator
@@ -99,12 +115,14 @@ def evaluate(
             precision=precision,
             accelerate=accelerate,
             batch_size=batch_size,
+            # Whoever evaluates one checkpoint wants all of its number.
+            early_stop=False,
         )
     )
     dataset = _index(case, data_path, cache)
     with tqdm(total=len(dataset), unit=" images", disable=None, leave=False) as bar:
         measurement, predictions = engine.measure(
-            case, bar.update, weights=ckpt, dataset=dataset
+            case, bar.update, weights=weights, dataset=dataset
         )
     if details or labels:
         from repro.evaluation.real_labels import real_score
@@ -116,7 +134,92 @@ def evaluate(
     unused = [one for one in measurement.accelerations if not one.used]
     for one in unused if accelerate != ("auto",) else []:
         click.echo(f"{one.name} was not used: {one.reason}", err=True)
-    for line in summary(kind, ckpt, measurement):
+    if ":" in what:
+        _echo_beside_published(asked, measurement)
+        return
+    for line in summary(case.kind, weights, measurement):
+        click.echo(line)
+
+
+def _asked(
+    what: str,
+    ckpt: Path | None,
+    table: Path | None,
+    protocol: str | None,
+    releases: list[Release],
+) -> LibraryCase:
+    """Find the case that is asked for.
+
+    Raises:
+        OptionError: an option has no effect, or one is missing.
+        ExpectedError: there is no such case.
+    """
+    from repro.importing.checkpoints import LibraryCase, check_table, library_case
+
+    library, colon, name = what.partition(":")
+    if colon:
+        if protocol is not None:
+            raise OptionError(
+                f"--protocol has no effect with {what}, which is evaluated as "
+                f"{library} does; leave it out"
+            )
+        check_table(library, table)
+        return library_case(
+            library, name, has_file=ckpt is not None, table=table, releases=releases
+        )
+    if what not in get_args(Kind):
+        raise OptionError(
+            f"{what!r} cannot be evaluated; it must be supervised, clip, or a "
+            "checkpoint of a library, such as timm:resnet50.a1_in1k"
+        )
+    if table is not None:
+        raise OptionError(f"--table has no effect with {what}; leave it out")
+    if ckpt is None:
+        raise OptionError(f"--ckpt is missing; name the weights file of {what}")
+    return LibraryCase(_case(releases, msgspec.convert(what, Kind), protocol))
+
+
+def _cached(case: Case) -> Path:
+    """Find what a library publishes in its own cache.
+
+    Raises:
+        NotAvailableError: it is not there; nothing is downloaded.
+    """
+    from repro.models.libraries import find_loader
+
+    if found := find_loader(case.model.loader).cached(case.model):
+        return found
+    links = list(case.family.files.values())
+    at = f" from {links[0]}" if len(links) == 1 else ""
+    raise NotAvailableError(
+        f"no weights: {case.model.loader} has no {case.checkpoint} in its cache here, "
+        f"and nothing is downloaded; get them{at} and name the file with --ckpt"
+    )
+
+
+def _echo_beside_published(asked: LibraryCase, measurement: Measurement) -> None:
+    from repro.judgement.verdict import verdict_of
+    from repro.records.result import judge, result_of
+    from repro.report.terminal import table_lines
+
+    case = asked.case
+    protocol, release = case.protocol, case.release
+    # A number is of the whole set, whatever part of it is in this copy.
+    measurement = msgspec.structs.replace(measurement, total=case.dataset.images)
+    checks = tuple(judge(one, release, measurement) for one in case.references)
+    result = result_of(case, verdict_of(checks), measurement, checks)
+    environment = f"{measurement.environment.summary()}, {measurement.arithmetic}"
+    click.echo(f"protocol  {protocol.geometry}, {protocol.conditions}")
+    click.echo(f"          {protocol.note}")
+    click.echo(f"weights   {measurement.weights}")
+    click.echo(f"with      {environment}")
+    for source in dict.fromkeys(one.source for one in case.references):
+        found = release.sources[source]
+        click.echo(f"published {found.title}, {found.url}")
+    if asked.hint:
+        click.echo(f"published {asked.hint}")
+    width = shutil.get_terminal_size((120, 24)).columns
+    for line, _ in table_lines([result], width, "verbose"):
         click.echo(line)
 
 

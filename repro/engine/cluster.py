@@ -24,11 +24,10 @@ from repro.engine.nodes import (
     Job,
     NodeState,
     Refusal,
-    diagnose_there,
+    ask_there,
     inspect_node,
     key_of,
     measure_there,
-    names_there,
 )
 from repro.engine.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
@@ -86,6 +85,7 @@ class Cluster:
         alive = [node for node in self._ray.nodes() if node["Alive"]]
         self.uses_gpus = _uses_gpus(settings.device, alive)
         self.cores = _cores(alive, uses_gpus=self.uses_gpus)
+        # Sent once for all cases: a release is large, and a task only names its case.
         releases: list[Release] = []
         for case in planned:
             if case.release not in releases:
@@ -154,6 +154,8 @@ class Cluster:
         """
         answer = self._answer(case)
         if answer.measurement is None:
+            # It was in the ledger when the run began, and is not what is asked for now:
+            # another process may have pruned it, or it was not to be taken over.
             self._tasks[self._key(case)] = self._submit(case, anew=True)
             answer = self._answer(case)
         assert answer.measurement is not None
@@ -162,12 +164,11 @@ class Cluster:
 
     def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
         """Let a node look for what would explain a case; see `measure` for errors."""
-        task = self._computing(diagnose_there).options(
-            name=f"why {case.id}", label_selector=self._elsewhere(case)
+        task = self._computing(ask_there)
+        found: Diagnosis = self._ask(
+            case, task, "diagnose", predictions, name=f"why {case.id}"
         )
-        asked = task.remote(self._sent, self._key(case), predictions)
-        diagnosis: Diagnosis = _unless_refused(self._wait(case, asked))
-        return diagnosis
+        return found
 
     def key(self, case: Case) -> MeasurementKey:
         """Give the key that the node has found; see `measure` for errors."""
@@ -175,17 +176,19 @@ class Cluster:
 
     def image_names(self, case: Case) -> ImageNames:
         """Ask a node that has the images for their names; see `measure` for errors."""
-        key = self._key(case)
-        task = self._ray.remote(names_there).options(
-            num_cpus=0, max_retries=RETRIES, label_selector=self._elsewhere(case)
-        )
-        asked = self._wait(case, task.remote(self._sent, key))
-        names: ImageNames = _unless_refused(asked)
-        return names
+        task = self._ray.remote(num_cpus=0, max_retries=RETRIES)(ask_there)
+        found: ImageNames = self._ask(case, task, "image_names")
+        return found
 
     def close(self) -> None:
         """Leave the cluster; what is not finished there is cancelled."""
         self._ray.shutdown()
+
+    def _ask(self, case: Case, task: Any, *question: Any, **options: Any) -> Any:
+        """Wait for what a node that has the files of a case says of it."""
+        placed = task.options(label_selector=self._elsewhere(case), **options)
+        asked = placed.remote(self._sent, self._key(case), *question)
+        return _unless_refused(self._wait(case, asked))
 
     def _computing(self, function: Callable[..., Any]) -> Any:
         """Make a task that computes on the device of a case."""

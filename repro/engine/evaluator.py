@@ -254,6 +254,8 @@ class Evaluator:
         self, case: Case, source: Source, predictions: Predictions, seconds: float
     ) -> Measurement:
         """Write down what was measured, with all that it depends on."""
+        # A measurement of all images is right whatever could have ended it, so its key
+        # is that of one that nothing can end; others find it by that.
         is_whole = predictions.is_complete or not self.settings.may_end_early
         key = self._key(case, source)
         return Measurement(

@@ -8,29 +8,30 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 import repro
 from repro.cases import Case
-from repro.data.readers import find_images
-from repro.diagnosis.findings import Diagnosis
+from repro.data.readers import Found, find_images
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
 from repro.machine import available_cores
 from repro.models.finding import find_weights
-from repro.published import Release
-from repro.records.compact import ImageNames
+from repro.published import DatasetSpec, Release
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
 if TYPE_CHECKING:
     from repro.engine.evaluator import Evaluator
+
+T = TypeVar("T")
 
 #: Names where a node has what the driver has elsewhere: `FROM=TO`, separated by `:`.
 NODE_PATHS = "REPRO_NODE_PATHS"
@@ -100,35 +101,35 @@ def inspect_node(job: Job) -> NodeState:
 
 def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Refusal:
     """Measure a case, unless its measurement is known and not wanted anew."""
-    try:
-        evaluator, case = _ready(job, key)
+
+    def measure(evaluator: Evaluator, case: Case) -> Answer:
         found = evaluator.key(case)
         if found.whole.digest in job.known and not anew:
             return Answer(key=found)
         measurement, predictions = evaluator.measure(case)
-    except ReproError as error:
-        return refused(error)
-    return Answer(key=found, measurement=measurement, predictions=predictions)
+        return Answer(key=found, measurement=measurement, predictions=predictions)
+
+    return _unless_error(job, key, measure)
 
 
-def diagnose_there(
-    job: Job, key: CaseKey, predictions: Predictions
-) -> Diagnosis | Refusal:
-    """Find what would explain the predictions of a case."""
+def ask_there(job: Job, key: CaseKey, question: str, *details: Any) -> Any:
+    """Ask what evaluates there something of a case: the name of one of its methods."""
+    return _unless_error(
+        job, key, lambda evaluator, case: getattr(evaluator, question)(case, *details)
+    )
+
+
+def _unless_error(
+    job: Job, key: CaseKey, answer: Callable[[Evaluator, Case], T]
+) -> T | Refusal:
+    """Answer; an error that the user can mend travels as data, with its node.
+
+    Ray would wrap an exception, repeat the task, and show the traceback of the node.
+    """
     try:
-        evaluator, case = _ready(job, key)
-        return evaluator.diagnose(case, predictions)
+        return answer(*_ready(job, key))
     except ReproError as error:
-        return refused(error)
-
-
-def names_there(job: Job, key: CaseKey) -> ImageNames | Refusal:
-    """Name the images of a case."""
-    try:
-        evaluator, case = _ready(job, key)
-        return evaluator.image_names(case)
-    except ReproError as error:
-        return refused(error)
+        return Refusal(type(error).__name__, f"{error} (on node {platform.node()})")
 
 
 def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
@@ -149,11 +150,6 @@ def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
         _EVALUATORS.clear()
         _EVALUATORS[job.uid] = evaluator
     return _EVALUATORS[job.uid], find_case(here, key)
-
-
-def refused(error: ReproError) -> Refusal:
-    """Write an error down with the node that it came from."""
-    return Refusal(type(error).__name__, f"{error} (on node {platform.node()})")
 
 
 def find_case(job: Job, key: CaseKey) -> Case:
@@ -211,10 +207,12 @@ def _lacking(job: Job) -> dict[int, str]:
     """Say of each case what it needs and is not here; nothing is indexed or hashed."""
     here = localized(job, os.environ)
     lacking: dict[int, str] = {}
+    # A folder may have 50,000 entries, and thousands of cases.
+    found = cache(find_images)
     for place, key in enumerate(here.planned):
         case = bare_case(here, key)
         try:
-            _check_data(case, here.settings)
+            _check_data(case, here.settings, found)
             _check_model(case)
             if not here.settings.download:
                 find_weights(case, here.settings.checkpoints)
@@ -226,9 +224,13 @@ def _lacking(job: Job) -> dict[int, str]:
     return lacking
 
 
-def _check_data(case: Case, settings: EngineSettings) -> None:
+def _check_data(
+    case: Case,
+    settings: EngineSettings,
+    found: Callable[[DatasetSpec, Path], Found | None],
+) -> None:
     data = settings.data or case.release.own_data
-    if data is None or find_images(case.dataset, data) is None:
+    if data is None or found(case.dataset, data) is None:
         raise NotAvailableError(
             f"no images of {case.dataset.title}: "
             f"{data / case.dataset.folder if data else '--repro-data'} does not exist"

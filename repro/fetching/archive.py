@@ -127,6 +127,7 @@ def _check_growth(entries: Sequence[zipfile.ZipInfo], size: int, origin: str) ->
     """Refuse archives that are far bigger inside than outside."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        # Entries that share their bytes can be a small file and petabytes inside.
         if entry.header_offset < end:
             raise _refused(origin, f"its entry {entry.filename!r} overlaps another")
         end = entry.header_offset + _LOCAL_HEADER + entry.compress_size
@@ -169,6 +170,7 @@ def _choose(
 def _extract(
     opened: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path, progress: Progress
 ) -> None:
+    # Never over a file that is there; zipfile checks the CRC-32 as it reads.
     with opened.open(entry) as source, file.open("xb") as target:
         while chunk := source.read(2**20):
             target.write(chunk)

@@ -29,6 +29,7 @@ def check_space(folder: Path, needed: int, what: str) -> None:
         FetchError: `needed` bytes would leave less than the reserve.
     """
     free = free_bytes(folder)
+    # Looked at before and while writing: others write to the same disk.
     if needed + RESERVE > free:
         raise FetchError(
             f"{what} needs {shown_size(needed)}, but {folder} has {shown_size(free)} "

@@ -100,6 +100,8 @@ def _persist(
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise FetchError(f"{transfer.url} cannot be fetched: {error}") from error
         except (httpx.TransportError, TemporaryError) as error:
+            # A host that breaks off every gigabyte is slow, not down: what counts is
+            # how often it fails without getting on.
             failures = 1 if transfer.size >= furthest + GAIN else failures + 1
             furthest = max(furthest, transfer.size)
             reason = _reason(error)
@@ -128,6 +130,7 @@ class _Transfer:
         self._progress = progress
         known = self._known()
         if known is None:
+            # What lies there is of another URL, or nobody knows of what.
             self.content.unlink(missing_ok=True)
             self._part.unlink(missing_ok=True)
         elif self._part.exists() and self.size == known.total:
@@ -151,8 +154,12 @@ class _Transfer:
     def attempt(self, client: httpx.Client) -> None:
         """Ask once and take all that comes."""
         known, start = self._known(), self.size
+        # A host that compresses on the way counts other bytes than those of the file,
+        # and a range of them could not be gone on with.
         headers = {"Accept-Encoding": "identity"}
         if known is not None and known.validator and start:
+            # If-Range: a host whose file is another one by now sends all of it, with
+            # 200.
             headers |= {"Range": f"bytes={start}-", "If-Range": known.validator}
         with client.stream("GET", self.url, headers=headers) as response:
             check_redirects(response)

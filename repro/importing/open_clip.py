@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from repro.errors import ExpectedError
 from repro.importing.preprocessing import open_clip_preprocessing
-from repro.importing.rows import Row, Table
+from repro.importing.rows import Row, Table, unknown_checkpoint
 from repro.importing.tables import (
     Cells,
     make_rows,
@@ -52,9 +53,65 @@ def open_clip_table(file: Path, url: str = "") -> Table:
     Raises:
         ExpectedError: the file is no such table.
     """
+    rows = read_table(file, COLUMNS, _NUMBERS)
+    return _table(
+        make_rows(file, enumerate(rows, 2), _row, "name", "pretrained"),
+        _PRECISION_NOTE,
+        url,
+        _TOLERANCE,
+        origin_note(file, len(rows)),
+    )
+
+
+def open_clip_checkpoint(name: str, *, has_file: bool) -> Table:
+    """Read what the installed open_clip says of a checkpoint, such as `RN50.openai`.
+
+    Its protocol is that of open_clip's own zero-shot evaluation of ImageNet: the names
+    and templates that it ships. An architecture alone is enough where the weights are
+    in a file. The table of numbers is no part of open_clip.
+
+    Raises:
+        ExpectedError: open_clip does not have it, or it is not said which weights.
+    """
     import open_clip
 
-    rows = read_table(file, COLUMNS, _NUMBERS)
+    owner = f"open_clip {open_clip.__version__}"
+    architecture, _, tag = name.partition(".")
+    if architecture not in (known := open_clip.list_models()):
+        raise unknown_checkpoint(owner, architecture, known)
+    names = [
+        f"{architecture}.{each}"
+        for each in open_clip.list_pretrained_tags_by_model(architecture)
+    ]
+    if tag and name not in names:
+        raise unknown_checkpoint(owner, name, names)
+    if not tag and not has_file:
+        raise ExpectedError(
+            f"{owner} has {len(names)} checkpoints of {architecture}; name one, such "
+            f"as {', '.join(names[:5]) or 'none'}, or a file with --ckpt"
+        )
+    size = open_clip.get_model_config(architecture)["vision_cfg"]["image_size"]
+    bare = Row(
+        checkpoint=name,
+        preprocessing=open_clip_preprocessing(_DEFAULTS | {"size": size}),
+        numbers={},
+        gflops=1.0,
+    )
+    return _table(
+        (checkpoint_row(architecture, tag, {}, 1.0) if tag else bare,),
+        precision_note="float32, as the model is created unless asked otherwise",
+    )
+
+
+def _table(
+    rows: tuple[Row, ...],
+    precision_note: str,
+    url: str = "",
+    tolerance: tuple[str, str] | None = None,
+    note: str = "",
+) -> Table:
+    import open_clip
+
     return Table(
         library="open_clip",
         version=open_clip.__version__,
@@ -64,12 +121,12 @@ def open_clip_table(file: Path, url: str = "") -> Table:
         url=url or _URL,
         kind="clip",
         unit="fraction",
-        rows=make_rows(file, enumerate(rows, 2), _row, "name", "pretrained"),
+        rows=rows,
         precision="fp32",
-        precision_note=_PRECISION_NOTE,
-        tolerance=_TOLERANCE,
+        precision_note=precision_note,
+        tolerance=tolerance,
         protocol_note=f"preprocessing as in open_clip {open_clip.__version__}",
-        note=origin_note(file, len(rows)),
+        note=note,
     )
 
 

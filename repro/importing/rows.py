@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 import msgspec
 
+from repro.errors import ExpectedError
 from repro.importing.preprocessing import Channels, Preprocessing
 from repro.published import Kind, Precision, Shares
 from repro.published.geometry import (
@@ -73,6 +75,13 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         """The id of the release, which is also the name of its folder."""
         return self.maker or self.library
+
+
+def unknown_checkpoint(owner: str, name: str, known: Sequence[str]) -> ExpectedError:
+    """Say that a library does not have a checkpoint, and what it has instead."""
+    close = get_close_matches(name, known, n=5, cutoff=0.5) or known[:5]
+    said = f"; it has {', '.join(close)}" if close else ""
+    return ExpectedError(f"{owner} has no checkpoint {name!r}{said}")
 
 
 def protocol_name(preprocessing: Preprocessing) -> str:

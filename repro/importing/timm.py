@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from repro.errors import ExpectedError
 from repro.importing.preprocessing import timm_preprocessing
-from repro.importing.rows import Row, Table
+from repro.importing.rows import Row, Table, unknown_checkpoint
 from repro.importing.tables import (
     Cells,
     make_rows,
@@ -15,6 +16,7 @@ from repro.importing.tables import (
     printed_numbers,
     read_table,
 )
+from repro.importing.writing import class_list
 
 COLUMNS = ("model", "img_size", "param_count", "crop_pct", "interpolation")
 _NUMBERS = (
@@ -46,14 +48,8 @@ def timm_table(file: Path, url: str = "") -> Table:
     import timm
 
     rows = read_table(file, COLUMNS, _NUMBERS)
-    return Table(
-        library="timm",
-        version=timm.__version__,
-        title="PyTorch Image Models (timm)",
-        code=_REPOSITORY,
-        source="timm, results-imagenet.csv",
+    return _table(
         url=url or _URL,
-        kind="supervised",
         rows=make_rows(file, enumerate(rows, 2), _row, "model"),
         precision="amp-fp16",
         precision_note=_PRECISION_NOTE,
@@ -61,6 +57,64 @@ def timm_table(file: Path, url: str = "") -> Table:
         note=origin_note(file, len(rows)) + "; gflops are estimated from param_count "
         "and img_size and only order the cases",
     )
+
+
+def timm_checkpoint(name: str) -> Table:
+    """Read what the installed timm says of a checkpoint, or of an architecture's own.
+
+    Its protocol is that of `timm validate`: the size, the crop and the filter for
+    tests, in float32. The table of numbers is no part of timm.
+
+    Raises:
+        ExpectedError: timm has no such checkpoint of ImageNet's 1,000 classes.
+    """
+    import timm
+    from timm.data import resolve_data_config
+
+    owner = f"timm {timm.__version__}"
+    config = _configuration(name)
+    if not config:
+        raise unknown_checkpoint(owner, name, timm.list_pretrained())
+    if config["num_classes"] != len(class_list().split()):
+        raise ExpectedError(
+            f"{name} of {owner} has {config['num_classes']:,} classes, so it has no "
+            "accuracy on ImageNet-1k of its own; name one that ends with in1k"
+        )
+    asked = resolve_data_config(pretrained_cfg=config, use_test_size=True)
+    repository, tag = config.get("hf_hub_id", ""), config.get("tag", "")
+    row = Row(
+        checkpoint=f"{config['architecture']}.{tag}".rstrip("."),
+        preprocessing=timm_preprocessing(asked),
+        numbers={},
+        gflops=1.0,
+        file=_file(repository) or config.get("url", ""),
+    )
+    return _table(
+        url=_URL,
+        rows=(row,),
+        precision="fp32",
+        precision_note="float32, as validate.py computes without --amp",
+        protocol_note=f"test size, crop, mean and std of {owner}",
+    )
+
+
+def _table(**own: Any) -> Table:
+    """Make a table with what is the same of every one of timm."""
+    import timm
+
+    return Table(
+        library="timm",
+        version=timm.__version__,
+        title="PyTorch Image Models (timm)",
+        code=_REPOSITORY,
+        source="timm, results-imagenet.csv",
+        kind="supervised",
+        **own,
+    )
+
+
+def _file(repository: str) -> str:
+    return f"hf://{repository}/model.safetensors" if repository else ""
 
 
 def _row(cells: Cells) -> Row:
@@ -79,13 +133,12 @@ def _row(cells: Cells) -> Row:
             "std": config.get("std", (0.229, 0.224, 0.225)),
         }
     )
-    repository = config.get("hf_hub_id", "")
     return Row(
         checkpoint=name,
         preprocessing=preprocessing,
         numbers=numbers,
         gflops=round(_GFLOPS * parameters * (size / 224) ** 2, 2),
-        file=f"hf://{repository}/model.safetensors" if repository else "",
+        file=_file(config.get("hf_hub_id", "")),
         note="" if config else _gone(),
     )
 

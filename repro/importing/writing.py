@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -12,7 +13,7 @@ from repro.errors import ExpectedError
 from repro.files import replace_bytes
 from repro.importing.preprocessing import Preprocessing
 from repro.importing.rows import Table
-from repro.published import RELEASE_FILE, split_weights_name
+from repro.published import RELEASE_FILE, Release, read_releases, split_weights_name
 
 CLASSES_FILE = "imagenet-1k.txt"
 
@@ -71,6 +72,14 @@ def write_release(folder: Path, table: Table) -> None:
             f"{folder}: cannot be written to ({error.strerror}); name another folder "
             "with --output"
         ) from error
+
+
+def as_release(table: Table) -> Release:
+    """Give what reading a table would give that was written as a release."""
+    with TemporaryDirectory() as folder:
+        write_release(Path(folder), table)
+        (release,) = read_releases([Path(folder)])
+    return release
 
 
 def release_text(table: Table) -> str:

@@ -73,6 +73,8 @@ def cells_of(labels: Counts, class_sizes: Counts, strata: int) -> Cells:
         class_sizes: images of each class in the whole dataset.
         strata: how many strata the dataset has.
     """
+    # A class with fewer images than strata is missing from some of them: of it alone
+    # a part may have no image at all, and together they are drawn like one class.
     small = class_sizes < strata
     cell = np.cumsum(~small) - 1
     cell[small] = int((~small).sum())
@@ -190,6 +192,8 @@ def accuracy_interval(
     images, total = len(hits), int(cells.sizes[seen].sum())
     low, high = _hypergeometric_interval(share * images, images, total, level)
     scale = math.sqrt(_design_effect(found, share, cells, level))
+    # The interval grows about the share by the design effect: what is drawn by class
+    # varies otherwise than a plain draw of as many images.
     low, high = share - scale * (share - low), share + scale * (high - share)
     return Interval(known * max(0.0, low), known * min(1.0, high) + 1 - known)
 
@@ -222,10 +226,9 @@ def loss_interval(
     is_skewed = abs(third.sum()) > _MOST_SKEWNESS * second.sum() ** 1.5
     if carrying < LOSS_IMAGES * (1 - 1e-9) or is_skewed:
         return None
-    # The mean's own third moment is left * (2 * left - 1) * third, its covariance with
-    # the estimate of its variance left**2 * third: a tail that is still to be drawn
-    # makes the mean too low and its error too small at once. Studentised, the third
-    # moment is that less three times this; with replacement it is -2 * third.
+    # A tail that is still to be drawn makes the mean too low and its error too small:
+    # studentised, the third moment is the mean's own, left * (2 * left - 1) * third,
+    # less three times the covariance of both, left**2 * third.
     bend = float((left * (1 + left)) @ third) / 2 / variance**1.5
     shared = variance**2 / float(((left * second) ** 2 / freedom).sum())
     quantile = float(stats.t.ppf((1 + level) / 2, shared))
@@ -265,12 +268,8 @@ def _moments(
     # Over all classes: of two images of a class the residuals are always symmetric.
     from_middle = losses - (total(losses, mine) / images)[mine]
     spread = total(from_middle**2, mine) / images
-    skewness = np.divide(
-        total(from_middle**3, mine) / images,
-        spread**1.5,
-        out=np.zeros(len(images)),
-        where=spread > 0,
-    )
+    cubes = total(from_middle**3, mine) / images
+    skewness = np.where(spread > 0, cubes / np.where(spread > 0, spread, 1) ** 1.5, 0)
     return (
         images,
         weights**2 * variance / images,
@@ -337,6 +336,8 @@ def _hypergeometric_interval(
     from scipy.stats import hypergeom
 
     alpha = (1 - level) / 2
+    # A weighted share need not be a whole number of images; both neighbours count,
+    # which makes the interval a little wider and never narrower.
     fewest, most = math.floor(found + 1e-9), math.ceil(found - 1e-9)
 
     def too_many(hits: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -156,6 +157,8 @@ def _misfit(
 
 def _kind(faults: Faults) -> str:
     """Say what is known for a difference of its kind."""
+    if any(re.search(r"\b(mean|std)$", name) for name in faults.unknown):
+        return " (its model normalises images itself: build it by a loader of your own)"
     names = " ".join([*faults.unknown, *faults.reshaped])
     if "dist_token" in names or "head_dist" in names:
         return " (these are weights of a distilled DeiT)"

@@ -68,7 +68,7 @@ def inspect_weights(path: Path) -> Inspection:
         format=contents.container.format,
         entry=state.entry,
         others=tuple(n for n in contents.entries if state.entry and n != top),
-        rivals=tuple(s.entry for s in contents.states if s.entry != state.entry),
+        rivals=tuple(s.entry for s in contents.chosen("") if s.entry != state.entry),
         prefix=reading.prefix,
         done=reading.done,
         shapes=reading.shapes,

@@ -44,6 +44,8 @@ USUAL_ENTRIES = (
 #: What optimizers keep of each parameter; no state of a model is called so.
 _OF_OPTIMIZERS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "step"}
 
+#: A state with so many times fewer tensors than another is not taken for weights too.
+_FEW = 20
 #: Deeper than this no training script keeps weights, and no model modules.
 _DEPTH, _MODULES = 3, 64
 #: No file of weights has more entries; one that repeats its own tables has.
@@ -128,7 +130,9 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
             return (self._found(entry),)
         if not self.states:
             raise self._nothing()
-        return self.states
+        # A few tensors beside hundreds are no model, but a random generator's, say.
+        most = max(len(state.tensors) for state in self.states)
+        return tuple(s for s in self.states if len(s.tensors) * _FEW > most)
 
     def only(self, entry: str) -> State:
         """Give the state of an entry, or without one the only one that there is.
@@ -385,9 +389,11 @@ def _kind(value: object) -> str:
         return "a single tensor"
     if isinstance(value, Unread):
         return f"an object ({value.of!s:.60})"
-    if isinstance(value, Table | list | tuple):
-        names = [name for name, _ in _items(value)]
-        what = "table" if isinstance(value, Table) else type(value).__name__
-        return f"a {what} of {_shown(names)}" if names else "empty"
+    if isinstance(value, Table | list | tuple) and not value:
+        return "empty"
+    if isinstance(value, Table):
+        return f"a table of {_shown(value)}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {counted(len(value), 'value')}"
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

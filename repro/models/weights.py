@@ -86,5 +86,7 @@ def hash_file(path: Path, advance: Callable[[int], object] | None = None) -> str
 
 def read_ahead(path: Path) -> None:
     """Let the system read a file into memory while something else computes."""
-    with contextlib.suppress(OSError), path.open("rb") as stream:
-        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+    with contextlib.suppress(OSError, WeightsError):
+        for part in parts_of(path):
+            with part.open("rb") as stream:
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)

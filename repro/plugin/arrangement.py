@@ -35,8 +35,10 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         with_cases([items[place] for place in places]),
         key=lambda pair: order.get(pair[1].id, 0),
     )
+    # Only their own places: the tests of another project stay where pytest put them.
     for place, (item, _) in zip(places, chosen, strict=True):
         items[place] = item
+    # Sorting is stable: all else keeps its order.
     items.sort(key=lambda item: claim_of(item) is not None)
 
 

@@ -56,6 +56,7 @@ def engine_of(config: pytest.Config, settings: Settings) -> Engine:
     if wanted not in engines:
         engine = find_engine(wanted.engine)(wanted)
         engine.check(workers=workers.is_worker(config))
+        # Also where collection fails later: a cluster must not be left with our tasks.
         config.add_cleanup(engine.stop)
         engines[wanted] = engine
     return engines[wanted]

@@ -111,6 +111,8 @@ def leave_for_controller(config: pytest.Config, items: Iterable[pytest.Item]) ->
         if _is_judged(item):
             group.judged.append(item.nodeid)
     file = _file(config)
+    # Every worker collects the same; one that comes second need not write it again,
+    # and if both do, either file is whole and right.
     if groups and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_bytes(file, msgspec.json.encode(list(groups.values())))
@@ -128,6 +130,8 @@ def left_by_workers(config: pytest.Config) -> Planned:
         return Planned()
     try:
         for group in msgspec.json.decode(file.read_bytes(), type=list[_Marked]):
+            # Read as the worker has read it, from the same text, so that both agree on
+            # what is in force.
             settings = read_settings(config, group.keywords, Path(group.folder))
             cases = {case.id: case for case in all_cases(config, settings)}
             for test, name in group.cases.items():

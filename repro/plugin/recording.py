@@ -64,6 +64,8 @@ class Recorder:
         if taken_from is not None:
             self._taken_over[result.place] = taken_from
         self._record_names(result.measurement.dataset_fingerprint)
+        # By the folder: what travels with a report is plain data, kilobytes and not
+        # more.
         predictions = self._shared.predictions(result.measurement.key)
         self.ledger.record(self.run, result, predictions)
 

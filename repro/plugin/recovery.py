@@ -49,6 +49,8 @@ class Recovery:
     def pytest_configure_node(self, node: WorkerController) -> None:
         """Give a worker the first free seat; that of a dead one is free."""
         taken = self._seats.values()
+        # Not the worker's own number: that of a replacement is new, and would be a GPU
+        # that another worker has while that of the dead one is idle.
         seat = next(n for n in range(len(taken) + 1) if n not in taken)
         self._seats[node.gateway.id] = seat
         node.workerinput[SEAT] = seat

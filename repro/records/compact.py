@@ -35,6 +35,8 @@ def encode_predictions(predictions: Predictions) -> bytes:
         labels=_smallest(predictions.labels),
         # Neighbours differ by little, which compresses to almost nothing.
         steps=_smallest(np.diff(predictions.indices, prepend=0)),
+        # float16 has eleven bits, three digits; what is beyond its range would be
+        # infinite, and such a loss is huge either way.
         losses=np.minimum(predictions.losses, largest).astype(np.float16),
         total=predictions.total,
     )
@@ -46,6 +48,8 @@ def decode_predictions(content: bytes) -> Predictions:
     with np.load(io.BytesIO(content), allow_pickle=False) as kept:
         labels = kept["labels"].astype(np.int64)
         places = kept["place"]
+        # Top-1, top-5 and flips need no more than the first class and the place of the
+        # true one; the other four would be most of the bytes.
         classes = np.full((len(labels), int(kept["width"])), UNKNOWN, dtype=np.int32)
         classes[:, 0] = kept["first"]
         within = np.flatnonzero(places < classes.shape[1])

@@ -143,6 +143,8 @@ def pair_results(before: Iterable[CaseResult], after: Iterable[CaseResult]) -> P
     for result in later:
         if paired[result.place] is not None:
             continue
+        # One and one can only be each other. Of two and two nothing tells which is
+        # which, and a wrong pair would be reported as a change.
         alone = [r for r in later if r.id == result.id and paired[r.place] is None]
         left = [r for r in old.values() if r.id == result.id]
         if len(alone) == len(left) == 1:
@@ -220,6 +222,7 @@ def flipped_images(old: Side, new: Side) -> list[Flip]:
     predictions = _both_predictions(old, new)
     if predictions is None:
         return []
+    # Images stand in the order of their content, so equal sets have equal places.
     if _fingerprint(old) == _fingerprint(new):
         return find_flips(*predictions)
     aligned = _aligned(old, new)

@@ -134,6 +134,7 @@ def git_state(folder: Path) -> GitState:
 def _git(folder: Path, *arguments: str) -> bytes | None:
     try:
         done = subprocess.run(
+            # git would refresh its index as it looks, and lock out a commit meanwhile.
             ["git", "--no-optional-locks", *arguments],
             cwd=folder,
             capture_output=True,

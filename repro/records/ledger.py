@@ -67,6 +67,7 @@ class Ledger:
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+            # Without an isolation level the module begins no transactions of its own.
             self._connection = sqlite3.connect(
                 self.file, timeout=_PATIENCE, isolation_level=None
             )
@@ -132,6 +133,8 @@ class Ledger:
         with self.transaction() as connection:
             if blob is not None:
                 row["prediction"] = _kept_once(connection, blob)
+            # Not replaced in place: results are read in the order of their ids, which
+            # is that in which their cases ended last.
             connection.execute(
                 "DELETE FROM result WHERE run = ? AND case_id = ? AND asked = ?",
                 (run, row["case_id"], row["asked"]),
@@ -186,6 +189,8 @@ class Ledger:
         """
         found = [run for run in self.runs() if before is None or run.id < before]
         if text == "green":
+            # The newest come first, and sorting keeps that among those that have as
+            # many.
             found = self._most_alike([run for run in found if run.is_green], cases)
         elif text != "last":
             number = int(text) if text.isdecimal() else None
@@ -314,6 +319,9 @@ class Ledger:
             LedgerError: the file cannot be written.
         """
         with self._explained():
+            # Takes the write lock before anything is read. One that is asked for later,
+            # when another process has written meanwhile, is refused at once and not
+            # waited for.
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -348,6 +356,8 @@ class Ledger:
                 f"{VERSION}: it was written by a newer one; update "
                 "pytest-repro or name another folder with --repro-ledger"
             )
+        # The order matters: while tables are replaced, foreign keys must not be
+        # checked.
         prepare(self._connection)
         self._connection.execute("PRAGMA foreign_keys = ON")
 

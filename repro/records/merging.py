@@ -106,11 +106,14 @@ def merged_status(statuses: Iterable[int | None]) -> int:
     for broken in _BROKEN:
         if broken in known:
             return broken
+    # A shard without any case ends with "nothing collected", which is no failure.
     failed = [status for status in known if status not in (0, _NOTHING_COLLECTED)]
     return max(failed, default=0)
 
 
 def _check(found: Sequence[tuple[Part, Run]], *, incomplete: bool) -> None:
+    # Parts of one run are one table: it must not say that code was measured which no
+    # part of it was measured with.
     commits = {(run.commit, run.dirty) for _, run in found}
     if len(commits) > 1:
         raise LedgerError(
@@ -173,6 +176,7 @@ def _given(runs: Iterable[Run], option: str) -> list[str]:
 
 def _uid(runs: Iterable[Run], target: Ledger) -> str:
     """Name the merged run after its parts, and refuse to merge them twice."""
+    # Sorted, so that the same parts in another order are known again.
     joined = "\n".join(sorted(run.uid for run in runs))
     uid = hashlib.sha256(joined.encode()).hexdigest()[:32]
     if known := target.read("SELECT id FROM run WHERE uid = ?", (uid,)):
@@ -203,6 +207,7 @@ def _close(target: Ledger, number: int, runs: Sequence[Run]) -> None:
     """Give the merged run the times of its parts."""
     started = min(run.started for run in runs)
     ends = [run.finished for run in runs if run.finished]
+    # Where one part was killed, the whole has not ended either.
     finished = max(ends).timestamp() if len(ends) == len(runs) else None
     status = merged_status(run.exit_status for run in runs)
     with target.transaction() as connection:

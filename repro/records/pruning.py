@@ -57,6 +57,7 @@ def prune(
                 "DELETE FROM dataset WHERE fingerprint NOT IN (SELECT fingerprint "
                 "FROM result WHERE fingerprint IS NOT NULL)"
             )
+    # After the transaction: inside of one SQLite gives nothing back.
     ledger.shrink()
     return Pruned(len(removed), len(excess), before - ledger.file.stat().st_size)
 
@@ -86,6 +87,7 @@ def _excess(
     excess: list[int] = []
     used = 0
     for number, size, is_kept, newest in sizes.fetchall():
+        # What is kept anyway comes first, so it takes from what others may have.
         used += size
         if newest is None or (used > allowed and not is_kept):
             excess.append(number)

@@ -80,12 +80,16 @@ class RunFolder:
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         whole = key.whole.digest
+        # One lock whatever numbers may end it: what the first of two evaluates to the
+        # end serves the other, whose own numbers might have ended it.
         with FileLock(self._folder / f"{whole}.lock"):
             for digest in dict.fromkeys((whole, key.digest)):
                 if kept := self._kept(digest):
                     return kept
             measurement, predictions = measure()
             file = self._folder / f"{measurement.key}.json"
+            # The measurement last: where it is, its predictions are. A worker that is
+            # killed in between leaves nothing that counts.
             save_predictions(predictions, file.with_suffix(".npz"))
             replace_bytes(file, msgspec.json.encode(measurement))
             return measurement, predictions
@@ -104,6 +108,7 @@ class RunFolder:
 
     def remove(self) -> None:
         """Delete what the run has shared."""
+        # Before the lock is given back: until then nobody takes it for abandoned.
         shutil.rmtree(self._folder, ignore_errors=True)
         if self._owned is not None:
             os.close(self._owned)
@@ -125,6 +130,7 @@ def _remove_abandoned(lock: Path) -> None:
         held = _lock(lock)
     except OSError:  # Somebody else's, or gone.
         return
+    # Whoever has the lock of a dead run removes it alone.
     if held is not None:
         shutil.rmtree(lock.parent, ignore_errors=True)
         os.close(held)

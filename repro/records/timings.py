@@ -31,6 +31,8 @@ def load_timings(ledger: Ledger) -> list[Timing]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
+    # The greatest id is the newest: a measurement that was asked for otherwise, or on
+    # another machine, has a time of its own.
     rows = ledger.read(
         "SELECT content FROM result WHERE id IN (SELECT max(id) FROM result "
         "WHERE machine IS NOT NULL GROUP BY case_id, asked, machine) ORDER BY id"

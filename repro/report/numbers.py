@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from repro.judgement.verdict import ReferenceCheck
@@ -84,13 +85,17 @@ def difference_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
     """Write measured minus published, in points or nats, and in images if asked."""
     if comparison.difference is None:
         return ""
-    text = nonzero_text(comparison.difference, decimals(comparison), signed=True)
+    difference = comparison.difference
+    # A printed number is hardly ever a float: what is nearest to it is the number.
+    if abs(difference) < math.ulp(comparison.measured or 0):
+        difference = 0.0
+    text = nonzero_text(difference, decimals(comparison), signed=True)
     if not long:
         return text
     said = f"{text} {METRICS[comparison.metric].unit.difference}"
     if comparison.difference_images is None:
         return said
-    return f"{said} = {comparison.difference_images:+.4g} images"
+    return f"{said} = {images_text(comparison.difference_images)} images"
 
 
 def tolerance_text(comparison: ReferenceCheck, *, long: bool = False) -> str:

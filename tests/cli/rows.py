@@ -60,9 +60,11 @@ ROWS = {
     "plan limit": Row(PLAN, "--limit=1000", "2,000 images"),
     "plan costs_file": Row(PLAN, "--costs=costs.json", "costs.json"),
     "plan as_json": Row(PLAN, "--json", '"device_seconds"'),
-    "eval kind": Row(
+    "eval what": Row(
         EVAL.replace("eval supervised", "eval"), "clip", "does not fit", "supervised"
     ),
+    "eval table": Row(EVAL, "--table=printed.md", "--table has no effect"),
+    "env device": Row("env", "--device=tpu", "--device is 'tpu'; it must be"),
     "eval data_path": Row(
         EVAL.replace(f"--data-path={DIGITS}", ""),
         "--data-path=photographs",

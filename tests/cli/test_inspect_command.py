@@ -158,7 +158,8 @@ def test_types_are_counted(tmp_path: Path) -> None:
 def test_of_several_state_dicts_the_usual_one_is_shown_and_a_key_asked_for(
     tmp_path: Path,
 ) -> None:
-    content = {"ema": {"w": torch.zeros(1)}, "state_dict": state_of(SUPERVISED)}
+    average = {name: tensor + 1 for name, tensor in state_of(SUPERVISED).items()}
+    content = {"ema": average, "state_dict": state_of(SUPERVISED)}
     file = saved(tmp_path / "a.pt", content)
     found = inspect_weights(file)
     assert (found.entry, found.rivals) == ("state_dict", ("ema",))

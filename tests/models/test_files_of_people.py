@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import timm
 import torch
@@ -26,7 +27,9 @@ from torch import nn
 
 from repro.errors import WeightsError
 from repro.models.building import load_checkpoint, load_model
+from repro.models.inspection import inspect_weights
 from repro.models.libraries.timm import TimmLoader
+from repro.models.naming import fitting_model
 from repro.models.state import read_state_dict
 from repro.published import ModelSpec
 
@@ -294,6 +297,17 @@ def test_an_average_beside_raw_weights_is_never_chosen(tmp_path: Path) -> None:
     assert torch.equal(predictions(chosen), predictions(built("cifar")))
 
 
+def test_a_random_generator_beside_what_is_published_is_no_rival(
+    tmp_path: Path,
+) -> None:
+    name = "test_resnet.r160_in1k"
+    plain = timm.create_model(name, pretrained=False).eval().requires_grad_(False)
+    with_optimizer(plain.state_dict(), tmp_path / "a.pt")
+    loaded = load_checkpoint(spec_of(name), tmp_path, tmp_path / "a.pt", CPU)
+    assert torch.equal(predictions(loaded.model), predictions(plain))
+    assert loaded.done == ("entry 'model' chosen",)
+
+
 def test_of_several_entries_the_only_one_that_fits_is_taken(tmp_path: Path) -> None:
     content = {
         "model": built("cifar").state_dict(),
@@ -410,6 +424,11 @@ def distilled(state: State, file: Path) -> None:
     torch.save(built("deit").state_dict(), file)
 
 
+def normalised(state: State, file: Path) -> None:
+    names = {"0.mean": torch.zeros(3), "0.std": torch.ones(3)}
+    torch.save({**names, **below_names("1.", state)}, file)
+
+
 HTML = b"\n<!DOCTYPE html><html><title>Google Drive - Virus scan warning</title></html>"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 ONNX = b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\x9a\x01"
@@ -448,6 +467,7 @@ REFUSED: list[tuple[str, Save, str]] = [
         ),
         "a head of ImageNet-21k: give num_classes as an option",
     ),
+    ("vit", normalised, "its model normalises images itself: build it by a loader of"),
     ("vit", in_it(extra=torch.zeros(3)), r"1 key is unknown \(extra\)"),
     ("clip", in_it(attn_mask=torch.zeros(8, 8)), r"1 key is unknown \(attn_mask\)"),
 ]
@@ -491,3 +511,49 @@ def test_shards_that_are_not_there_are_counted(tmp_path: Path) -> None:
     (tmp_path / "b.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"names b\.safetensors, .* 2 shards into"):
         read_state_dict(tmp_path / "a.safetensors.index.json")
+
+
+def test_a_program_of_openai_is_what_open_clip_makes_of_its_tensors(
+    tmp_path: Path,
+) -> None:
+    # Its tag names what open_clip publishes; options make it small.
+    options: dict[str, Any] = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8},
+        "text_cfg": {
+            **{"context_length": 8, "vocab_size": 32, "width": 64},
+            **{"heads": 1, "layers": 1},
+        },
+    }
+    torch.manual_seed(0)
+    plain: Any = open_clip.create_model(
+        "RN50-quickgelu", load_weights=False, device=None, **options
+    )
+    state = {name: tensor.half() for name, tensor in plain.state_dict().items()}
+    beside = {"input_resolution": torch.tensor(32), "vocab_size": torch.tensor(32)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is old.
+        script({**state, **beside}, tmp_path / "RN50.pt")
+    spec = ModelSpec(
+        id="m", loader="open_clip", architecture="RN50.openai", options=options
+    )
+    loaded = load_checkpoint(spec, tmp_path, tmp_path / "RN50.pt", CPU)
+    plain.load_state_dict(state)
+    found = predictions(loaded.model)
+    assert torch.equal(found, predictions(plain.eval().requires_grad_(False)))
+    assert loaded.done[-1] == "code left unread"
+
+
+def test_a_template_names_the_architecture_of_weights_with_prefixes(
+    tmp_path: Path,
+) -> None:
+    state = timm.create_model("vit_tiny_patch16_224").state_dict()
+    below("model._orig_mod.", "state_dict")(state, tmp_path / "a.ckpt")
+    found = inspect_weights(tmp_path / "a.ckpt")
+    spec = fitting_model(found.shapes, found.entry)
+    assert spec is not None
+    assert (spec.architecture, spec.weights_key) == (
+        "vit_tiny_patch16_224",
+        "state_dict",
+    )
+    assert found.prefix == "model."

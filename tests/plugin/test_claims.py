@@ -79,9 +79,9 @@ def test_claims_come_after_the_cases_and_have_a_section_of_their_own(
             "test_a_claims.py::*steep*PASSED*",
             "*= published and measured =*",
             "*= claims =*",
+            "holds     more",
             "holds     steep",
             "*exponent of supervised/real over 80..160 1.06*",
-            "holds     more",
             "2 claims: 2 holds",
         ]
     )

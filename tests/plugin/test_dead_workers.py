@@ -70,8 +70,8 @@ def test_a_case_that_kills_two_workers_fails_and_the_others_do_not(
     result = run(pytester, release, deaths=2)
     result.stdout.fnmatch_lines(
         [
-            "*not run: supervised/real/80@digits-supervised",
             "*crashed while running*, for the second time; *fewer workers with -n*",
+            "*failed: supervised/real/80@digits-supervised",
             "3 cases: 2 reproduced, 1 not run",
             "*1 failed, 2 passed, 1 rerun*",
         ]

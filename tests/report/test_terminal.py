@@ -8,11 +8,11 @@ from repro.errors import NotAvailableError
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.claims_report import claim_lines
-from repro.report.numbers import nonzero_text
+from repro.report.numbers import difference_text, nonzero_text
 from repro.report.report import Report
 from repro.report.terminal import Verbosity, table_lines
 
-from ..made_results import result
+from ..made_results import comparison, result
 
 SIZES = ("1M", "4M", "16M", "64M")
 
@@ -113,3 +113,25 @@ def test_a_difference_is_neither_zero_nor_a_row_of_zeros(
     value: float, digits: int, text: str
 ) -> None:
     assert nonzero_text(value, digits, signed=True) == text
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (3e-18, "0.000000 nats"),
+        (0.0, "0.000000 nats"),
+        (7e-8, "+7e-8 nats"),
+        (-0.0004, "-0.000400 nats"),
+    ],
+)
+def test_a_difference_is_zero_only_where_floats_tell_no_more(
+    difference: float, said: str
+) -> None:
+    checked = comparison("loss", "0.325822", difference)
+    assert difference_text(checked, long=True) == said
+
+
+def test_no_image_more_or_less_has_no_sign() -> None:
+    assert difference_text(comparison("top1", "76.50", 0.0), long=True) == (
+        "0.00 points = 0 images"
+    )

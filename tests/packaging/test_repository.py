@@ -1,0 +1,101 @@
+"""What people and services read at the head of the repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from repro.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PRE_COMMIT = (sys.executable, "-m", "pre_commit")
+FORMS = sorted(
+    file
+    for file in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")
+    if file.name != "config.yml"
+)
+
+
+def run(*module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *module],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("vendor.citation-file-format", ["CITATION.cff"]),
+        ("vendor.github-issue-forms", [*map(str, FORMS)]),
+        ("vendor.github-issue-config", [".github/ISSUE_TEMPLATE/config.yml"]),
+    ],
+)
+def test_what_a_service_reads_has_its_form(schema: str, files: list[str]) -> None:
+    assert files
+    run("check_jsonschema", "--builtin-schema", schema, *files)
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_a_bug_is_reported_with_the_environment() -> None:
+    assert "env" in COMMANDS
+    for form in FORMS:
+        assert "What `repro env` prints" in form.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("hook", "edit", "status", "said"),
+    [
+        ("repro-cases", "", 0, "Passed"),
+        ("repro-cases", "[surprise]\n", 1, "unknown or misplaced table 'surprise'"),
+        ("repro-checksums", "", 0, "Passed"),
+    ],
+)
+@pytest.mark.slow
+def test_the_hooks_of_pre_commit_check_a_repository(
+    tmp_path: Path, hook: str, edit: str, status: int, said: str
+) -> None:
+    # The hooks run what is installed, so of this repository they need their list alone.
+    hooks, project = tmp_path / "hooks", tmp_path / "project"
+    text = (ROOT / "tests/packaging/smallest.toml").read_text("utf-8")
+    for folder, name, content in (
+        (
+            hooks,
+            ".pre-commit-hooks.yaml",
+            (ROOT / ".pre-commit-hooks.yaml").read_text(),
+        ),
+        (project, "expected/mine.toml", edit + text),
+    ):
+        file = folder / name
+        file.parent.mkdir(parents=True)
+        file.write_text(content, "utf-8")
+        git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org")
+        for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "Begin")):
+            subprocess.run([*git, *command], cwd=folder, check=True)
+    stage = ("--hook-stage", "pre-push") if hook == "repro-checksums" else ()
+    done = subprocess.run(
+        [*PRE_COMMIT, "try-repo", str(hooks), hook, "--all-files", "--verbose", *stage],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        # As where the environment that has repro is active.
+        env=os.environ
+        | {"PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"},
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert said in done.stdout
