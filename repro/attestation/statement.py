@@ -1,0 +1,144 @@
+"""An in-toto Statement v1 that says what a case of the ledger scored.
+
+Its predicate is of the type test-result, whose fields and those of a resource
+descriptor are named as in the specification (spec/predicates/test-result.md and
+spec/v1/resource_descriptor.md of https://github.com/in-toto/attestation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+
+from repro.errors import ReproError
+from repro.judgement.verdict import ReferenceCheck, Verdict
+from repro.records.identity import digest_of
+from repro.records.result import CaseResult, Measurement
+from repro.records.run import Run
+
+StatementType = Literal["https://in-toto.io/Statement/v1"]
+PredicateType = Literal["https://in-toto.io/attestation/test-result/v0.1"]
+Outcome = Literal["PASSED", "WARNED", "FAILED"]
+
+#: What is not here says nothing of the weights.
+_OUTCOMES: dict[Verdict, Outcome] = {
+    Verdict.REPRODUCED: "PASSED",
+    Verdict.EXPECTED_DIVERGENCE: "WARNED",
+    Verdict.INCONCLUSIVE: "WARNED",
+    Verdict.BELOW: "FAILED",
+    Verdict.ABOVE: "FAILED",
+    Verdict.UNEXPECTEDLY_MET: "FAILED",
+}
+
+
+class AttestationError(ReproError):
+    """A statement that is none, or does not hold for what it is shown."""
+
+
+class ResourceDescriptor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that a statement speaks of; `digest` is by algorithm."""
+
+    digest: dict[str, str]
+    name: str = ""
+    annotations: dict[str, Any] = {}
+
+
+class TestResult(msgspec.Struct, frozen=True, rename="camel"):
+    """The predicate: what was tested how, and how it came out."""
+
+    result: Outcome
+    configuration: tuple[ResourceDescriptor, ...]
+    passed_tests: tuple[str, ...] = ()
+    warned_tests: tuple[str, ...] = ()
+    failed_tests: tuple[str, ...] = ()
+
+
+class Statement(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A statement about files, which are told by their digests alone."""
+
+    type: StatementType = msgspec.field(name="_type")
+    subject: tuple[ResourceDescriptor, ...]
+    predicate_type: PredicateType
+    predicate: TestResult
+
+
+def is_attestable(result: CaseResult) -> bool:
+    """Tell whether a result says something of its weights."""
+    return result.measurement is not None and result.verdict in _OUTCOMES
+
+
+def statement_of(run: Run, result: CaseResult) -> Statement:
+    """State what a case scored in a run, by what the ledger kept of it and no more.
+
+    The result must be attestable.
+    """
+    assert result.measurement is not None
+    measurement = result.measurement
+    tests: dict[Outcome, list[str]] = {"PASSED": [], "WARNED": [], "FAILED": []}
+    for check in result.comparisons:
+        tests[_OUTCOMES[check.verdict]].append(
+            f"{result.id} {check.metric} {check.printed} ({check.source})"
+        )
+    return Statement(
+        type="https://in-toto.io/Statement/v1",
+        subject=(
+            ResourceDescriptor(
+                {"sha256": measurement.weights_sha256},
+                PurePosixPath(measurement.weights).name,
+                {"measured": [_comparison(check) for check in result.comparisons]},
+            ),
+        ),
+        predicate_type="https://in-toto.io/attestation/test-result/v0.1",
+        predicate=TestResult(
+            result=_OUTCOMES[result.verdict],
+            configuration=tuple(_configuration(run, result, measurement)),
+            passed_tests=tuple(tests["PASSED"]),
+            warned_tests=tuple(tests["WARNED"]),
+            failed_tests=tuple(tests["FAILED"]),
+        ),
+    )
+
+
+def _configuration(
+    run: Run, result: CaseResult, measurement: Measurement
+) -> Iterator[ResourceDescriptor]:
+    yield _described(
+        "protocol",
+        release=result.release,
+        case=result.id,
+        protocol=result.protocol,
+        geometry=result.geometry,
+        conditions=result.conditions,
+        computedIn=measurement.arithmetic,
+    )
+    yield _described(
+        "dataset",
+        dataset=result.dataset,
+        fingerprint=measurement.dataset_fingerprint,
+        images=measurement.metrics.images,
+        ofImages=measurement.total,
+    )
+    environment = msgspec.to_builtins(measurement.environment)
+    yield _described("environment", **environment)
+    yield _described("run", started=run.started.isoformat(), key=measurement.key)
+
+
+def _described(name: str, **annotations: Any) -> ResourceDescriptor:
+    """Describe what is no file: its digest is of what is said of it, keys sorted."""
+    return ResourceDescriptor({"sha256": digest_of(annotations)}, name, annotations)
+
+
+def _comparison(check: ReferenceCheck) -> dict[str, Any]:
+    return {
+        "metric": check.metric,
+        "published": check.printed,
+        "measured": check.measured,
+        "difference": check.difference,
+        "tolerance": check.tolerance,
+        "verdict": check.verdict.value,
+        "source": check.source_title,
+        "url": check.source_url,
+    }
