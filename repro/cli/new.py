@@ -99,8 +99,8 @@ def new(
     if with_ci:
         click.echo(f"badge, for your README: {BADGE}")
     if paths:
-        click.echo(f"next: pytest {test}, then put the published numbers in: repro")
-        click.echo(f"import table TABLE -o {folder}")
+        click.echo(f"next: pytest {test}")
+        click.echo(f"then: repro import table TABLE -o {folder} --source=paper")
     else:
         first = folder / "release.toml"
         click.echo(f"next: fill in {first}, then repro cases --expected {folder}")

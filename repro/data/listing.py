@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -52,8 +53,11 @@ class Listing(msgspec.Struct, frozen=True):
         }
 
 
-class Reader:
-    """A way in which the images of a dataset can lie; `find` and `list` are needed."""
+class Reader(Protocol):
+    """A way in which the images of a dataset can lie.
+
+    A class that names this one as its base has to define `find` and `list` only.
+    """
 
     def find(self, spec: DatasetSpec, data: Path) -> Path | None:
         """Find where the images lie; None where they do not lie in this way.
@@ -62,7 +66,6 @@ class Reader:
             spec: the dataset.
             data: the folder that holds `spec.folder`, or the images themselves.
         """
-        raise NotImplementedError
 
     def list(self, spec: DatasetSpec, root: Path, data: Path) -> Listing:
         """List the images, without reading them.
@@ -75,7 +78,6 @@ class Reader:
         Raises:
             DatasetError: it cannot be read, or labels are needed and not there.
         """
-        raise NotImplementedError
 
     def refusal(
         self, spec: DatasetSpec, root: Path, known: Sequence[DatasetSpec], *, part: bool

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,13 +18,13 @@ import msgspec
 
 import repro
 from repro.cases import Case
-from repro.data.readers import find_images
+from repro.data.readers import Found, find_images
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
 from repro.machine import available_cores
 from repro.models.finding import find_weights
-from repro.published import Release
+from repro.published import DatasetSpec, Release
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
@@ -206,10 +207,12 @@ def _lacking(job: Job) -> dict[int, str]:
     """Say of each case what it needs and is not here; nothing is indexed or hashed."""
     here = localized(job, os.environ)
     lacking: dict[int, str] = {}
+    # A folder may have 50,000 entries, and thousands of cases.
+    found = cache(find_images)
     for place, key in enumerate(here.planned):
         case = bare_case(here, key)
         try:
-            _check_data(case, here.settings)
+            _check_data(case, here.settings, found)
             _check_model(case)
             if not here.settings.download:
                 find_weights(case, here.settings.checkpoints)
@@ -221,9 +224,13 @@ def _lacking(job: Job) -> dict[int, str]:
     return lacking
 
 
-def _check_data(case: Case, settings: EngineSettings) -> None:
+def _check_data(
+    case: Case,
+    settings: EngineSettings,
+    found: Callable[[DatasetSpec, Path], Found | None],
+) -> None:
     data = settings.data or case.release.own_data
-    if data is None or find_images(case.dataset, data) is None:
+    if data is None or found(case.dataset, data) is None:
         raise NotAvailableError(
             f"no images of {case.dataset.title}: "
             f"{data / case.dataset.folder if data else '--repro-data'} does not exist"

@@ -155,7 +155,7 @@ class Beginning:
         images = self.images
         size = f", all {images.size[0]} x {images.size[1]}" if images.size else ""
         return (
-            f"{images.folder}: {counted(images.images, 'image')} of "
+            f"{os.path.relpath(images.folder)}: {counted(images.images, 'image')} of "
             f"{counted(len(images.classes), 'class', 'classes')}{size}; "
             f"{counted(len(self.checkpoints), 'weights file')}"
         )

@@ -48,14 +48,8 @@ def timm_table(file: Path, url: str = "") -> Table:
     import timm
 
     rows = read_table(file, COLUMNS, _NUMBERS)
-    return Table(
-        library="timm",
-        version=timm.__version__,
-        title="PyTorch Image Models (timm)",
-        code=_REPOSITORY,
-        source="timm, results-imagenet.csv",
+    return _table(
         url=url or _URL,
-        kind="supervised",
         rows=make_rows(file, enumerate(rows, 2), _row, "model"),
         precision="amp-fp16",
         precision_note=_PRECISION_NOTE,
@@ -95,18 +89,27 @@ def timm_checkpoint(name: str) -> Table:
         gflops=1.0,
         file=_file(repository) or config.get("url", ""),
     )
+    return _table(
+        url=_URL,
+        rows=(row,),
+        precision="fp32",
+        precision_note="float32, as validate.py computes without --amp",
+        protocol_note=f"test size, crop, mean and std of {owner}",
+    )
+
+
+def _table(**own: Any) -> Table:
+    """Make a table with what is the same of every one of timm."""
+    import timm
+
     return Table(
         library="timm",
         version=timm.__version__,
         title="PyTorch Image Models (timm)",
         code=_REPOSITORY,
         source="timm, results-imagenet.csv",
-        url=_URL,
         kind="supervised",
-        rows=(row,),
-        precision="fp32",
-        precision_note="float32, as validate.py computes without --amp",
-        protocol_note=f"test size, crop, mean and std of {owner}",
+        **own,
     )
 
 

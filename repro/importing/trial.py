@@ -39,8 +39,9 @@ class Normalisation(msgspec.Struct, frozen=True):
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it: `right` of `images` with the best normalisation.
 
-    `usual` are those right with what the library uses; `reordered` those that another
-    order of the classes would make right, None where there are too few to tell.
+    That is the best of so many `ways`. `usual` are those right with what the library
+    uses; `reordered` those that another order of the classes would make right, None
+    where there are too few to tell.
     """
 
     normalisation: Normalisation
@@ -48,12 +49,14 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     usual: int
     images: int
     classes: int
+    ways: int = 1
     reordered: int | None = None
 
     @property
     def is_chance(self) -> bool:
-        """Whether guessing gives as many often enough."""
-        return at_least(self.right, self.images, 1 / self.classes) > RARE
+        """Whether guessing gives as many often enough, in one of the ways."""
+        each = at_least(self.right, self.images, 1 / self.classes)
+        return self.ways * each > RARE
 
     def sentence(self) -> str:
         """Say what is to be seen."""
@@ -168,6 +171,7 @@ def trial_of(
         usual=_right(usual),
         images=len(found.labels),
         classes=classes,
+        ways=len(tried),
         reordered=_reordered(found, classes),
     )
 

@@ -389,9 +389,11 @@ def _kind(value: object) -> str:
         return "a single tensor"
     if isinstance(value, Unread):
         return f"an object ({value.of!s:.60})"
-    if isinstance(value, Table | list | tuple):
-        names = [name for name, _ in _items(value)]
-        what = "table" if isinstance(value, Table) else type(value).__name__
-        return f"a {what} of {_shown(names)}" if names else "empty"
+    if isinstance(value, Table | list | tuple) and not value:
+        return "empty"
+    if isinstance(value, Table):
+        return f"a table of {_shown(value)}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {counted(len(value), 'value')}"
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from repro.data.readers import find_images
+from repro.data.readers import Found, find_images
 from repro.errors import NotAvailableError, ReproError
 from repro.machine import visible_gpus
 from repro.models.finding import find_weights
@@ -23,6 +25,7 @@ from repro.words import counted
 
 if TYPE_CHECKING:
     from repro.cases import Case
+    from repro.published import DatasetSpec
 
 
 def header(config: pytest.Config, planned: Planned) -> list[str]:
@@ -40,8 +43,10 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
     for settings in groups:
         lines += engine_of(config, settings).lines()
     plans: list[Plan] = []
+    # A folder may have 50,000 entries, and thousands of cases.
+    found = cache(find_images)
     for settings, cases in groups.items():
-        ready = [case for case in cases if _is_here(config, settings, case)]
+        ready = [case for case in cases if _is_here(config, settings, case, found)]
         if ready:
             plans.append(_plan(config, settings, ready))
             lines.append(plans[-1].summary())
@@ -61,14 +66,19 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
     return lines + list(_downloads(config, groups))
 
 
-def _is_here(config: pytest.Config, settings: Settings, case: Case) -> bool:
+def _is_here(
+    config: pytest.Config,
+    settings: Settings,
+    case: Case,
+    found: Callable[[DatasetSpec, Path], Found | None],
+) -> bool:
     """Whether a case can be measured, as far as that is seen without reading files."""
     if not engine_of(config, settings).computes_here:
         return True
     data = settings.data or case.release.own_data
-    if data is None or find_images(case.dataset, data) is None:
-        return False
     try:
+        if data is None or found(case.dataset, data) is None:
+            return False
         return settings.download or bool(find_weights(case, settings.checkpoints))
     except NotAvailableError:
         return False

@@ -1,4 +1,4 @@
-"""What a run knows: results as they arrive, and what is printed and written from them.
+"""What a run knows: results as they arrive, and what is recorded and written of them.
 
 Only the process that the user started (xdist's controller) collects and writes.
 """
@@ -15,33 +15,25 @@ import pytest
 
 from repro.claims.result import ClaimResult
 from repro.errors import ReproError
+from repro.plugin.exit_status import Ending, exit_status
 from repro.plugin.junit import add_properties
 from repro.plugin.outcomes import reason_of, result_on, taken_from
 from repro.plugin.recording import Recorder
 from repro.plugin.settings import read_settings
+from repro.plugin.summary import BAD, PLAIN, Line, print_summary
 from repro.plugin.workers import run_folder
 from repro.records.merging import lasting_arguments
 from repro.records.result import CaseResult, not_run
-from repro.report.claims_report import claim_lines
 from repro.report.comparison import comparison_lines
 from repro.report.faces import write_report
 from repro.report.report import Report, recorded, report_of_results, since_run
 from repro.report.rows import in_order
-from repro.report.terminal import Style, Verbosity, table_lines
 from repro.words import listed
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from repro.plugin.planned import Planned
-
-_MARKUP: dict[Style, dict[str, bool]] = {
-    "plain": {},
-    "good": {"green": True},
-    "bad": {"red": True},
-    "dim": {"light": True},
-    "bold": {"bold": True},
-}
 
 
 class RunSession:
@@ -136,44 +128,28 @@ class RunSession:
 
     def print_table(self, reporter: TerminalReporter) -> None:
         """Print the table, the claims, and where the reports went."""
-        if self._results:
-            self._print_results(reporter)
-        if self._claims:
-            reporter.ensure_newline()
-            reporter.section("claims", sep="=")
-            width = reporter._tw.fullwidth
-            claims = list(self._claims.values())
-            for line, style in claim_lines(claims, width, _verbosity(reporter)):
-                reporter.write_line(line, **_MARKUP[style])
-        if self._results or self._claims:
-            for file in self._written:
-                reporter.write_line(f"report: {file}")
-            for trouble in self._unwritten:
-                reporter.write_line(trouble, red=True)
-
-    def _print_results(self, reporter: TerminalReporter) -> None:
-        reporter.ensure_newline()
-        reporter.section("published and measured", sep="=")
-        width = reporter._tw.fullwidth
-        for line, style in table_lines(self._ordered(), width, _verbosity(reporter)):
-            reporter.write_line(line, **_MARKUP[style])
-        self._print_record(reporter)
+        results, claims = in_order(self._results.values()), list(self._claims.values())
+        files = [(f"report: {file}", PLAIN) for file in self._written]
+        files += [(trouble, BAD) for trouble in self._unwritten]
+        print_summary(reporter, results, claims, self._record_lines(), files)
 
     def add_properties(self) -> None:
         """Put the numbers into the JUnit report, where pytest is to write one."""
         if self._results and self._config.getoption("xmlpath", None):
             add_properties(self._config, self._report())
 
-    def finish(self, exit_status: int) -> None:
+    def finish(self, status: int) -> None:
         """Close the record, write reports and delete what workers shared."""
         report = self._report()
         try:
             if self._recorder:
                 with self._forgiven():
-                    self._recorder.finish(exit_status)
+                    self._recorder.finish(status)
                     ledger = self._recorder.ledger
                     run = ledger.find_run(str(self._recorder.run))
-                    report = recorded(report, ledger, run)
+                    if self._settings.report:
+                        # It reads what earlier runs said of all cases.
+                        report = recorded(report, ledger, run)
                     report = self._since_baseline(self._recorder, report)
             if self._results or self._claims:
                 self._write_reports(report)
@@ -204,28 +180,26 @@ class RunSession:
         return report
 
     def exit_status(self, status: int, *, stopped: bool = False) -> int:
-        """Give the exit status of the run: another one, if asked, for a divergence.
-
-        A claim that comes out otherwise than expected is one too.
+        """Give the exit status of the run as far as it has come: see `exit_status`.
 
         Args:
             status: that pytest gives it.
             stopped: whether it ended where it was to, with a failure.
         """
-        failed, asked = pytest.ExitCode.TESTS_FAILED, self._settings.diverged_exit
-        diverged = any(
-            result.verdict.is_failure for result in self._results.values()
-        ) or any(claim.is_surprise for claim in self._claims.values())
-        if self._settings.shard and status == pytest.ExitCode.NO_TESTS_COLLECTED:
-            return pytest.ExitCode.OK
-        if status == pytest.ExitCode.OK:
-            if self._unwritten:
-                return pytest.ExitCode.USAGE_ERROR
-            return failed if self._unrun or self._lacks_baseline else status
-        if status == pytest.ExitCode.INTERRUPTED and stopped and asked != failed:
-            status = failed  # as --exitfirst ends a run without workers
-        is_whole = stopped or not self._unrun
-        return asked if diverged and status == failed and is_whole else status
+        results, claims = self._results.values(), self._claims.values()
+        return exit_status(
+            status,
+            Ending(
+                diverged_exit=self._settings.diverged_exit,
+                is_shard=self._settings.shard is not None,
+                has_diverged=any(result.verdict.is_failure for result in results)
+                or any(claim.is_surprise for claim in claims),
+                is_whole=not self._unrun,
+                is_written=not self._unwritten,
+                has_baseline=not self._lacks_baseline,
+                stopped=stopped,
+            ),
+        )
 
     def _write_reports(self, report: Report) -> None:
         for file in self._settings.report or ():
@@ -263,32 +237,21 @@ class RunSession:
         except ReproError as error:
             self._trouble = f"not everything was recorded: {error}"
 
-    def _print_record(self, reporter: TerminalReporter) -> None:
+    def _record_lines(self) -> Iterator[Line]:
+        """Say what the ledger has of the run, what it lacks, and what has changed."""
         if self._trouble:
-            reporter.write_line(self._trouble, red=True)
+            yield self._trouble, BAD
         if self._recorder:
             for run, cases in self._recorder.taken_over().items():
-                reporter.write_line(
-                    f"taken over from run {run}: {', '.join(sorted(cases))}"
-                )
-            reporter.write_line(f"run {self._recorder.run} of the ledger")
+                yield f"taken over from run {run}: {', '.join(sorted(cases))}", PLAIN
+            yield f"run {self._recorder.run} of the ledger", PLAIN
         if self._unrun:
             number, all_cases = len(self._unrun), len(self._planned.judged)
-            reporter.write_line(
+            yield (
                 f"{number:,} of {all_cases:,} cases did not get their turn: "
                 f"{listed(self._unrun)}",
-                red=True,
+                BAD,
             )
         if self._lacking:
-            reporter.write_line(self._lacking, red=self._lacks_baseline)
-        for line in self._changes:
-            reporter.write_line(line)
-
-    def _ordered(self) -> list[CaseResult]:
-        return in_order(self._results.values())
-
-
-def _verbosity(reporter: TerminalReporter) -> Verbosity:
-    if reporter.verbosity:
-        return "verbose" if reporter.verbosity > 0 else "quiet"
-    return "normal"
+            yield self._lacking, BAD if self._lacks_baseline else PLAIN
+        yield from ((line, PLAIN) for line in self._changes)

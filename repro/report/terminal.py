@@ -32,8 +32,6 @@ Verbosity = Literal["quiet", "normal", "verbose"]
 #: Of a family that has others too, more reproduced checkpoints are one line.
 FOLDED = 20
 
-#: Characters of a line that words are not broken for.
-
 _HEADERS = {
     "checkpoint_name": "checkpoint",
     "metric_name": "metric",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import timm
@@ -188,6 +189,16 @@ def trial(right: int, usual: int | None = None, reordered: int | None = None) ->
 )
 def test_what_was_seen_is_said_in_one_sentence(seen: Trial, said: str) -> None:
     assert seen.sentence() == said
+
+
+def test_the_best_of_several_ways_to_evaluate_is_sooner_met_by_chance() -> None:
+    seen = trial(19)
+    assert not seen.is_chance
+    assert msgspec.structs.replace(seen, ways=9).is_chance
+    ways = {
+        Normalisation(str(n), MEAN, STD): predictions([0, 1], [0, 0]) for n in (1, 2)
+    }
+    assert trial_of(ways, next(iter(ways)), 2).ways == 2
 
 
 def test_the_probability_of_guessing_is_that_of_the_binomial_distribution() -> None:

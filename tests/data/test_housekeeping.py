@@ -154,6 +154,7 @@ def test_dropping_a_store_twice_is_no_error(cache: Path) -> None:
     store = list_stores(cache)[0]
     drop_store(store)
     drop_store(store)
+    assert not store.path.exists()
 
 
 def test_what_killed_processes_left_is_removed_unless_it_may_be_written_now(

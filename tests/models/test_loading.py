@@ -337,7 +337,7 @@ def test_another_architecture_is_told_in_one_sentence(
     ("content", "told"),
     [
         (torch.ones(3), "holds no tensors by name: it is a single tensor. Ask"),
-        ([torch.ones(3)], "holds no tensors by name: it is a list of 0. Ask"),
+        ([torch.ones(3)], "holds no tensors by name: it is a list of 1 value. Ask"),
         ({}, "holds no tensors by name: it is empty. Ask"),
         ({"epoch": 3}, "holds no tensors by name: it is a table of epoch. Ask"),
     ],

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.data.readers import Found, find_images
+from repro.plugin import header
+from repro.published import DatasetSpec
 from repro.records.ledger import Ledger
 
 from .conftest import SUITE, ReleaseCopy
@@ -167,6 +170,22 @@ def test_published_numbers_of_a_marker_have_a_header_with_workers_too(
     assert "repro: 12 cases have not got weights or images here" in said
     assert "repro: 0 cases" not in said
     assert result.ret == 0
+
+
+def test_a_folder_of_images_is_looked_at_once_for_the_header_of_all_its_cases(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    looked: list[str] = []
+
+    def counted(spec: DatasetSpec, data: Path) -> Found | None:
+        looked.append(spec.id)
+        return find_images(spec, data)
+
+    monkeypatch.setattr(header, "find_images", counted)
+    result = pytester.runpytest(*ALONE)
+    result.stdout.fnmatch_lines(["repro: 12 cases have not got weights *"])
+    assert len(looked) == 1
 
 
 DIES = """
