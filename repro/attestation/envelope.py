@@ -13,12 +13,14 @@ from typing import Any
 
 import msgspec
 
-from repro.attestation.statement import AttestationError, Statement
+from repro.attestation.statement import AttestationError, Statement, contradiction
 from repro.errors import OptionError
-from repro.records.identity import digest_of
 from repro.records.result import CaseResult
+from repro.words import shortened
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+#: A statement has some kilobytes; what is larger is not read at all.
+_LARGEST = 1 << 22
 
 
 def attestation_bytes(statement: Statement, key: Path | None) -> bytes:
@@ -45,10 +47,7 @@ def read_attestation(file: Path, public_key: Path | None) -> Statement:
         AttestationError: it is none, is not signed by that key, or was changed.
         OptionError: it is signed and no key is named, or the other way round.
     """
-    try:
-        content = msgspec.json.decode(file.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
-        raise AttestationError(f"{file} cannot be read as JSON: {error}") from error
+    content = _decoded(file, _bytes_of(file))
     if isinstance(content, dict) and "payload" in content:
         if public_key is None:
             raise OptionError(
@@ -63,18 +62,48 @@ def read_attestation(file: Path, public_key: Path | None) -> Statement:
     else:
         payload = msgspec.json.encode(content)
     try:
-        statement = msgspec.json.decode(payload, type=Statement)
-    except msgspec.DecodeError as error:
+        statement = msgspec.convert(_decoded(file, payload), Statement)
+        wrong = contradiction(statement)
+    except msgspec.ValidationError as error:
         raise AttestationError(
-            f"{file} is no in-toto statement of a test result: {error}"
+            f"{file} is no in-toto statement of a test result: {_safe(str(error))}"
         ) from error
-    for part in statement.predicate.configuration:
-        if part.annotations and part.digest != {"sha256": digest_of(part.annotations)}:
-            raise AttestationError(
-                f"{file}: what it says of {part.name!r} has another digest than it "
-                "states; it was changed by hand"
-            )
+    predicate = statement.predicate
+    tests = predicate.passed_tests + predicate.warned_tests + predicate.failed_tests
+    if not all(map(str.isprintable, tests)):
+        wrong = "the name of a test has control characters"
+    if wrong:
+        raise AttestationError(
+            f"{file} is not as it was written: {_safe(wrong)}; ask for it "
+            "again, and do not believe this one"
+        )
     return statement
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise AttestationError(f"{file} cannot be read: {error.strerror}") from error
+    if len(content) > _LARGEST:
+        raise AttestationError(
+            f"{file} is larger than {_LARGEST:,} bytes, and a statement never is; name "
+            "what `repro attest` wrote"
+        )
+    return content
+
+
+def _safe(text: str) -> str:
+    """Show what a stranger wrote: not all of it, and nothing that steers a terminal."""
+    return shortened("".join(c if c.isprintable() else "?" for c in text), 140)
+
+
+def _decoded(file: Path, content: bytes) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AttestationError(f"{file} cannot be read as JSON: {error}") from error
 
 
 def check_subject(statement: Statement, file: Path, weights: Path, sha256: str) -> None:
@@ -86,7 +115,8 @@ def check_subject(statement: Statement, file: Path, weights: Path, sha256: str) 
     known = [subject.digest.get("sha256", "none") for subject in statement.subject]
     if sha256 not in known:
         raise AttestationError(
-            f"{file} is about weights with SHA-256 {', '.join(known)}, and {weights} "
+            f"{file} is about weights with SHA-256 "
+            f"{_safe(', '.join(known))}, and {weights} "
             f"has {sha256}; it says nothing of that file"
         )
 
@@ -114,7 +144,8 @@ def _verified(file: Path, content: dict[str, Any], public_key: Path) -> bytes:
         ) from error
     if envelope.payload_type != PAYLOAD_TYPE:
         raise AttestationError(
-            f"{file} holds {envelope.payload_type!r}; it must be {PAYLOAD_TYPE!r}"
+            f"{file} holds {_safe(repr(envelope.payload_type))}; it must be "
+            f"{PAYLOAD_TYPE!r}"
         )
     payload: bytes = envelope.payload
     return payload

@@ -7,9 +7,9 @@ spec/v1/resource_descriptor.md of https://github.com/in-toto/attestation).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -56,11 +56,30 @@ class TestResult(msgspec.Struct, frozen=True, rename="camel"):
     failed_tests: tuple[str, ...] = ()
 
 
+class Number(msgspec.Struct, frozen=True, kw_only=True):
+    """A published number beside the measured one, in the annotations of the subject."""
+
+    metric: str
+    published: str
+    measured: float | None
+    difference: float | None
+    tolerance: float
+    verdict: Verdict
+    source: str
+    title: str
+    url: str
+
+    @property
+    def test(self) -> str:
+        """What a test is called that met this number, or did not, after its case."""
+        return f"{self.metric} {self.published} ({self.source})"
+
+
 class Statement(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """A statement about files, which are told by their digests alone."""
 
     type: StatementType = msgspec.field(name="_type")
-    subject: tuple[ResourceDescriptor, ...]
+    subject: Annotated[tuple[ResourceDescriptor, ...], msgspec.Meta(min_length=1)]
     predicate_type: PredicateType
     predicate: TestResult
 
@@ -77,27 +96,24 @@ def statement_of(run: Run, result: CaseResult) -> Statement:
     """
     assert result.measurement is not None
     measurement = result.measurement
-    tests: dict[Outcome, list[str]] = {"PASSED": [], "WARNED": [], "FAILED": []}
-    for check in result.comparisons:
-        tests[_OUTCOMES[check.verdict]].append(
-            f"{result.id} {check.metric} {check.printed} ({check.source})"
-        )
+    numbers = [_number(check) for check in result.comparisons]
+    tests = _tests(numbers, f"{result.id} ")
     return Statement(
         type="https://in-toto.io/Statement/v1",
         subject=(
             ResourceDescriptor(
                 {"sha256": measurement.weights_sha256},
                 PurePosixPath(measurement.weights).name,
-                {"measured": [_comparison(check) for check in result.comparisons]},
+                {"measured": [msgspec.to_builtins(number) for number in numbers]},
             ),
         ),
         predicate_type="https://in-toto.io/attestation/test-result/v0.1",
         predicate=TestResult(
             result=_OUTCOMES[result.verdict],
             configuration=tuple(_configuration(run, result, measurement)),
-            passed_tests=tuple(tests["PASSED"]),
-            warned_tests=tuple(tests["WARNED"]),
-            failed_tests=tuple(tests["FAILED"]),
+            passed_tests=tests["PASSED"],
+            warned_tests=tests["WARNED"],
+            failed_tests=tests["FAILED"],
         ),
     )
 
@@ -131,14 +147,54 @@ def _described(name: str, **annotations: Any) -> ResourceDescriptor:
     return ResourceDescriptor({"sha256": digest_of(annotations)}, name, annotations)
 
 
-def _comparison(check: ReferenceCheck) -> dict[str, Any]:
-    return {
-        "metric": check.metric,
-        "published": check.printed,
-        "measured": check.measured,
-        "difference": check.difference,
-        "tolerance": check.tolerance,
-        "verdict": check.verdict.value,
-        "source": check.source_title,
-        "url": check.source_url,
+def _number(check: ReferenceCheck) -> Number:
+    return Number(
+        metric=check.metric,
+        published=check.printed,
+        measured=check.measured,
+        difference=check.difference,
+        tolerance=check.tolerance,
+        verdict=check.verdict,
+        source=check.source,
+        title=check.source_title,
+        url=check.source_url,
+    )
+
+
+def _tests(numbers: Iterable[Number], case: str = "") -> dict[Outcome, tuple[str, ...]]:
+    """Name the test of each number, by how it came out."""
+    found: dict[Outcome, list[str]] = {"FAILED": [], "WARNED": [], "PASSED": []}
+    for number in numbers:
+        found[_OUTCOMES[number.verdict]].append(case + number.test)
+    return {outcome: tuple(names) for outcome, names in found.items()}
+
+
+def contradiction(statement: Statement) -> str:
+    """Say where a statement contradicts itself; empty where it does not.
+
+    Raises:
+        msgspec.ValidationError: its numbers are none of `repro attest`.
+    """
+    predicate = statement.predicate
+    for part in predicate.configuration:
+        if part.annotations and part.digest != {"sha256": digest_of(part.annotations)}:
+            return f"what it says of {part.name!r} has another digest than it states"
+    stated = {
+        "FAILED": predicate.failed_tests,
+        "WARNED": predicate.warned_tests,
+        "PASSED": predicate.passed_tests,
     }
+    worst = next((outcome for outcome, names in stated.items() if names), "no test")
+    if worst != predicate.result:
+        return f"its result is {predicate.result}, and its tests say {worst}"
+    for subject in statement.subject:
+        if "measured" not in subject.annotations:
+            continue
+        numbers = msgspec.convert(subject.annotations["measured"], list[Number])
+        if any(number.verdict not in _OUTCOMES for number in numbers):
+            return "it has a number that was compared with nothing"
+        for outcome, names in _tests(numbers).items():
+            said = stated[outcome]
+            if len(said) != len(names) or not all(map(str.endswith, said, names)):
+                return f"its numbers are not those of the tests that {outcome}"
+    return ""

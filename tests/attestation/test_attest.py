@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
 from repro.cli import cli
+from repro.errors import ReproError
 from repro.judgement.verdict import Verdict
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
@@ -174,39 +176,133 @@ def test_what_was_changed_after_it_was_signed_is_not_believed(
     assert "is not signed by the key in" in str(done.exception)
 
 
-def edit(content: Any, change: str) -> Any:
-    if change == "another predicate":
-        content["predicateType"] = "https://slsa.dev/provenance/v1"
-    elif change == "another result":
-        content["predicate"]["result"] = "GREAT"
-    elif change == "no digest":
-        del content["subject"][0]["digest"]
-    elif change == "another protocol":
-        content["predicate"]["configuration"][0]["annotations"]["geometry"] = "rgb"
-    else:
-        return [content]
-    return content
+def another_predicate(content: Any) -> None:
+    content["predicateType"] = "https://slsa.dev/provenance/v1"
+
+
+def another_result(content: Any) -> None:
+    content["predicate"]["result"] = "\x1b[31mGREAT" * 100
+
+
+def no_digest(content: Any) -> None:
+    del content["subject"][0]["digest"]
+
+
+def no_subject(content: Any) -> None:
+    content["subject"] = []
+
+
+def another_protocol(content: Any) -> None:
+    content["predicate"]["configuration"][0]["annotations"]["geometry"] = "rgb"
+
+
+def a_failure_called_passed(content: Any) -> None:
+    predicate = content["predicate"]
+    predicate["failedTests"], predicate["passedTests"] = predicate["passedTests"], []
+
+
+def another_number(content: Any) -> None:
+    content["subject"][0]["annotations"]["measured"][0]["published"] = "99.999"
+
+
+def another_verdict(content: Any) -> None:
+    content["subject"][0]["annotations"]["measured"][0]["verdict"] = "below"
+
+
+def a_verdict_of_nothing(content: Any) -> None:
+    content["subject"][0]["annotations"]["measured"][0]["verdict"] = "not run"
+
+
+def numbers_of_another_form(content: Any) -> None:
+    content["subject"][0]["annotations"]["measured"] = {"top1": "76.5"}
+
+
+def no_tests(content: Any) -> None:
+    content["predicate"]["passedTests"] = []
+
+
+def a_test_that_clears_the_screen(content: Any) -> None:
+    content["predicate"]["passedTests"][0] = "\x1b[2J"
+    del content["subject"][0]["annotations"]
+
+
+NO_STATEMENT = "is no in-toto statement of a test result"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("another predicate", "is no in-toto statement of a test result"),
-        ("another result", "is no in-toto statement of a test result"),
-        ("no digest", "is no in-toto statement of a test result"),
-        ("another protocol", "what it says of 'protocol' has another digest"),
-        ("a list", "is no in-toto statement of a test result"),
+        (another_predicate, NO_STATEMENT),
+        (another_result, NO_STATEMENT),
+        (no_digest, NO_STATEMENT),
+        (no_subject, NO_STATEMENT),
+        (numbers_of_another_form, NO_STATEMENT),
+        (another_protocol, "what it says of 'protocol' has another digest"),
+        (a_failure_called_passed, "its result is PASSED, and its tests say FAILED"),
+        (no_tests, "its result is PASSED, and its tests say no test"),
+        (another_number, "its numbers are not those of the tests"),
+        (another_verdict, "its numbers are not those of the tests"),
+        (a_verdict_of_nothing, "a number that was compared with nothing"),
+        (a_test_that_clears_the_screen, "has control characters"),
     ],
 )
-def test_what_is_no_statement_is_refused(
-    attested: Attested, tmp_path: Path, change: str, message: str
+def test_what_is_no_statement_or_contradicts_itself_is_refused(
+    attested: Attested,
+    tmp_path: Path,
+    change: Callable[[Any], None],
+    message: str,
 ) -> None:
-    plain = attested.files("plain")["supervised_real_1M"]
-    file = tmp_path / "changed.json"
-    file.write_text(json.dumps(edit(json.loads(plain.read_text()), change)))
-    done = attested.verify(file)
-    assert message in str(done.exception)
-    assert len(str(done.exception)) <= 500
+    content = json.loads(attested.files("plain")["supervised_real_1M"].read_text())
+    change(content)
+    refuse(attested, tmp_path, json.dumps(content).encode(), message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read as JSON"),
+        (b"\xff", "cannot be read as JSON"),
+        (b"[" * 100_000, "cannot be read as JSON"),
+        (b'{"a": 1e999999}', "cannot be read as JSON"),
+        (b"[]", NO_STATEMENT),
+        (b" " * (1 << 22) + b"{}", "is larger than 4,194,304 bytes"),
+        (b'{"payload": 1}', "is signed; name the key"),
+    ],
+)
+def test_a_hostile_file_is_refused_in_a_sentence(
+    attested: Attested, tmp_path: Path, content: bytes, message: str
+) -> None:
+    refuse(attested, tmp_path, content, message)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"payload": 1}',
+        b'{"payload": "", "payloadType": "", "signatures": []}',
+        b'{"payload": "", "payloadType": "", "signatures": [{"keyid": 1}]}',
+        b'{"payload": "\xc3\xa4", "payloadType": 1, "signatures": [[]]}',
+        b'{"payload": "AA", "payloadType": "", "signatures": null}',
+    ],
+)
+def test_a_damaged_envelope_is_not_believed(
+    attested: Attested, tmp_path: Path, content: bytes
+) -> None:
+    options = ("--public-key", attested.key("ours.pub"))
+    refuse(attested, tmp_path, content, "is not signed by the key in", *options)
+
+
+def refuse(
+    attested: Attested, folder: Path, content: bytes, message: str, *options: str
+) -> None:
+    file = folder / "changed.json"
+    file.write_bytes(content)
+    done = attested.verify(file, *options)
+    assert isinstance(done.exception, ReproError)
+    said = str(done.exception)
+    assert message in said
+    assert said.isprintable()
+    assert len(said) <= 500
 
 
 def test_fields_of_later_versions_are_ignored(
