@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
+from repro.diagnosis.known import Known
 from repro.engine.device import choose_device
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources
@@ -277,12 +278,15 @@ class Evaluator:
             weights_read=self._weights_read.get(source.weights.path, ()),
         )
 
-    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+    def diagnose(
+        self, case: Case, predictions: Predictions, known: Known | None = None
+    ) -> Diagnosis:
         """Find what would explain that a case does not meet its published numbers.
 
         Args:
             case: which one.
             predictions: that `measure` made of it.
+            known: what earlier measurements tell.
 
         Raises:
             ReproError: images or weights are not what they were.
@@ -304,7 +308,7 @@ class Evaluator:
         found = self._sources.take(case)
         return Investigation(
             case, found.weights.path, found.dataset, predictions, resources
-        ).diagnose()
+        ).diagnose(known)
 
     def _environment(self) -> Environment:
         found = describe_environment(str(self.device))
