@@ -96,6 +96,12 @@ def since_groups(
 
 def since_sentence(since: Since) -> str:
     """Say in one line what has changed on a part of the images."""
+    top1 = since.difference.before.percent("top1")
+    return f"{decided_text(since)}, which measured {top1:.3f} % on all images"
+
+
+def decided_text(since: Since) -> str:
+    """Say how images are decided beside an earlier run, in words that cases share."""
     found, when = since.difference, f"run {since.run}"
     if found.flips is None:
         said = f"which images were decided otherwise in {when} is unknown"
@@ -107,12 +113,11 @@ def since_sentence(since: Since) -> str:
         said += " where they are the same as then"
     if found.weights:
         said += f", with other weights ({_values(found.weights)})"
-    top1 = found.before.percent("top1")
-    return f"{said}, which measured {top1:.3f} % on all images"
+    return said
 
 
 def change_text(change: Change) -> str:
-    """Write a change as `name before -> after`."""
+    """Write a change as `name before → after`."""
     return f"{change.name} {_values(change)}"
 
 
@@ -130,7 +135,7 @@ def measured_text(found: CaseDifference) -> str:
         for name in ("top1", "top5")
     ]
     texts = [
-        f"{metric} {' -> '.join(told_apart(before, after, digits))}"
+        f"{metric} {' → '.join(told_apart(before, after, digits))}"
         for metric, before, after, digits in (
             *pairs,
             ("loss", found.before.loss, found.after.loss, 6),
@@ -194,4 +199,4 @@ def _values(change: Change) -> str:
         "none" if value is None else value[:digits]
         for value in (change.before, change.after)
     )
-    return f"{before} -> {after}"
+    return f"{before} → {after}"

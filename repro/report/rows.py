@@ -198,6 +198,10 @@ def _is_of(comparison: ReferenceCheck, metric: Metric) -> bool:
 
 def shift_text(shift: CommonShift) -> str:
     """Say how far top-1 is off in the mean over all cases, with its sign and spread."""
+    if not shift.largest:
+        return (
+            f"top-1, measured minus published: 0.000 in all {shift.numbers:,} numbers"
+        )
     return (
         "top-1, measured minus published: mean "
         f"{nonzero_text(shift.mean, 3, signed=True)} points, standard deviation "

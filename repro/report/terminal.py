@@ -11,7 +11,7 @@ from tabulate import tabulate
 from repro.diagnosis.sentences import CALLED
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report.changes import since_groups
+from repro.report.changes import decided_text, since_groups
 from repro.report.lacking import lacking_groups
 from repro.report.rows import (
     CaseRows,
@@ -31,6 +31,9 @@ Verbosity = Literal["quiet", "normal", "verbose"]
 
 #: Of a family that has others too, more reproduced checkpoints are one line.
 FOLDED = 20
+
+#: Lines that say how a part of the images is decided beside an earlier run.
+DECIDED = 10
 
 _HEADERS = {
     "checkpoint_name": "checkpoint",
@@ -67,6 +70,7 @@ def table_lines(
         yield from _table([o.row for case in rest for o in case.rows], width)
     else:
         yield from _summarised(fine, width, is_quiet=verbosity == "quiet")
+    yield from _decided(fine, width)
     missing = [case for case in cases if case.result.verdict is Verdict.NOT_RUN]
     yield from _not_run([c for c in missing if not c.result.is_broken], width)
     diverging = [case for case in red if case.result.verdict.is_failure]
@@ -240,6 +244,19 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
         colalign=["left" if column in _TEXTS else "right" for column in columns],
     )
     return [f"  {line.rstrip()}" for line in text.splitlines()]
+
+
+def _decided(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style]]:
+    """Yield how a part of the images is decided beside a run of all of them."""
+    found: dict[str, list[str]] = {}
+    for case in cases:
+        if since := case.result.since:
+            found.setdefault(decided_text(since), []).append(case.name)
+    for said, same in list(found.items())[:DECIDED]:
+        for line in wrapped(f"{said} ({listed(same, 1)})", width):
+            yield line, "plain"
+    if len(found) > DECIDED:
+        yield f"{len(found) - DECIDED:,} more cases differ from earlier runs", "plain"
 
 
 def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:

@@ -176,7 +176,7 @@ def edited_number(repository: Repository) -> Iterator[Expected]:
         yield Expected(
             10,
             below=frozenset({FIRST}),
-            says=f"top1 {published} -> 12.34 (edited since)",
+            says=f"top1 {published} → 12.34 (edited since)",
         )
 
 

@@ -8,8 +8,9 @@ const attention = document.getElementById("attention");
 const shown = document.getElementById("shown");
 
 function sortKey(row, column) {
+  if (column === 0) return Number(row.dataset.n);
   const cell = row.cells[column];
-  const text = cell.dataset.sort ?? cell.textContent.trim();
+  const text = (cell.querySelector(".m") ?? cell).textContent.trim();
   const number = Number(text);
   return text === "" || Number.isNaN(number) ? text : number;
 }
@@ -62,9 +63,18 @@ find.addEventListener("input", filter);
 verdict.addEventListener("change", filter);
 find.form.addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", openTarget);
-for (const button of document.querySelectorAll(".copier")) {
+// Where rows are narrow, each cell says of which column it is.
+const titles = Array.from(table.tHead.rows[0].cells, (header) => header.textContent.trim());
+for (const row of rows) {
+  for (const cell of row.cells) cell.dataset.label = titles[cell.cellIndex];
+}
+for (const code of document.querySelectorAll("dd > code")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copier";
+  button.textContent = "copy";
+  code.after(" ", button);
   button.addEventListener("click", async () => {
-    const code = button.previousElementSibling;
     try {
       await navigator.clipboard.writeText(code.textContent);
       button.textContent = "copied";
