@@ -16,7 +16,7 @@ from repro.judgement.verdict import Verdict
 from repro.records.comparison import RunComparison
 from repro.records.result import CaseResult
 from repro.report.numbers import told_apart
-from repro.words import counted
+from repro.words import counted, listed
 
 #: What is a digest, and how many digits of it people are shown.
 _DIGITS = {"weights": 8, "commit": 10}
@@ -84,14 +84,23 @@ def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
 def since_groups(
     results: Iterable[CaseResult],
 ) -> Iterator[tuple[str, dict[tuple[str, str], list[str]]]]:
-    """Yield what has changed since each run in which failing cases were as expected."""
+    """Yield what has changed since each run in which failing cases were as expected.
+
+    Each part has the cases that it is said of; none where the title names them.
+    """
     found: dict[str, list[CaseDifference]] = {}
     for result in results:
         if result.since and result.verdict.is_failure:
             differences = found.setdefault(heading(result.since), [])
             differences.append(result.since.difference)
     for title, differences in found.items():
-        yield title, grouped_changes(differences)
+        parts = grouped_changes(differences)
+        cases = [difference.case for difference in differences]
+        if all(named == cases for named in parts.values()):
+            # What holds for all of them need not name them in each line.
+            yield f"{title}: {listed(cases)}", {part: [] for part in parts}
+        else:
+            yield title, parts
 
 
 def since_sentence(since: Since) -> str:

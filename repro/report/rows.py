@@ -16,6 +16,7 @@ from repro.published.metrics import TOP1
 from repro.records.result import CaseResult
 from repro.report.numbers import (
     decimals,
+    difference_of,
     difference_text,
     images_text,
     interval_text,
@@ -152,9 +153,9 @@ def largest_difference(results: Iterable[CaseResult]) -> list[str]:
     farthest: dict[str, tuple[float, int]] = {}
     for result in results:
         for comparison in result.comparisons:
-            if comparison.difference is not None:
+            if (difference := difference_of(comparison)) is not None:
                 unit = METRICS[comparison.metric].unit.difference
-                found = abs(comparison.difference), decimals(comparison)
+                found = abs(difference), decimals(comparison)
                 farthest[unit] = max(farthest.get(unit, found), found)
     return [f"{nonzero_text(v, n)} {unit}" for unit, (v, n) in farthest.items()]
 

@@ -262,9 +262,11 @@ def _decided(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style
 def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
     """Yield what has changed since failing cases were as expected, each part once."""
     for title, parts in since_groups(results):
-        yield f"{title}:", "plain"
+        for line in wrapped(title, width):
+            yield line, "plain"
         for (label, text), cases in parts.items():
-            for line in wrapped(f"  {label}: {text} ({listed(cases)})", width):
+            named = f" ({listed(cases)})" if cases else ""
+            for line in wrapped(f"  {label}: {text}{named}", width):
                 yield line, "plain" if label == "published" else "dim"
 
 

@@ -83,7 +83,7 @@ class _Rows(HTMLParser):
             self._cell = self.rows[-1].setdefault(self._titles[self._column], {})
             self._column += 1
         if tag == "span":
-            self._spans.append(values.get("class", ""))
+            self._spans.append(values.get("class", "").rpartition(" ")[2])
             if self._cell is not None:
                 self._cell.setdefault(self._spans[-1], "")
 

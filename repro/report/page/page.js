@@ -63,12 +63,18 @@ find.addEventListener("input", filter);
 verdict.addEventListener("change", filter);
 find.form.addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", openTarget);
-// Where rows are narrow, each cell says of which column it is.
-const titles = Array.from(table.tHead.rows[0].cells, (header) => header.textContent.trim());
-for (const row of rows) {
-  for (const cell of row.cells) cell.dataset.label = titles[cell.cellIndex];
+// Where a row is no row any more, each cell says of which column it is.
+const narrow = matchMedia("(max-width: 60rem)");
+function label() {
+  if (!narrow.matches || rows[0]?.cells[0].dataset.label) return;
+  const titles = Array.from(table.tHead.rows[0].cells, (header) => header.textContent.trim());
+  for (const row of rows) {
+    for (const cell of row.cells) cell.dataset.label = titles[cell.cellIndex];
+  }
 }
-for (const code of document.querySelectorAll("dd > code")) {
+narrow.addEventListener("change", label);
+label();
+function addCopier(code) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copier";
@@ -83,6 +89,12 @@ for (const code of document.querySelectorAll("dd > code")) {
     }
   });
 }
+// Most cases are never opened: they get their buttons when they are.
+document.addEventListener("toggle", (event) => {
+  const code = event.target.open && event.target.querySelector("dd > code:only-child");
+  if (code) addCopier(code);
+}, true);
+for (const code of document.querySelectorAll(".case[open] dd > code:only-child")) addCopier(code);
 const numbered = new Map(rows.map((row) => [row.dataset.n, row]));
 document.addEventListener("click", (event) => {
   const row = numbered.get(event.target.dataset?.case);
