@@ -101,7 +101,8 @@ class CaseRunner:
             return ""
         with contextlib.suppress(ReproError), Ledger(folder) as ledger:
             if met := last_met(ledger, case.id):
-                return f"\nLast met in run {met.run}, with weights {met.weights[:8]}."
+                weights = met.weights[:8]
+                return f"; it was last met in run {met.run}, with weights {weights}"
         return ""
 
     def reproduce(self, case: Case) -> CaseResult:

@@ -475,7 +475,7 @@ def test_a_part_of_the_images_stands_beside_its_interval_and_no_tolerance(
         for text in said:
             assert ("74.250 to 78.500" in text) == is_part
             assert ("on all images" in text) == is_part
-        assert 'data-sort="76.100"' in said[2]
+        assert '<span class="m">76.100</span>' in said[2]
         for text in said[:2]:
             assert ("0.051" in text) == (not is_part)
         assert ('of the tolerance"' in said[2]) == (not is_part)
