@@ -33,6 +33,8 @@ COMMANDS = {
     "report": "repro.cli.report:report",
     "prune": "repro.cli.prune:prune",
     "accept": "repro.cli.accept:accept",
+    "attest": "repro.cli.attest:attest",
+    "verify-attestation": "repro.cli.attest:verify_attestation",
     "cache": "repro.cli.cache:cache",
     "env": "repro.cli.env:env",
 }

@@ -37,7 +37,7 @@ def accept(
     checkpoints: Path | None,
     ledger: Path,
 ) -> None:
-    """Write measured values as references of the source `measured`.
+    """Write measured values as numbers of `measured`.
 
     CASE is an id or a pattern such as 'supervised/real/*'. Published numbers are never
     changed: the accepted ones stand beside them, with run, environment and date. The

@@ -44,7 +44,7 @@ def claims(
     published: bool,
     as_json: bool,
 ) -> None:
-    """Check the claims of a paper with what the ledger measured last."""
+    """Check the claims of a paper by the ledger."""
     from repro.claims.evidence import Stated
     from repro.report.claims_report import claim_lines, claims_data
 

@@ -81,7 +81,7 @@ def evaluate(
     data_path: Path,
     ckpt: Path | None,
     table: Path | None,
-    batch_size: int | None,
+    batch_size: Any,
     protocol: str | None,
     real_labels: str | None,
     expected: tuple[Path | str, ...],

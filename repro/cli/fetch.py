@@ -38,7 +38,7 @@ def fetch(
     checkpoints: Path | None,
     jobs: int,
 ) -> None:
-    """Download the weights of families that a PATTERN matches, or all.
+    """Download the weights of families by PATTERN, or all.
 
     What is complete is not downloaded again, what was cut off goes on where the host
     allows it. SHA-256 and size of each file are recorded the first time it is seen and

@@ -22,7 +22,7 @@ _ASSUMED = {"heads", "text heads"}
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @expected_option
 def inspect(file: Path, expected: tuple[Path | str, ...]) -> None:
-    """Say what a weights file holds, and what it would load as.
+    """Say what a weights file holds and would load as.
 
     Nothing in it is executed; a file that would need that is refused with the reason.
     """

@@ -65,7 +65,7 @@ def verify(
     record: bool,
     jobs: int,
 ) -> None:
-    """Compare weights files with their recorded size and SHA-256.
+    """Compare weights with their recorded size and SHA-256.
 
     A PATTERN chooses families. The exit code is 1 when a file has changed, is damaged
     or cannot be read.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from repro.cases import Case
 from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
-from repro.machine import available_cores, visible_gpus
+from repro.machine import available_cores, gpus_for
 from repro.models.finding import find_weights
 from repro.planning.plan import Machine
 
@@ -43,10 +43,8 @@ class LocalEngine:
     @property
     def machine(self) -> Machine:
         """A GPU for each process, as far as there are some; else the processor."""
-        gpus = 0
-        if self.settings.device != "cpu":
-            gpus = min(self.settings.workers, len(visible_gpus(os.environ)))
-        return Machine(gpus, available_cores())
+        gpus = gpus_for(self.settings.device, os.environ)
+        return Machine(min(self.settings.workers, len(gpus)), available_cores())
 
     def start(self, run: Run) -> None:
         """Remember the run, for when the first case has to be measured."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -315,6 +316,73 @@ def test_batches_are_halved_until_they_fit_into_memory(
     failed = [size for size in small.sizes if size > 3]
     assert len(failed) <= 3
     assert sum(small.sizes) - sum(failed) == 120
+
+
+class ScoredInSmallMemory(Tensor):
+    """Logits of which not more than three images can be scored at a time."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func is Tensor.topk and len(args[0]) > 3:
+            torch.empty(2**56, dtype=torch.uint8)
+        plain: Any = super()
+        return plain.__torch_function__(func, types, args, kwargs or {})
+
+
+def test_scores_that_do_not_fit_into_memory_make_batches_smaller_too(
+    classifier: Classifier, photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    found = run(
+        lambda pixels: classifier(pixels).as_subclass(ScoredInSmallMemory),
+        photographs,
+        strata,
+    )
+    assert same_decisions(found, run(classifier, photographs, strata))
+
+
+def test_a_size_that_is_remembered_is_that_of_every_batch_of_every_run(
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "sizes" / "size.txt"
+    seen: list[list[int]] = []
+    found: list[Predictions] = []
+    for _ in range(2):
+        counting = SmallMemory(classifier, room=1000)
+        kept = BatchSize("cpu", file=file)
+        found.append(
+            evaluate(counting, photographs, strata, batch_size=kept, device=CPU)
+        )
+        seen.append(counting.sizes)
+    size = int(file.read_text())
+    wanted = []
+    for _, pixels in strata:
+        whole, rest = divmod(len(pixels), size)
+        wanted += [size] * whole + [rest] * bool(rest)
+    assert seen[1] == wanted
+    # The first run tried others, and then computed all of it again in this one.
+    assert len(seen[0]) > len(wanted)
+    assert seen[0][-len(wanted) :] == wanted
+    assert np.array_equal(found[0].losses, found[1].losses)
+
+
+@pytest.mark.parametrize("damage", ["", "many", "0"])
+def test_a_size_that_was_not_kept_whole_is_found_again(
+    damage: str,
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "size.txt"
+    file.write_text(damage)
+    kept = BatchSize("cpu", file=file)
+    evaluate(classifier, photographs, strata, batch_size=kept, device=CPU)
+    assert int(file.read_text()) == kept.current
 
 
 def test_one_image_that_does_not_fit_into_memory_is_an_error(

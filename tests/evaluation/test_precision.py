@@ -92,9 +92,6 @@ for name, setting in {SETTINGS!r}.items():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not hasattr(torch.backends, "fp32_precision"), reason="torch has one interface"
-)
 def test_whatever_a_process_chose_is_overruled_and_put_back() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM],
