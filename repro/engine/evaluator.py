@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
+from repro.diagnosis.known import Known
 from repro.engine.device import choose_device
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources
@@ -284,12 +285,10 @@ class Evaluator:
             weights_read=self._weights_read.get(source.weights.path, ()),
         )
 
-    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
-        """Find what would explain that a case does not meet its published numbers.
-
-        Args:
-            case: which one.
-            predictions: that `measure` made of it.
+    def diagnose(
+        self, case: Case, predictions: Predictions, known: Known | None = None
+    ) -> Diagnosis:
+        """Find what would explain that a case does not meet its numbers: see `Engine`.
 
         Raises:
             ReproError: images or weights are not what they were.
@@ -312,7 +311,7 @@ class Evaluator:
         with within_memory(self.device, f"the diagnosis of {case.id}"):
             return Investigation(
                 case, found.weights.path, found.dataset, predictions, resources
-            ).diagnose()
+            ).diagnose(known)
 
     def _environment(self) -> Environment:
         found = describe_environment(str(self.device))

@@ -15,6 +15,7 @@ from repro.planning.plan import Machine
 
 if TYPE_CHECKING:
     from repro.diagnosis.findings import Diagnosis
+    from repro.diagnosis.known import Known
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
     from repro.records.compact import ImageNames
@@ -63,9 +64,11 @@ class LocalEngine:
         """See `Evaluator.measure`."""
         return self.here().measure(case, progress)
 
-    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+    def diagnose(
+        self, case: Case, predictions: Predictions, known: Known | None = None
+    ) -> Diagnosis:
         """See `Evaluator.diagnose`."""
-        return self.here().diagnose(case, predictions)
+        return self.here().diagnose(case, predictions, known)
 
     def key(self, case: Case) -> MeasurementKey:
         """See `Evaluator.key`."""
