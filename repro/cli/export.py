@@ -72,7 +72,7 @@ def model_card(
             f"{file} cannot be read and written as a card: {error}"
         ) from error
     said = counted(len(measured), "number")
-    click.echo(f"{said} of {results[0].checkpoint} in {file}")
+    echo(f"{said} of {results[0].checkpoint} in {file}")
 
 
 def _check(results: list[CaseResult], run: str, pattern: str, *, unmet: bool) -> None:

@@ -105,9 +105,9 @@ def model_card(card: str, url: str, output: Path | None, *, check: bool) -> None
     read = card_table(find_card(card, url))
     as_release(read.table)
     for line in read.left_out:
-        click.echo(f"left out: {line}")
+        echo(f"left out: {line}")
     _import(read.table, output, check=check)
-    click.echo(read.table.protocol_note)
+    echo(read.table.protocol_note)
 
 
 @import_.command()
