@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Group, ledger_option
+from repro.cli.output import echo
 from repro.errors import LedgerError, OptionError
 from repro.files import replace_bytes
 from repro.judgement.verdict import Verdict
