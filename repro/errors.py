@@ -10,6 +10,10 @@ class ReproError(Exception):
     was expected, what to do. Wherever it surfaces it is shown without a traceback.
     """
 
+    def __init__(self, message: str) -> None:
+        # Paths may hold bytes that are no text, and reports are text.
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
+
 
 class ExpectedError(ReproError):
     """A file of published numbers that cannot be read as such."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
 #: Nothing is broken into narrower lines than this.
 _NARROWEST = 40
+#: What would break a line of text, or is no text; and what stands for that.
+_ODD = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -43,8 +46,29 @@ def counted_names(names: Sequence[str], one: str, many: str) -> str:
     """
     if not names:
         return ""
-    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    shown = ", ".join(map(_printable, names[:3])) + (" ..." if len(names) > 3 else "")
     return f"{counted(len(names), one, many)} ({shown})"
+
+
+def spelt(name: str) -> str:
+    r"""Write a file name as one line of text: what is no UTF-8 as `\xff`.
+
+    Two names that differ stay so.
+    """
+    return _ODD.sub(_escape, name)
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else spelt(name)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if match[0] == "\\":
+        return r"\\"
+    # A byte that is no UTF-8 comes as a surrogate.
+    is_byte = code < 0x80 or 0xDC80 <= code <= 0xDCFF
+    return f"\\x{code & 0xFF:02x}" if is_byte else f"\\u{code:04x}"
 
 
 def joined_numbers(values: Iterable[float]) -> str:

@@ -123,7 +123,8 @@ def _check(
     if listing is None:
         click.echo(f"{found.found.root}:")
     else:
-        click.echo(f"{found.found.root}: {found.spec.title}, {listing.layout}")
+        how = ", ".join((listing.layout, *listing.assumed))
+        click.echo(f"{found.found.root}: {found.spec.title}, {how}")
         images = _index(found, listing, cache, faults)
     if listing and images:
         read = _read(images, jobs) if jobs else None
