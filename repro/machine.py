@@ -37,11 +37,24 @@ def visible_gpus(
     choice; CUDA ignores what follows an invalid entry.
     """
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
+    there = sum(1 for _ in installed.iterdir()) if installed.is_dir() else None
     if chosen is None:
-        found = sum(1 for _ in installed.iterdir()) if installed.is_dir() else 0
-        return [str(number) for number in range(found)]
+        return [str(number) for number in range(there or 0)]
     entries = [entry.strip() for entry in chosen.split(",")]
     for place, entry in enumerate(entries):
-        if not entry or entry.startswith("-"):
+        is_beyond = there is not None and entry.isdigit() and int(entry) >= there
+        if not entry or entry.startswith("-") or is_beyond:
             return entries[:place]
     return entries
+
+
+def gpus_for(device: str, environment: Mapping[str, str]) -> list[str]:
+    """List the GPUs that processes compute on in turn, by what `--repro-device` says.
+
+    A number is that of a GPU among the visible ones, for all processes.
+    """
+    visible = visible_gpus(environment)
+    if device in ("auto", "cuda"):
+        return visible
+    number = device.removeprefix("cuda:")
+    return visible[int(number) :][:1] if number.isdigit() else []

@@ -28,6 +28,14 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("without-deadline")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no GPU of CUDA here")
+
+
 @pytest.fixture(scope="session")
 def often(pytestconfig: pytest.Config) -> Often:
     """Choose how often to repeat: `often(50, 10)` is 50 with --full-counts, else 10.

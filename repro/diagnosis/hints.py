@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
@@ -14,6 +15,10 @@ from repro.published import DatasetSpec
 
 LOSSLESS = (".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".npy", ".npz")
 JPEG = (".jpg", ".jpeg")
+
+
+#: A folder of training images, as people call it.
+_OF_TRAINING = re.compile(r"train(ing|set)?(?![a-z])", re.IGNORECASE)
 
 
 class Format(NamedTuple):
@@ -33,14 +38,22 @@ PUBLISHED_AS = {
 }
 
 
-def file_hints(spec: DatasetSpec, files: Sequence[str]) -> Iterator[str]:
-    """Say where images have another format than they were published in.
+def file_hints(
+    spec: DatasetSpec, files: Sequence[str], root: PurePath
+) -> Iterator[str]:
+    """Say where images have another format than they were published in, or place.
 
     Args:
         spec: of the dataset.
         files: names of its images, here.
+        root: folder that they lie in.
     """
-    called = f"{spec.id} {spec.title} {spec.folder}".lower()
+    if _OF_TRAINING.search(root.name) and not _OF_TRAINING.search(_called(spec)):
+        yield (
+            f"the images lie in a folder {root.name!r}, but {spec.title} is evaluated: "
+            "they may be those of training"
+        )
+    called = _called(spec).lower()
     for name, published in PUBLISHED_AS.items():
         suffixes = [PurePath(file).suffix.lower() for file in files]
         others = [s for s in suffixes if s and s not in published.suffixes]
@@ -51,6 +64,11 @@ def file_hints(spec: DatasetSpec, files: Sequence[str]) -> Iterator[str]:
                 f"published as {published.what} ({published.source}): they were "
                 "encoded again, which moves pixels"
             )
+
+
+def _called(spec: DatasetSpec) -> str:
+    """Give all names of a dataset."""
+    return f"{spec.id} {spec.title} {spec.folder}"
 
 
 def likely_causes(predictions: Predictions, classes: int) -> list[str]:

@@ -24,6 +24,7 @@ from repro.diagnosis.clerical import find_account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
 from repro.diagnosis.hints import file_hints, find_renaming
 from repro.diagnosis.images import balanced_order, spread_order
+from repro.diagnosis.known import Known
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace
 from repro.diagnosis.race import race
@@ -99,15 +100,20 @@ class Investigation:
         self._pace = Pace(resources.seconds, resources.share, suspects, run.total)
         self._laboratory = Laboratory(case, weights, dataset, resources, self._pace)
 
-    def diagnose(self) -> Diagnosis:
-        """Try the suspects and rank them.
+    def diagnose(self, known: Known | None = None) -> Diagnosis:
+        """Look for slips, then try the suspects and rank them.
+
+        Args:
+            known: what earlier measurements tell.
 
         Raises:
             DatasetError: an image cannot be decoded any more.
         """
         if not self._targets:
             return self._conclude([])
-        account = find_account(self._case, self._run, self._targets)
+        account = find_account(
+            self._case, self._run, self._targets, self._dataset, known
+        )
         if account is not None:
             return clerical(account, self._run.total)
         groups = self._first_round()
@@ -197,7 +203,9 @@ class Investigation:
             cause=best.suspect if best and explains else "",
             topic=best.topic if best and explains else "",
             evidence=evidence(trials) if explains else "",
-            hints=tuple(file_hints(self._case.dataset, self._dataset.files)),
+            hints=tuple(
+                file_hints(self._case.dataset, self._dataset.files, self._dataset.root)
+            ),
             trials=tuple(trials),
             untried=self._untried,
             images=self._laboratory.evaluated,

@@ -21,7 +21,7 @@ from repro.diagnosis.pace import Pace, TooSlowError
 from repro.diagnosis.setup import Body, Setup
 from repro.diagnosis.suspects import Suspect, Topic
 from repro.evaluation.batching import BatchSize
-from repro.evaluation.evaluate import compute_features, read_logits
+from repro.evaluation.evaluate import compute_features, read_logits, wait_for
 from repro.evaluation.predictions import Predictions, join
 from repro.published import Precision
 
@@ -221,8 +221,7 @@ class Laboratory:
         """Compute features of images, and say how many seconds that took."""
         start = time.perf_counter()
         features = compute_features(body, pixels, batch_size, self._device)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        wait_for(self._device)
         self.evaluated += len(pixels)
         return features, time.perf_counter() - start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repro.diagnosis.clerical import Account
+from repro.diagnosis.accounts import Account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Outcome, Restored, Trial
 from repro.diagnosis.suspects import read_topics
 from repro.diagnosis.trials import coincidences
@@ -86,10 +86,7 @@ def clerical(account: Account, images: int) -> Diagnosis:
     """Say what was written down wrongly, of a dataset of that many images."""
     return Diagnosis(
         outcome="clerical",
-        sentence=(
-            "The published number was probably written down wrongly, as "
-            f"{account.name}: {account.premise}."
-        ),
+        sentence=f"It is probably a slip, {account.name}: {account.premise}.",
         advice=(
             "Compare it with the source. If it was copied wrongly from there, correct "
             "the reference; if the source has it so, declare it with xfail beside the "

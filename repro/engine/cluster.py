@@ -18,6 +18,7 @@ import repro
 from repro import errors
 from repro.cases import Case
 from repro.diagnosis.findings import Diagnosis
+from repro.diagnosis.known import Known
 from repro.engine.nodes import (
     Answer,
     CaseKey,
@@ -162,11 +163,13 @@ class Cluster:
         assert answer.predictions is not None
         return answer.measurement, answer.predictions
 
-    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+    def diagnose(
+        self, case: Case, predictions: Predictions, known: Known | None = None
+    ) -> Diagnosis:
         """Let a node look for what would explain a case; see `measure` for errors."""
         task = self._computing(ask_there)
         found: Diagnosis = self._ask(
-            case, task, "diagnose", predictions, name=f"why {case.id}"
+            case, task, "diagnose", predictions, known, name=f"why {case.id}"
         )
         return found
 

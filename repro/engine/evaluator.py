@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
+from repro.diagnosis.known import Known
 from repro.engine.device import choose_device
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources
@@ -22,6 +23,7 @@ from repro.errors import OptionError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier, clip_forward
 from repro.evaluation.evaluate import Progress, Settled, evaluate
+from repro.evaluation.memory import within_memory
 from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import outputs_of
 from repro.evaluation.precision import arithmetic, in_type_of
@@ -106,11 +108,13 @@ class Evaluator:
             WeightsError: they are damaged or hold another architecture.
         """
         weights = weights or self._sources.weights(case).path
-        loaded = load_checkpoint(
-            case.model, case.release.location, weights, self.device
-        )
+        with within_memory(self.device, f"the checkpoint {weights}"):
+            loaded = load_checkpoint(
+                case.model, case.release.location, weights, self.device
+            )
+            model = in_type_of(self.settings.precision_of(case), loaded.model)
         self._weights_read[weights] = loaded.done
-        return in_type_of(self.settings.precision_of(case), loaded.model)
+        return model
 
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
@@ -123,7 +127,10 @@ class Evaluator:
         )
         tokenizer = self._tokenizer(case)
         precision = self.settings.precision_of(case)
-        with arithmetic(precision, self.device):
+        with (
+            within_memory(self.device, f"encoding the classes of {case.id}"),
+            arithmetic(precision, self.device),
+        ):
             return zeroshot_classifier(
                 model,
                 tokenizer,
@@ -167,7 +174,8 @@ class Evaluator:
             case.dataset.columns,
             outputs_of(case.dataset),
         )
-        classifier.check(protocol.geometry_steps.output_size)
+        with within_memory(self.device, f"one image of {case.id}"):
+            classifier.check(protocol.geometry_steps.output_size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)
         return classifier
@@ -278,12 +286,10 @@ class Evaluator:
             images_assumed=source.dataset.assumed,
         )
 
-    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
-        """Find what would explain that a case does not meet its published numbers.
-
-        Args:
-            case: which one.
-            predictions: that `measure` made of it.
+    def diagnose(
+        self, case: Case, predictions: Predictions, known: Known | None = None
+    ) -> Diagnosis:
+        """Find what would explain that a case does not meet its numbers: see `Engine`.
 
         Raises:
             ReproError: images or weights are not what they were.
@@ -297,15 +303,16 @@ class Evaluator:
             threads=self._threads,
             precision=settings.precision_of(case),
             cache=settings.cache,
-            batch_size=settings.batch_size,
+            batch_size=self._fixed_batch_size,
             share=settings.diagnose_share,
             seconds=settings.diagnose_time,
             only_evaluated=settings.limit is not None,
         )
         found = self._sources.take(case)
-        return Investigation(
-            case, found.weights.path, found.dataset, predictions, resources
-        ).diagnose()
+        with within_memory(self.device, f"the diagnosis of {case.id}"):
+            return Investigation(
+                case, found.weights.path, found.dataset, predictions, resources
+            ).diagnose(known)
 
     def _environment(self) -> Environment:
         found = describe_environment(str(self.device))
@@ -355,11 +362,30 @@ class Evaluator:
 
     def batch_size(self, case: Case) -> BatchSize:
         """Give the batch size for a case; what was found for one counts for others."""
-        fixed = self.settings.batch_size
+        settings = self.settings
         # What decides about memory: the model, its pixels, the classes, the arithmetic.
-        precision = self.settings.precision_of(case)
+        precision = settings.precision_of(case)
         needs = digest_of((case.model, case.protocol, case.dataset, precision))
-        return self._batch_sizes.setdefault(needs, BatchSize(self.device.type, fixed))
+        if needs not in self._batch_sizes:
+            is_kept = settings.batch_size == "remembered"
+            self._batch_sizes[needs] = BatchSize(
+                self.device.type,
+                self._fixed_batch_size,
+                self._kept_batch_size(needs) if is_kept else None,
+            )
+        return self._batch_sizes[needs]
+
+    @property
+    def _fixed_batch_size(self) -> int | None:
+        size = self.settings.batch_size
+        return None if size == "remembered" else size
+
+    def _kept_batch_size(self, needs: str) -> Path | None:
+        """Name the file of a size that is the fastest with all that is as it is now."""
+        settings, found = self.settings, describe_environment(str(self.device))
+        share = torch.get_num_threads(), settings.accelerate
+        here = digest_of((needs, found.device, found.packages.get("torch"), share))
+        return settings.cache and settings.cache / "batch-sizes" / f"{here}.txt"
 
 
 def _intervals(predictions: Predictions, dataset: Dataset) -> dict[str, Interval]:

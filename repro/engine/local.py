@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from repro.cases import Case
 from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
-from repro.machine import available_cores, visible_gpus
+from repro.machine import available_cores, gpus_for
 from repro.models.finding import find_weights
 from repro.planning.plan import Machine
 
 if TYPE_CHECKING:
     from repro.diagnosis.findings import Diagnosis
+    from repro.diagnosis.known import Known
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
     from repro.records.compact import ImageNames
@@ -43,10 +44,8 @@ class LocalEngine:
     @property
     def machine(self) -> Machine:
         """A GPU for each process, as far as there are some; else the processor."""
-        gpus = 0
-        if self.settings.device != "cpu":
-            gpus = min(self.settings.workers, len(visible_gpus(os.environ)))
-        return Machine(gpus, available_cores())
+        gpus = gpus_for(self.settings.device, os.environ)
+        return Machine(min(self.settings.workers, len(gpus)), available_cores())
 
     def start(self, run: Run) -> None:
         """Remember the run, for when the first case has to be measured."""
@@ -65,9 +64,11 @@ class LocalEngine:
         """See `Evaluator.measure`."""
         return self.here().measure(case, progress)
 
-    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+    def diagnose(
+        self, case: Case, predictions: Predictions, known: Known | None = None
+    ) -> Diagnosis:
         """See `Evaluator.diagnose`."""
-        return self.here().diagnose(case, predictions)
+        return self.here().diagnose(case, predictions, known)
 
     def key(self, case: Case) -> MeasurementKey:
         """See `Evaluator.key`."""

@@ -16,6 +16,7 @@ from repro.engine.settings import EngineSettings
 
 if TYPE_CHECKING:
     from repro.diagnosis.findings import Diagnosis
+    from repro.diagnosis.known import Known
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
     from repro.fetching.progress import Progress
@@ -103,8 +104,15 @@ class Engine(Protocol):
             ReproError: something about them is wrong.
         """
 
-    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+    def diagnose(
+        self, case: Case, predictions: Predictions, known: Known | None = None
+    ) -> Diagnosis:
         """Find what would explain that a case does not meet its published numbers.
+
+        Args:
+            case: which one.
+            predictions: that `measure` made of it.
+            known: what earlier measurements tell.
 
         Raises:
             ReproError: weights or images are not what `measure` found.

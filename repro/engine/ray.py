@@ -19,6 +19,7 @@ from repro.planning.plan import Machine
 
 if TYPE_CHECKING:
     from repro.diagnosis.findings import Diagnosis
+    from repro.diagnosis.known import Known
     from repro.engine.cluster import Cluster
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
@@ -87,9 +88,11 @@ class RayEngine:
         """Wait for the measurement of a case; nodes do not tell how far they are."""
         return self._cluster.measure(case)
 
-    def diagnose(self, case: Case, predictions: Predictions) -> Diagnosis:
+    def diagnose(
+        self, case: Case, predictions: Predictions, known: Known | None = None
+    ) -> Diagnosis:
         """Let a node look for what would explain a case."""
-        return self._cluster.diagnose(case, predictions)
+        return self._cluster.diagnose(case, predictions, known)
 
     def key(self, case: Case) -> MeasurementKey:
         """Wait for the key that a node has found."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -42,10 +42,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     release ships its own; `cache` is None to keep nothing on disk, and the pixel stores
     that are needed least are dropped when all of them would have more than
     `cache_limit` bytes; `precision` is None for that of the published numbers;
-    `batch_size` is None to find it; `limit` is how many images of each dataset to
-    evaluate at least, in whole strata; `workers` is how many processes share this
-    machine; with `early_stop` a full evaluation ends once it is beyond doubt that the
-    published numbers are not met; with `download` missing weights are fetched.
+    `batch_size` is None to find it, `remembered` to do so once for all runs; `limit` is
+    how many images of each dataset to evaluate at least, in whole strata; `workers` is
+    how many processes share this machine; with `early_stop` a full evaluation ends once
+    it is beyond doubt that the published numbers are not met; with `download` missing
+    weights are fetched.
     `accelerate` names accelerators, `auto` for those that pay. `diagnose_share` is the
     share of a full evaluation that each suspect of a diagnosis may cost on average,
     `diagnose_time` how many seconds all of them may take, None where that follows.
@@ -61,7 +62,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     cache_limit: int | None = None
     device: str = "auto"
     precision: Precision | None = None
-    batch_size: int | None = None
+    batch_size: int | Literal["remembered"] | None = None
     limit: int | None = None
     workers: int = 1
     early_stop: bool = True

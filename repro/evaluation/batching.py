@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from repro.files import replacing
 
 CANDIDATES = {"cpu": (8, 16, 32, 64), "cuda": (64, 128, 256, 512)}
 TRIES = 2
@@ -16,14 +22,19 @@ class BatchSize:
     Args:
         device: `cpu` or `cuda`.
         fixed: images a batch; None to find it.
+        file: where the size that was found is kept and taken from; None to find it
+            again. It is not there yet the first time.
     """
 
-    def __init__(self, device: str, fixed: int | None = None) -> None:
+    def __init__(
+        self, device: str, fixed: int | None = None, file: Path | None = None
+    ) -> None:
         candidates = CANDIDATES.get(device, CANDIDATES["cuda"])
         self._limit = fixed or max(candidates)
         self._untried = [] if fixed else [c for c in candidates for _ in range(TRIES)]
         self._best = fixed or min(candidates)
         self._seconds: dict[int, float] = {}
+        self._file = file
 
     @property
     def current(self) -> int:
@@ -34,6 +45,32 @@ class BatchSize:
     def is_searching(self) -> bool:
         """Whether the next batch is timed."""
         return bool(self._untried)
+
+    @property
+    def has_to_be_known(self) -> bool:
+        """Whether later runs are to have the same size, which is not known yet."""
+        return self._file is not None and self.is_searching
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Take the size that is kept, or keep the one that is found inside.
+
+        Other processes wait for it meanwhile: two that measure disturb each other.
+        """
+        assert self._file is not None
+        with contextlib.ExitStack() as held:
+            # Where nothing can be locked or written, it is found again the next time.
+            with contextlib.suppress(OSError, NotImplementedError):
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(self._file.with_suffix(".lock")))
+            if kept := _read(self._file):
+                self._limit = self._best = kept
+                self._untried = []
+                yield
+                return
+            yield
+            with contextlib.suppress(OSError), replacing(self._file) as stream:
+                stream.write(f"{self.current}\n".encode())
 
     def try_no_more_than(self, images: int) -> None:
         """Leave out sizes that no batch will have: strata have that many images."""
@@ -59,3 +96,11 @@ class BatchSize:
         self._limit = failed // 2
         self._untried = [size for size in self._untried if size <= self._limit]
         return True
+
+
+def _read(file: Path) -> int | None:
+    """Read a size that was kept, unless it is not there or damaged."""
+    try:
+        return int(file.read_text(encoding="ascii")) or None
+    except (OSError, ValueError):
+        return None

@@ -11,6 +11,8 @@ from torch.nn import functional
 from repro.errors import EvaluationError, WeightsError
 from repro.evaluation.acceleration import Acceleration
 from repro.evaluation.accelerators import Accelerated
+from repro.evaluation.float32 import multiplying_float32
+from repro.evaluation.memory import is_out_of_memory
 from repro.evaluation.outputs import Outputs
 from repro.evaluation.precision import arithmetic, input_type
 from repro.published import Precision, Protocol
@@ -42,8 +44,7 @@ class Classifier:
         self.forward = forward
         self.device = device
         self.precision: Precision = precision
-        self._mean = torch.tensor(mean, device=device).view(-1, 1, 1)
-        self._std = torch.tensor(std, device=device).view(-1, 1, 1)
+        self._normalise = normaliser(mean, std, device)
         self._pick = column_picker(columns, device)
         self._outputs = outputs
         self._accelerated: Accelerated | None = None
@@ -67,8 +68,7 @@ class Classifier:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Scale and normalise on the device, bit-equal to ToTensor and Normalize."""
-        images = pixels.to(self.device, non_blocking=True).to(torch.float32)
-        return images.div_(255).sub_(self._mean).div_(self._std)
+        return self._normalise(pixels.to(self.device, non_blocking=True))
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Compute the logits of a batch.
@@ -93,9 +93,9 @@ class Classifier:
         blank = torch.zeros(1, 3, *size, dtype=torch.uint8)
         try:
             logits = self(blank)
-        except torch.OutOfMemoryError:
-            raise
         except (AssertionError, RuntimeError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise EvaluationError(
                 f"the model refuses images of {size[0]} x {size[1]} pixels, which the "
@@ -106,6 +106,45 @@ class Classifier:
                 f"the model gives {list(logits.shape)} for one image; expected logits "
                 "[1, outputs]"
             )
+
+
+def normaliser(
+    mean: Sequence[float], std: Sequence[float], device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Give the function from pixels on a device to images of mean 0 and deviation 1.
+
+    CUDA multiplies by 1/255 where it is told to divide by 255, which rounds 126 of the
+    256 levels otherwise, and Metal does not round divisions exactly. So a processor
+    computes what each level of each channel becomes, and others look it up. Looking up
+    takes a processor twice as long as computing.
+    """
+    means, deviations = (torch.tensor(part).view(-1, 1, 1) for part in (mean, std))
+
+    def compute(pixels: Tensor) -> Tensor:
+        return pixels.to(torch.float32).div_(255).sub_(means).div_(deviations)
+
+    return compute if device.type == "cpu" else table_of(compute, len(mean), device)
+
+
+def table_of(
+    compute: Callable[[Tensor], Tensor], channels: int, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Give the function that looks up on a device what a processor computes of pixels.
+
+    Args:
+        compute: from uint8 `[B, channels, H, W]` to float32, each pixel by itself.
+        channels: how many.
+        device: where the pixels will be.
+    """
+    levels = torch.arange(256, dtype=torch.uint8).expand(1, channels, 1, 256)
+    table = compute(levels).flatten().to(device)
+    starts = torch.arange(0, 256 * channels, 256, dtype=torch.int32, device=device)
+
+    def look_up(pixels: Tensor) -> Tensor:
+        places = pixels.to(torch.int32).add_(starts.view(-1, 1, 1))
+        return table.index_select(0, places.flatten()).view(places.shape)
+
+    return look_up
 
 
 def column_picker(
@@ -155,9 +194,10 @@ def text_comparison(
 ) -> Callable[[Tensor], Tensor]:
     """Give the function from unit vectors of images `[B, D]` to logits `[B, C]`.
 
-    It compares them with a zero-shot text classifier `[C, D]` in the arithmetic around
-    it: evaluation scripts have the product inside of autocast too
-    (github.com/mlfoundations/open_clip, src/open_clip_train/zero_shot.py).
+    It compares them with a zero-shot text classifier `[C, D]`. Autocast counts there:
+    evaluation scripts have the product inside of it too
+    (github.com/mlfoundations/open_clip, src/open_clip_train/zero_shot.py). TF32 does
+    not: beside the model this product costs nothing, and every logit comes of it.
 
     Raises:
         WeightsError: the protocol wants the checkpoint's scale and it has none.
@@ -176,4 +216,11 @@ def text_comparison(
         logits: Tensor = scale * features.to(directions.dtype) @ directions
         return logits
 
-    return compare
+    if precision != "tf32":
+        return compare
+
+    def compare_exactly(features: Tensor) -> Tensor:
+        with multiplying_float32(as_tf32=False):
+            return compare(features)
+
+    return compare_exactly

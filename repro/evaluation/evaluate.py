@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from functools import cache
+from itertools import takewhile
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +19,14 @@ from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels
 from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize
+from repro.evaluation.memory import give_back, is_out_of_memory, too_little
 from repro.evaluation.predictions import TOP, Predictions, join
 
 Progress = Callable[[int], object]
+#: The most likely classes, the losses and the confidences of some images.
+Scores = tuple[Tensor, Tensor, Tensor]
 Settled = Callable[[Predictions], bool]
+T = TypeVar("T")
 
 
 def evaluate(
@@ -49,19 +56,18 @@ def evaluate(
         EvaluationError: the logits have another number of classes, are not finite, or
             one image alone does not fit into memory.
     """
-    # A GPU goes on with the next stratum while what it found in the last one is read.
+    # A GPU goes on with the next stratum while what it found in the last one comes.
     ahead = 1 if device.type == "cuda" else 0
     computed: deque[_Computed] = deque()
     parts: list[Predictions] = []
-    for stratum, pixels in strata:
-        members = dataset.strata[stratum]
-        computed.append(
-            _compute(classifier, dataset, members, pixels, batch_size, device, progress)
-        )
-        if len(computed) > ahead:
-            parts.append(_read(computed.popleft(), dataset))
-            if is_settled(join(parts)):
-                break
+    with _current(device):
+        for stratum, pixels in strata:
+            members, how = dataset.strata[stratum], (batch_size, device, progress)
+            computed.append(_compute(classifier, dataset, members, pixels, *how))
+            if len(computed) > ahead:
+                parts.append(_read(computed.popleft(), dataset))
+                if is_settled(join(parts)):
+                    break
     parts += [_read(rest, dataset) for rest in computed]
     if not parts:
         raise EvaluationError(f"no image of {dataset.name} was evaluated")
@@ -88,7 +94,12 @@ def compute_features(
     Raises:
         EvaluationError: one image alone does not fit into memory.
     """
-    parts = [part for _, part in _batches(body, pixels, batch_size, device)]
+
+    def features(batch: Tensor, place: slice) -> Tensor:
+        return body(batch)
+
+    with _current(device):
+        parts = [part for _, part in _batches(features, pixels, batch_size, device)]
     return torch.cat(parts)
 
 
@@ -106,17 +117,19 @@ def read_logits(
         EvaluationError: the logits have another number of classes, or are not finite.
     """
     _check_outputs(logits, len(members), dataset)
-    labels = torch.from_numpy(dataset.labels[members]).to(logits.device)
-    return _read(_Computed(members, *_score(logits, labels)), dataset)
+    labels = _send(torch.from_numpy(dataset.labels[members]), logits.device)
+    return _read(_fetch(members, _score(logits, labels)), dataset)
 
 
 class _Computed(NamedTuple):
-    """What was found for a stratum, on the device: see `Predictions`."""
+    """What was found for a stratum, on its way from the device: see `Predictions`.
+
+    `arrive` waits until it is here.
+    """
 
     members: npt.NDArray[np.int64]
-    classes: Tensor
-    losses: Tensor
-    confidences: Tensor
+    scores: Scores
+    arrive: Callable[[], object]
 
 
 def _compute(
@@ -129,19 +142,45 @@ def _compute(
     progress: Progress = lambda images: None,
 ) -> _Computed:
     """Let the device compute some images, without waiting for it: see `evaluate`."""
-    labels = torch.from_numpy(dataset.labels[members]).to(device)
-    scores: list[tuple[Tensor, Tensor, Tensor]] = []
-    for place, logits in _batches(classifier, pixels, batch_size, device):
-        wanted = labels[place]
-        _check_outputs(logits, len(wanted), dataset)
-        scores.append(_score(logits, wanted))
-        progress(len(wanted))
+    labels = _send(torch.from_numpy(dataset.labels[members]), device)
+
+    def score(batch: Tensor, place: slice) -> Scores:
+        logits = classifier(batch)
+        _check_outputs(logits, len(batch), dataset)
+        return _score(logits, labels[place])
+
+    if batch_size.has_to_be_known:
+        with batch_size.remembering():
+            _search(score, pixels, batch_size, device)
+    scores: list[Scores] = []
+    for place, found in _batches(score, pixels, batch_size, device):
+        scores.append(found)
+        progress(place.stop - place.start)
     top, losses, confidences = map(torch.cat, zip(*scores, strict=True))
-    return _Computed(members, top, losses, confidences)
+    return _fetch(members, (top, losses, confidences))
 
 
-def _score(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _search(
+    compute: Callable[[Tensor, slice], object],
+    pixels: Pixels,
+    batch_size: BatchSize,
+    device: torch.device,
+) -> None:
+    """Find a batch size by batches that count for nothing.
+
+    So every run computes its images in batches of the size that is remembered, also the
+    one that found it.
+    """
+    while batch_size.is_searching:
+        batches = _batches(compute, pixels, batch_size, device)
+        for _ in takewhile(lambda _: batch_size.is_searching, batches):
+            pass
+
+
+def _score(logits: Tensor, labels: Tensor) -> Scores:
     """Find the most likely classes, the losses and the confidences of a batch."""
+    if not has_float64(logits.device):
+        logits, labels = logits.cpu(), labels.cpu()
     top = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
     # In float64, so that the sum does not depend on its order.
     likelihoods = functional.log_softmax(logits.double(), dim=1)
@@ -149,46 +188,103 @@ def _score(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return top, losses, likelihoods.amax(dim=1).exp()
 
 
+@cache
+def has_float64(device: torch.device) -> bool:
+    """Whether a device computes in float64: Apple's and some of Intel's do not."""
+    try:
+        torch.ones(1, dtype=torch.float64, device=device).exp()
+    except (TypeError, RuntimeError):
+        return False
+    return True
+
+
+def _send(values: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device what it needs, without waiting for what it computes now."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def _fetch(members: npt.NDArray[np.int64], scores: Scores) -> _Computed:
+    """Begin to copy from the device what was found there.
+
+    A plain copy would wait on the stream for all that the device was given since: it
+    would end each stratum with a device that has nothing to do.
+    """
+    top, losses, confidences = scores
+    found = top.to(torch.int32), losses, confidences.float()
+    is_cuda = losses.device.type == "cuda"
+    # Torch takes pinned memory for what it need not wait for.
+    first, second, third = (part.to("cpu", non_blocking=is_cuda) for part in found)
+    here = first, second, third
+    if not is_cuda:
+        return _Computed(members, here, lambda: None)
+    # Decoding needs the core that waiting in a loop would take.
+    event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    event.record(torch.cuda.current_stream(losses.device))
+    return _Computed(members, here, event.synchronize)
+
+
 def _read(computed: _Computed, dataset: Dataset) -> Predictions:
-    """Wait for the device and take what it found of a stratum."""
+    """Wait for what was found of a stratum, and for nothing else."""
+    computed.arrive()
+    classes, losses, confidences = (part.numpy() for part in computed.scores)
     predictions = Predictions(
         indices=computed.members,
         labels=dataset.labels[computed.members],
-        classes=computed.classes.to(torch.int32).cpu().numpy(),
-        losses=computed.losses.cpu().numpy(),
+        classes=classes,
+        losses=losses,
         total=len(dataset),
-        confidences=computed.confidences.float().cpu().numpy(),
+        confidences=confidences,
     )
     _check_finite(predictions)
     return predictions
 
 
 def _batches(
-    classifier: Callable[[Tensor], Tensor],
+    compute: Callable[[Tensor, slice], T],
     pixels: Pixels,
     batch_size: BatchSize,
     device: torch.device,
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield where each batch is, and what the classifier says of it."""
+) -> Iterator[tuple[slice, T]]:
+    """Yield where each batch is, and what is computed of it.
+
+    All that takes memory for a batch happens in here, where it can be made smaller.
+    """
     batch_size.try_no_more_than(len(pixels))
     start = 0
     while start < len(pixels):
-        batch = _copy(pixels[start : start + batch_size.current], device)
+        place = slice(start, min(start + batch_size.current, len(pixels)))
         try:
+            batch = _copy(pixels[place], device)
             with batch_size.timed(len(batch)):
-                logits = classifier(batch)
-                if device.type == "cuda" and batch_size.is_searching:
-                    torch.cuda.synchronize(device)
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
+                found = compute(batch, place)
+                if batch_size.is_searching:
+                    wait_for(device)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            give_back(error, device)
             if not batch_size.halve():
-                raise EvaluationError(
-                    f"one image alone does not fit into the memory of {device}; "
-                    "free memory there or choose another device with --repro-device"
-                ) from error
+                raise too_little(device, "one image alone") from None
             continue
-        yield slice(start, start + len(batch)), logits
-        start += len(batch)
+        yield place, found
+        start = place.stop
+
+
+def _current(device: torch.device) -> AbstractContextManager[object]:
+    """Make a device the current one.
+
+    Pinned memory belongs to the current one, and would take some of another GPU's.
+    """
+    index = None if device.type == "cpu" else device.index
+    return torch.accelerator.device_index(index)
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has computed all that it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def _copy(pixels: Pixels, device: torch.device) -> Tensor:

@@ -70,10 +70,7 @@ def _flags(as_tf32: bool) -> Iterator[_Flag]:
 def _new_flags(
     on_cuda: tuple[str, ...] = (), on_processor: tuple[str, ...] = ()
 ) -> Iterator[_Flag]:
-    """Yield the flags of the newer interface, none where torch has it not."""
-    if not _has_new_interface():
-        return
-    # What typing knows of it are the parts that every version has.
+    """Yield the flags of the newer interface."""
     backends: Any = torch.backends
     for backend in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
         yield _new(backend, on_cuda)
@@ -91,13 +88,7 @@ def _new(backend: Any, wanted: tuple[str, ...]) -> _Flag:
     return _Flag(lambda: backend.fp32_precision, write, wanted)
 
 
-def _has_new_interface() -> bool:
-    return hasattr(torch.backends, "fp32_precision")
-
-
 def _is_new_interface_used() -> bool:
-    if not _has_new_interface():
-        return False
     backends: Any = torch.backends
     # What the older interface has no word for.
     only_new = [backends, backends.cudnn, backends.mkldnn]

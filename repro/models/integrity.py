@@ -86,7 +86,11 @@ def check_recorded(release: Release, family: str, found: WeightsFile) -> bool:
     known = [recorded.get(f"{family}/{file.path.name}") for file in found.files]
     for expected, file in zip(known, found.files, strict=True):
         if expected is not None and (fault := difference(expected, file)):
-            raise WeightsError(fault)
+            alike = (c.id for c in recorded.values() if c.sha256 == file.sha256)
+            swapped = next(alike, "")
+            raise WeightsError(
+                f"{fault}. It is what is recorded as {swapped}" if swapped else fault
+            )
     return None not in known
 
 

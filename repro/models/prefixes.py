@@ -106,7 +106,7 @@ class TemplateEncoder:
         Args:
             classes: which ones, int64 `[C]`; of similar length is fastest.
         """
-        per_batch = TOKENS_PER_BATCH[self._device.type]
+        per_batch = TOKENS_PER_BATCH.get(self._device.type, TOKENS_PER_BATCH["cuda"])
         for template, beginning in enumerate(self._beginnings):
             rows = classes * self._per_class + template
             remaining = self._lengths[rows] - beginning.length

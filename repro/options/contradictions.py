@@ -15,13 +15,17 @@ from repro.options.option import DEFAULT, MARKER, Given
 
 
 class _Rule(NamedTuple):
-    """An option that has no effect where another one has such a value."""
+    """An option that has no effect where another one has such a value.
+
+    `is_meant` tells of which values of the option that is so.
+    """
 
     option: str
     other: str
     is_idle: Callable[[Any], bool]
     reason: str
     advice: str
+    is_meant: Callable[[Any], bool] = bool
 
 
 def _knows_no_ray_address(engine: str) -> bool:
@@ -64,6 +68,14 @@ _RULES = (
         "name a folder with --repro-cache",
     ),
     _Rule(
+        "batch_size",
+        "cache",
+        _is_none,
+        "nothing is kept on disk",
+        "name a folder with --repro-cache",
+        lambda size: size == "remembered",
+    ),
+    _Rule(
         "diagnose_share",
         "no_diagnose",
         bool,
@@ -100,7 +112,7 @@ def settle(values: Mapping[str, Any], places: Mapping[str, Given]) -> dict[str, 
     settled = _settle_diagnosis(dict(values), places)
     for rule in _RULES:
         mine = places.get(rule.option)
-        if mine is None or not settled[rule.option]:
+        if mine is None or not rule.is_meant(settled[rule.option]):
             continue
         if not rule.is_idle(settled[rule.other]):
             continue

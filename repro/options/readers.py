@@ -53,6 +53,15 @@ def positive(text: str, base: Path) -> int:
     return number
 
 
+def images_at_once(text: str, base: Path) -> int | str:
+    """Give a number of images, or `remembered` as it is."""
+    if text == "remembered":
+        return text
+    if not text.lstrip("-").isdigit():
+        raise ValueError("must be a whole number, or remembered")
+    return positive(text, base)
+
+
 def percent(text: str, base: Path) -> float:
     """Give a share above 0 and up to 1 that is written in percent."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from repro.options import readers
 from repro.options.option import Option
@@ -86,8 +86,8 @@ class Settings:
         repeatable=True,
     )
     device: Option[str] = Option(
-        "where to compute: auto, cpu, cuda or cuda:N (default: auto, a GPU where there "
-        "is one)",
+        "where to compute: auto, cpu, cuda, cuda:N, or another device of torch such "
+        "as mps or xpu (default: auto, a GPU of CUDA or ROCm where there is one)",
         readers.plain,
         default="auto",
         metavar="NAME",
@@ -107,9 +107,11 @@ class Settings:
         default=("auto",),
         metavar="NAMES",
     )
-    batch_size: Option[int | None] = Option(
-        "images at once (default: found by measuring, halved when memory runs out)",
-        readers.positive,
+    batch_size: Option[int | Literal["remembered"] | None] = Option(
+        "images at once, halved when memory runs out; or 'remembered': found by "
+        "measuring once, and kept for later runs, which then compute the same last "
+        "digits (default: found by measuring in each run)",
+        readers.images_at_once,
         metavar="N",
     )
     limit: Option[int | None] = Option(

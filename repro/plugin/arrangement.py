@@ -56,7 +56,7 @@ def settle(config: pytest.Config, items: list[pytest.Item]) -> bool:
     _keep_shard(config, chosen[0].stash[SETTINGS], items)
     if not _goes_on_from_last_run(config):
         arrange(config, items)
-    workers.assign_gpu(config)
+    workers.assign_gpu(config, {item.stash[SETTINGS].device or "" for item in chosen})
     if workers.is_worker(config) and not measures_nothing(config):
         leave_for_controller(config, items)
     return True

@@ -12,7 +12,7 @@ import pytest
 
 from repro.data.readers import Found, find_images
 from repro.errors import NotAvailableError, ReproError
-from repro.machine import visible_gpus
+from repro.machine import gpus_for
 from repro.models.finding import find_weights
 from repro.options.table import Settings
 from repro.planning.plan import Plan, make_plan, shown_time
@@ -34,7 +34,9 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
     if measures_nothing(config):
         return lines
     if workers.STARTED in config.stash:
-        number, gpus = config.stash[workers.STARTED], visible_gpus(os.environ)
+        devices = {settings.device for settings in planned.settings}
+        gpus = gpus_for(devices.pop() if len(devices) == 1 else "auto", os.environ)
+        number = config.stash[workers.STARTED]
         lines.append(f"repro: {workers.describe(number, gpus)}")
     groups = {
         settings: [test.case for test in tests]

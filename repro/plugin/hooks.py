@@ -95,11 +95,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Answer `-n auto` where published numbers are checked."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    from repro.plugin.settings import names_expected
-    from repro.plugin.workers import auto_number, mention_marker
+    from repro.plugin.settings import device_of_run
+    from repro.plugin.workers import auto_number, is_mine
 
-    is_mine = names_expected(config) or mention_marker(config)
-    return auto_number() if is_mine else None
+    return auto_number(device_of_run(config)) if is_mine(config) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.plugin.costs import TIMINGS, timings_for_worker
-from repro.plugin.workers import RUN, SEAT, STARTED, run_name
+from repro.plugin.workers import RUN, SEAT, STARTED, assign_gpus, run_name
 
 if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
@@ -42,8 +42,9 @@ class Recovery:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: Sequence[object]) -> None:
-        """Count the workers that are going to be started."""
+        """Count the workers that are going to be started, and deal them the GPUs."""
         self._config.stash[STARTED] = len(specs)
+        assign_gpus(self._config, specs)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:

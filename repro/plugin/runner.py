@@ -23,6 +23,7 @@ from repro.plugin.workers import run_folder
 from repro.published import Reference
 from repro.records.comparison import since_earlier
 from repro.records.identity import Asked, MeasurementKey, asked
+from repro.records.known import known_of
 from repro.records.ledger import FILE as LEDGER_FILE
 from repro.records.ledger import Ledger
 from repro.records.result import (
@@ -36,8 +37,10 @@ from repro.records.result import (
 from repro.records.shared import MeasuredCase
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
+from repro.words import visible
 
 if TYPE_CHECKING:
+    from repro.diagnosis.known import Known
     from repro.engine.protocol import Engine
     from repro.evaluation.predictions import Predictions
 
@@ -154,12 +157,21 @@ class CaseRunner:
         if settings.no_diagnose or not wanted or not case.references:
             return result
         try:
-            diagnosis = self.engine.diagnose(case, predictions)
+            known = self._known(case, result)
+            diagnosis = self.engine.diagnose(case, predictions, known)
         except ReproError as error:
             # What was measured stays measured.
             why = f"{result.reason} What would explain it was not found out: {error}"
             return msgspec.structs.replace(result, reason=why.strip())
         return msgspec.structs.replace(result, diagnosis=diagnosis)
+
+    def _known(self, case: Case, result: CaseResult) -> Known:
+        """Gather what is known of a case besides what was measured now."""
+        folder = self._settings.ledger
+        if folder is None or not (folder / LEDGER_FILE).is_file():
+            return known_of(case, result, None)
+        with Ledger(folder) as ledger:
+            return known_of(case, result, ledger)
 
     def measure(self, case: Case) -> MeasuredCase:
         """Measure a case, unless this run has it already.
@@ -248,8 +260,8 @@ class CaseRunner:
 def _end(reason: str, *, failed: bool) -> NoReturn:
     """End the test, failed or skipped, without a traceback."""
     if failed:
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+        pytest.fail(visible(reason), pytrace=False)
+    pytest.skip(visible(reason))
 
 
 def _why_unsettled(result: CaseResult) -> str:

@@ -107,6 +107,15 @@ def names_expected(config: pytest.Config) -> bool:
     return _given(Settings.expected, config, {}, config.rootpath) is not None
 
 
+def device_of_run(config: pytest.Config) -> str:
+    """Give the device of tests whose marker names none, before they are collected."""
+    try:
+        return read_settings(config, {}, config.rootpath).device
+    except OptionError:
+        # It is said where the run is refused.
+        return Settings.device.default or "auto"
+
+
 def summary(settings: Settings) -> str:
     """Say in one line what is in force."""
     parts = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,8 +16,10 @@ from repro.machine import (
     WORKER_BYTES,
     available_cores,
     available_memory,
+    gpus_for,
     visible_gpus,
 )
+from repro.plugin.settings import device_of_run, names_expected
 from repro.words import counted
 
 if TYPE_CHECKING:
@@ -72,24 +74,58 @@ def run_folder(config: pytest.Config) -> RunFolder:
     return RunFolder(run_path(config))
 
 
-def assign_gpu(config: pytest.Config) -> None:
-    """Show a worker one GPU of those that the caller allows; the others in turn.
+def assign_gpus(config: pytest.Config, specs: Iterable[Any]) -> None:
+    """Start each worker with one GPU of those that the caller allows, in turn.
 
-    It must happen before torch starts CUDA, and only once a case is to be run: another
-    project's workers keep what they have.
+    CUDA looks at the variable once, as soon as anybody asks it something: a conftest
+    that asks whether there is a GPU is loaded before any case is collected. A worker
+    that takes the place of a dead one is started with the same specification.
+
+    Args:
+        config: of the controller.
+        specs: of execnet, whose processes start with their `env`.
     """
-    if is_worker(config):
+    device = device_of_run(config)
+    gpus = gpus_for(device, os.environ)
+    # Workers elsewhere have GPUs of their own, see `assign_gpu`.
+    if has_number(device) or not gpus or not is_mine(config):
+        return
+    for seat, spec in enumerate(specs):
+        if spec.popen and "CUDA_VISIBLE_DEVICES" not in spec.env:
+            show_one_gpu(spec.env, seat, gpus)
+
+
+def assign_gpu(config: pytest.Config, devices: Iterable[str]) -> None:
+    """Show this worker one GPU of those that it sees: it may see one already.
+
+    It happens once a case is to be run: another project's workers keep what they have.
+
+    Args:
+        config: of the worker.
+        devices: of its tests.
+    """
+    if is_worker(config) and not any(map(has_number, devices)):
         seat: int = config.workerinput[SEAT]  # type: ignore[attr-defined]
         show_one_gpu(os.environ, seat, visible_gpus(os.environ))
 
 
-def auto_number() -> int:
+def has_number(device: str) -> bool:
+    """Whether a device is one of several: its number counts among all visible ones."""
+    return ":" in device
+
+
+def is_mine(config: pytest.Config) -> bool:
+    """Whether published numbers are checked, as far as is seen before collection."""
+    return names_expected(config) or mention_marker(config)
+
+
+def auto_number(device: str = "auto") -> int:
     """Choose how many workers `-n auto` starts: one for each GPU, or for each core.
 
     On a processor each worker computes with its share of the threads, so that cores are
     not oversubscribed; memory is what limits their number.
     """
-    gpus = visible_gpus(os.environ)
+    gpus = gpus_for(device, os.environ)
     if gpus:
         return len(gpus)
     memory = available_memory()
@@ -128,7 +164,8 @@ def describe(workers: int, gpus: Sequence[str]) -> str:
     held = ", ".join(f"gw{n} GPU {gpus[n % len(gpus)]}" for n in range(workers))
     if workers <= len(gpus):
         return held
-    return f"{held}; {workers} workers share {len(gpus)} GPUs, and their memory"
+    shared = "one GPU, and its" if len(gpus) == 1 else f"{len(gpus)} GPUs, and their"
+    return f"{held}; {workers} workers share {shared} memory"
 
 
 def show_one_gpu(

@@ -8,10 +8,14 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from repro.machine import available_cores
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "pytest-repro",
@@ -80,12 +84,24 @@ def describe_environment(device: str) -> Environment:
         cpu=_cpu_name(),
         cores=available_cores(),
         decoder=decoder_identity(),
-        device=torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
+        device=_device_name(torch.device(device)),
         cuda=torch.version.cuda if is_cuda else None,
         driver=_driver() if is_cuda else None,
         commit=code.commit or None,
         dirty=bool(code.changes),
     )
+
+
+def _device_name(device: torch.device) -> str:
+    """Name what computes, so that no two kinds of devices have one name."""
+    import torch
+
+    if device.type == "cpu":
+        return _cpu_name()
+    of_type = getattr(torch, device.type)
+    if hasattr(of_type, "get_device_name"):
+        return str(of_type.get_device_name(device))
+    return f"{device.type} of {_cpu_name()}"
 
 
 def _versions() -> dict[str, str]:

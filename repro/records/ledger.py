@@ -269,6 +269,15 @@ class Ledger:
         runs = {run.id: run for run in found}
         return [(runs[run], result) for run, result in results]
 
+    def newest(self, cases: Iterable[str]) -> list[CaseResult]:
+        """Give of each of some cases the last result that was measured, if any."""
+        results = self._results(
+            "id IN (SELECT max(id) FROM result WHERE identity IS NOT NULL AND case_id "
+            "IN (SELECT value FROM json_each(?)) GROUP BY case_id)",
+            (msgspec.json.encode(list(cases)).decode(),),
+        )
+        return [result for _, result in results]
+
     def cases(self) -> list[str]:
         """List the ids of all cases that ever had a result."""
         with self._explained():

@@ -209,7 +209,7 @@ def test_a_dangling_link_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_contains_itself_is_an_error(tmp_path: Path) -> None:
     make_files(tmp_path / "val", {"n01": 1, "n02": 1, "n03": 1})
     (tmp_path / "val/n01/again").symlink_to(tmp_path / "val/n01")
-    with pytest.raises(DatasetError, match="again is a link to .* in a circle"):
+    with pytest.raises(DatasetError, match=r"again is a link to .* in a circle"):
         index_dataset(dataset_spec(CLASSES, 3), tmp_path)
 
 

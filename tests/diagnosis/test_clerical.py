@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
 from repro.cases import Case, list_cases
-from repro.diagnosis.clerical import Account, find_account
+from repro.data.dataset import Dataset
+from repro.diagnosis.accounts import Account
+from repro.diagnosis.clerical import find_account
+from repro.diagnosis.known import Known, Seen
 from repro.diagnosis.trials import targets_of
 from repro.evaluation.predictions import Predictions
 from repro.published import EMBEDDED, printed, read_releases
@@ -46,7 +50,11 @@ MEASURED = {"top1": "71.65", "top5": "93.15", "loss": "0.831250"}
 
 
 def find(
-    case: Case, published: dict[str, str], run: Predictions = RUN
+    case: Case,
+    published: dict[str, str],
+    run: Predictions = RUN,
+    dataset: Dataset | None = None,
+    known: Known | None = None,
 ) -> Account | None:
     """Publish numbers for a case and look for the slip."""
     numbers = {**MEASURED, **published}
@@ -56,7 +64,8 @@ def find(
     )
     case = msgspec.structs.replace(case, references=references)
     sizes = np.full(10, IMAGES // 10)
-    return find_account(case, run, targets_of(case.references, run, sizes, 10))
+    targets = targets_of(case.references, run, sizes, 10)
+    return find_account(case, run, targets, dataset, known)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,18 @@ def find(
         ),
         ({"top1": "93.15"}, "top-5 accuracy printed as top-1 accuracy"),
         ({"loss": f"{0.83125 / math.log(2):.6f}"}, "a loss in bits"),
+        ({"loss": f"{0.83125 / math.log(10):.6f}"}, "a loss with the logarithm to"),
+        ({"loss": f"{math.exp(0.83125):.6f}"}, "a perplexity printed as the loss"),
+        # 2,000 images are 8 batches of 256, of which the last is smaller.
+        ({"loss": f"{0.83125 * 250:.6f}"}, "a loss summed over each of 8 batches"),
+        ({"loss": f"{0.83125 * 250.5:.6f}"}, ""),
+        ({"top1": "71"}, "a number that was cut in place of rounded"),
+        ({"top1": "71", "top5": "93"}, "a number that was cut in place of rounded"),
+        ({"top1": "72.00"}, "a number that was rounded to whole ones"),
+        ({"top1": "71.00"}, "a number that was cut to whole ones"),
+        ({"top1": "71", "loss": "0.831"}, ""),
+        ({"top1": "71", "loss": "0.840123"}, ""),
+        ({"top1": "70"}, ""),
         ({"top1": "77.65"}, "one digit mistyped"),
         ({"top1": "76.15"}, "two neighbouring digits transposed"),
         ({"loss": "0.831520"}, ""),
@@ -101,6 +122,164 @@ def test_the_numbers_of_another_checkpoint_are_found_on_either_side(
     assert exchanged
     assert exchanged.name == f"the row or the weights of {other.id}"
     assert exchanged.fit < 1e-4
+
+
+def numbers_of(case: Case) -> dict[str, str]:
+    return {r.metric: r.published.digits for r in case.references}
+
+
+def seen(case: Case, sha256: str = "") -> Seen:
+    """Measure what is published for a case."""
+    run = made(**{metric: float(digits) for metric, digits in numbers_of(case).items()})
+    return Seen(run.metrics(), sha256)
+
+
+def test_what_is_known_of_the_other_case_tells_rows_from_weights(
+    release_cases: dict[str, Case],
+) -> None:
+    case, other = (release_cases[f"supervised/real/{n}"] for n in (160, 320))
+    run = made(**{m: float(digits) for m, digits in numbers_of(other).items()})
+    ours = numbers_of(case)
+
+    same = Known(cases={other.id: seen(other, "ab")}, weights_sha256="ab")
+    found = find(case, ours, run, known=same)
+    assert found
+    assert found.name == f"the weights of {other.id}"
+    swapped = Known(cases={other.id: seen(case, "cd")}, weights_sha256="ab")
+    found = find(case, ours, run, known=swapped)
+    assert found
+    assert found.name == f"the rows or the weights of {case.id} and {other.id} swapped"
+    elsewhere = Known(cases={other.id: seen(other, "cd")}, weights_sha256="ab")
+    found = find(case, ours, run, known=elsewhere)
+    assert found
+    assert found.name == f"the row or the weights of {other.id}"
+
+
+def test_what_another_checkpoint_gives_is_found_where_it_is_not_published(
+    release_cases: dict[str, Case],
+) -> None:
+    case, other = (release_cases[f"supervised/real/{n}"] for n in (160, 320))
+    measured = Known(cases={other.id: Seen(made(66.6, 88.8, 1.234567).metrics())})
+    theirs = {"top1": "66.60", "top5": "88.80", "loss": "1.234567"}
+    found = find(case, theirs, known=measured)
+    assert found
+    assert found.name == f"the number measured of {other.id}"
+    assert find(case, theirs) is None
+
+
+def test_rows_that_each_give_their_neighbours_numbers_are_called_shifted(
+    release_cases: dict[str, Case],
+) -> None:
+    rows = [release_cases[f"supervised/real/{n}"] for n in (40, 80, 160, 320, 640)]
+    case, after = rows[1], rows[2]
+    run = made(**{m: float(digits) for m, digits in numbers_of(after).items()})
+    shifted = {rows[n].id: seen(rows[n + 1]) for n in (0, 2, 3)}
+    found = find(case, numbers_of(case), run, known=Known(cases=shifted))
+    assert found
+    assert found.name == "rows of the table shifted by one"
+    assert "4 rows beside each other" in found.premise
+    right = {row.id: seen(row) for row in rows}
+    alone = find(case, numbers_of(case), run, known=Known(cases=right))
+    assert alone
+    assert "shifted by one" not in alone.name
+
+
+def test_a_number_that_was_met_before_it_was_edited_is_that(
+    release_cases: dict[str, Case],
+) -> None:
+    case = release_cases["supervised/real/160"]
+    edited = Known(edited={"top1": "71.65"})
+    found = find(case, {"top1": "70.11"}, known=edited)
+    assert found
+    assert found.name == "a number edited since it was last met"
+    assert "71.65 and is 70.11" in found.premise
+    # It does not meet what it was either.
+    assert find(case, {"top1": "70.11"}, known=Known(edited={"top1": "75.00"})) is None
+    both = {"top1": "70.11", "loss": "0.912345"}
+    assert find(case, both, known=edited) is None
+
+
+#: Classes in another order than that of their names, as loaders of folders have them.
+FOLDERS = Dataset(
+    name="set",
+    root=Path("val"),
+    classes=tuple("jihgfedcba"),
+    files=tuple(
+        f"{name}/{100 - place}" for name in "jihgfedcba" for place in range(50)
+    ),
+    digests=("",) * 500,
+    sizes=(1,) * 500,
+    labels=np.repeat(np.arange(10), 50),
+)
+
+
+def drawn() -> Predictions:
+    """Predict 500 images, a class better than the next one."""
+    random = np.random.default_rng(5)
+    labels = FOLDERS.labels
+    ranks = np.minimum(random.geometric(0.9 - labels / 20), 6) - 1
+    classes = np.stack([(labels + 1 + place) % 10 for place in range(5)], axis=1)
+    for place in range(5):
+        classes[ranks == place, place] = labels[ranks == place]
+    return Predictions(
+        indices=np.arange(500),
+        labels=labels,
+        classes=classes.astype(np.int32),
+        losses=random.gamma(1 + labels / 5),
+        total=500,
+    )
+
+
+#: As a loop over the folders in the order of their names, and the files in that of
+#: theirs, has the images: written down apart from what is tested.
+LOADED = sorted(range(500), key=lambda index: FOLDERS.files[index].split("/"))
+
+
+def printed_as(top1: float, top5: float, loss: float) -> dict[str, str]:
+    return {
+        "top1": f"{100 * top1:.2f}",
+        "top5": f"{100 * top5:.2f}",
+        "loss": f"{loss:.6f}",
+    }
+
+
+def means(images: list[int]) -> dict[str, str]:
+    run = drawn()
+    hits = run.classes[images] == run.labels[images][:, None]
+    return printed_as(hits[:, 0].mean(), hits.any(1).mean(), run.losses[images].mean())
+
+
+def means_of_batches(size: int) -> dict[str, str]:
+    run, batches = drawn(), [LOADED[n : n + size] for n in range(0, 500, size)]
+    hits = run.classes == run.labels[:, None]
+    each = hits[:, 0], hits.any(1), run.losses
+    top1, top5, loss = (np.mean([of[b].mean() for b in batches]) for of in each)
+    return printed_as(top1, top5, loss)
+
+
+@pytest.mark.parametrize(
+    ("published", "name"),
+    [
+        (means(LOADED[:448]), "a mean without the last 52 images"),
+        (
+            means([*LOADED, *LOADED[:12]]),
+            "a mean in which the first 12 images count twice",
+        ),
+        (means_of_batches(64), "a mean over the means of batches of 64"),
+        (
+            means(LOADED) | {"loss": means_of_batches(128)["loss"]},
+            "a mean over the means of batches of 128",
+        ),
+        (means(LOADED[52:]), ""),
+        (means(LOADED[:463]), ""),
+    ],
+)
+def test_how_a_script_went_through_its_batches_is_told_by_the_names_of_files(
+    release_cases: dict[str, Case], published: dict[str, str], name: str
+) -> None:
+    case = release_cases["supervised/real/160"]
+    found = find(case, published, drawn(), FOLDERS)
+    assert (found.name if found else "") == name
 
 
 def test_what_only_the_loss_shows_is_no_slip_of_the_digits_near_it(

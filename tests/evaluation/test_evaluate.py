@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import timm
 import torch
+from scipy import special
 from torch import Tensor, nn
 
 from repro.data.dataset import Dataset
@@ -15,7 +17,7 @@ from repro.data.pixels import PixelStore, stream
 from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
-from repro.evaluation.evaluate import evaluate
+from repro.evaluation.evaluate import evaluate, read_logits
 from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import Outputs
 from repro.evaluation.predictions import (
@@ -316,6 +318,73 @@ def test_batches_are_halved_until_they_fit_into_memory(
     assert sum(small.sizes) - sum(failed) == 120
 
 
+class ScoredInSmallMemory(Tensor):
+    """Logits of which not more than three images can be scored at a time."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func is Tensor.topk and len(args[0]) > 3:
+            torch.empty(2**56, dtype=torch.uint8)
+        plain: Any = super()
+        return plain.__torch_function__(func, types, args, kwargs or {})
+
+
+def test_scores_that_do_not_fit_into_memory_make_batches_smaller_too(
+    classifier: Classifier, photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    found = run(
+        lambda pixels: classifier(pixels).as_subclass(ScoredInSmallMemory),
+        photographs,
+        strata,
+    )
+    assert same_decisions(found, run(classifier, photographs, strata))
+
+
+def test_a_size_that_is_remembered_is_that_of_every_batch_of_every_run(
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "sizes" / "size.txt"
+    seen: list[list[int]] = []
+    found: list[Predictions] = []
+    for _ in range(2):
+        counting = SmallMemory(classifier, room=1000)
+        kept = BatchSize("cpu", file=file)
+        found.append(
+            evaluate(counting, photographs, strata, batch_size=kept, device=CPU)
+        )
+        seen.append(counting.sizes)
+    size = int(file.read_text())
+    wanted = []
+    for _, pixels in strata:
+        whole, rest = divmod(len(pixels), size)
+        wanted += [size] * whole + [rest] * bool(rest)
+    assert seen[1] == wanted
+    # The first run tried others, and then computed all of it again in this one.
+    assert len(seen[0]) > len(wanted)
+    assert seen[0][-len(wanted) :] == wanted
+    assert np.array_equal(found[0].losses, found[1].losses)
+
+
+@pytest.mark.parametrize("damage", ["", "many", "0"])
+def test_a_size_that_was_not_kept_whole_is_found_again(
+    damage: str,
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "size.txt"
+    file.write_text(damage)
+    kept = BatchSize("cpu", file=file)
+    evaluate(classifier, photographs, strata, batch_size=kept, device=CPU)
+    assert int(file.read_text()) == kept.current
+
+
 def test_one_image_that_does_not_fit_into_memory_is_an_error(
     classifier: Classifier, photographs: Dataset, strata: list[tuple[int, Pixels]]
 ) -> None:
@@ -411,3 +480,38 @@ def test_an_oracle_is_certain_and_right(
     assert calibration_error(certain) == pytest.approx(0)
     wrong = run(Oracle(photographs, strata, shift=1), photographs, strata)
     assert calibration_error(wrong) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 100.0])
+def test_the_loss_is_exact_to_a_few_bits_of_float64(
+    photographs: Dataset, size: float
+) -> None:
+    members = np.arange(len(photographs), dtype=np.int64)
+    generator = torch.Generator().manual_seed(0)
+    logits = size * torch.randn(len(members), len(CLASSES), generator=generator)
+    found = read_logits(logits, photographs, members)
+    exact = special.log_softmax(logits.numpy().astype(np.float64), axis=1)
+    expected = -exact[members, photographs.labels]
+    assert found.losses.dtype == np.float64
+    np.testing.assert_allclose(found.losses, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("best", [8, 16, 32, 64])
+def test_the_quickest_of_two_batches_counts_since_the_first_one_allocates(
+    monkeypatch: pytest.MonkeyPatch, best: int
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    batch_size = BatchSize("cpu")
+    seen: list[int] = []
+    while batch_size.is_searching:
+        images = batch_size.current
+        # What is best takes longest the first time, and in all.
+        first = (100.0 if images == best else 5.0) * (images not in seen)
+        with batch_size.timed(images):
+            clock[0] += images * (1.0 if images == best else 2.0) + images * first
+        seen.append(images)
+    assert seen == [8, 8, 16, 16, 32, 32, 64, 64]
+    assert batch_size.current == best
+    assert batch_size.halve()
+    assert batch_size.current == best // 2

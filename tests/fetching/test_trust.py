@@ -128,6 +128,12 @@ def test_a_changed_file_is_an_error_that_names_both_sums(
         check_recorded(released.read(), FAMILY, found)
     assert sha256(weights(1)) in str(caught.value)
     assert sha256(weights(2)) in str(caught.value)
+    assert "It is what is recorded as" not in str(caught.value)
+
+    other = Checksum(id=f"{FAMILY}/2M.pt", size=found.size, sha256=found.sha256)
+    record_checksums(released.read(), [other])
+    with pytest.raises(WeightsError, match=r"It is what is recorded as .*/2M\.pt"):
+        check_recorded(released.read(), FAMILY, found)
 
 
 def test_a_file_put_back_with_its_old_time_stamp_is_read_again(

@@ -104,6 +104,26 @@ def test_each_worker_sees_its_own_gpu(
 
 
 @pytest.mark.slow
+def test_a_conftest_that_asks_cuda_first_finds_a_gpu_for_each_worker(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    # Not even --repro-expected: only the marker of the suite says that it is ours.
+    seen = seen_by_workers(pytester, 2, asked_by="conftest", options=())
+    assert seen == {"gw0": "GPU-a", "gw1": "GPU-b"}
+
+
+@pytest.mark.slow
+def test_all_workers_see_all_gpus_where_the_device_is_one_of_them(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    options = ("--repro-expected=embedded", "--repro-device=cuda:1")
+    seen = seen_by_workers(pytester, 2, options=options)
+    assert seen == {"gw0": "GPU-a,GPU-b", "gw1": "GPU-a,GPU-b"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 4])
 def test_one_worker_for_each_of_several_gpus(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, number: int
@@ -114,8 +134,17 @@ def test_one_worker_for_each_of_several_gpus(
     }
 
 
-def seen_by_workers(pytester: pytest.Pytester, workers: int | str) -> dict[str, str]:
-    """Run workers without torch; give what each finds in CUDA_VISIBLE_DEVICES."""
+def seen_by_workers(
+    pytester: pytest.Pytester,
+    workers: int | str,
+    asked_by: str = "collection",
+    options: tuple[str, ...] = ("--repro-expected=embedded",),
+) -> dict[str, str]:
+    """Run workers without torch; give what each finds in CUDA_VISIBLE_DEVICES.
+
+    That is asked after collection, before any test is run, lest one is left without; or
+    as soon as the conftest is loaded.
+    """
     pytester.makepyfile(
         """
         import pytest
@@ -125,20 +154,23 @@ def seen_by_workers(pytester: pytest.Pytester, workers: int | str) -> dict[str, 
             pass
         """
     )
-    # What workers see is written before any test is run, lest one is left without.
+    when = {
+        "collection": "def pytest_collection_finish(session):",
+        "conftest": "if True:",
+    }
     pytester.makeconftest(
-        """
+        f"""
         import os
         from pathlib import Path
 
-        def pytest_collection_finish(session):
+        {when[asked_by]}
             if worker := os.environ.get("PYTEST_XDIST_WORKER"):
                 gpu = os.environ["CUDA_VISIBLE_DEVICES"]
-                (Path(__file__).parent / f"{worker}.gpu").write_text(gpu)
+                (Path(__file__).parent / f"{{worker}}.gpu").write_text(gpu)
         """
     )
     result = pytester.runpytest(
-        f"-n{workers}", "-q", "--repro-expected=embedded", "-p", "no:cacheprovider"
+        f"-n{workers}", "-q", *options, "-p", "no:cacheprovider"
     )
     assert result.ret == 0
     return {file.stem: file.read_text() for file in sorted(pytester.path.glob("*.gpu"))}

@@ -119,7 +119,7 @@ def test_a_digit_is_called_mistyped_without_looking_at_an_image_again(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "*likely cause *written down wrongly, as one digit mistyped: "
+            "*likely cause *probably a slip, one digit mistyped: "
             f"{published} was meant*",
             "*how sure *would fit by chance*",
             "*what to do *Compare it with the source*",
@@ -128,6 +128,24 @@ def test_a_digit_is_called_mistyped_without_looking_at_an_image_again(
     (case,) = json.loads(file.read_text())["cases"]
     assert case["diagnosis"]["outcome"] == "clerical"
     assert case["diagnosis"]["images"] == 0
+
+
+def test_a_number_that_was_edited_since_the_ledger_saw_it_met_is_called_that(
+    release: ReleaseCopy, run: RunCases, tmp_path: Path
+) -> None:
+    release.keep("supervised/real/160")
+    ledger = f"--repro-ledger={tmp_path / 'ledger'}"
+    run(release, ledger).assert_outcomes(passed=1)
+    published = release.published("supervised/real/160", "loss")
+    release.edit("references.toml", (f'loss = "{published}"', 'loss = "0.527316"'))
+    result = run(release, ledger)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*likely cause *a number edited since it was last met: "
+            f"loss was {published} and is 0.527316*"
+        ]
+    )
 
 
 def test_what_is_neither_a_slip_nor_a_suspect_gets_no_cause(

@@ -75,6 +75,18 @@ def test_the_batch_size_changes_no_number(
     result.assert_outcomes(passed=1)
 
 
+def test_a_batch_size_that_is_remembered_needs_a_cache(
+    release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
+) -> None:
+    asked = "--repro-batch-size=remembered"
+    refused = run_cases(release, *ONE, asked, "--repro-cache=none")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    result = run_cases(release, *ONE, asked)
+    result.assert_outcomes(passed=1)
+    (file,) = (tmp_path / "cache" / "batch-sizes").glob("*.txt")
+    assert int(file.read_text()) in (8, 16, 32, 64)
+
+
 def test_an_unknown_device_is_one_clear_error(
     release: ReleaseCopy, run_cases: RunCases
 ) -> None:

@@ -18,7 +18,7 @@ from torchvision.datasets import ImageFolder
 
 from repro.published import Precision, Protocol, TextSpec
 
-from .conftest import ReleaseCopy, RunCases
+from .conftest import SUITE, ReleaseCopy, RunCases
 
 SUPERVISED = "supervised/real/80"
 CLIP = "clip/real/80"
@@ -179,3 +179,28 @@ def test_a_hopeless_case_stops_early_in_its_own_precision(
         failed=1
     )
     assert reported(tmp_path)["stopped_early"]
+
+
+@pytest.mark.slow
+def test_a_conftest_may_have_chosen_how_float32_is_multiplied(
+    release: ReleaseCopy, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(
+        """
+        import torch
+
+        torch.backends.fp32_precision = "ieee"
+
+        def pytest_sessionfinish(session):
+            # What follows from it follows from it as before.
+            torch.backends.fp32_precision = "tf32"
+            print(f"left: {torch.backends.cudnn.conv.fp32_precision}")
+        """
+    )
+    pytester.makepyfile(test_release=SUITE)
+    options = ("-s", "-p", "no:cacheprovider", "--repro-device=cpu")
+    result = pytester.runpytest_subprocess(
+        f"--repro-expected={release.folder}", *options
+    )
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*left: tf32*"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import execnet
 import pytest
 
-from repro.machine import visible_gpus
+from repro.machine import gpus_for, visible_gpus
 from repro.plugin.hooks import pytest_xdist_auto_num_workers
-from repro.plugin.workers import auto_number, describe, show_one_gpu
+from repro.plugin.workers import assign_gpus, auto_number, describe, show_one_gpu
 
 
 def _installed(folder: Path, number: int) -> Path:
@@ -44,6 +45,51 @@ def test_the_callers_own_list_is_respected(
     assert visible_gpus(environment, _installed(tmp_path, 8)) == gpus
 
 
+def test_a_gpu_beyond_those_installed_ends_the_list_as_it_does_for_cuda(
+    tmp_path: Path,
+) -> None:
+    installed = _installed(tmp_path, 2)
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "1,7,0"}, installed) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus"),
+    [
+        ("auto", ["GPU-a", "GPU-b"]),
+        ("cuda", ["GPU-a", "GPU-b"]),
+        ("cuda:1", ["GPU-b"]),
+        ("cuda:2", []),
+        ("cpu", []),
+        ("mps", []),
+    ],
+)
+def test_the_device_says_which_gpus_are_taken(device: str, gpus: list[str]) -> None:
+    assert gpus_for(device, {"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b"}) == gpus
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        (["--repro-expected=embedded"], ["GPU-a", "GPU-b", "GPU-a", None, "mine"]),
+        (["--repro-expected=embedded", "--repro-device=cuda:1"], [None] * 4 + ["mine"]),
+        (["--repro-expected=embedded", "--repro-device=cpu"], [None] * 4 + ["mine"]),
+        ([], [None] * 4 + ["mine"]),
+    ],
+)
+def test_a_worker_here_is_started_with_its_gpu(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    seen: list[str | None],
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    own = "popen//env:CUDA_VISIBLE_DEVICES=mine"
+    places = ["popen", "popen", "popen", "ssh=elsewhere", own]
+    specs = [execnet.XSpec(place) for place in places]
+    assign_gpus(pytester.parseconfig(*options), specs)
+    assert [spec.env.get("CUDA_VISIBLE_DEVICES") for spec in specs] == seen
+
+
 @pytest.mark.parametrize(
     ("gpus", "seen"),
     [
@@ -76,6 +122,11 @@ def test_without_a_gpu_the_environment_stays_as_it_is() -> None:
             ["0", "1"],
             "gw0 GPU 0, gw1 GPU 1, gw2 GPU 0; 3 workers share 2 GPUs, and their memory",
         ),
+        (
+            2,
+            ["1"],
+            "gw0 GPU 1, gw1 GPU 1; 2 workers share one GPU, and its memory",
+        ),
     ],
 )
 def test_the_header_says_which_worker_has_which_gpu(
@@ -87,6 +138,14 @@ def test_the_header_says_which_worker_has_which_gpu(
 def test_n_auto_starts_one_worker_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,4,6")
     assert auto_number() == 3
+
+
+def test_n_auto_on_a_processor_does_not_count_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(999))))
+    assert auto_number("cpu") <= len(os.sched_getaffinity(0))
+    assert auto_number("cuda:5") == 1
 
 
 def test_n_auto_without_a_gpu_does_not_oversubscribe_the_cores(

@@ -1,0 +1,1 @@
+"""What a run measured, as in-toto statements about weights files."""

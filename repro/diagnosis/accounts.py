@@ -1,0 +1,126 @@
+"""How a number may have been written down wrongly, and how probable chance is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from repro.diagnosis.findings import Target
+from repro.diagnosis.trials import ERRORS
+from repro.diagnosis.what_if import Estimate, Floats, estimate
+from repro.evaluation.predictions import Predictions, weighted_values
+from repro.published import METRICS, Printed
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """How a number may have been written down wrongly.
+
+    `name` is the cause, `premise` what would have to be true, and `fit` how many of the
+    accounts of its kind would fit by chance.
+    """
+
+    name: str
+    premise: str
+    fit: float
+
+
+class Number(msgspec.Struct, frozen=True, kw_only=True):
+    """A published number, with what was measured and its error.
+
+    `is_met` tells that the measurement does not contradict it;
+    `room` is how far an honest measurement may be off, besides the rounding, and `step`
+    half a unit of the last digit, or half an image where that is more.
+    """
+
+    metric: str
+    published: Printed
+    measured: float
+    error: float
+    is_met: bool
+    room: float
+    step: float
+
+    @property
+    def value(self) -> float:
+        """The published value."""
+        return float(self.published.value)
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit of its last digit."""
+        return float(self.published.half_unit)
+
+    @property
+    def gap(self) -> float:
+        """How far it is from what was measured."""
+        return abs(self.value - self.measured)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is met to its last digit."""
+        return self.gap <= self.half_unit + 1e-9
+
+    def chance(self, value: float, scale: float = 1.0) -> float | None:
+        """Tell how likely a wrong number is as near to a value as this one is.
+
+        A wrong number is taken to lie anywhere as far from the measured one as this,
+        so that is a share of the gap. Where a part of the images was evaluated, nothing
+        is nearer than its error. None where it is not near at all.
+
+        Args:
+            value: that would have been printed.
+            scale: by which that is larger than what it was made of.
+        """
+        near = abs(self.value - value)
+        # What is allowed of a value itself has become larger with it.
+        is_relative = METRICS[self.metric].allowance.is_relative
+        room = self.room if is_relative else scale * self.room
+        allowed = room + scale * ERRORS * self.error + self.half_unit
+        if near > allowed + 1e-9:
+            return None
+        near = max(near, self.step, ERRORS * self.error)
+        return near / self.gap if near < self.gap else 1.0
+
+
+def values_of(run: Predictions) -> dict[str, Floats]:
+    """Give what each image adds to each metric, as `weighted_values` does."""
+    found: dict[str, Floats] = {}
+    for name, metric in METRICS.items():
+        rest = found.get(metric.complement_of)
+        found[name] = (
+            weighted_values(run, metric) if rest is None else metric.unit.scale - rest
+        )
+    return found
+
+
+def number_of(run: Predictions, target: Target, each: Mapping[str, Floats]) -> Number:
+    """Set a published number beside what was measured.
+
+    Args:
+        run: what was measured.
+        target: the number.
+        each: see `values_of`.
+    """
+    entry = METRICS[target.metric]
+    if run.is_complete:
+        found = Estimate(float(each[target.metric].mean()), 0.0)
+    else:
+        found = estimate(run, run, target.metric)
+    half_unit = float(target.published.half_unit)
+    return Number(
+        metric=target.metric,
+        published=target.published,
+        measured=found.value,
+        error=found.error,
+        is_met=not target.is_missed,
+        room=max(0.0, target.tolerance - half_unit),
+        step=max(half_unit, (entry.unit.whole or 0) / 2 / run.total),
+    )
+
+
+def product(chances: Sequence[float | None]) -> float | None:
+    """Multiply, where all are known."""
+    known = [chance for chance in chances if chance is not None]
+    return math.prod(known) if len(known) == len(chances) else None

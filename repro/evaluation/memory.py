@@ -1,0 +1,62 @@
+"""Memory that runs out: how that is known, what is given back, what is said."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+
+import torch
+
+from repro.errors import EvaluationError
+
+#: Torch's allocators of GPUs have a type of exception. Those of the processor and of
+#: MPS only have words, and so have the driver, cuBLAS and cuDNN.
+_WORDS = ("out of memory", "can't allocate memory", "_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on whatever device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and any(words in said for words in _WORDS)
+
+
+def give_back(error: BaseException, device: torch.device) -> None:
+    """Free what a failed computation still holds, so that a smaller one can be tried.
+
+    The frames of its traceback hold the activations: as long as they do, emptying the
+    device's cache frees nothing.
+    """
+    traceback.clear_frames(error.__traceback__)
+    if device.type != "cpu" and torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+
+
+@contextlib.contextmanager
+def within_memory(device: torch.device, what: str) -> Iterator[None]:
+    """Say in a sentence that memory ran out where no smaller batch can help.
+
+    Args:
+        device: whose memory.
+        what: was computed, as in "the checkpoint does not fit".
+
+    Raises:
+        EvaluationError: it ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        give_back(error, device)
+        raise too_little(device, what) from None
+
+
+def too_little(device: torch.device, what: str) -> EvaluationError:
+    """Make the error that says what does not fit."""
+    return EvaluationError(
+        f"{what} does not fit into the memory of {device}; free memory there, start "
+        "fewer workers with -n, or choose another device with --repro-device"
+    )

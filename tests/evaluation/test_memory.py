@@ -1,0 +1,72 @@
+"""Memory that runs out is known by what allocators say, and given back at once."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from repro.errors import EvaluationError
+from repro.evaluation.memory import give_back, is_out_of_memory, within_memory
+
+CPU = torch.device("cpu")
+#: More than any machine has, as torch and numpy are asked for it.
+TOO_MUCH: dict[str, Callable[[], object]] = {
+    "torch on a processor": lambda: torch.empty(2**56, dtype=torch.uint8),
+    "numpy": lambda: np.empty(2**56, dtype=np.uint8),
+}
+
+
+@pytest.mark.parametrize("allocate", TOO_MUCH.values(), ids=TOO_MUCH.keys())
+def test_what_an_allocator_really_raises_is_known(
+    allocate: Callable[[], object],
+) -> None:
+    with pytest.raises((RuntimeError, MemoryError)) as raised:
+        allocate()
+    assert is_out_of_memory(raised.value)
+
+
+def test_other_errors_of_torch_are_none_of_memory() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.zeros(2, 3) @ torch.zeros(2, 3)
+    assert not is_out_of_memory(raised.value)
+
+
+def test_what_the_failure_held_is_free_while_the_error_is_still_there() -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def forward() -> None:
+        activations = torch.ones(1000)
+        held.append(weakref.ref(activations))
+        torch.empty(2**56, dtype=torch.uint8)
+
+    with pytest.raises(RuntimeError) as raised:
+        forward()
+    assert held[0]() is not None
+    give_back(raised.value, CPU)
+    assert held[0]() is None
+
+
+def test_it_is_one_sentence_and_the_error_holds_nothing() -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def load() -> None:
+        weights = torch.ones(1000)
+        held.append(weakref.ref(weights))
+        torch.empty(2**56, dtype=torch.uint8)
+
+    message = "the checkpoint a.pt does not fit into the memory of cpu; free memory"
+    with (
+        pytest.raises(EvaluationError, match=message),
+        within_memory(CPU, "the checkpoint a.pt"),
+    ):
+        load()
+    assert held[0]() is None
+
+
+def test_another_error_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="mat1"), within_memory(CPU, "a model"):
+        torch.zeros(2, 3) @ torch.zeros(2, 3)
