@@ -200,8 +200,7 @@ def _devkit(spec: DatasetSpec, root: Path, data: Path) -> Devkit:
         raise DatasetError(
             f"{root} holds validation images without class folders, so their labels "
             f"are not known. Put {DEVKIT} (from {spec.url or 'image-net.org'}) into "
-            f"{folders[0]}, or a table labels.csv of lines <file>,<class> into "
-            f"{root if root.is_dir() else folders[0]}; no file is moved{more}"
+            f"{folders[0]}, or labels.csv with lines <file>,<class> beside them{more}"
         )
     if unknown := set(devkit.classes) - set(spec.classes):
         raise DatasetError(

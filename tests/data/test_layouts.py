@@ -251,7 +251,7 @@ LAYOUTS = {
         )
     ),
     "flat, with nothing that tells": Layout(
-        write_flat, "or a table labels.csv of lines <file>,<class>", refused=True
+        write_flat, "or labels.csv with lines <file>,<class> beside them", refused=True
     ),
     "a broken link": Layout(
         with_link("/nowhere/1.JPEG", "x.JPEG"),
