@@ -29,7 +29,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `stopped_early` tells that all were asked for. The expected `calibration_error` is a
     share from 0 to
     1, None where it was not kept. `accelerations` are those that were wanted, used or
-    not. `weights_read` says what was done to the names of the weights to read them.
+    not. `weights_read` says what was done to the names of the weights to read them,
+    `images_assumed` what was concluded to tell the labels of the images.
     """
 
     metrics: Metrics
@@ -49,6 +50,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     calibration_error: float | None = None
     accelerations: tuple[Acceleration, ...] = ()
     weights_read: tuple[str, ...] = ()
+    images_assumed: tuple[str, ...] = ()
 
     @property
     def arithmetic(self) -> str:
