@@ -8,6 +8,7 @@ import sys
 import click
 
 from repro.cli.options import Group
+from repro.cli.output import echo
 from repro.errors import ReproError
 from repro.options.table import refuse_misprints
 
@@ -32,6 +33,7 @@ COMMANDS = {
     "report": "repro.cli.report:report",
     "prune": "repro.cli.prune:prune",
     "accept": "repro.cli.accept:accept",
+    "export": "repro.cli.export:export",
     "attest": "repro.cli.attest:attest",
     "verify-attestation": "repro.cli.attest:verify_attestation",
     "cache": "repro.cli.cache:cache",
@@ -67,5 +69,5 @@ def main() -> None:
     try:
         cli()
     except ReproError as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(2)

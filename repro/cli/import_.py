@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repro.cli.options import Group
+from repro.cli.output import echo
 from repro.errors import ExpectedError, OptionError
 from repro.importing.grids import FORMATS
 from repro.published import METRICS
@@ -83,6 +84,30 @@ def _add_import(name: str, said: str) -> None:
 _add_import("timm", "Import timm's results-imagenet.csv.")
 _add_import("open_clip", "Import ImageNet 1k of open_clip's openclip_results.csv.")
 _add_import("clip_benchmark", "Import imagenet1k of CLIP_benchmark's benchmark.csv.")
+
+
+@import_.command(name="model-card")
+@click.argument("card", metavar="FILE|hf://OWNER/NAME")
+@click.option(
+    "--url", default="", metavar="URL", help="Where FILE can be read, at a commit."
+)
+@_writing_options
+def model_card(card: str, url: str, output: Path | None, *, check: bool) -> None:
+    """Import the accuracies of a model card of the Hub.
+
+    Its model-index has numbers and no protocol: config.json of timm or
+    open_clip_config.json beside it say the library's own, which counts. A card of the
+    Hub is downloaded, with these.
+    """
+    from repro.importing.model_card import card_table, find_card
+    from repro.importing.writing import as_release
+
+    read = card_table(find_card(card, url))
+    as_release(read.table)
+    for line in read.left_out:
+        echo(f"left out: {line}")
+    _import(read.table, output, check=check)
+    echo(read.table.protocol_note)
 
 
 @import_.command()
@@ -207,11 +232,11 @@ def table(
     except ExpectedError as error:
         raise ExpectedError(f"{name}: {error}") from None
     for line in (*understood.lines, "", *compared.lines()):
-        click.echo(line)
+        echo(line)
     if check:
         sys.exit(1 if compared.different else 0)
     if compared.different and not only_new:
-        click.echo(
+        echo(
             "nothing is written: correct the table or the release, or enter only what "
             "is new with --only-new"
         )
@@ -219,7 +244,7 @@ def table(
     if compared.added:
         place = entering.release_file(release)
         entering.enter(output, place, written)
-        click.echo(f"written to {place}")
+        echo(f"written to {place}")
 
 
 def _read(file: Path) -> tuple[str, str]:
@@ -240,7 +265,7 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
     lines = list(found.lines())
     # All of a new release is new; its numbers are in the file.
     for line in lines if found.is_update else lines[-1:]:
-        click.echo(line)
+        echo(line)
     owner = f"{table.library} {table.version}"
     gone = [row for row in table.rows if row.note]
     _echo_rows(f"kept and marked, since {owner} does not have them", gone)
@@ -249,10 +274,10 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
     if check:
         sys.exit(1 if found else 0)
     write_release(folder, table)
-    click.echo(f"{len(table.rows):,} rows of {table.id} in {folder}")
+    echo(f"{len(table.rows):,} rows of {table.id} in {folder}")
 
 
 def _echo_rows(what: str, rows: list[Row]) -> None:
     if rows:
         names = ", ".join(row.checkpoint for row in rows[:5])
-        click.echo(f"{len(rows):,} {what}: {names}{', ...' * (len(rows) > 5)}")
+        echo(f"{len(rows):,} {what}: {names}{', ...' * (len(rows) > 5)}")
