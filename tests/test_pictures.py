@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tools.pictures import BYTES, ROOT, drawn
-
+ROOT = Path(__file__).parent.parent
+TOOL = runpy.run_path(str(ROOT / "tools/pictures.py"))
 PICTURES = sorted((ROOT / "docs/pictures").iterdir())
 
 
@@ -25,7 +26,7 @@ def test_there_are_terminals_and_pages() -> None:
 
 @pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.name)
 def test_a_picture_is_light_and_some_document_shows_it(file: Path) -> None:
-    assert file.stat().st_size <= BYTES
+    assert file.stat().st_size <= TOOL["BYTES"]
     documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     shown = [d for d in documents if f"pictures/{file.name})" in d.read_text("utf-8")]
     assert shown
@@ -38,7 +39,7 @@ def test_a_terminal_is_drawn_from_its_table_on_with_colours_and_spaces() -> None
         "\x1b[32mreal@a    6 <checkpoints>\x1b[0m\n"
         "\x1b[1m\x1b[31mone\x1b[0m of 2\n"
     )
-    svg = drawn(said)
+    svg = TOOL["drawn"](said)
     root = ElementTree.fromstring(svg)
     lines = ["".join(e.itertext()) for e in root.iter() if e.tag.endswith("}text")]
     assert lines == [
