@@ -264,10 +264,17 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
     for title, parts in since_groups(results):
         for line in wrapped(title, width):
             yield line, "plain"
-        for (label, text), cases in parts.items():
-            named = f" ({listed(cases)})" if cases else ""
-            for line in wrapped(f"  {label}: {text}{named}", width):
-                yield line, "plain" if label == "published" else "dim"
+        together: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for part, cases in parts.items():
+            together.setdefault(tuple(cases), []).append(part)
+        for cases, said in together.items():
+            indent = "    " if cases else "  "
+            for line in wrapped(f"  {listed(cases)}", width) if cases else ():
+                yield line, "plain"
+            for label, text in said:
+                style: Style = "plain" if label == "published" else "dim"
+                for line in wrapped(f"{indent}{label}: {text}", width):
+                    yield line, style
 
 
 def _causes(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
