@@ -161,7 +161,7 @@ def test_a_number_that_differs_has_its_own_status_and_badge(tmp_path: Path) -> N
         package="",
         cache="false",
         tests="test_release.py",
-        options="-k 1280 -q --repro-expected=paper --repro-diagnose=never",
+        options="-k 1280 -q --repro-expected=paper --repro-no-diagnose",
         **{"badge-branch": "badges"},
     )
     paper = runner.checkout / "paper"
