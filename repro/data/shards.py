@@ -7,13 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
+from repro.data.listing import class_folders
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
-#: `set-00003-of-00014`, some with a hash behind; `test` is the only one of its set.
+#: `set-00003-of-00014`, some with a hash behind.
 _SHARD = re.compile(
     r"(?P<set>.*?)[-_.]?(?P<number>\d+)(?:-of-(?P<of>\d+))?(?:-[0-9a-f]{16})?"
 )
+#: Of these a file without a number can be a set too; tars are many other things.
+_ALONE = {".parquet"}
 _WORDS = re.compile(r"[a-z]+\d*")
 
 
@@ -26,6 +29,8 @@ def find_shards(spec: DatasetSpec, data: Path, suffix: str) -> Path | None:
         return root if root.suffix == suffix else None
     for folder in (root, root / "data", data, data / "data"):
         sets = _sets(folder, suffix)
+        if sets and class_folders(spec, folder):
+            return None
         # Beside other datasets a set is known by its name alone.
         if folder in (root, root / "data"):
             if sets:
@@ -85,7 +90,7 @@ def _shards(folder: Path, suffix: str) -> Iterator[tuple[Path, str, int, int]]:
         match = _SHARD.fullmatch(file.stem)
         if match and file.is_file():
             yield file, match["set"], int(match["number"]), int(match["of"] or 0)
-        elif file.is_file():
+        elif suffix in _ALONE and file.is_file():
             yield file, file.stem, 0, 0
 
 

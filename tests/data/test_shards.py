@@ -7,6 +7,7 @@ import json
 import resource
 import tarfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,10 @@ def write_webdataset(
     return folder
 
 
+def as_parquet(data: Path, **options: Any) -> Path:
+    return write_parquet(data / "val", rows(), **options)
+
+
 WORDS = ("tench, Tinca tinca", "goldfish", "English setter", "kit fox")
 AS_NUMBERS = {"row_group_size": 12, "data_page_size": 600}
 
@@ -117,12 +122,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "taken as places in the list of classes, from 0",
     ),
     **{
-        f"parquet: {name}": (
-            lambda data, options=options: write_parquet(
-                data / "val", rows(), **options
-            ),
-            "taken as places",
-        )
+        f"parquet: {name}": (partial(as_parquet, **options), "taken as places")
         for name, options in {
             "many pages": AS_NUMBERS,
             "pages of version 2": {**AS_NUMBERS, "data_page_version": "2.0"},
