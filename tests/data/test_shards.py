@@ -105,6 +105,20 @@ def as_parquet(data: Path, **options: Any) -> Path:
 WORDS = ("tench, Tinca tinca", "goldfish", "English setter", "kit fox")
 AS_NUMBERS = {"row_group_size": 12, "data_page_size": 600}
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "many pages": AS_NUMBERS,
+    "pages of version 2": {**AS_NUMBERS, "data_page_version": "2.0"},
+    "zstd": {"compression": "zstd"},
+    "gzip": {"compression": "gzip", "use_dictionary": False},
+    "lz4": {"compression": "lz4"},
+    "not compressed": {"compression": "none", "use_dictionary": False},
+    "version 2, not compressed": {
+        "compression": "none",
+        "data_page_version": "2.0",
+    },
+    "without paths": {"paths": False},
+}
+
 LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "as the Hub has it": (
         lambda data: write_parquet(data / "val", rows(), WORDS),
@@ -123,19 +137,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     **{
         f"parquet: {name}": (partial(as_parquet, **options), "taken as places")
-        for name, options in {
-            "many pages": AS_NUMBERS,
-            "pages of version 2": {**AS_NUMBERS, "data_page_version": "2.0"},
-            "zstd": {"compression": "zstd"},
-            "gzip": {"compression": "gzip", "use_dictionary": False},
-            "lz4": {"compression": "lz4"},
-            "not compressed": {"compression": "none", "use_dictionary": False},
-            "version 2, not compressed": {
-                "compression": "none",
-                "data_page_version": "2.0",
-            },
-            "without paths": {"paths": False},
-        }.items()
+        for name, options in OPTIONS.items()
     },
     "webdataset with .cls": (
         lambda data: write_webdataset(
