@@ -273,7 +273,7 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
                 yield line, "plain"
             for label, text in said:
                 style: Style = "plain" if label == "published" else "dim"
-                for line in wrapped(f"{indent}{label}: {text}", width):
+                for line in wrapped(f"{indent}{label}: {text}", width, f"{indent}  "):
                     yield line, style
 
 
