@@ -172,7 +172,7 @@ def test_models_of_the_releases_own_code_run_as_they_are(project: Path) -> None:
     shutil.rmtree(project / "expected")
     shutil.rmtree(project / "tests")
     said = new("--code=mine.py").output
-    assert re.search(r"weights/best: python Pixels: 50 of 50 right with", said)
+    assert re.search(r"weights/best: python Pixels: 50 of 50 right: this looks", said)
     (model,) = written().models.values()
     assert (model.code, model.options) == ("mine.py", {"num_classes": 10})
 

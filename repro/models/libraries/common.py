@@ -45,7 +45,7 @@ def existing(spec: ModelSpec, file: Path) -> Path:
     return file
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Say in one line, and shortened, why a library refused something."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
