@@ -133,7 +133,7 @@ def list_cases(
 
 def order_for_reading(cases: Iterable[Case]) -> list[Case]:
     """Sort as tables show them: release, family as published, size, protocol."""
-    return sorted(cases, key=_reading_key)
+    return sorted(cases, key=_reading_key())
 
 
 def _release_cases(release: Release, checkpoints: Path | None) -> Iterator[Case]:
@@ -194,6 +194,7 @@ def order_for_running(
     """Sort so that pixels are needed for a while and then no more, longest first."""
     costs = {case.id: cost(case) for case in cases}
     longest: dict[tuple[str, str], float] = {}
+    reading_key = _reading_key()
     for case in cases:
         longest[case.pixel_key] = max(longest.get(case.pixel_key, 0), costs[case.id])
     return sorted(
@@ -202,17 +203,26 @@ def order_for_running(
             -longest[case.pixel_key],
             case.pixel_key,
             -costs[case.id],
-            *_reading_key(case),
+            *reading_key(case),
         ),
     )
 
 
-def _reading_key(case: Case) -> tuple[object, ...]:
-    return (
-        case.release.id,
-        list(case.release.families).index(case.family.id),
-        case.training_images or 0,
-        case.checkpoint,
-        case.protocol.id,
-        case.dataset.id,
-    )
+def _reading_key() -> Callable[[Case], tuple[object, ...]]:
+    """Make the key of one sorting; a release may have thousands of families."""
+    places: dict[str, dict[str, int]] = {}
+
+    def key(case: Case) -> tuple[object, ...]:
+        release = case.release
+        if release.id not in places:
+            places[release.id] = {name: i for i, name in enumerate(release.families)}
+        return (
+            release.id,
+            places[release.id][case.family.id],
+            case.training_images or 0,
+            case.checkpoint,
+            case.protocol.id,
+            case.dataset.id,
+        )
+
+    return key

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from repro.words import brief, visible
+
 
 class ReproError(Exception):
     """Something that the user can mend.
 
     The message is one or two sentences: which file or option, what was found, what
     was expected, what to do. Wherever it surfaces it is shown without a traceback.
+    What it quotes may be of anybody: it is one line, not too long, and nothing in it
+    reaches a terminal but as text.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(brief(visible(" ".join(map(str.strip, message.splitlines())))))
 
 
 class ExpectedError(ReproError):

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
 #: Nothing is broken into narrower lines than this.
 _NARROWEST = 40
+#: The longest message, and what is left of a quoted thing in one that would be longer.
+MESSAGE, QUOTED = 500, 80
+
+#: What a terminal obeys instead of showing it: the control characters of ASCII and
+#: Latin-1 other than tab and newline, what breaks lines, and what turns the direction.
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff"
+    "\ud800-\udfff]|\r(?!\n)"
+)
+_QUOTATION = re.compile(rf"(?<!\w)(['\"])(.{{{QUOTED + 1},}}?)(\1)(?!\w)")
+_WORD = re.compile(rf"()(\S{{{QUOTED + 1},}})()")
+_LIST = re.compile(r"((?:[^\s,]+, ){3})((?:[^\s,]+, ){2,})()")
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -23,6 +36,43 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 def shortened(text: str, room: int) -> str:
     """Keep the beginning of a text that is too long."""
     return text if len(text) <= room else f"{text[: room - 1].rstrip()}…"
+
+
+def visible(text: str) -> str:
+    r"""Write out what a terminal would obey, such as `\u009b`.
+
+    It is written as JSON and Python write it, so that a JSON text says what it said.
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def brief(text: str) -> str:
+    """Cut a message of more than `MESSAGE` characters where that costs least.
+
+    What is quoted is cut first, then words, then lists, the longest first; then what
+    stands in the middle, since a message ends with what to do.
+    """
+    if len(text) > MESSAGE:
+        # The patterns are not made for megabytes.
+        text = _without_middle(text, 8 * MESSAGE)
+    for pattern in (_QUOTATION, _WORD, _LIST):
+        while len(text) > MESSAGE and (found := _longest(pattern, text)):
+            begins, cut, ends = found.groups()
+            short = "…, " if pattern is _LIST else _without_middle(cut, QUOTED)
+            text = "".join(
+                (text[: found.start()], begins, short, ends, text[found.end() :])
+            )
+    return _without_middle(text, MESSAGE)
+
+
+def _longest(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return max(pattern.finditer(text), key=lambda found: len(found[0]), default=None)
+
+
+def _without_middle(text: str, most: int) -> str:
+    """Keep both ends of a text that is too long, more of its beginning."""
+    end = most // 3
+    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"
 
 
 def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from repro.cli.options import Group
+from repro.cli.output import echo
 from repro.errors import ReproError
 from repro.options.table import refuse_misprints
 
@@ -67,5 +68,5 @@ def main() -> None:
     try:
         cli()
     except ReproError as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(2)

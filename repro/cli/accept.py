@@ -15,6 +15,7 @@ from repro.cli.options import (
     expected_option,
     ledger_option,
 )
+from repro.cli.output import echo
 from repro.errors import LedgerError
 from repro.published import read_releases
 from repro.records.accept import accept as write_reference
@@ -52,7 +53,7 @@ def accept(
         accepted = write_reference(_case(result.id, known), result, found)
         numbers = ", ".join(f"{name} {text}" for name, text in accepted.numbers.items())
         done = "replaced" if accepted.replaced else "added"
-        click.echo(f"{accepted.case}: {numbers} {done} in {accepted.file}")
+        echo(f"{accepted.case}: {numbers} {done} in {accepted.file}")
 
 
 def _chosen(patterns: tuple[str, ...], results: list[CaseResult]) -> list[CaseResult]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option
+from repro.cli.output import echo
 from repro.errors import LedgerError, OptionError
 from repro.files import replace_bytes
 from repro.records.ledger import Ledger
@@ -67,7 +68,7 @@ def attest(run: str, folder: Path, key: Path | None, ledger: Path) -> None:
     left = len(results) - len(stated)
     signed = "signed" if key else "not signed"
     rest = f"; {counted(left, 'case')} without a comparison left out" if left else ""
-    click.echo(f"{counted(len(contents), 'statement')} in {folder}, {signed}{rest}")
+    echo(f"{counted(len(contents), 'statement')} in {folder}, {signed}{rest}")
 
 
 @click.command(cls=Command, name="verify-attestation")
@@ -98,13 +99,13 @@ def verify_attestation(file: Path, weights: Path, public_key: Path | None) -> No
     check_subject(statement, file, weights, hash_file(weights))
     predicate = statement.predicate
     who = f"signed by the key in {public_key}" if public_key else "not signed"
-    click.echo(f"{predicate.result}: {weights} by {file}, {who}")
+    echo(f"{predicate.result}: {weights} by {file}, {who}")
     for word, tests in (
         ("met", predicate.passed_tests),
         ("warned", predicate.warned_tests),
         ("not met", predicate.failed_tests),
     ):
         for test in tests:
-            click.echo(f"  {word:<8}{test}")
+            echo(f"  {word:<8}{test}")
     if predicate.result == "FAILED":
         raise SystemExit(1)

@@ -9,6 +9,7 @@ import click
 from tabulate import tabulate
 
 from repro.cli.options import Group, own_cache_option, read_with
+from repro.cli.output import echo
 from repro.data.housekeeping import (
     Store,
     check_store,
@@ -44,9 +45,9 @@ def list_(cache: Path) -> None:
     ]
     if rows:
         headers = ["store", "dataset", "geometry", "images", "size", "last used"]
-        click.echo(tabulate(rows, headers=headers, disable_numparse=True))
+        echo(tabulate(rows, headers=headers, disable_numparse=True))
     total = shown_size(sum(store.size for store in stores))
-    click.echo(f"{cache}: {len(stores):,} stores of decoded pixels, {total}")
+    echo(f"{cache}: {len(stores):,} stores of decoded pixels, {total}")
 
 
 @cache.command()
@@ -63,12 +64,12 @@ def check(context: click.Context, cache: Path) -> None:
     for store in stores:
         faults = check_store(store)
         for fault in faults:
-            click.echo(fault, err=True)
+            echo(fault, err=True)
         if faults:
             drop_store(store)
             damaged += 1
     sound = len(stores) - damaged
-    click.echo(f"{sound:,} stores are sound, {damaged:,} were damaged and deleted")
+    echo(f"{sound:,} stores are sound, {damaged:,} were damaged and deleted")
     context.exit(1 if damaged else 0)
 
 
@@ -91,7 +92,7 @@ def prune(cache: Path, limit: int | None, *, everything: bool) -> None:
     remove_parts(cache)
     dropped = _drop_all(cache) if limit is None else make_room(cache, limit)
     freed = shown_size(sum(store.size for store in dropped))
-    click.echo(f"dropped {len(dropped):,} stores of decoded pixels, {freed}")
+    echo(f"dropped {len(dropped):,} stores of decoded pixels, {freed}")
 
 
 def _drop_all(folder: Path) -> list[Store]:

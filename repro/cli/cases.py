@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from repro.cases import Case, list_cases, order_for_reading
 from repro.cli.options import Command, checkpoints_option, existing, expected_option
+from repro.cli.output import echo
 from repro.judgement.tolerance import tolerance_of
 from repro.published import Reference, read_releases
 from repro.words import counted
@@ -29,7 +30,7 @@ def cases(
     )
     if as_json:
         content = [_as_data(case) for case in found]
-        click.echo(msgspec.json.format(msgspec.json.encode(content)))
+        echo(msgspec.json.format(msgspec.json.encode(content)))
         return
     rows = [
         (
@@ -41,10 +42,10 @@ def cases(
     ]
     if rows:
         headers = ["case", "published", "source"]
-        click.echo(tabulate(rows, headers=headers, disable_numparse=True))
+        echo(tabulate(rows, headers=headers, disable_numparse=True))
     referenced = sum(bool(case.references) for case in found)
     number = counted(len(found), "case")
-    click.echo(f"{number}, {referenced:,} with published numbers")
+    echo(f"{number}, {referenced:,} with published numbers")
 
 
 def _as_data(case: Case) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from repro.cli.options import (
     ledger_or_none_option,
     named,
 )
+from repro.cli.output import echo
 from repro.errors import OptionError
 from repro.published import read_releases
 
@@ -63,13 +64,13 @@ def claims(
         results = _from_ledger(stated, insist(ledger, "--ledger"))
     if as_json:
         content = msgspec.json.encode(claims_data(results))
-        click.echo(msgspec.json.format(content))
+        echo(msgspec.json.format(content))
         return
     width = shutil.get_terminal_size((88, 24)).columns
     for line, style in claim_lines(results, width, "verbose"):
-        click.secho(line, dim=style == "dim")
+        echo(line, dim=style == "dim")
     if not results:
-        click.echo("no [[claim]] in the published numbers")
+        echo("no [[claim]] in the published numbers")
 
 
 def _from_references(stated: Sequence[Stated]) -> list[ClaimResult]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option
+from repro.cli.output import echo
 from repro.records.comparison import compare_runs
 from repro.records.ledger import Ledger
 from repro.report.comparison import ROWS_SHOWN, comparison_lines
@@ -33,4 +34,4 @@ def compare(run_a: str, run_b: str, everything: bool, ledger: Path) -> None:
         )
         found = compare_runs(opened, before.id, after.id)
     for line in comparison_lines(found, None if everything else ROWS_SHOWN):
-        click.echo(line)
+        echo(line)

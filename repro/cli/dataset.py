@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Group, cache_option, expected_option
+from repro.cli.output import echo
 from repro.cli.progress import Bar
 from repro.data.bytewise import ReadImages, read_images
 from repro.data.dataset import Dataset, read_dataset
@@ -121,9 +122,9 @@ def _check(
     remarks: list[str] = []
     images = None
     if listing is None:
-        click.echo(f"{found.found.root}:")
+        echo(f"{found.found.root}:")
     else:
-        click.echo(f"{found.found.root}: {found.spec.title}, {listing.layout}")
+        echo(f"{found.found.root}: {found.spec.title}, {listing.layout}")
         images = _index(found, listing, cache, faults)
     if listing and images:
         read = _read(images, jobs) if jobs else None
@@ -152,7 +153,7 @@ def _index(
     except DatasetError as error:
         faults.append(str(error))
         return None
-    click.echo(
+    echo(
         f"  {len(images):,} images of {len(images.classes):,} classes, "
         f"fingerprint {images.fingerprint}"
     )
@@ -161,11 +162,11 @@ def _index(
 
 def _say(faults: Sequence[str], remarks: Sequence[str], how: str) -> None:
     for fault in faults:
-        click.echo(f"  fault: {fault}", err=True)
+        echo(f"  fault: {fault}", err=True)
     for remark in remarks:
-        click.echo(f"  {remark}")
+        echo(f"  {remark}")
     if not faults:
-        click.echo(f"  nothing wrong ({how})")
+        echo(f"  nothing wrong ({how})")
 
 
 def _read(images: Dataset, jobs: int) -> ReadImages:

@@ -9,6 +9,7 @@ from importlib import metadata
 import click
 
 from repro.cli.options import Command, device_option
+from repro.cli.output import echo
 
 #: What its plugins for pytest are called tells more than what they are.
 _GROUPS = {
@@ -27,7 +28,7 @@ def env(device: str) -> None:
     Versions, machine and device; no path, no user, no host, no value of a variable.
     """
     for label, text in _rows(device):
-        click.echo(f"{label:<16}{text}")
+        echo(f"{label:<16}{text}")
 
 
 def _rows(device: str) -> Iterator[tuple[str, str]]:

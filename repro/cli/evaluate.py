@@ -21,6 +21,7 @@ from repro.cli.options import (
     expected_option,
     precision_option,
 )
+from repro.cli.output import echo
 from repro.errors import ExpectedError, NotAvailableError, OptionError
 from repro.options.table import Settings
 from repro.published import Kind, Release, read_releases
@@ -130,15 +131,15 @@ def evaluate(
 
         real = real_score(predictions, dataset.files, labels) if labels else None
         for line in detail_lines(predictions, dataset.classes, real):
-            click.echo(line)
+            echo(line)
     unused = [one for one in measurement.accelerations if not one.used]
     for one in unused if accelerate != ("auto",) else []:
-        click.echo(f"{one.name} was not used: {one.reason}", err=True)
+        echo(f"{one.name} was not used: {one.reason}", err=True)
     if ":" in what:
         _echo_beside_published(asked, measurement)
         return
     for line in summary(case.kind, weights, measurement):
-        click.echo(line)
+        echo(line)
 
 
 def _asked(
@@ -209,18 +210,18 @@ def _echo_beside_published(asked: LibraryCase, measurement: Measurement) -> None
     checks = tuple(judge(one, release, measurement) for one in case.references)
     result = result_of(case, verdict_of(checks), measurement, checks)
     environment = f"{measurement.environment.summary()}, {measurement.arithmetic}"
-    click.echo(f"protocol  {protocol.geometry}, {protocol.conditions}")
-    click.echo(f"          {protocol.note}")
-    click.echo(f"weights   {measurement.weights}")
-    click.echo(f"with      {environment}")
+    echo(f"protocol  {protocol.geometry}, {protocol.conditions}")
+    echo(f"          {protocol.note}")
+    echo(f"weights   {measurement.weights}")
+    echo(f"with      {environment}")
     for source in dict.fromkeys(one.source for one in case.references):
         found = release.sources[source]
-        click.echo(f"published {found.title}, {found.url}")
+        echo(f"published {found.title}, {found.url}")
     if asked.hint:
-        click.echo(f"published {asked.hint}")
+        echo(f"published {asked.hint}")
     width = shutil.get_terminal_size((120, 24)).columns
     for line, _ in table_lines([result], width, "verbose"):
-        click.echo(line)
+        echo(line)
 
 
 def _index(case: Case, data: Path, cache: Path | None) -> Dataset:
@@ -232,7 +233,7 @@ def _index(case: Case, data: Path, cache: Path | None) -> Dataset:
     recorded = read_record(case.release, case.dataset)
     dataset = index_part(case.dataset, data, known, recorded, cache)
     if len(dataset) != case.dataset.images:
-        click.echo(
+        echo(
             f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "
             f"images of {case.dataset.title}: no published number belongs to them",
             err=True,

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from repro.cli.families import Chosen, checkpoints_folder, choose_families
 from repro.cli.options import Command, checkpoints_option, expected_option
+from repro.cli.output import echo
 from repro.cli.progress import Bar
 from repro.errors import ReproError
 from repro.fetching.family import Fetched, fetch_family
@@ -49,10 +50,10 @@ def fetch(
         failures = _fetch_all(chosen, folder, jobs)
     except KeyboardInterrupt:
         # Threads cannot be stopped, and what they have done is kept for the next time.
-        click.echo("interrupted; call it again to go on", err=True)
+        echo("interrupted; call it again to go on", err=True)
         os._exit(130)
     if failures:
-        click.echo(f"{failures} of {len(chosen)} families were not fetched", err=True)
+        echo(f"{failures} of {len(chosen)} families were not fetched", err=True)
         sys.exit(1)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option, newest_option
+from repro.cli.output import echo
 from repro.cli.tables import fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
@@ -33,14 +34,14 @@ def history(case: str, number: int, ledger: Path) -> None:
     rows = [_row(run, result) for run, result in reversed(entries)]
     headers = ["run", "started", "commit", "top-1 %", "top-5 %", "loss", "verdict"]
     dispensable = ("commit", "top-5 %", "started")
-    click.echo("\n".join(fitted_table(headers, rows, dispensable)))
-    click.echo()
+    echo("\n".join(fitted_table(headers, rows, dispensable)))
+    echo()
     for name, values in _series([result for _, result in entries]).items():
         if values:
             most = max(8, terminal_width() - 32)
             line = sparkline(values[-most:])
             low, high = min(values), max(values)
-            click.echo(f"{name:<6} {line}  {low:.6g} to {high:.6g}")
+            echo(f"{name:<6} {line}  {low:.6g} to {high:.6g}")
 
 
 def _row(run: Run, result: CaseResult) -> tuple[object, ...]:

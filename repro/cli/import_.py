@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repro.cli.options import Group
+from repro.cli.output import echo
 from repro.errors import ExpectedError, OptionError
 from repro.importing.grids import FORMATS
 from repro.published import METRICS
@@ -207,11 +208,11 @@ def table(
     except ExpectedError as error:
         raise ExpectedError(f"{name}: {error}") from None
     for line in (*understood.lines, "", *compared.lines()):
-        click.echo(line)
+        echo(line)
     if check:
         sys.exit(1 if compared.different else 0)
     if compared.different and not only_new:
-        click.echo(
+        echo(
             "nothing is written: correct the table or the release, or enter only what "
             "is new with --only-new"
         )
@@ -219,7 +220,7 @@ def table(
     if compared.added:
         place = entering.release_file(release)
         entering.enter(output, place, written)
-        click.echo(f"written to {place}")
+        echo(f"written to {place}")
 
 
 def _read(file: Path) -> tuple[str, str]:
@@ -240,7 +241,7 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
     lines = list(found.lines())
     # All of a new release is new; its numbers are in the file.
     for line in lines if found.is_update else lines[-1:]:
-        click.echo(line)
+        echo(line)
     owner = f"{table.library} {table.version}"
     gone = [row for row in table.rows if row.note]
     _echo_rows(f"kept and marked, since {owner} does not have them", gone)
@@ -249,10 +250,10 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
     if check:
         sys.exit(1 if found else 0)
     write_release(folder, table)
-    click.echo(f"{len(table.rows):,} rows of {table.id} in {folder}")
+    echo(f"{len(table.rows):,} rows of {table.id} in {folder}")
 
 
 def _echo_rows(what: str, rows: list[Row]) -> None:
     if rows:
         names = ", ".join(row.checkpoint for row in rows[:5])
-        click.echo(f"{len(rows):,} {what}: {names}{', ...' * (len(rows) > 5)}")
+        echo(f"{len(rows):,} {what}: {names}{', ...' * (len(rows) > 5)}")

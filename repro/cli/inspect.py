@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, expected_option
+from repro.cli.output import echo
 from repro.errors import ReproError
 from repro.files import shown_size
 from repro.models.inspection import Inspection, inspect_weights
@@ -27,9 +28,9 @@ def inspect(file: Path, expected: tuple[Path | str, ...]) -> None:
     """
     found = inspect_weights(file)
     for label, text in _rows(found):
-        click.echo(f"  {label:<14}{text}" if label else text)
+        echo(f"  {label:<14}{text}" if label else text)
     for line in _fits(found, read_releases(expected)):
-        click.echo(line)
+        echo(line)
 
 
 def _rows(found: Inspection) -> Iterator[tuple[str, str]]:

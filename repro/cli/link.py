@@ -11,6 +11,7 @@ import click
 from repro.cases import Case, list_cases
 from repro.cli.families import checkpoints_folder, choose_families
 from repro.cli.options import Command, checkpoints_option, expected_option
+from repro.cli.output import echo
 from repro.errors import FetchError, OptionError
 from repro.fetching.mirror import Match, match_folders
 from repro.published import read_releases, split_weights_name
@@ -53,18 +54,16 @@ def link(
     cases = list_cases(releases)
     for match in matches:
         for line in _lines(match, folder, cases):
-            click.echo(line)
+            echo(line)
         if not dry_run:
             for file in match.files:
                 _link(file, folder / match.family.id / file.name)
     count = sum(len(match.files) for match in matches)
     if not count:
-        click.echo(f"nothing is linked in {folder}")
+        echo(f"nothing is linked in {folder}")
         sys.exit(1)
     said = f"{count:,} files {'would be' if dry_run else 'are'} linked in {folder}"
-    click.echo(
-        said if dry_run else f"{said}; repro verify --record trusts them from now on"
-    )
+    echo(said if dry_run else f"{said}; repro verify --record trusts them from now on")
 
 
 def _choices(chosen: Sequence[str], families: Sequence[str]) -> dict[str, str]:

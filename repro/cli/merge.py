@@ -9,6 +9,7 @@ import click
 
 from repro.claims.result import ClaimResult
 from repro.cli.options import Command, expected_option, ledger_option, read_with
+from repro.cli.output import echo
 from repro.cli.show import print_run
 from repro.options import readers
 from repro.published import read_releases
@@ -64,7 +65,7 @@ def merge(
     for file in outputs:
         assert report is not None
         write_report(file, report)
-        click.echo(f"report: {file}")
+        echo(f"report: {file}")
     sys.exit(run.exit_status)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, cache_option, device_option
+from repro.cli.output import echo
 from repro.errors import OptionError
 from repro.published import check_name, split_weights_name
 
@@ -95,15 +96,15 @@ def new(
     for file, content in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-        click.echo(file)
+        echo(file)
     if with_ci:
-        click.echo(f"badge, for your README: {BADGE}")
+        echo(f"badge, for your README: {BADGE}")
     if paths:
-        click.echo(f"next: pytest {test}")
-        click.echo(f"then: repro import table TABLE -o {folder} --source=paper")
+        echo(f"next: pytest {test}")
+        echo(f"then: repro import table TABLE -o {folder} --source=paper")
     else:
         first = folder / "release.toml"
-        click.echo(f"next: fill in {first}, then repro cases --expected {folder}")
+        echo(f"next: fill in {first}, then repro cases --expected {folder}")
 
 
 def _refuse_existing(files: list[Path]) -> None:
@@ -139,6 +140,6 @@ def _from_files(
 
     seen = survey_images(images)
     begun = Beginning(name, survey_weights(weights), seen)
-    click.echo(begun.summary())
-    begun.attempt(cache, click.echo, device)
+    echo(begun.summary())
+    begun.attempt(cache, echo, device)
     return begun.contents(), {"checkpoints": begun.root, "data": begun.data}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import repro
 from repro.errors import NotAvailableError, OptionError, ReproError
 from repro.options.option import Option, refuse_empty
 from repro.options.table import Settings, own_expected
+from repro.words import brief, visible
 
 
 class Command(click.Command):
@@ -79,6 +81,29 @@ class Group(click.Group):
     """A group of such commands."""
 
     command_class = Command
+
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        """Make it; what click says of a misprint is no longer than what we say."""
+        with _in_our_words():
+            return super().make_context(*args, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, in the same way."""
+        with _in_our_words():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        given = error.format_message()
+        if (said := brief(visible(given))) == given:
+            raise
+        if isinstance(error, click.UsageError):
+            raise click.UsageError(said, error.ctx) from None
+        raise click.ClickException(said) from None
 
 
 def shared(

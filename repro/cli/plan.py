@@ -20,6 +20,7 @@ from repro.cli.options import (
     limit_option,
     named,
 )
+from repro.cli.output import echo
 from repro.errors import NotAvailableError, OptionError
 from repro.machine import available_cores, visible_gpus
 from repro.planning.costs import Costs, costs_from_ledger
@@ -112,10 +113,10 @@ def plan(
     if costs_file:
         _write(costs, costs_file)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(made)))
+        echo(msgspec.json.format(msgspec.json.encode(made)))
         return
     for line in made.lines():
-        click.echo(line)
+        echo(line)
 
 
 def _chosen(known: list[Case], patterns: tuple[str, ...]) -> list[Case]:

@@ -6,6 +6,8 @@ from typing import Never
 
 from tqdm import tqdm
 
+from repro.words import visible
+
 
 class Bar:
     """A bar of bytes with rate and time left; where there is no terminal, its lines.
@@ -40,7 +42,7 @@ class Bar:
 
     def say(self, message: str) -> None:
         """Write a line above the bars."""
-        self._bar.write(f"{self._name}: {message}")
+        self._bar.write(visible(f"{self._name}: {message}"))
 
     def close(self) -> None:
         """Take the bar from the terminal."""

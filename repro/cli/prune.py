@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option
+from repro.cli.output import echo
 from repro.records import pruning
 from repro.records.ledger import Ledger
 from repro.words import counted
@@ -39,4 +40,4 @@ def prune(keep_runs: int | None, predictions_mb: int, ledger: Path) -> None:
         removed = pruning.prune(opened, keep_runs, predictions_mb * 10**6)
     runs, sets = counted(removed.runs, "run"), counted(removed.predictions, "set")
     size = f"{removed.bytes / 1e6:,.1f} MB"
-    click.echo(f"removed {runs} and {sets} of predictions, {size}")
+    echo(f"removed {runs} and {sets} of predictions, {size}")

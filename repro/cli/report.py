@@ -13,6 +13,7 @@ from repro.cli.options import (
     named,
     read_with,
 )
+from repro.cli.output import echo
 from repro.errors import LedgerError
 from repro.options import readers
 from repro.records.ledger import Ledger
@@ -60,9 +61,9 @@ def report(
                 if named(context, "baseline"):
                     raise
                 # As in a run, what stands in the environment need not be there yet.
-                click.echo(f"nothing to compare with: {error}", err=True)
+                echo(f"nothing to compare with: {error}", err=True)
         if before:
             content = since_run(content, opened, found.id, before)
     for file in outputs:
         write_report(file, content)
-        click.echo(f"report: {file}")
+        echo(f"report: {file}")

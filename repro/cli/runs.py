@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option, newest_option
+from repro.cli.output import echo
 from repro.cli.tables import fitted_table, terminal_width
 from repro.records.ledger import Ledger
 from repro.records.run import Run
@@ -28,7 +29,7 @@ def runs(number: int, ledger: Path) -> None:
     with Ledger(ledger) as opened:
         found = opened.runs(limit=number)
     if not found:
-        click.echo("no run yet")
+        echo("no run yet")
         return
     rows = [
         (
@@ -45,9 +46,9 @@ def runs(number: int, ledger: Path) -> None:
     headers = ["run", "started", "took", "commit", "cases", "exit", "verdicts"]
     table = fitted_table(headers, rows, ("commit", "took"))
     for line, run in zip(table, [None, None, *found], strict=True):
-        click.echo(line)
+        echo(line)
         if run and (chosen := selection(run)):
-            click.secho(shortened(f"     {chosen}", terminal_width()), dim=True)
+            echo(shortened(f"     {chosen}", terminal_width()), dim=True)
 
 
 def selection(run: Run) -> str:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from repro.cli.options import Command
+from repro.cli.output import echo
 from repro.errors import OptionError
 from repro.files import replace_bytes
 from repro.published import METRICS
@@ -30,7 +31,7 @@ def schema(output: Path | None) -> None:
     METRICS.load()
     text = msgspec.json.format(msgspec.json.encode(release_schema())) + b"\n"
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     try:
         replace_bytes(output, text)
@@ -39,4 +40,4 @@ def schema(output: Path | None) -> None:
             f"{output} cannot be written ({error.strerror}); name another file with "
             "--output"
         ) from error
-    click.echo(output)
+    echo(output)

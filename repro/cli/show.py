@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option
+from repro.cli.output import echo
 from repro.cli.runs import duration_text
 from repro.records.ledger import Ledger
 from repro.records.run import Run
@@ -41,19 +42,19 @@ def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
     results = in_order(ledger.results(found.id))
     claims = ledger.claims(found.id)
     width = shutil.get_terminal_size((120, 24)).columns
-    click.echo(f"run {found.id}, {found.started.astimezone():%Y-%m-%d %H:%M:%S}")
+    echo(f"run {found.id}, {found.started.astimezone():%Y-%m-%d %H:%M:%S}")
     took = "unfinished" if found.finished is None else f"took {duration_text(found)}"
-    click.echo(f"{took}, {found.cases} of {found.planned} cases")
+    echo(f"{took}, {found.cases} of {found.planned} cases")
     if found.commit:
         changed = " with local changes" if found.dirty else ""
-        click.echo(f"commit {found.commit}{changed}")
+        echo(f"commit {found.commit}{changed}")
     environments = dict.fromkeys(
         result.measurement.environment.summary()
         for result in results
         if result.measurement
     )
     for environment in environments:
-        click.echo("\n".join(wrapped(environment, width)))
+        echo("\n".join(wrapped(environment, width)))
     _echo(table_lines(results, width, verbosity))
     if claims:
         _echo(claim_lines(claims, width, verbosity))
@@ -61,6 +62,6 @@ def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
 
 def _echo(lines: Iterable[tuple[str, Style]]) -> None:
     """Write lines in their styles below an empty one."""
-    click.echo()
+    echo()
     for line, style in lines:
-        click.secho(line, fg=_COLOURS.get(style), dim=style == "dim")
+        echo(line, fg=_COLOURS.get(style), dim=style == "dim")

@@ -14,6 +14,7 @@ import msgspec
 
 from repro.cli.families import choose_families
 from repro.cli.options import Command, checkpoints_option, existing, expected_option
+from repro.cli.output import echo
 from repro.cli.progress import Bar
 from repro.errors import ExpectedError
 from repro.models.integrity import (
@@ -76,17 +77,17 @@ def verify(
     results = _check_all(present, jobs)
     for task in tasks:
         if not task.path:
-            click.echo(f"{task.id}: recorded, but not here")
+            echo(f"{task.id}: recorded, but not here")
     for result in results:
         note = f": {result.reason}" if result.reason else ""
-        click.echo(f"{result.id}: {result.outcome}{note}", err=result.is_fault)
+        echo(f"{result.id}: {result.outcome}{note}", err=result.is_fault)
     if record:
         _record(present, results)
     counts = Counter(result.outcome for result in results)
     said = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
-    click.echo(f"{len(results):,} files: {said or 'nothing to verify'}")
+    echo(f"{len(results):,} files: {said or 'nothing to verify'}")
     if not record and counts["not recorded"]:
-        click.echo("--record trusts those that are not recorded, from now on")
+        echo("--record trusts those that are not recorded, from now on")
     if any(result.is_fault for result in results):
         sys.exit(1)
 
@@ -144,4 +145,4 @@ def _record(tasks: Sequence[_Task], results: Sequence[Checked]) -> None:
         ]
         if new:
             file = record_checksums(release, new)
-            click.echo(f"{len(new):,} files are trusted from now on: {file}")
+            echo(f"{len(new):,} files are trusted from now on: {file}")

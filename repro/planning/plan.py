@@ -155,8 +155,9 @@ def make_plan(
 
 def makespan(seconds: Iterable[float], devices: int) -> float:
     """Give the seconds until all is done when each device takes the longest left."""
-    free = [0.0] * devices
-    for duration in sorted(seconds, reverse=True):
+    longest_first = sorted(seconds, reverse=True)
+    free = [0.0] * max(1, min(devices, len(longest_first)))
+    for duration in longest_first:
         heapq.heapreplace(free, free[0] + duration)
     return max(free)
 

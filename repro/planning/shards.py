@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 from collections.abc import Iterable
@@ -51,12 +52,13 @@ def cases_of_shard(cases: Iterable[Case], costs: Costs, shard: Shard) -> set[str
     longest_first = sorted(
         groups.values(), key=lambda group: (-math.fsum(group.values()), min(group))
     )
-    loads = [0.0] * shard.of
+    # Shards beyond the number of groups stay empty.
+    loads = [(0.0, number) for number in range(1, min(shard.of, len(groups)) + 1)]
     chosen: set[str] = set()
     for group in longest_first:
-        least = loads.index(min(loads))
-        loads[least] += math.fsum(group.values())
-        if least == shard.number - 1:
+        load, number = loads[0]
+        heapq.heapreplace(loads, (load + math.fsum(group.values()), number))
+        if number == shard.number:
             chosen.update(group)
     return chosen
 

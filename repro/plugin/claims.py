@@ -11,6 +11,7 @@ from repro.errors import ReproError
 from repro.plugin.items import SETTINGS
 from repro.plugin.outcomes import RESULT
 from repro.plugin.selection import all_cases
+from repro.words import visible
 
 if TYPE_CHECKING:
     from repro.claims.evidence import MeasuredCheckpoint, Stated
@@ -35,13 +36,13 @@ def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult
     item.stash[RESULT] = result
     strict = item.stash[SETTINGS].strict
     if result.is_surprise:
-        pytest.fail(claim_text(result), pytrace=False)
+        pytest.fail(visible(claim_text(result)), pytrace=False)
     if result.verdict is ClaimVerdict.MISSING or result.reason:
         if strict:
-            pytest.fail(claim_text(result), pytrace=False)
-        pytest.skip(short_text(result))
+            pytest.fail(visible(claim_text(result)), pytrace=False)
+        pytest.skip(visible(short_text(result)))
     if not result.is_as_expected:
-        pytest.skip(short_text(result))
+        pytest.skip(visible(short_text(result)))
     return result
 
 

@@ -14,6 +14,7 @@ from repro.plugin import workers
 from repro.plugin.recovery import PLANNED, RERUN
 from repro.plugin.registration import without_effect
 from repro.plugin.settings import measures_nothing, names_expected, read_settings
+from repro.words import visible
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -70,7 +71,7 @@ class Reporting:
         if not measures_nothing(self._config):
             self._begin(planned)
             self._start_engines(planned, session.items)
-        self._header = header(self._config, planned)
+        self._header = [*map(visible, header(self._config, planned))]
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Say what is in force, and what it takes."""
@@ -185,7 +186,7 @@ class Reporting:
         if reporter._tw.width_of_current_line:
             reporter.write_line("")
         for line in lines:
-            reporter.write_line(line)
+            reporter.write_line(visible(line))
 
     @property
     def _is_named_shard(self) -> bool:

@@ -37,6 +37,7 @@ from repro.records.result import (
 from repro.records.shared import MeasuredCase
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
+from repro.words import visible
 
 if TYPE_CHECKING:
     from repro.diagnosis.known import Known
@@ -259,8 +260,8 @@ class CaseRunner:
 def _end(reason: str, *, failed: bool) -> NoReturn:
     """End the test, failed or skipped, without a traceback."""
     if failed:
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+        pytest.fail(visible(reason), pytrace=False)
+    pytest.skip(visible(reason))
 
 
 def _why_unsettled(result: CaseResult) -> str:

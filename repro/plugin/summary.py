@@ -9,6 +9,7 @@ from repro.claims.result import ClaimResult
 from repro.records.result import CaseResult
 from repro.report.claims_report import claim_lines
 from repro.report.terminal import Style, Verbosity, table_lines
+from repro.words import visible
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -61,7 +62,7 @@ def _section(reporter: TerminalReporter, title: str) -> None:
 
 def _print(reporter: TerminalReporter, lines: Iterable[Line]) -> None:
     for line, style in lines:
-        reporter.write_line(line, **_MARKUP[style])
+        reporter.write_line(visible(line), **_MARKUP[style])
 
 
 def _verbosity(reporter: TerminalReporter) -> Verbosity:

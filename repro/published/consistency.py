@@ -222,11 +222,13 @@ def _check_known(
 ) -> None:
     if not names:
         raise located.error(f"{key} is empty; name at least one")
-    for position, name in enumerate(names):
+    seen: set[str] = set()
+    for name in names:
         if name not in known:
             raise located.error(
                 f"{key} names {name!r}, which is not defined; "
                 f"defined are {', '.join(known) or 'none'}"
             )
-        if name in names[:position]:
+        if name in seen:
             raise located.error(f"{key} names {name!r} twice; once is right")
+        seen.add(name)

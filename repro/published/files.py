@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,10 @@ from repro.errors import ExpectedError
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 RELEASE_FILE = "release.toml"
+
+_MOST_PARTS = 100
+_PART = r"""(?>[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*"""
+_DEEP_KEY = re.compile(rf"(?<![\w-]){_PART}(?>\.[ \t]*{_PART}){{{_MOST_PARTS}}}")
 
 _WANTED = (
     "name a TOML file of published numbers, a folder of such files, or the word "
@@ -48,6 +53,14 @@ def load_toml(file: Path) -> dict[str, Any]:
         ExpectedError: it cannot be read or is not TOML.
     """
     text = read_text(file)
+    if any(
+        line.count(".") >= _MOST_PARTS and _DEEP_KEY.search(line)
+        for line in text.split("\n")
+    ):
+        # The parser would copy the key once for each of its parts.
+        raise ExpectedError(
+            f"{file}: not valid TOML: a key has more than {_MOST_PARTS} parts"
+        )
     try:
         return tomllib.loads(text)
     except ValueError as error:

@@ -32,7 +32,7 @@ from repro.published.vocabulary import (
     stated,
 )
 
-_LINK = re.compile(r"\w.*https?://\w")
+_LINK = re.compile(r"\W*\w.*https?://\w")
 _NUMBER = r"[0-9]{1,4}(?:\.[0-9]{1,20})?"
 PRINTED = re.compile(rf"({_NUMBER})(?: ± ({_NUMBER}))?")
 _Digits = Annotated[str, stated(pattern=anchored(PRINTED))]
@@ -79,7 +79,7 @@ class ReferenceRow(Table, frozen=True):
             )
         if self.gflops is not None and not 0 < self.gflops < math.inf:
             raise ValueError(f"gflops is {self.gflops}; it must be above 0")
-        if self.xfail is not None and not _LINK.search(self.xfail):
+        if self.xfail is not None and not _LINK.match(self.xfail):
             raise ValueError(
                 f"xfail is {self.xfail!r}; say why the number is not met and where to "
                 "read about it: 'reason, https://...'"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from repro.published.allowed import NAME, anchored, check_name
 
-Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 
 
 def stated(**schema: Any) -> msgspec.Meta:
@@ -79,6 +80,7 @@ class Printed(msgspec.Struct, frozen=True):
         return len(self.digits.partition(".")[2])
 
 
+@lru_cache(4096)
 def printed(digits: str, shift: int = 0) -> Printed:
     """Read digits such as `58.140`; the point is moved to the right by `shift`."""
     number = Decimal(digits).scaleb(shift)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from repro.errors import OptionError
 from repro.extensions import Extensions
 from repro.files import replace_bytes
+from repro.words import visible
 
 if TYPE_CHECKING:
     from repro.report.report import Report
@@ -58,6 +59,8 @@ def write_report(file: Path, report: Report) -> None:
     content = face(report)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace_bytes(file, content.encode() if isinstance(content, str) else content)
+        if isinstance(content, str):
+            content = visible(content).encode()
+        replace_bytes(file, content)
     except OSError as error:
         raise OptionError(f"the report {file} cannot be written: {error}") from error

@@ -17,19 +17,24 @@ from repro.report.comparison import answer
 from repro.report.report import Report
 from repro.report.rows import (
     Row,
-    counts,
     rows_of,
     shift_of,
     shift_text,
     shift_warning,
     totals_text,
 )
+from repro.report.summary import again, verdict_sentence
 from repro.report.variants import names, reasons
 from repro.words import listed
 
-#: GitHub refuses a summary of more than 1 MiB; the table is what grows.
-ROWS_SHOWN = 2000
+#: GitHub refuses the summary of a step that is longer.
+BYTES = 1024 * 1024
+#: Kept free for the sentence that says what is missing, and what closes the table.
+_REST = 400
+#: Differences that are listed, each with its cases.
+PARTS_SHOWN = 200
 FLIPS_SHOWN = 10
+COMMANDS_SHOWN = 10
 
 _COLUMNS = {
     "name": "case",
@@ -47,21 +52,46 @@ _FINE = {Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE, Verdict.UNREFERENCED}
 
 
 def markdown(report: Report) -> str:
-    """Write counts first, then what somebody has to look at, then the whole table."""
-    return "\n".join(_lines(report)) + "\n"
+    """Write the answer, then what somebody has to look at, then all rows, folded.
+
+    It is never longer than a job's summary may be: rows that have no room are counted.
+    """
+    rows = list(_rows(rows_of(report.results)))
+    said = "\n".join(_lines(report))
+    size = len(said.encode()) + _REST
+    shown = 0
+    for line in rows:
+        size += len(line.encode()) + 1
+        if size > BYTES:
+            break
+        shown += 1
+    number = len(rows) - 2
+    folded = ["", "<details>", f"<summary>All {number:,} rows</summary>", ""]
+    folded += [*rows[:shown], ""]
+    if more := len(rows) - shown:
+        folded.append(
+            f"{more:,} more rows have no room in the 1 MiB that GitHub shows of a "
+            "summary; they are in the other reports (`repro report -o run.html`)."
+        )
+    return "\n".join([_cut(said), *folded, "</details>", ""])
+
+
+def _cut(text: str) -> str:
+    """End a text that alone is too long with a sentence, at the end of a line."""
+    room = BYTES - 2 * _REST
+    if len(text.encode()) <= room:
+        return text
+    kept = text.encode()[:room].decode(errors="ignore").rpartition("\n")[0]
+    return f"{kept}\n\nThe rest has no room in the 1 MiB that GitHub shows."
 
 
 def _lines(report: Report) -> Iterator[str]:
     results = report.results
     yield "# Published and measured"
     yield ""
-    yield totals_text(results)
+    yield _escaped(verdict_sentence(report))
     yield ""
-    yield from _table(
-        ["verdict", "cases"],
-        [[str(verdict), f"{n:,}"] for verdict, n in counts(results).items()],
-        numbers={"cases"},
-    )
+    yield totals_text(results)
     if shift := shift_of(results):
         yield from ("", shift_text(shift))
         if warning := shift_warning(shift):
@@ -73,16 +103,11 @@ def _lines(report: Report) -> Iterator[str]:
     if measured:
         yield from ("", "## Not reproduced", "")
         yield from _rows(measured)
+    yield from _again(report)
     yield from _reasons(results)
     yield from _causes(results)
     yield from _claims(report)
     yield from _baseline(report)
-    yield from ("", "<details>", f"<summary>All {len(rows):,} rows</summary>", "")
-    yield from _rows(rows[:ROWS_SHOWN])
-    if len(rows) > ROWS_SHOWN:
-        yield ""
-        yield f"{len(rows) - ROWS_SHOWN:,} more rows are in the other reports."
-    yield from ("", "</details>")
     for environment in report.environments:
         yield from ("", f"Measured with {_escaped(environment.summary())}.")
     if report.run is not None:
@@ -99,6 +124,13 @@ def _rows(rows: Sequence[Row]) -> Iterator[str]:
         [_cell(column, str(getattr(row, column))) for column in columns] for row in rows
     ]
     yield from _table(list(columns.values()), cells, _NUMBERS)
+
+
+def _again(report: Report) -> Iterator[str]:
+    """Yield what runs the red cases again, to be copied."""
+    commands = [again(report, r) for r in report.results if r.is_failure]
+    if commands := [command for command in commands if command][:COMMANDS_SHOWN]:
+        yield from ("", "```sh", *commands, "```")
 
 
 def _cell(column: str, text: str) -> str:
@@ -178,10 +210,10 @@ def _baseline(report: Report) -> Iterator[str]:
 
 
 def _parts(parts: Mapping[tuple[str, str], Sequence[str]]) -> Iterator[str]:
-    for (label, text), cases in list(parts.items())[:ROWS_SHOWN]:
+    for (label, text), cases in list(parts.items())[:PARTS_SHOWN]:
         yield f"- {label}: {_escaped(text)} ({_escaped(listed(cases))})"
-    if len(parts) > ROWS_SHOWN:
-        yield f"- {len(parts) - ROWS_SHOWN:,} more are in the other reports"
+    if len(parts) > PARTS_SHOWN:
+        yield f"- {len(parts) - PARTS_SHOWN:,} more are in the other reports"
 
 
 def _escaped(text: str) -> str:

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from repro.cli import cli
+
+from ..releases import HEAD, REFERENCE, TINY, VALIDATION, release_toml, write_release
 
 EXPECTED = Path(__file__).parents[2] / "expected"
 
@@ -53,3 +56,49 @@ def test_listing_imports_nothing_that_takes_long() -> None:
         "assert not {'torch', 'numpy', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+#: ESC and its eight-bit twin, which begin what a terminal does, and a turned direction.
+HOSTILE = "red \u001b[31m, \u009b31m, \u202edor"
+
+
+def test_nothing_in_a_file_of_numbers_is_done_by_the_terminal(tmp_path: Path) -> None:
+    content = TINY + f"note = {json.dumps(HOSTILE)}\n"
+    file = write_release(tmp_path, content)
+    result = CliRunner().invoke(cli, ["cases", "--expected", str(file), "--json"])
+    assert not set("\x1b\x9b\u202e") & set(result.output)
+    assert json.loads(result.output)[0]["references"][0]["note"] == HOSTILE
+
+
+@pytest.mark.parametrize("name", ["n" * 5000, "two words " * 600, "\x9b\u202e" * 40])
+@pytest.mark.parametrize(
+    "where", ["key", "value", "table", "list", "option", "command"]
+)
+def test_what_is_said_of_a_long_name_is_short(
+    tmp_path: Path, where: str, name: str
+) -> None:
+    quoted = json.dumps(name)
+    content = {
+        "key": f"{TINY}{quoted} = 1\n",
+        "value": TINY.replace('"plain"', quoted),
+        "table": f"{TINY}[model.{quoted}]\n",
+        "list": release_toml(dataset={"val": {**VALIDATION, "classes": [name] * 2}}),
+    }
+    file = write_release(tmp_path, content.get(where, HEAD))
+    command = {"option": ["cases", f"--{name}"], "command": [name]}.get(
+        where, ["cases", "--expected", str(file)]
+    )
+    result = CliRunner().invoke(cli, command)
+    said = str(result.exception) if result.exit_code == 1 else result.output
+    assert result.exit_code != 0
+    assert len(said.splitlines()[-1]) <= len("Error: ") + 500
+    assert not set("\x1b\x9b\u202e") & set(said)
+
+
+def test_a_key_of_very_many_parts_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = write_release(tmp_path, HEAD + "a." * 200_000 + "a = 1\n")
+    result = CliRunner().invoke(cli, ["cases", "--expected", str(file)])
+    assert "a key has more than 100 parts" in str(result.exception)
+    note = REFERENCE + f'note = "{"1.5 " * 500}"\n'
+    file = write_release(tmp_path, HEAD + note)
+    assert CliRunner().invoke(cli, ["cases", "--expected", str(file)]).exit_code == 0

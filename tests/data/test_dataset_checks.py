@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from repro.data.dataset import index_dataset, index_part
+from repro.data.examination import refusal
 from repro.data.geometry import decode
 from repro.data.trusted_copy import read_record
 from repro.errors import DatasetError, ReproError
@@ -512,3 +515,38 @@ def test_a_check_opens_no_image_unless_bytes_are_asked_for(
     assert "12 images of 4 classes" in result.stdout
     assert result.exit_code == 0, result.stderr
     assert check(release, tmp_path / "val", "--bytes").exit_code == 1
+
+
+def test_outputs_in_another_order_are_named_though_the_classes_are_sorted(
+    data: Path,
+) -> None:
+    order = (*reversed(CLASSES), "n99999999")
+    message = fault(data, outputs=order)
+    assert "the list of classes of 'val' is not sorted by WordNet id" in message
+
+
+def test_classes_with_other_names_come_in_the_order_that_the_release_gives(
+    tmp_path: Path,
+) -> None:
+    for classes in (("2", "10", "cat"), ("n02119789", "n01440764", "cat")):
+        root = tmp_path / classes[0]
+        write(root / "val", {f"{c}/{n}.jpeg": b"x" for c in classes for n in (1, 2)})
+        found = index_dataset(spec(classes=classes, images=6), root)
+        assert found.classes == classes
+
+
+def test_class_folders_without_images_are_no_part_of_a_dataset(tmp_path: Path) -> None:
+    for name in CLASSES:
+        (tmp_path / "val" / name).mkdir(parents=True)
+    with pytest.raises(DatasetError, match="it holds no <class>/<image> of Tiny"):
+        index_part(spec(), tmp_path)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
+def test_each_fault_of_a_copy_is_said_or_counted(sizes: list[int]) -> None:
+    faults = [f"fault {number} {'x' * size}" for number, size in enumerate(sizes)]
+    said = str(refusal(Path("data"), faults))
+    shown = [fault for fault in faults if f"{fault}." in f"{said}."]
+    assert shown == faults[: max(1, len(shown))]
+    more = len(faults) - len(shown)
+    assert said.endswith(f" {more} more: see `repro dataset check`" if more else "x")

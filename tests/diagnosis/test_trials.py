@@ -15,6 +15,7 @@ from repro.diagnosis.trials import (
     settled,
     targets_of,
 )
+from repro.diagnosis.what_if import change_of
 from repro.evaluation.predictions import Predictions
 from repro.published import Reference, printed
 
@@ -184,3 +185,50 @@ def test_a_trial_says_what_became_of_each_number() -> None:
     assert restored.is_met
     assert restored.value == pytest.approx(91.73)
     assert (found.gained, found.lost) == (40, 10)
+
+
+#: So many of 10,000 images are right, as the protocol says and as was published.
+RIGHT = 8000
+
+
+def _right(images: int) -> Predictions:
+    return predictions(IMAGES - images <= ANYWHERE)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize(
+    ("published_images", "off", "outcome"),
+    [
+        # 0.055 points of tolerance: five images are within, six beyond, and of a gap of
+        # 400 images a tenth may stay open.
+        (40, 5, "restored"),
+        (40, 6, "unexplained"),
+        (400, 5, "restored"),
+        (400, 6, "likely"),
+        (400, 40, "likely"),
+        (400, 41, "unexplained"),
+    ],
+)
+def test_an_explanation_meets_the_numbers_or_leaves_a_tenth_of_the_gap_open(
+    published_images: int, off: int, outcome: Outcome, side: int
+) -> None:
+    measured = _right(RIGHT)
+    wanted = RIGHT + side * published_images
+    targets = targets_of(published(f"{wanted / 100:.2f}"), measured, CLASSES, 10)
+    assert targets[0].is_missed
+    for other in (wanted - off, wanted + off):
+        assert outcome_of(measured, _right(other), targets) == outcome
+
+
+def test_a_change_stands_out_beyond_three_and_a_third_of_its_errors() -> None:
+    measured, other = _right(RIGHT), _right(RIGHT + 100)
+    targets = targets_of(published("81.00"), measured, CLASSES, 10)
+    found = {}
+    for images in range(100, 6000, 100):
+        some = first(other, images)
+        change = change_of(measured, some, "top1")
+        outcome = outcome_of(measured, some, targets)
+        if outcome != "unexplained":
+            found[outcome] = True
+            assert (outcome == "likely") is (abs(change.value) > 3.3 * change.error)
+    assert set(found) == {"likely", "unsettled"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from repro.diagnosis.images import balanced_order
-from repro.diagnosis.what_if import estimate, log_likelihood
+from repro.diagnosis.what_if import change_of, estimate, log_likelihood
 from repro.evaluation.predictions import Predictions, weighted_values
 from repro.published import METRICS
 
@@ -83,3 +83,52 @@ def test_a_loss_counts_beside_accuracies_whatever_its_unit(
         for value in (loss, loss + 1e-3)
     ]
     assert fits[0] > fits[1] + 2
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("seen", [500, 200])
+def test_the_change_from_a_part_errs_as_much_as_it_says(
+    real_predictions: dict[str, Predictions], metric: str, seen: int
+) -> None:
+    run, other = (
+        real_predictions["clip/synthetic/640"],
+        real_predictions["clip/real/1280"],
+    )
+    entry = METRICS[metric]
+    truth = weighted_values(other, entry).mean() - weighted_values(run, entry).mean()
+    random = np.random.default_rng(0)
+    scores = []
+    for _ in range(400):
+        places = random.permutation(500)[:seen]
+        # A part of what the run has seen, and of all images.
+        found = change_of(part(run, places), part(other, places[: seen // 2]), metric)
+        scores.append((found.value - truth) / found.error)
+    assert abs(np.mean(scores)) < 0.25
+    assert 0.7 < np.std(scores) < 1.25
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_of_all_images_the_change_is_the_difference_of_both_values(
+    real_predictions: dict[str, Predictions], metric: str
+) -> None:
+    run, other = (
+        real_predictions[f"supervised/{n}"] for n in ("synthetic/40", "real/160")
+    )
+    before, after = (weighted_values(p, METRICS[metric]).mean() for p in (run, other))
+    found = change_of(run, other, metric)
+    assert found.value == pytest.approx(after - before)
+    assert found.error == 0
+
+
+@pytest.mark.parametrize("images", [1, 10, 100, 250])
+def test_a_part_that_shows_no_change_may_hide_one_of_an_image_it_has_not_seen(
+    real_predictions: dict[str, Predictions], images: int
+) -> None:
+    run = real_predictions["clip/real/1280"]
+    some = part(run, np.arange(images))
+    # Laplace: of n images without a change the next one has it in one of n + 1 cases.
+    hidden = 100**2 / (images + 1) if images > 1 else 100**2
+    error = np.sqrt(hidden * (1 / images - 1 / 500))
+    assert change_of(run, some, "top1").value == 0
+    assert change_of(run, some, "top1").error == pytest.approx(error)
+    assert estimate(run, some, "top1").error == pytest.approx(error)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from scipy import special
 from torch import Tensor, nn
 
 from repro.data.dataset import Dataset
@@ -16,7 +17,7 @@ from repro.data.pixels import PixelStore, stream
 from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
-from repro.evaluation.evaluate import evaluate
+from repro.evaluation.evaluate import evaluate, read_logits
 from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import Outputs
 from repro.evaluation.predictions import (
@@ -479,3 +480,38 @@ def test_an_oracle_is_certain_and_right(
     assert calibration_error(certain) == pytest.approx(0)
     wrong = run(Oracle(photographs, strata, shift=1), photographs, strata)
     assert calibration_error(wrong) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 100.0])
+def test_the_loss_is_exact_to_a_few_bits_of_float64(
+    photographs: Dataset, size: float
+) -> None:
+    members = np.arange(len(photographs), dtype=np.int64)
+    generator = torch.Generator().manual_seed(0)
+    logits = size * torch.randn(len(members), len(CLASSES), generator=generator)
+    found = read_logits(logits, photographs, members)
+    exact = special.log_softmax(logits.numpy().astype(np.float64), axis=1)
+    expected = -exact[members, photographs.labels]
+    assert found.losses.dtype == np.float64
+    np.testing.assert_allclose(found.losses, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("best", [8, 16, 32, 64])
+def test_the_quickest_of_two_batches_counts_since_the_first_one_allocates(
+    monkeypatch: pytest.MonkeyPatch, best: int
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    batch_size = BatchSize("cpu")
+    seen: list[int] = []
+    while batch_size.is_searching:
+        images = batch_size.current
+        # What is best takes longest the first time, and in all.
+        first = (100.0 if images == best else 5.0) * (images not in seen)
+        with batch_size.timed(images):
+            clock[0] += images * (1.0 if images == best else 2.0) + images * first
+        seen.append(images)
+    assert seen == [8, 8, 16, 16, 32, 32, 64, 64]
+    assert batch_size.current == best
+    assert batch_size.halve()
+    assert batch_size.current == best // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,13 +10,24 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from repro.errors import EvaluationError
-from repro.evaluation.classifier import Classifier
+from repro.evaluation.classifier import Classifier, image_embedder, text_comparison
 from repro.evaluation.precision import arithmetic, in_type_of, input_type
-from repro.published import PRECISIONS, Precision
+from repro.published import PRECISIONS, Precision, Protocol
+from repro.published.release import TextSpec
 
 CPU = torch.device("cpu")
+PROTOCOL = Protocol(
+    id="p",
+    geometry="rgb|center_crop(16)",
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    source="paper",
+    text=TextSpec(classnames=("cat",), templates=("a {}",)),
+    logit_scale=37.5,
+)
 
 #: What a conftest may have done.
 SETTINGS = {
@@ -135,3 +147,45 @@ def test_autocast_that_torch_would_leave_out_with_a_warning_is_an_error() -> Non
     meta = torch.device("meta")
     with pytest.raises((EvaluationError, RuntimeError)), arithmetic("amp-fp16", meta):
         pass
+
+
+def _multiplication() -> tuple[str, bool]:
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("fails", [False, True])
+def test_tf32_is_on_for_the_case_that_asks_for_it_and_off_for_the_next(
+    precision: Precision, fails: bool
+) -> None:
+    before = _multiplication()
+    with contextlib.suppress(KeyError), arithmetic(precision, CPU):
+        as_tf32 = precision == "tf32"
+        assert _multiplication() == ("high" if as_tf32 else "highest", as_tf32)
+        if fails:
+            raise KeyError
+    assert _multiplication() == before
+
+
+def test_unit_vectors_are_float32_and_their_product_is_as_the_arithmetic() -> None:
+    torch.manual_seed(0)
+    tower = nn.Linear(12, 8)
+    model = nn.Module()
+    model.encode_image = tower
+    images, text = torch.randn(64, 12), torch.randn(5, 8)
+    types: dict[Precision, torch.dtype] = {
+        "fp32": torch.float32,
+        "amp-bf16": torch.bfloat16,
+    }
+    for precision, type_ in types.items():
+        embed = image_embedder(model, CPU)
+        compare = text_comparison(model, text, PROTOCOL, precision)
+        with torch.inference_mode(), arithmetic(precision, CPU):
+            features, logits = embed(images), compare(embed(images))
+            plain = tower(images).float()
+        assert features.dtype == torch.float32
+        assert torch.equal(features, functional.normalize(plain, dim=-1))
+        # As evaluation scripts do: the images are scaled, then multiplied.
+        scaled, directions = (37.5 * features).to(type_), text.T.to(type_)
+        assert logits.dtype == type_
+        assert torch.equal(logits, scaled @ directions)

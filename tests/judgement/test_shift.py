@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
 
 from repro.judgement.shift import HONEST, common_shift
 
@@ -40,3 +46,31 @@ def test_only_what_is_beyond_honest_software_updates_is_suspicious(
     shift = common_shift(differences)
     assert shift is not None
     assert shift.is_suspicious is suspicious
+
+
+@given(
+    st.floats(-0.04, 0.04), st.lists(st.floats(-0.02, 0.02), min_size=2, max_size=40)
+)
+def test_suspicious_is_what_a_t_test_finds_above_the_honest_shift(
+    common: float, own: list[float]
+) -> None:
+    differences = [common + each for each in own]
+    assume(statistics.stdev(differences) > 1e-6)
+    # 0.008 points: what honest updates of software moved all models of timm's tables.
+    towards = [math.copysign(1, statistics.fmean(differences)) * d for d in differences]
+    test = stats.ttest_1samp(towards, 0.008, alternative="greater")
+    p = float(test.pvalue)
+    assume(abs(p - 0.01) > 1e-6)
+    shift = common_shift(differences)
+    assert shift is not None
+    assert shift.is_suspicious is (len(own) >= 5 and p < 0.01)
+
+
+@pytest.mark.parametrize(("shift", "suspicious"), [(0.0081, True), (0.0079, False)])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_shift_without_spread_is_suspicious_just_above_the_honest_one(
+    shift: float, suspicious: bool, side: int
+) -> None:
+    found = common_shift([side * shift] * 5)
+    assert found is not None
+    assert found.is_suspicious is suspicious

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -149,3 +150,37 @@ def test_a_case_with_a_known_and_an_unknown_divergence_fails(release: Release) -
     unknown = compare(number("80.00"), release, counted(35_000))
     assert verdict_of([known, met]) is Verdict.EXPECTED_DIVERGENCE
     assert verdict_of([known, met, unknown]) is Verdict.BELOW
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_border_of_the_tolerance_is_met_and_the_next_image_is_beyond(
+    release: Release, side: int
+) -> None:
+    # Of 200,000 images 20 are 0.01 points, and the tolerance of 0.055 points is 110.
+    beyond = Verdict.BELOW if side < 0 else Verdict.ABOVE
+    for hundredths in range(10, 9_990, 499):
+        published = number(f"{Decimal(hundredths).scaleb(-2)}")
+        border = 20 * hundredths + side * 110
+        for top1, verdict in (
+            (border, Verdict.REPRODUCED),
+            (border + side, beyond),
+        ):
+            found = compare(published, release, counted(top1, 200_000))
+            assert found.verdict is verdict
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_interval_that_touches_what_is_allowed_contradicts_nothing(
+    release: Release, side: int
+) -> None:
+    known = number("70.00")
+    edge = 70 + side * float(tolerance_of(known).value)
+
+    def verdict(near: float) -> Verdict:
+        interval = Interval(*sorted((near, 70 + side * 20)))
+        part = counted(700 + side * 100, 1000)
+        return compare(known, release, part, "1,000 of 50,000", interval).verdict
+
+    beyond = Verdict.BELOW if side < 0 else Verdict.ABOVE
+    assert verdict(edge) is Verdict.INCONCLUSIVE
+    assert verdict(math.nextafter(edge, 70 + side * 20)) is beyond

@@ -315,6 +315,7 @@ def test_markdown_begins_with_counts_and_what_is_not_reproduced(
     places = [
         text.index(part)
         for part in (
+            "2 of 9 cases are red: ",
             "9 cases: 4 reproduced, 1 below, 1 above",
             "## Not reproduced",
             "`clip/synthetic+real/1M@plain` | top1 | 76.500 | 76.190 | -0.310 | -155",
@@ -328,9 +329,14 @@ def test_markdown_begins_with_counts_and_what_is_not_reproduced(
 
 
 def test_markdown_of_a_thousand_cases_fits_a_job_summary(tmp_path: Path) -> None:
-    many = [result(f"{n}M") for n in range(1, 1500)]
+    many = [result(f"{n}M") for n in range(1, 6000)]
     write_report(tmp_path / "report.md", report_of_results(many))
-    assert (tmp_path / "report.md").stat().st_size < 1024 * 1024
+    text = (tmp_path / "report.md").read_text()
+    assert 900 * 1024 < len(text.encode()) < 1024 * 1024
+    more = re.search(r"([\d,]+) more rows have no room", text)
+    assert more
+    shown = sum(line.startswith("| `") for line in text.splitlines())
+    assert int(more[1].replace(",", "")) + shown == 2 * len(many)
 
 
 @pytest.mark.parametrize("suffix", [".md", ".html"])
