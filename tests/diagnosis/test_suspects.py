@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from repro.cases import Case
 from repro.data.places import digest_of
 from repro.diagnosis.images import PixelSource
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
@@ -21,10 +23,17 @@ from repro.diagnosis.suspects import read_topics
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import CenterCrop, Geometry, Resize
-from tools.planted_faults.plain import measure
-from tools.planted_faults.planting import embedded_cases, plain_of
 
+# The folder of tools is no package, so that type checkers know what is in it by other
+# names.
+plain_module = importlib.import_module("tools.planted_faults.plain")
+planting = importlib.import_module("tools.planted_faults.planting")
 SUPERVISED, CLIP = "supervised/real/320", "clip/real/640"
+
+
+def case_of(checkpoint: str) -> Case:
+    case: Case = planting.embedded_cases()[checkpoint]
+    return case
 
 
 def never(group: Group, images: int) -> None:
@@ -33,7 +42,7 @@ def never(group: Group, images: int) -> None:
 
 def of_suspect(checkpoint: str, name: str, cache: Path) -> dict[str, str]:
     """Evaluate a suspect on all images, and print its numbers as the plain one does."""
-    case = embedded_cases()[checkpoint]
+    case = case_of(checkpoint)
     engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
     dataset = engine.dataset(case)
     topic, suspect = next(
@@ -62,16 +71,19 @@ def of_suspect(checkpoint: str, name: str, cache: Path) -> dict[str, str]:
 
 
 def plainly(checkpoint: str, **changes: Any) -> dict[str, str]:
-    case = embedded_cases()[checkpoint]
+    case = case_of(checkpoint)
     assert case.release.own_checkpoints
     assert case.release.own_data
     weights = case.release.own_checkpoints / f"{checkpoint}.pt"
-    plain = dataclasses.replace(plain_of(case), **changes)
-    return measure(plain, weights, case.release.own_data / "val")
+    plain = dataclasses.replace(planting.plain_of(case), **changes)
+    found: dict[str, str] = plain_module.measure(
+        plain, weights, case.release.own_data / "val"
+    )
+    return found
 
 
 def without_full_stops(checkpoint: str) -> tuple[str, ...]:
-    text = embedded_cases()[checkpoint].protocol.text
+    text = case_of(checkpoint).protocol.text
     assert text
     return tuple(template.rstrip(".") for template in text.templates)
 
@@ -142,7 +154,7 @@ def test_a_resize_by_area_is_the_mean_over_what_each_pixel_covers(
 ) -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (6, 9, 3)).astype(np.uint8)
-    case = embedded_cases()[SUPERVISED]
+    case = case_of(SUPERVISED)
     dataset = Evaluator(EngineSettings(cache=tmp_path, device="cpu")).dataset(case)
     file = tmp_path / "image.png"
     Image.fromarray(pixels).save(file)
@@ -170,7 +182,7 @@ def test_a_resize_by_area_is_the_mean_over_what_each_pixel_covers(
 def test_wordings_change_names_and_templates_where_they_have_something_to_change() -> (
     None
 ):
-    case = embedded_cases()[CLIP]
+    case = case_of(CLIP)
     text = case.protocol.text
     assert text
     names = ("Great White Shark", "tench")

@@ -200,8 +200,8 @@ def _encode_classes(plain: Plain, model: Any) -> Tensor:
 def _logits(plain: Plain, model: Any, images: Tensor, classes: Tensor | None) -> Tensor:
     if plain.flips:
         once = dataclasses.replace(plain, flips=False)
-        both = (_logits(once, model, i, classes) for i in (images, images.flip(-1)))
-        return sum(both) / 2
+        mirrored = _logits(once, model, images.flip(-1), classes)
+        return (_logits(once, model, images, classes) + mirrored) / 2
     if classes is None:
         logits: Tensor = model(images)
         return logits

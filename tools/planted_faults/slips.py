@@ -106,10 +106,6 @@ SLIPS = (
         "two neighbouring digits transposed",
         lambda m: {**m.own, "top1": _transposed(m.own["top1"])},
     ),
-    Slip(
-        "a number that was cut to whole ones",
-        lambda m: {**m.own, "top1": f"{int(Decimal(m.own['top1']))}.00"},
-    ),
 )
 
 
