@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all, and their sizes."""
+"""Files that are written as a whole or not at all, and where those of others lie."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ import contextlib
 import re
 import uuid
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
 PART_SUFFIX = ".part"
+
+
+def file_shipped_with(package: str, path: str) -> Path | None:
+    """Find a file of another package without importing it; None if it has none."""
+    spec = find_spec(package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (file := Path(folder, path)).is_file():
+            return file
+    return None
 
 
 @contextlib.contextmanager

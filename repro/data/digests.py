@@ -20,8 +20,8 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from repro.data.listing import Image, Listing
-from repro.data.places import ImageLocation, Stamp, digest_of, read_image
+from repro.data.listing import Image, Listing, place_in
+from repro.data.places import Stamp, digest_of, read_image
 from repro.files import replace_bytes
 from repro.machine import available_cores
 
@@ -143,11 +143,10 @@ def _reading_alone(file: Path | None) -> Iterator[None]:
 
 def _read_all(root: Path, images: Sequence[Image]) -> dict[str, str]:
     """Read images in threads, and give their digests by name."""
-    folder = str(root)
 
     def read(start: int) -> list[str]:
         return [
-            digest_of(read_image(_place(image, folder)))
+            digest_of(read_image(place_in(root, image)))
             for image in images[start : start + CHUNK]
         ]
 
@@ -157,7 +156,3 @@ def _read_all(root: Path, images: Sequence[Image]) -> dict[str, str]:
         digests = [digest for chunk in chunks for digest in chunk]
     names = (image.name for image in images)
     return dict(zip(names, digests, strict=True))
-
-
-def _place(image: Image, folder: str) -> ImageLocation:
-    return f"{folder}/{image.name}" if image.place is None else image.place
