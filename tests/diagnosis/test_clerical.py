@@ -27,8 +27,12 @@ def release_cases() -> dict[str, Case]:
     return {case.id.partition("@")[0]: case for case in listed}
 
 
-def made(top1: float, top5: float, loss: float, images: int = IMAGES) -> Predictions:
+def made(top1: float, top5: float, loss: float) -> Predictions:
     """Predict images of ten classes with these shares and this mean loss, exactly."""
+    return made_of(IMAGES, top1, top5, loss)
+
+
+def made_of(images: int, top1: float, top5: float, loss: float) -> Predictions:
     labels = np.arange(images) % 10
     first, five = round(top1 * images / 100), round(top5 * images / 100)
     classes = (labels[:, None] + np.arange(1, 6)) % 10
@@ -113,7 +117,7 @@ def test_a_slip_is_named_and_nothing_else_is(
 def test_rounding_to_whole_ones_is_told_from_chance_by_many_images(
     release_cases: dict[str, Case],
 ) -> None:
-    run = made(top1=71.65, top5=93.15, loss=0.83125, images=20_000)
+    run = made_of(20_000, top1=71.65, top5=93.15, loss=0.83125)
     found = find(release_cases["supervised/real/160"], {"top1": "72.00"}, run)
     assert found
     assert found.name == "a number that was rounded to whole ones"
