@@ -92,10 +92,17 @@ class Builder:
         features = Classifier(
             forward, body.mean, body.std, self._device, body.precision
         )
-        if body.channels == RGB:
-            return features
         channels = list(body.channels)
-        return lambda pixels: features(pixels[:, channels])
+
+        def compute(pixels: Tensor) -> Tensor:
+            if body.channels != RGB:
+                pixels = pixels[:, channels]
+            if not body.flips:
+                return features(pixels)
+            # Logits of images are a linear function of these.
+            return (features(pixels) + features(pixels.flip(-1))) / 2
+
+        return compute
 
     def head(
         self, setup: Setup, allow: Callable[[float], None]
