@@ -113,7 +113,7 @@ def drawn(said: str) -> str:
         'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14">\n'
         f"<title>The end of a run in a terminal of {COLUMNS} columns</title>\n"
         '<rect width="100%" height="100%" rx="6" fill="#fff" stroke="#d9dde2"/>\n'
-        f'<g fill="#1a1d21" style="white-space:pre">\n{body}\n</g>\n</svg>\n'
+        f'<g fill="#1a1d21">\n{body}\n</g>\n</svg>\n'
     )
 
 
@@ -129,7 +129,8 @@ def _coloured(line: str) -> Iterator[str]:
                 + [' font-weight="bold"'] * ("1" in codes)
                 + [' opacity="0.7"'] * ("2" in codes)
             )
-            text = escape(part)
+            # Some programs that show SVG take several spaces for one.
+            text = escape(part).replace(" ", "\N{NO-BREAK SPACE}")
             yield f"<tspan{style}>{text}</tspan>" if style else text
 
 
@@ -144,7 +145,9 @@ def _photograph(page: Path, file: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
     with Image.open(file) as found:
         # Letters are smooth in few shades, and a palette is a third of the bytes.
-        small = found.convert("RGB").quantize(96, dither=Image.Dither.NONE)
+        small = found.convert("RGB").quantize(
+            64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
     small.save(file, optimize=True)
 
 

@@ -267,9 +267,9 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
         together: dict[tuple[str, ...], list[tuple[str, str]]] = {}
         for part, cases in parts.items():
             together.setdefault(tuple(cases), []).append(part)
-        for cases, said in together.items():
-            indent = "    " if cases else "  "
-            for line in wrapped(f"  {listed(cases)}", width) if cases else ():
+        for shared, said in together.items():
+            indent = "    " if shared else "  "
+            for line in wrapped(f"  {listed(shared)}", width) if shared else ():
                 yield line, "plain"
             for label, text in said:
                 style: Style = "plain" if label == "published" else "dim"
