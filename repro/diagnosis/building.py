@@ -92,11 +92,12 @@ class Builder:
         features = Classifier(
             forward, body.mean, body.std, self._device, body.precision
         )
+        if body.channels == RGB and not body.flips:
+            return features
         channels = list(body.channels)
 
         def compute(pixels: Tensor) -> Tensor:
-            if body.channels != RGB:
-                pixels = pixels[:, channels]
+            pixels = pixels[:, channels]
             if not body.flips:
                 return features(pixels)
             # Logits of images are a linear function of these.
