@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 
 #: Nothing is broken into narrower lines than this.
 _NARROWEST = 40
+
+#: What is spelt otherwise in the name of an image: what breaks a line, or is no text.
+_ODD = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 #: The longest message, and what is left of a quoted thing in one that would be longer.
 MESSAGE, QUOTED = 500, 80
 
@@ -95,6 +98,23 @@ def counted_names(names: Sequence[str], one: str, many: str) -> str:
         return ""
     shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
     return f"{counted(len(names), one, many)} ({shown})"
+
+
+def spelt(name: str) -> str:
+    r"""Write a file name as one line of text: what is no UTF-8 as `\xff`.
+
+    Two names that differ stay so.
+    """
+    return _ODD.sub(_escape, name)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if match[0] == "\\":
+        return r"\\"
+    # A byte that is no UTF-8 comes as a surrogate.
+    is_byte = code < 0x80 or 0xDC80 <= code <= 0xDCFF
+    return f"\\x{code & 0xFF:02x}" if is_byte else f"\\u{code:04x}"
 
 
 def joined_numbers(values: Iterable[float]) -> str:

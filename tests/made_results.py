@@ -124,6 +124,7 @@ def result(
         protocol="plain",
         geometry="rgb|resize(256,bilinear)|center_crop(224)",
         dataset="imagenet-val",
+        kind="supervised",
         position=(0, round(number)),
         verdict=verdict,
         measurement=measurement() if ran else None,

@@ -33,6 +33,7 @@ COMMANDS = {
     "report": "repro.cli.report:report",
     "prune": "repro.cli.prune:prune",
     "accept": "repro.cli.accept:accept",
+    "export": "repro.cli.export:export",
     "attest": "repro.cli.attest:attest",
     "verify-attestation": "repro.cli.attest:verify_attestation",
     "cache": "repro.cli.cache:cache",

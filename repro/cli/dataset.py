@@ -124,7 +124,8 @@ def _check(
     if listing is None:
         echo(f"{found.found.root}:")
     else:
-        echo(f"{found.found.root}: {found.spec.title}, {listing.layout}")
+        how = ", ".join((listing.layout, *listing.assumed))
+        echo(f"{found.found.root}: {found.spec.title}, {how}")
         images = _index(found, listing, cache, faults)
     if listing and images:
         read = _read(images, jobs) if jobs else None

@@ -121,6 +121,11 @@ def evaluate(
         )
     )
     dataset = _index(case, data_path, cache)
+    if labels:
+        from repro.evaluation.real_labels import right_answers
+
+        # What cannot be used is said before an hour is spent.
+        answers = right_answers(dataset.files, len(dataset.classes), labels)
     with tqdm(total=len(dataset), unit=" images", disable=None, leave=False) as bar:
         measurement, predictions = engine.measure(
             case, bar.update, weights=weights, dataset=dataset
@@ -129,7 +134,7 @@ def evaluate(
         from repro.evaluation.real_labels import real_score
         from repro.report.details import detail_lines
 
-        real = real_score(predictions, dataset.files, labels) if labels else None
+        real = real_score(predictions, answers) if labels else None
         for line in detail_lines(predictions, dataset.classes, real):
             echo(line)
     unused = [one for one in measurement.accelerations if not one.used]

@@ -86,6 +86,30 @@ _add_import("open_clip", "Import ImageNet 1k of open_clip's openclip_results.csv
 _add_import("clip_benchmark", "Import imagenet1k of CLIP_benchmark's benchmark.csv.")
 
 
+@import_.command(name="model-card")
+@click.argument("card", metavar="FILE|hf://OWNER/NAME")
+@click.option(
+    "--url", default="", metavar="URL", help="Where FILE can be read, at a commit."
+)
+@_writing_options
+def model_card(card: str, url: str, output: Path | None, *, check: bool) -> None:
+    """Import the accuracies of a model card of the Hub.
+
+    Its model-index has numbers and no protocol: config.json of timm or
+    open_clip_config.json beside it say the library's own, which counts. A card of the
+    Hub is downloaded, with these.
+    """
+    from repro.importing.model_card import card_table, find_card
+    from repro.importing.writing import as_release
+
+    read = card_table(find_card(card, url))
+    as_release(read.table)
+    for line in read.left_out:
+        echo(f"left out: {line}")
+    _import(read.table, output, check=check)
+    echo(read.table.protocol_note)
+
+
 @import_.command()
 @click.argument(
     "file",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
-from PIL import Image
 
 from repro.data.dataset import Dataset
+from repro.data.geometry import decoding_fault, open_rgb
 from repro.data.places import read_image
 from repro.errors import DatasetError
 from repro.words import counted_names
@@ -85,9 +84,8 @@ def read_images(
 def _damage(content: bytes) -> str:
     """Say why some bytes are no whole image; empty if they are one."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
+        open_rgb(content)
     # Damaged files make Pillow raise what it likes: struct.error, IndexError, ...
     except Exception as error:
-        return str(error).partition(" <_io")[0] or type(error).__name__
+        return decoding_fault(error, len(content)).partition(" <_io")[0]
     return ""

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from repro.data.class_names import Named, is_numbered
 from repro.data.halfway import loose_fault
-from repro.data.listing import Listing, subfolders
+from repro.data.listing import Listing, dead_link, subfolders
 from repro.data.naming import WORDNET, set_faults
 from repro.published import DatasetSpec
 from repro.words import counted_names
@@ -18,6 +19,7 @@ _NUMBER = re.compile(r"\d+")
 def class_fault(
     spec: DatasetSpec,
     root: Path,
+    named: Named,
     known: Sequence[DatasetSpec] = (),
     *,
     part: bool = False,
@@ -27,16 +29,22 @@ def class_fault(
     Args:
         spec: what the dataset has to be.
         root: where the class folders lie.
+        named: which class each of them is of.
         known: other datasets, one of which this may be.
         part: whether some of the classes are enough.
     """
-    present = set(subfolders(root))
+    present = set(named.classes.values())
     missing = [name for name in spec.classes if name not in present]
-    unknown = sorted(present - set(spec.classes))
+    unknown = sorted(named.unknown)
+    for name in missing:
+        if (root / name).is_symlink() and not (root / name).exists():
+            return f"a class folder is missing: {dead_link(root / name)}"
     some = part and len(missing) < len(spec.classes)
     if not unknown and (some or not missing):
         return ""
-    hint = _inside(spec, root, unknown) or _which_set(spec, present, known)
+    hint = _inside(spec, root, unknown) or _which_set(
+        spec, present | set(unknown), known
+    )
     if loose := loose_fault(root):
         hint += f". {loose}"
     if some or not missing:
@@ -117,16 +125,20 @@ def _which_set(spec: DatasetSpec, found: set[str], known: Sequence[DatasetSpec])
         return f". These are the classes of {' or of '.join(same)}"
     if not found:
         return ""
-    if all(map(_NUMBER.fullmatch, found)) and not _NUMBER.fullmatch(spec.classes[0]):
+    if is_numbered(found) and not is_numbered(spec.classes):
+        order = "of the list, or ImageNet-V2's" if "0" in found else "of another list"
         return (
-            ". Its folders are numbers: they are ImageNet-V2's, or labels of an order "
-            "that is not known; sorted as text, 10 would come before 2"
+            f". Its folders are numbers: they may be places {order}; sorted "
+            "as text, 10 would come before 2. Write which class each is into a file "
+            "labels.csv in it, a line such as "
+            f"{min(found, key=int)},{spec.classes[0]} for each folder"
         )
     wanted = all(map(WORDNET.fullmatch, spec.classes))
     if wanted and not any(map(WORDNET.fullmatch, found)):
         return (
             ". Its folders are not named by WordNet ids such as "
-            f"{spec.classes[0]}; name them so, or get the original layout"
+            f"{spec.classes[0]}; name them so, or write which class each is into a "
+            f"file labels.csv in it, a line <folder>,{spec.classes[0]} for each"
         )
     return ""
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from repro.data.digests import find_digests, remembered_digests
 from repro.data.examination import examine, refusal
 from repro.data.geometry import Pixels, planar_pixels
-from repro.data.listing import Image, Listing
+from repro.data.listing import Image, Listing, place_in
 from repro.data.places import ImageLocation
 from repro.data.readers import Found, find_images
 from repro.data.trusted_copy import Record
@@ -31,7 +31,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `digests` tell what the bytes of the images are (`digest_of`), 32 hexadecimal digits
     each; `files` are names `<class>/<image>`, `sizes` their bytes, `labels` int64
     `[N]`. The files lie below `root` under their names, unless `places` says where
-    each is. Nothing that is measured depends on names and places.
+    each is. Nothing that is measured depends on names and places. `assumed` says what
+    was concluded to tell the labels.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     columns: tuple[int, ...] | None = None
     places: tuple[ImageLocation, ...] = ()
     layout: str = "in class folders"
+    assumed: tuple[str, ...] = ()
 
     def place(self, index: int) -> ImageLocation:
         """Give where the bytes of an image are."""
@@ -241,7 +243,8 @@ def _dataset(
         # Names decide between images that are the same anyway.
         images += sorted(found, key=lambda image: (digests[image.name], image.name))
         labels += [label] * len(found)
-    places = tuple(image.place for image in images if image.place is not None)
+    is_placed = any(image.place is not None for image in images)
+    places = (place_in(listing.root, image) for image in images if is_placed)
     return Dataset(
         name=spec.id,
         root=listing.root,
@@ -251,8 +254,9 @@ def _dataset(
         sizes=tuple(image.stamp.size for image in images),
         labels=np.array(labels, dtype=np.int64),
         columns=spec.columns,
-        places=places,
+        places=tuple(places),
         layout=listing.layout,
+        assumed=listing.assumed,
     )
 
 

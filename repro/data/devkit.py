@@ -24,7 +24,7 @@ META = "meta.mat"
 
 #: The images as they are downloaded, and how each is named.
 VALIDATION_TAR = "ILSVRC2012_img_val.tar"
-VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
+VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})(?:_n\d{8})?\.JPEG")
 _FOLDERS = (
     "",
     "data",
@@ -42,7 +42,7 @@ class Devkit(msgspec.Struct, frozen=True):
     classes: tuple[str, ...]
 
     def class_of(self, name: str) -> str:
-        """Give the class of `ILSVRC2012_val_NNNNNNNN.JPEG`.
+        """Give the class of `ILSVRC2012_val_NNNNNNNN.JPEG`, or of such with its class.
 
         Raises:
             DatasetError: the ground truth has no such line.

@@ -20,9 +20,9 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from repro.data.listing import Image, Listing
-from repro.data.places import ImageLocation, Stamp, digest_of, read_image
-from repro.files import replace_bytes
+from repro.data.listing import Image, Listing, place_in
+from repro.data.places import Stamp, digest_of, read_image
+from repro.files import read_sealed, replace_bytes, sealed
 from repro.machine import available_cores
 
 INDEX = "index"
@@ -105,8 +105,9 @@ def _remembered(file: Path | None) -> Mapping[str, Remembered]:
     if file is None:
         return {}
     try:
-        index = msgspec.msgpack.decode(file.read_bytes(), type=_Index)
-    except (OSError, msgspec.DecodeError):
+        content = read_sealed(file)
+        index = msgspec.msgpack.decode(content or b"", type=_Index)
+    except (OSError, ValueError):
         return {}
     return index.images if index.version == VERSION else {}
 
@@ -124,7 +125,8 @@ def _remember(
         if max(image.stamp.modified, image.stamp.changed) < young
     }
     with contextlib.suppress(OSError):
-        replace_bytes(file, msgspec.msgpack.encode(_Index(VERSION, images)))
+        content = msgspec.msgpack.encode(_Index(VERSION, images))
+        replace_bytes(file, sealed(content))
 
 
 @contextlib.contextmanager
@@ -143,11 +145,10 @@ def _reading_alone(file: Path | None) -> Iterator[None]:
 
 def _read_all(root: Path, images: Sequence[Image]) -> dict[str, str]:
     """Read images in threads, and give their digests by name."""
-    folder = str(root)
 
     def read(start: int) -> list[str]:
         return [
-            digest_of(read_image(_place(image, folder)))
+            digest_of(read_image(place_in(root, image)))
             for image in images[start : start + CHUNK]
         ]
 
@@ -157,7 +158,3 @@ def _read_all(root: Path, images: Sequence[Image]) -> dict[str, str]:
         digests = [digest for chunk in chunks for digest in chunk]
     names = (image.name for image in images)
     return dict(zip(names, digests, strict=True))
-
-
-def _place(image: Image, folder: str) -> ImageLocation:
-    return f"{folder}/{image.name}" if image.place is None else image.place

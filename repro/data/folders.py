@@ -6,19 +6,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from repro.data.checks import class_fault
+from repro.data.class_names import Named, class_from_files, name_classes
 from repro.data.halfway import folder_faults
+from repro.data.label_tables import find_table
 from repro.data.listing import (
     Listing,
     Reader,
     class_folders,
+    image_names,
     images_below,
     subfolders,
 )
+from repro.data.validation import devkit_beside
+from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
 
 class FolderReader(Reader):
-    """`<class>/<image>`, the label being the place of the name in the list of classes.
+    """`<class>/<image>`, the label being the place of the class in the list of classes.
 
     A folder that nothing else takes is one of these, and what it lacks is said.
     """
@@ -28,25 +33,65 @@ class FolderReader(Reader):
         root = data / spec.folder
         if root.is_dir():
             return root
-        is_it = data.is_dir() and 2 * len(class_folders(spec, data)) > len(spec.classes)
-        return data if is_it else None
+        if not data.is_dir():
+            return None
+        found = len(class_folders(spec, data)) or len(_named(spec, data, 1).classes)
+        return data if 2 * found > len(spec.classes) else None
 
     def list(self, spec: DatasetSpec, root: Path, data: Path) -> Listing:
         """List the images of the classes that have a folder."""
-        present = set(subfolders(root))
+        named = _named(spec, root)
+        folders = {class_: folder for folder, class_ in named.classes.items()}
         images = {
-            name: sorted(images_below(root / name, name), key=lambda image: image.name)
-            for name in spec.classes
-            if name in present
+            class_: sorted(
+                images_below(root / folder, class_, placed=folder != class_),
+                key=lambda image: image.name,
+            )
+            for class_ in spec.classes
+            if (folder := folders.get(class_)) is not None
         }
-        return Listing(root, "in class folders", images)
+        assumed = (named.assumed,) if named.assumed else ()
+        return Listing(root, "in class folders", images, assumed)
 
     def refusal(
         self, spec: DatasetSpec, root: Path, known: Sequence[DatasetSpec], *, part: bool
     ) -> str:
         """Say how the folders differ from the classes."""
-        return class_fault(spec, root, known, part=part)
+        return class_fault(spec, root, _named(spec, root), known, part=part)
 
     def faults(self, spec: DatasetSpec, listing: Listing) -> Iterator[str]:
         """Yield what shows that sorting or copying stopped half-way."""
         return folder_faults(spec, listing)
+
+
+def _named(spec: DatasetSpec, root: Path, least: float = 0) -> Named:
+    """Find out which class each folder is of.
+
+    Args:
+        spec: the dataset.
+        root: where the folders lie.
+        least: which part of the classes must have a folder before those are listed.
+
+    Raises:
+        DatasetError: a folder, or a table of labels, cannot be read.
+    """
+    folders = subfolders(root)
+    named = name_classes(spec, folders)
+    # Nothing is looked for where all is as usual.
+    if named.classes or not folders:
+        return named
+    if (table := find_table(spec, root)) and (told := table.of_folders(folders)):
+        found = name_classes(spec, folders, told)
+        return Named(found.classes, found.unknown, f"classes told by {table.source}")
+    if len(folders) < least * len(spec.classes):
+        return named
+    devkit = devkit_beside(root, root)
+
+    def class_of(name: str) -> str:
+        try:
+            return devkit.class_of(name) if devkit else ""
+        except DatasetError:
+            return ""
+
+    files = {folder: image_names(root, [folder]) for folder in folders}
+    return class_from_files(spec, files, class_of if devkit else None)

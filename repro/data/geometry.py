@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -16,6 +18,8 @@ from repro.published import CenterCrop, Contain, Cover, Filter, Geometry, Resize
 
 Pixels = npt.NDArray[np.uint8]
 
+#: One thread at a time changes what is warned of, which all threads share.
+_UNWARNED = threading.Lock()
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -38,18 +42,32 @@ def decode(path: ImageLocation, digest: str | None = None) -> Image.Image:
     """
     content = read_image(path, digest)
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.mode == "RGB":
-                # Loaded in place: converting would only copy.
-                image.load()
-                return image
-            return image.convert("RGB")
+        return open_rgb(content)
     # Damaged files make Pillow raise what it likes: struct.error, IndexError, ...
     except Exception as error:
         raise DatasetError(
-            f"{path} cannot be decoded: {_reason(error, len(content))}. Replace it "
-            "with the original file"
+            f"{path} cannot be decoded: {decoding_fault(error, len(content))}"
         ) from error
+
+
+def open_rgb(content: bytes) -> Image.Image:
+    """Decode bytes as RGB, whatever Pillow warns of meanwhile."""
+    try:
+        return _open_rgb(content)
+    except Warning:
+        # Warnings are errors here (-W error); pixels do not depend on that.
+        with _UNWARNED, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _open_rgb(content)
+
+
+def _open_rgb(content: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode == "RGB":
+            # Loaded in place: converting would only copy.
+            image.load()
+            return image
+        return image.convert("RGB")
 
 
 def decoder_identity(geometry: Geometry | None = None) -> str:
@@ -105,6 +123,22 @@ def _write_planes(image: Image.Image, output: Pixels) -> None:
     for band, plane in zip("RGB", output, strict=True):
         content = np.frombuffer(image.tobytes("raw", band), dtype=np.uint8)
         plane[:] = content.reshape(plane.shape)
+
+
+def decoding_fault(error: Exception, size: int) -> str:
+    """Say why bytes cannot be decoded, and what to do."""
+    if isinstance(error, Image.DecompressionBombError):
+        return (
+            "it has more pixels than Pillow takes from anybody. If it is to be "
+            "trusted, set PIL.Image.MAX_IMAGE_PIXELS in conftest.py, or leave it out"
+        )
+    if isinstance(error, ValueError) and "MAX_TEXT_CHUNK" in str(error):
+        return (
+            "it holds a colour profile or text that is larger than Pillow takes from "
+            "anybody. If it is to be trusted, set PIL.PngImagePlugin.MAX_TEXT_CHUNK in "
+            "conftest.py, or leave it out"
+        )
+    return f"{_reason(error, size)}. Replace it with the original file"
 
 
 def _reason(error: Exception, size: int) -> str:

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.data.devkit import VALIDATION_IMAGE, VALIDATION_TAR
+from repro.data.devkit import VALIDATION_TAR
+from repro.data.label_tables import table_of
 from repro.data.listing import Image, Listing, image_files, subfolders
 from repro.data.naming import base, repeated_names
 from repro.published import DatasetSpec
@@ -42,10 +43,7 @@ def folder_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
     """Yield what is half-made about class folders, whether all are wanted or a part."""
     if fault := loose_fault(listing.root):
         yield fault
-    present = set(subfolders(listing.root))
-    counts = {
-        name: len(found) for name, found in listing.images.items() if name in present
-    }
+    counts = {name: len(found) for name, found in listing.images.items()}
     total = sum(counts.values())
     empty = [name for name, count in counts.items() if not count]
     one, several = "class folder is empty", "class folders are empty"
@@ -76,13 +74,14 @@ def _stopped_at(spec: DatasetSpec, counts: dict[str, int]) -> str:
 
 
 def flat_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
-    """Yield what is half-made about validation images in one folder."""
+    """Yield what is half-made about images in one folder."""
     root = listing.root
-    unnamed = [
-        name for name in image_files(root) if not VALIDATION_IMAGE.fullmatch(name)
-    ]
-    if found := counted_names(unnamed, "image has no label", "images have no label"):
-        yield f"{found}: only names such as ILSVRC2012_val_00000001.JPEG have one"
+    one, several = "image has no label", "images have no label"
+    if found := counted_names(listing.unlabelled, one, several):
+        why = "only names such as ILSVRC2012_val_00000001.JPEG have one"
+        if table := table_of(root):
+            why = f"{table} has no line for {'it' if 'image has' in found else 'them'}"
+        yield f"{found}: {why}"
     beside = sorted(set(subfolders(root)) - _DEVKIT_FOLDERS)
     if found := counted_names(beside, "folder lies", "folders lie"):
         yield f"{found} beside images without class folders; sort all images, or none"

@@ -5,6 +5,7 @@ Whatever the way in which they lie (`readers.py`), an image is named `<class>/<i
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 from repro.data.places import ImageLocation, Stamp, stamp_of
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
+from repro.words import spelt
 
 # Those of torchvision's ImageFolder.
 IMAGE_SUFFIXES = tuple(
@@ -24,7 +26,10 @@ IMAGE_SUFFIXES = tuple(
 
 
 class Image(msgspec.Struct, frozen=True, gc=False):
-    """An image: its name `<class>/<image>`, the stamp of its file, and where it is."""
+    """An image: its name `<class>/<image>`, the stamp of its file, and where it is.
+
+    Without a place it lies below the root of its listing under its name.
+    """
 
     name: str
     stamp: Stamp
@@ -39,12 +44,15 @@ class Image(msgspec.Struct, frozen=True, gc=False):
 class Listing(msgspec.Struct, frozen=True):
     """The images of each class of a dataset that is there, sorted by name.
 
-    `layout` says in words how they lie at `root`.
+    `layout` says in words how they lie at `root`, and `assumed` what was concluded to
+    tell their classes; `unlabelled` are names of images whose class nothing tells.
     """
 
     root: Path
     layout: str
     images: dict[str, list[Image]]
+    assumed: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
 
     def sizes(self) -> dict[str, int]:
         """Give the bytes of each image by its name."""
@@ -97,6 +105,11 @@ class Reader(Protocol):
         return ()
 
 
+def place_in(root: Path, image: Image) -> ImageLocation:
+    """Give where an image of a listing is."""
+    return f"{root}/{image.name}" if image.place is None else image.place
+
+
 def class_folders(spec: DatasetSpec, folder: Path) -> set[str]:
     """Give the names of the classes of a dataset that have a folder here."""
     return set(spec.classes) & set(subfolders(folder))
@@ -137,25 +150,85 @@ def image_files(folder: Path) -> list[str]:
         raise unreadable(error, folder) from error
 
 
-def images_below(folder: Path, prefix: str) -> list[Image]:
-    """List the images below a class folder with their sizes in bytes."""
+def images_below(
+    folder: Path,
+    prefix: str,
+    above: tuple[os.stat_result, ...] = (),
+    *,
+    placed: bool = False,
+) -> list[Image]:
+    """List the images below a class folder with their sizes in bytes.
+
+    Args:
+        folder: where they lie.
+        prefix: of their names.
+        above: the folders above it that were listed to get here.
+        placed: whether each says where it is, since its name does not.
+
+    Raises:
+        DatasetError: it cannot be read, or a link in it leads nowhere or in a circle.
+    """
     found: list[Image] = []
     try:
+        above = (*above, os.stat(folder))  # noqa: PTH116
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = f"{prefix}/{entry.name}"
                 if entry.is_dir():
-                    found += images_below(folder / entry.name, name)
+                    if entry.is_symlink():
+                        _check_leads_on(entry, above)
+                    found += images_below(Path(entry.path), name, above, placed=placed)
                 elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                    found.append(Image(name, stamp_of(entry.stat())))
+                    found.append(image_of(name, entry.stat(), entry.path, placed))
+                elif entry.is_symlink():
+                    entry.stat()
     except OSError as error:
         raise unreadable(error, folder) from error
     return found
 
 
+def image_of(
+    name: str, status: os.stat_result, path: str, placed: bool = True
+) -> Image:
+    """Make the image of a file; a name that is no line of text is spelt as one."""
+    if not name.isprintable() or "\\" in name:
+        return Image(spelt(name), stamp_of(status), path)
+    return Image(name, stamp_of(status), path if placed else None)
+
+
+def _check_leads_on(entry: os.DirEntry[str], above: tuple[os.stat_result, ...]) -> None:
+    """Refuse a link to a folder that it lies in.
+
+    Raises:
+        OSError: it is one.
+    """
+    if any(os.path.samestat(entry.stat(), one) for one in above):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), entry.path)
+
+
 def unreadable(error: OSError, folder: Path) -> DatasetError:
-    """Say that a folder cannot be read."""
+    """Say that a folder, or something in it, cannot be read."""
+    path = Path(error.filename or folder)
+    if error.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink():
+        return DatasetError(dead_link(path))
     return DatasetError(
-        f"{error.filename or folder} cannot be read: {error.strerror}. Make it "
+        f"{path} cannot be read: {error.strerror}. Make it "
         "readable, or remove it if it does not belong there"
     )
+
+
+def dead_link(path: Path) -> str:
+    """Say that a link leads nowhere, or in a circle."""
+    is_circle = _exists(path) is not False
+    leads = "from where it leads in a circle" if is_circle else "which is not there"
+    what = "remove it" if is_circle else "restore that, or remove the link"
+    return f"{path} is a link to {path.readlink()}, {leads}; {what}"
+
+
+def _exists(path: Path) -> bool | None:
+    """Whether a path leads to something; None where it leads in a circle."""
+    try:
+        path.stat()
+    except OSError as error:
+        return None if error.errno == errno.ELOOP else False
+    return True

@@ -88,7 +88,11 @@ def set_faults(spec: DatasetSpec, names: Sequence[str]) -> Iterator[str]:
         of = f"of {other.title}"
         if said := counted_names(found[key], f"image is {of}", f"images are {of}"):
             foreign = f": {other.foreign}" if other.foreign else ""
-            yield f"{said}, not of {spec.title}{foreign}"
+            made_of = (
+                ". If it is made of them, as Imagenette is, say so with the word "
+                "'train' in the title of the dataset"
+            ) * (key == "training")
+            yield f"{said}, not of {spec.title}{foreign}{made_of}"
 
 
 def _are_of_v2(names: Sequence[str]) -> bool:

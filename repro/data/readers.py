@@ -3,7 +3,7 @@
 | name | images | labels |
 |---|---|---|
 | `tar` | `ILSVRC2012_img_val.tar`, as it is downloaded | the devkit's ground truth |
-| `flat` | `ILSVRC2012_val_*.JPEG` in one folder | the devkit's ground truth |
+| `flat` | images in one folder | a table beside them, their own names, or the devkit |
 | `packed` | `<class>/<image>` in a tar beside the folder's place | as with `folders` |
 | `folders` | `<class>/<image>` | the place of the folder's name among the classes |
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from repro.data.class_names import name_classes
 from repro.data.labels import list_share
 from repro.data.listing import image_names, subfolders
 from repro.data.naming import set_faults
@@ -55,7 +56,13 @@ def recognise(path: Path, specs: Sequence[DatasetSpec]) -> list[Recognised]:
 
 
 def _most_alike(path: Path, specs: Sequence[DatasetSpec]) -> DatasetSpec | None:
-    found = set(subfolders(path))
+    folders = subfolders(path)
+    found = set(folders)
+    for spec in specs:
+        # Where folders are called otherwise than the classes that they surely are.
+        if found and not name_classes(spec, folders).unknown:
+            found = set(name_classes(spec, folders).classes.values())
+            break
     shares = {spec.id: _common(found, set(spec.classes)) for spec in specs}
     highest = max(shares.values(), default=0.0)
     if highest < LEAST_COMMON:
@@ -63,7 +70,7 @@ def _most_alike(path: Path, specs: Sequence[DatasetSpec]) -> DatasetSpec | None:
     alike = [spec for spec in specs if shares[spec.id] == highest]
     if len(alike) == 1:
         return alike[0]
-    names = image_names(path, found)
+    names = image_names(path, folders)
 
     def unlikeness(spec: DatasetSpec) -> tuple[int, float, int]:
         foreign = len(list(set_faults(spec, names)))

@@ -1,6 +1,6 @@
-"""ImageNet's validation images as they are downloaded: one tar, or one folder of it.
+"""Images without class folders: ImageNet's as they are downloaded, and flat ones.
 
-Without class folders their labels are the ground truth of the devkit.
+A table of labels, their own names or the ground truth of the devkit tell their classes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from repro.data.devkit import (
     find_devkit,
 )
 from repro.data.halfway import flat_faults
+from repro.data.label_tables import LabelTable, find_table
 from repro.data.listing import (
     Image,
     Listing,
     Reader,
     class_folders,
     image_files,
+    image_of,
     unreadable,
 )
+from repro.data.naming import own_class
 from repro.data.packed import tar_members
-from repro.data.places import stamp_of
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -67,7 +69,10 @@ class TarReader(Reader):
 
 
 class FlatReader(Reader):
-    """`ILSVRC2012_val_*.JPEG` in one folder."""
+    """Images in one folder, and something that says which class each is of.
+
+    A table beside them comes first, then their own names, then the devkit.
+    """
 
     def find(self, spec: DatasetSpec, data: Path) -> Path | None:
         """Find the folder.
@@ -76,13 +81,19 @@ class FlatReader(Reader):
         """
         root = data / spec.folder
         folder = root if root.is_dir() else data
-        is_flat = (
-            _takes_validation(spec)
-            and folder.is_dir()
-            and not class_folders(spec, folder)
-            and bool(_loose_images(folder))
-        )
-        return folder if is_flat else None
+        if not folder.is_dir() or class_folders(spec, folder):
+            return None
+        if _takes_validation(spec) and _loose_images(folder):
+            return folder
+        names = image_files(folder)
+        if not names:
+            return None
+        try:
+            told = _Told(spec, find_table(spec, folder))
+        except DatasetError:
+            # What the user named himself is said to be wrong when it is listed.
+            return folder if folder == root else None
+        return folder if any(told.class_of(name) for name in names) else None
 
     def list(self, spec: DatasetSpec, root: Path, data: Path) -> Listing:
         """List its images."""
@@ -93,6 +104,25 @@ class FlatReader(Reader):
         return flat_faults(spec, listing)
 
 
+class _Told:
+    """What says which class an image is of, by its path below the folder."""
+
+    def __init__(self, spec: DatasetSpec, table: LabelTable | None) -> None:
+        self._known = set(spec.classes)
+        self._table = table
+        #: Whether the images' own names said something.
+        self.by_names = False
+
+    def class_of(self, name: str) -> str:
+        """Give the class of an image; empty where only a devkit knows it."""
+        if self._table and (found := self._table.class_of(name)):
+            return found
+        if (found := own_class(name)) in self._known:
+            self.by_names = True
+            return found
+        return ""
+
+
 def _takes_validation(spec: DatasetSpec) -> bool:
     """Whether a dataset can be ImageNet's validation set by its classes and folder."""
     is_named_so = PurePath(spec.folder).name == "val"
@@ -100,10 +130,10 @@ def _takes_validation(spec: DatasetSpec) -> bool:
 
 
 def _flat_images(folder: Path) -> Iterator[Image]:
-    for name in _loose_images(folder):
+    for name in image_files(folder):
         path = os.path.join(folder, name)  # noqa: PTH118 - Path is slow for 50,000
         try:
-            yield Image(name, stamp_of(os.stat(path)), path)  # noqa: PTH116
+            yield image_of(name, os.stat(path), path)  # noqa: PTH116
         except OSError as error:
             raise unreadable(error, folder) from error
 
@@ -120,15 +150,41 @@ def _loose_images(folder: Path) -> list[str]:
 def _listing(
     spec: DatasetSpec, root: Path, layout: str, files: Iterable[Image], data: Path
 ) -> Listing:
-    """Sort images without class folders into the classes that the devkit tells."""
-    devkit = _devkit(spec, root, data)
+    """Sort images without class folders into the classes that something tells."""
+    table = find_table(spec, root) if root.is_dir() else None
+    told = _Told(spec, table)
     images: dict[str, list[Image]] = {name: [] for name in spec.classes}
+    left: list[Image] = []
     for file in files:
-        class_ = devkit.class_of(file.name)
-        images[class_].append(Image(f"{class_}/{file.name}", file.stamp, file.place))
+        if class_ := told.class_of(file.name):
+            images[class_].append(_in_class(class_, file))
+        else:
+            left.append(file)
+    sources = [str(table.source)] if table else []
+    sources += ["their own names"] if told.by_names else []
+    numbered: list[Image] = []
+    if _takes_validation(spec):
+        numbered = [file for file in left if VALIDATION_IMAGE.fullmatch(file.name)]
+    if numbered:
+        devkit = _devkit(spec, root, data)
+        sources.append(str(devkit.source))
+        for file in numbered:
+            class_ = devkit.class_of(file.name)
+            images[class_].append(_in_class(class_, file))
+        left = [file for file in left if not VALIDATION_IMAGE.fullmatch(file.name)]
     for found in images.values():
         found.sort(key=lambda image: image.name)
-    return Listing(root, f"{layout}, labelled by {devkit.source}", images)
+    return Listing(
+        root,
+        f"{layout}, labelled by {' and '.join(sources)}",
+        images,
+        (table.assumed,) if table and table.assumed else (),
+        tuple(file.name for file in left),
+    )
+
+
+def _in_class(class_: str, file: Image) -> Image:
+    return Image(f"{class_}/{file.name}", file.stamp, file.place)
 
 
 def _devkit(spec: DatasetSpec, root: Path, data: Path) -> Devkit:
@@ -144,7 +200,7 @@ def _devkit(spec: DatasetSpec, root: Path, data: Path) -> Devkit:
         raise DatasetError(
             f"{root} holds validation images without class folders, so their labels "
             f"are not known. Put {DEVKIT} (from {spec.url or 'image-net.org'}) into "
-            f"{folders[0]}: the labels are read from it, and no file is moved{more}"
+            f"{folders[0]}, or labels.csv with lines <file>,<class> beside them{more}"
         )
     if unknown := set(devkit.classes) - set(spec.classes):
         raise DatasetError(

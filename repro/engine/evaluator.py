@@ -283,6 +283,7 @@ class Evaluator:
             workers=self.settings.workers,
             calibration_error=calibration_error(predictions),
             weights_read=self._weights_read.get(source.weights.path, ()),
+            images_assumed=source.dataset.assumed,
         )
 
     def diagnose(

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 
 from repro.errors import DatasetError
 from repro.evaluation.predictions import Predictions
+from repro.files import file_shipped_with
 
 IMAGES = 50_000
 CLASSES = 1000
 
-_NUMBERED = re.compile(r"_val_(\d{8})\.\w+")
+_NUMBERED = re.compile(r"_val_(\d{8})(?:_n\d{8})?\.\w+")
 
 RealLabels = list[list[int]]
 
@@ -40,12 +40,7 @@ class RealScore(msgspec.Struct, frozen=True):
 
 def shipped_labels() -> Path | None:
     """Find the copy of the labels that timm ships, without importing timm."""
-    spec = find_spec("timm")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        file = Path(folder, "data", "_info", "imagenet_real_labels.json")
-        if file.is_file():
-            return file
-    return None
+    return file_shipped_with("timm", "data/_info/imagenet_real_labels.json")
 
 
 def read_labels(file: Path) -> RealLabels:
@@ -56,7 +51,7 @@ def read_labels(file: Path) -> RealLabels:
     """
     try:
         labels = msgspec.json.decode(file.read_bytes(), type=RealLabels)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(
             f"{file}: holds no ImageNet-ReaL labels ({error}); expected is real.json "
             "of https://github.com/google-research/reassessed-imagenet"
@@ -72,28 +67,41 @@ def read_labels(file: Path) -> RealLabels:
     return labels
 
 
-def real_score(
-    predictions: Predictions, files: Sequence[str], labels: RealLabels
-) -> RealScore:
+def right_answers(files: Sequence[str], classes: int, labels: RealLabels) -> RealLabels:
+    """Give the labels of each image of a dataset.
+
+    Args:
+        files: names of its images.
+        classes: how many it has.
+        labels: by the number of the image, the first has number 1.
+
+    Raises:
+        DatasetError: it has other classes, a file is not named like an image of
+            ImageNet's validation set, or no image has a label.
+    """
+    answers = [labels[_number(file, len(labels)) - 1] for file in files]
+    if classes != CLASSES:
+        raise DatasetError(
+            f"ImageNet-ReaL labels are of ImageNet's {CLASSES:,} classes, and this "
+            f"dataset has {classes:,}; leave out --real-labels"
+        )
+    if not any(answers):
+        raise DatasetError("none of the images has an ImageNet-ReaL label")
+    return answers
+
+
+def real_score(predictions: Predictions, answers: RealLabels) -> RealScore:
     """Count the images for which one of their labels was predicted first.
 
     Args:
         predictions: with the 1,000 classes in their usual order.
-        files: of the dataset that `predictions.indices` point into.
-        labels: by the number of the image, the first has number 1.
-
-    Raises:
-        DatasetError: a file is not named like an image of ImageNet's validation set, or
-            no image has a label.
+        answers: of each image that `predictions.indices` point to.
     """
     images = top1 = 0
     predicted = predictions.classes[:, 0].tolist()
     for index, found in zip(predictions.indices.tolist(), predicted, strict=True):
-        right = labels[_number(files[index], len(labels)) - 1]
-        images += bool(right)
-        top1 += found in right
-    if not images:
-        raise DatasetError("none of the evaluated images has an ImageNet-ReaL label")
+        images += bool(answers[index])
+        top1 += found in answers[index]
     return RealScore(images, top1)
 
 

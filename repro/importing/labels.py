@@ -126,16 +126,28 @@ def simplified(text: str) -> str:
     return re.sub(r"[^\w+.]|_|(?<!\d)\.|\.(?!\d)", "", plain)
 
 
+def metric_named(text: str) -> str | None:
+    """Find the metric that a heading names; None where none is known by it."""
+    wanted = simplified(text)
+    found = (name for word, name in _metric_words() if simplified(word) == wanted)
+    return next(found, None)
+
+
+def _metric_words() -> Iterator[tuple[str, str]]:
+    for metric in METRICS.values():
+        words = (metric.name, metric.label, metric.title)
+        for word in (*words, *_METRICS.get(metric.name, "").split()):
+            yield word, metric.name
+
+
 def _known_meanings(release: Release) -> Iterator[tuple[str, Meaning]]:
     for dimension, headings in _HEADINGS.items():
         for heading in headings.split():
             yield heading, msgspec.convert({"names": dimension}, Meaning)
     for heading in _LEFT_OUT.split():
         yield heading, Meaning(is_left_out=True)
-    for metric in METRICS.values():
-        words = (metric.name, metric.label, metric.title)
-        for word in (*words, *_METRICS.get(metric.name, "").split()):
-            yield word, Meaning(values={"metric": metric.name})
+    for word, metric in _metric_words():
+        yield word, Meaning(values={"metric": metric})
     for name, dataset in release.datasets.items():
         for word in (name, dataset.title, dataset.title.partition("(")[0]):
             yield word, Meaning(values={"dataset": name})

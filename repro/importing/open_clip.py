@@ -34,7 +34,8 @@ _TOLERANCE = (
     "https://github.com/LAION-AI/CLIP_benchmark/blob/"
     "48de38c1689fa6d8b4dd53e3370c669c3bb18117/benchmark/benchmark.csv",
 )
-_DEFAULTS = {
+#: What open_clip does where a checkpoint says nothing else.
+PREPROCESSING: dict[str, Any] = {
     "size": 224,
     "resize_mode": "shortest",
     "interpolation": "bicubic",
@@ -93,7 +94,7 @@ def open_clip_checkpoint(name: str, *, has_file: bool) -> Table:
     size = open_clip.get_model_config(architecture)["vision_cfg"]["image_size"]
     bare = Row(
         checkpoint=name,
-        preprocessing=open_clip_preprocessing(_DEFAULTS | {"size": size}),
+        preprocessing=open_clip_preprocessing(PREPROCESSING | {"size": size}),
         numbers={},
         gflops=1.0,
     )
@@ -151,7 +152,7 @@ def checkpoint_row(
         repository += "open_clip_model.safetensors"
     return Row(
         checkpoint=f"{name}.{tag}",
-        preprocessing=open_clip_preprocessing(_DEFAULTS | config),
+        preprocessing=open_clip_preprocessing(PREPROCESSING | config),
         numbers=numbers,
         gflops=gflops,
         file=f"hf://{repository}" if repository else config.get("url", ""),

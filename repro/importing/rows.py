@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import msgspec
 
@@ -52,7 +53,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     `precision_note` says where it was read that they were computed in `precision`;
     where nobody says so, `tolerance` is that of top-1 in points, with the reason.
     `library` has the checkpoints, and `maker` is who measured them, where that is
-    another; `unit` is what the table prints shares of the images as.
+    another; `unit` is what the table prints shares of the images as. A model card has
+    a `name` of its own, and says how its `architecture` is built, with `options` or an
+    open_clip `config`.
     """
 
     library: str
@@ -70,11 +73,26 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     maker: str = ""
     protocol_note: str = ""
     note: str = ""
+    name: str = ""
+    architecture: str = "{checkpoint}"
+    options: Mapping[str, Any] = {}
+    config: Mapping[str, Any] = {}
+    training_data: str = "as its checkpoints' names say"
 
     @property
     def id(self) -> str:
         """The id of the release, which is also the name of its folder."""
-        return self.maker or self.library
+        return self.name or self.maker or self.library
+
+    @property
+    def config_name(self) -> str:
+        """What open_clip knows its `config` as, which is no name of open_clip's own."""
+        return f"card-{self.id}" if self.config else ""
+
+    @property
+    def command(self) -> str:
+        """What made it, after `repro import`."""
+        return "model-card" if self.name else self.id
 
 
 def unknown_checkpoint(owner: str, name: str, known: Sequence[str]) -> ExpectedError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+import tomlkit
 
 from repro.errors import ExpectedError
 from repro.files import replace_bytes
@@ -18,7 +19,7 @@ from repro.published import RELEASE_FILE, Release, read_releases, split_weights_
 CLASSES_FILE = "imagenet-1k.txt"
 
 _HEAD = """\
-# Made by `repro import {id_}`, which overwrites what is changed here by hand.
+# Made by `repro import {command}`, which overwrites what is changed here by hand.
 schema = 1
 
 [release]
@@ -41,11 +42,11 @@ url = "https://www.image-net.org/challenges/LSVRC/2012/"
 
 [model.{library_}]
 loader = {library}
-architecture = "{{checkpoint}}"
-
+architecture = {architecture}
+{building}
 [family.{id_}]
 model = {library}
-training_data = "as its checkpoints' names say"
+training_data = {training_data}
 folder = {code}
 protocols = [{protocol}]
 datasets = ["imagenet-val"]
@@ -66,6 +67,9 @@ def write_release(folder: Path, table: Table) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace_bytes(folder / CLASSES_FILE, class_list())
+        if table.config:
+            config = msgspec.json.format(msgspec.json.encode(table.config))
+            replace_bytes(folder / f"{table.config_name}.json", config + b"\n")
         replace_bytes(folder / RELEASE_FILE, release_text(table).encode())
     except OSError as error:
         raise ExpectedError(
@@ -88,6 +92,10 @@ def release_text(table: Table) -> str:
     head = _HEAD.format(
         id=quoted(table.id),
         id_=table.id,
+        command=table.command,
+        architecture=quoted(table.config_name or table.architecture),
+        building=_building(table),
+        training_data=quoted(table.training_data),
         library=quoted(table.library),
         library_=table.library,
         title=quoted(table.title),
@@ -116,6 +124,17 @@ def _tolerance(table: Table) -> str:
         f"top1 = {quoted(top1)}\n"
         f"reason = {quoted(reason)}\n"
     )
+
+
+def _building(table: Table) -> str:
+    """Write how a model is built beyond the name of its architecture."""
+    if table.config:
+        return f'config = "{table.config_name}.json"\n'
+    if not table.options:
+        return ""
+    options = tomlkit.inline_table()
+    options.update(table.options)
+    return f"options = {options.as_string()}\n"
 
 
 def _files(table: Table) -> Iterator[str]:

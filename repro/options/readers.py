@@ -12,7 +12,12 @@ from pathlib import Path
 
 def path(text: str, base: Path) -> Path:
     """Give a path, started from a folder."""
-    return base / Path(text).expanduser()
+    found = base / Path(text).expanduser()
+    try:
+        found.exists()
+    except OSError as error:
+        raise ValueError(f"is no path that can be: {error.strerror}") from error
+    return found
 
 
 def folder(text: str, base: Path) -> Path:

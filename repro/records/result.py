@@ -12,7 +12,7 @@ from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import ReferenceCheck, Verdict, compare, unmeasured
-from repro.published import Precision, Reference, Release, is_same_arithmetic
+from repro.published import Kind, Precision, Reference, Release, is_same_arithmetic
 from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
 
@@ -29,7 +29,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     `stopped_early` tells that all were asked for. The expected `calibration_error` is a
     share from 0 to
     1, None where it was not kept. `accelerations` are those that were wanted, used or
-    not. `weights_read` says what was done to the names of the weights to read them.
+    not. `weights_read` says what was done to the names of the weights to read them,
+    `images_assumed` what was concluded to tell the labels of the images.
     """
 
     metrics: Metrics
@@ -49,6 +50,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     calibration_error: float | None = None
     accelerations: tuple[Acceleration, ...] = ()
     weights_read: tuple[str, ...] = ()
+    images_assumed: tuple[str, ...] = ()
 
     @property
     def arithmetic(self) -> str:
@@ -77,7 +79,8 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     the ledger knows; `lacking` and `remedy` are those of `NotAvailableError`; `test` is
     pytest's name of the test that gave the result, and `is_broken` tells that this test
     failed though nothing was measured; `position` is the place of the case in tables;
-    `asked` tells it from what the run measured of the same case in another way.
+    `asked` tells it from what the run measured of the same case in another way; `kind`
+    is None in records of before it was kept.
     """
 
     id: str
@@ -103,6 +106,7 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     release_url: str = ""
     test: str = ""
     is_broken: bool = False
+    kind: Kind | None = None
 
     @property
     def is_failure(self) -> bool:
@@ -189,4 +193,5 @@ def result_of(
         comparisons=comparisons,
         reason=reason,
         asked=asked,
+        kind=case.kind,
     )

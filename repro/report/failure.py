@@ -47,7 +47,8 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"published in {protocol.precision}",
         f"  {'dataset':<12}{case.dataset.title}, "
         f"{images_text(measurement)}, "
-        f"fingerprint {measurement.dataset_fingerprint[:17]}",
+        f"fingerprint {measurement.dataset_fingerprint[:17]}"
+        f"{''.join(f', {one}' for one in measurement.images_assumed)}",
         f"  {'weights':<12}{measurement.weights}, "
         f"sha256 {measurement.weights_sha256[:12]}"
         f"{''.join(f', {done}' for done in measurement.weights_read)}",

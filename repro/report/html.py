@@ -285,7 +285,8 @@ def _case_facts(result: CaseResult, has_several: bool) -> Iterator[tuple[str, st
     yield (
         "dataset",
         f"{result.dataset}, {images_text(measurement)}, "
-        f"fingerprint {measurement.dataset_fingerprint[:17]}",
+        f"fingerprint {measurement.dataset_fingerprint[:17]}"
+        f"{''.join(f', {one}' for one in measurement.images_assumed)}",
     )
     if measurement.calibration_error is not None:
         error = 100 * measurement.calibration_error

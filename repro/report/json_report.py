@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 #: Fields of a measurement that stand as they are beside those of its case.
 _MEASURED = (
     *("seconds", "precision", "device", "key", "weights", "weights_sha256"),
-    *("weights_read", "dataset_fingerprint", "environment"),
+    *("weights_read", "dataset_fingerprint", "images_assumed", "environment"),
 )
 
 

@@ -31,6 +31,8 @@ NEW = f"{NEW_IMAGES} --weights={WEIGHTS}/80.pt"
 LINK = "link mirror supervised/* --dry-run --checkpoints=linked"
 MERGE = "merge .repro:1 other --ledger=merged"
 ACCEPT = "accept supervised/real/1M@plain --run=1 --expected=paper.toml"
+IMPORT_CARD = "import model-card card/README.md --url=https://x.org"
+CARD = "export model-card 1 -o a.md --case=*/1M@*"
 CASE = "supervised/real/1M@plain"
 
 ROWS = {
@@ -98,6 +100,25 @@ ROWS = {
     },
     "import torchvision output": Row("import torchvision", "-o here", "here/release.t"),
     "import torchvision check": Row("import torchvision", "--check", "exit status 1"),
+    "import model-card card": Row(
+        "import model-card --url=https://x.org",
+        "card/README.md",
+        "1 rows",
+        "printed.md",
+    ),
+    "import model-card url": Row(
+        "import model-card card/README.md", "--url=https://x.org", "https://x.org"
+    ),
+    "import model-card output": Row(
+        "import model-card card/README.md --url=https://x.org",
+        "-o here",
+        "here/release.t",
+    ),
+    "import model-card check": Row(
+        "import model-card card/README.md --url=https://x.org",
+        "--check",
+        "exit status 1",
+    ),
     "import table file": Row(
         TABLE.replace("printed.md", ""), "two.md", "say which table", "printed.md"
     ),
@@ -219,6 +240,17 @@ ROWS = {
     "report outputs": Row("report 1", "-o b.csv", "b.csv", "-o a.md"),
     "report baseline": Row("report 2 -o a.json", "--baseline=1", '"run": 1'),
     "report ledger": Row("report -o a.md", "--ledger=other", "8M"),
+    "export model-card run": Row(CARD.replace(" 1 ", " "), "2", "value: 80.5", "1"),
+    "export model-card file": Row(
+        CARD.replace("-o a.md", ""), "-o a.md", "1M in a.md", "-o b.md"
+    ),
+    "export model-card pattern": Row(
+        CARD.replace("--case=*/1M@*", ""), "--case=*/2M@*", "2 numbers of 2M"
+    ),
+    "export model-card unmet": Row(
+        f"{CARD} --ledger=below", "--unmet", "2 numbers of 1M"
+    ),
+    "export model-card ledger": Row(CARD, "--ledger=other", "compared no case"),
     "attest run": Row("attest -o out", "nine", "nine"),
     "attest folder": Row("attest", "-o there", "in there", "-o out"),
     "attest key": Row("attest -o out", "--key=paper.toml", "is no private key in PEM"),

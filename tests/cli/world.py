@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from repro.data.pixels import PixelStore
+from repro.judgement.verdict import Verdict
 from repro.published import EMBEDDED, parse_geometry
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
@@ -29,6 +30,17 @@ PRINTED = """\
 """
 FAMILY = "supervised/real"
 
+CARD = """\
+---
+model-index:
+- name: ours
+  results:
+  - task: {type: image-classification}
+    dataset: {name: ImageNet-1k, type: imagenet-1k}
+    metrics: [{type: accuracy, value: 69.7}]
+---
+"""
+
 
 def make_world(here: Path, host: Host) -> None:
     """Make ledgers, releases, weights, images, tables and a cache below a folder."""
@@ -46,6 +58,9 @@ def make_world(here: Path, host: Host) -> None:
     folder = host.share_folder("/scl/fo/1/h", zipped({"1M.pt": weights(1)}))
     tiny.link(folder)
     (here / "timm.csv").write_text(TIMM)
+    (here / "card").mkdir()
+    (here / "card/README.md").write_text(CARD)
+    (here / "card/config.json").write_text('{"architecture": "resnet18"}')
     (here / "open_clip.csv").write_text(OPEN_CLIP)
     (here / "clip_benchmark.csv").write_text(CLIP_BENCHMARK)
     (here / "small").mkdir()
@@ -75,6 +90,10 @@ def _ledgers(here: Path) -> None:
                 seed = number * (step + 1)
                 ledger.record(run, result(f"{40 - step}M"), predictions(seed=seed))
             ledger.finish(run, 0)
+    with Ledger(here / "below", create=True) as ledger:
+        run = ledger.begin("below", 1, [], GitState())
+        ledger.record(run, result("1M", Verdict.BELOW, difference=-2.0))
+        ledger.finish(run, 1)
     with Ledger(here / "other", create=True) as ledger:
         run = ledger.begin("another", 1, [], GitState())
         ledger.record(run, result("8M"))

@@ -200,14 +200,16 @@ def test_missing_images_are_not_available_and_it_says_where_to_get_them(
 def test_a_dangling_link_is_named(tmp_path: Path) -> None:
     make_files(tmp_path / "val", {"n01": 1, "n02": 1, "n03": 1})
     (tmp_path / "val/n02/gone.jpg").symlink_to(tmp_path / "elsewhere.jpg")
-    with pytest.raises(DatasetError, match=r"n02/gone\.jpg cannot be read: No such"):
+    with pytest.raises(
+        DatasetError, match=r"n02/gone\.jpg is a link to .*, which is not"
+    ):
         index_dataset(dataset_spec(CLASSES, 4), tmp_path)
 
 
 def test_a_folder_that_contains_itself_is_an_error(tmp_path: Path) -> None:
     make_files(tmp_path / "val", {"n01": 1, "n02": 1, "n03": 1})
     (tmp_path / "val/n01/again").symlink_to(tmp_path / "val/n01")
-    with pytest.raises(DatasetError, match="cannot be read: Too many levels"):
+    with pytest.raises(DatasetError, match=r"again is a link to .* in a circle"):
         index_dataset(dataset_spec(CLASSES, 3), tmp_path)
 
 

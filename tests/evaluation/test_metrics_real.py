@@ -12,7 +12,12 @@ from timm.data import RealLabelsImagenet
 
 from repro.errors import DatasetError
 from repro.evaluation.predictions import Predictions
-from repro.evaluation.real_labels import read_labels, real_score, shipped_labels
+from repro.evaluation.real_labels import (
+    read_labels,
+    real_score,
+    right_answers,
+    shipped_labels,
+)
 
 
 def name(number: int) -> str:
@@ -34,7 +39,7 @@ def test_any_of_several_answers_is_right_and_an_image_without_any_does_not_count
 ):
     labels = [[3, 7], [], [5], [2]]
     files = [name(number) for number in (1, 2, 3, 4)]
-    score = real_score(predicted(7, 0, 4, 2), files, labels)
+    score = real_score(predicted(7, 0, 4, 2), right_answers(files, 1000, labels))
     assert (score.images, score.top1) == (3, 2)
     assert score.percent == pytest.approx(200 / 3)
 
@@ -42,7 +47,7 @@ def test_any_of_several_answers_is_right_and_an_image_without_any_does_not_count
 def test_labels_go_by_the_number_in_the_name_and_not_by_the_place() -> None:
     labels = [[1], [2], [3]]
     files = [name(3), name(1), name(2)]
-    assert real_score(predicted(3, 1, 2), files, labels).top1 == 3
+    assert real_score(predicted(3, 1, 2), right_answers(files, 1000, labels)).top1 == 3
 
 
 def test_scores_agree_with_timm() -> None:
@@ -61,7 +66,7 @@ def test_scores_agree_with_timm() -> None:
     for start in range(0, 50_000, 5000):
         part = torch.tensor(classes[start : start + 5000])
         theirs.add_result(torch.nn.functional.one_hot(part, 1000))
-    ours = real_score(predicted(*classes), files, labels)
+    ours = real_score(predicted(*classes), right_answers(files, 1000, labels))
     assert ours.percent == pytest.approx(theirs.get_accuracy(1))
     assert ours.images == 46_837
 
@@ -69,12 +74,17 @@ def test_scores_agree_with_timm() -> None:
 @pytest.mark.parametrize("file", ["cat.jpg", name(5), name(0)])
 def test_a_file_of_another_set_is_refused(file: str) -> None:
     with pytest.raises(DatasetError, match="is not named like an image of ImageNet"):
-        real_score(predicted(1), [file], [[1], [2]])
+        right_answers([file], 1000, [[1], [2]])
 
 
 def test_no_labelled_image_is_no_score() -> None:
-    with pytest.raises(DatasetError, match="none of the evaluated images"):
-        real_score(predicted(1), [name(1)], [[]])
+    with pytest.raises(DatasetError, match="none of the images has"):
+        right_answers([name(1)], 1000, [[]])
+
+
+def test_a_dataset_of_other_classes_is_refused() -> None:
+    with pytest.raises(DatasetError, match="and this dataset has 200"):
+        right_answers([name(1)], 200, [[1]])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,172 @@
+"""A table of labels beside images: which file, or folder, is of which class.
+
+| table | where |
+|---|---|
+| `labels.csv`, or the only `.csv` there | in the folder of the images |
+| `<folder>.csv`, `<folder>_labels.csv`, `labels.csv` | beside it |
+| `LOC_val_solution.csv`, as Kaggle has it | there, or up to four folders above |
+
+Columns are parted by commas, semicolons or tabs. The first is the file, with or without
+its suffix, the second its class, unless a line of headings says otherwise.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from repro.data.class_names import composed, is_numbered, name_classes
+from repro.data.listing import IMAGE_SUFFIXES
+from repro.errors import DatasetError
+from repro.published import DatasetSpec
+
+KAGGLE = "LOC_val_solution.csv"
+#: A table of ImageNet's 50,000 validation images has 3 MB.
+LARGEST = 2**28
+_ABOVE = 4
+_FILES = "file filename path filepath image imageid imagename imagepath name id"
+_CLASSES = "class classname label labels category target wnid synset predictionstring"
+
+
+class LabelTable(msgspec.Struct, frozen=True):
+    """What a table says: `rows` are classes, by files or folders as they stand there.
+
+    `assumed` says how the classes were understood.
+    """
+
+    source: Path
+    rows: dict[str, str]
+    assumed: str = ""
+
+    def class_of(self, name: str) -> str | None:
+        """Give the class of a file by its path below the folder, or by its own name."""
+        path = PurePosixPath(composed(name))
+        for key in (path, path.with_suffix(""), path.name, path.stem):
+            if found := self.rows.get(str(key)):
+                return found
+        return None
+
+    def of_folders(self, folders: Iterable[str]) -> dict[str, str]:
+        """Give the classes of those folders that it names."""
+        spelt = ((folder, self.rows.get(composed(folder))) for folder in folders)
+        return {folder: class_ for folder, class_ in spelt if class_}
+
+    def without_files(self, names: Sequence[str]) -> list[str]:
+        """List the rows that no file has."""
+        paths = [PurePosixPath(composed(name)) for name in names]
+        known = {str(p.with_suffix("")) for p in paths} | {p.stem for p in paths}
+        return [row for row in self.rows if _bare(row) not in known]
+
+
+def find_table(spec: DatasetSpec, root: Path) -> LabelTable | None:
+    """Find the table of the images in a folder, and read it.
+
+    Raises:
+        DatasetError: it cannot be read, or its labels are no classes.
+    """
+    file = table_of(root)
+    return read_table(spec, file) if file else None
+
+
+def table_of(root: Path) -> Path | None:
+    """Find the file of labels of a folder."""
+    inside = sorted(root.glob("*.csv"))
+    usual = [root / "labels.csv", *(inside if len(inside) == 1 else [])]
+    beside = (f"{root.name}.csv", f"{root.name}_labels.csv", "labels.csv")
+    above = [folder / KAGGLE for folder in (root, *root.absolute().parents[:_ABOVE])]
+    if root.name not in {"val", "test", "validation"}:
+        above = above[:1]
+    places = [*usual, *(root.parent / name for name in beside), *above]
+    return next(filter(Path.is_file, places), None)
+
+
+def read_table(spec: DatasetSpec, file: Path) -> LabelTable:
+    """Read a table of labels.
+
+    Raises:
+        DatasetError: see `find_table`.
+    """
+    pairs = list(_pairs(file))
+    rows: dict[str, str] = {}
+    for name, label in pairs:
+        if rows.setdefault(name, label) != label:
+            raise DatasetError(
+                f"{file} says two classes of {name!r}, {rows[name]!r} and {label!r}; "
+                "remove the wrong line"
+            )
+    classes, assumed = _understood(spec, file, list(dict.fromkeys(rows.values())))
+    return LabelTable(
+        file, {name: classes[label] for name, label in rows.items()}, assumed
+    )
+
+
+def _pairs(file: Path) -> Iterator[tuple[str, str]]:
+    try:
+        if file.stat().st_size > LARGEST:
+            raise DatasetError(f"{file} is too large for a table of labels; move it")
+        lines = file.read_text("utf-8-sig").splitlines()
+        rows = [row for row in csv.reader(lines, delimiter=_delimiter(lines)) if row]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DatasetError(
+            f"{file} cannot be read as a table of labels: {error}. Write lines "
+            "<file>,<class> in UTF-8, or move it away"
+        ) from error
+    files, classes, has_head = _columns(rows[0]) if rows else (0, 1, False)
+    for number, row in enumerate(rows):
+        if number == 0 and has_head:
+            continue
+        if len(row) <= max(files, classes) or not row[files].strip():
+            raise DatasetError(
+                f"{file} has a line {','.join(row)[:60]!r}; write lines <file>,<class>"
+            )
+        name = composed(row[files].strip().removeprefix("./"))
+        # Kaggle writes boxes behind the class: `n03995372 85 1 499 272`.
+        label = composed(row[classes].strip())
+        yield name, re.sub(r"^(n\d{8})( -?\d+){4,}$", r"\1", label)
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    first = lines[0] if lines else ""
+    return next((sign for sign in "\t;" if sign in first and "," not in first), ",")
+
+
+def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
+    """Say which columns hold files and classes, and whether a row is their heading."""
+    heads = [re.sub(r"[^a-z]", "", cell.casefold()) for cell in row]
+    files = next((n for n, head in enumerate(heads) if head in _FILES.split()), None)
+    found = [n for n, head in enumerate(heads) if head in _CLASSES.split()]
+    if files is None or not found:
+        return 0, 1, False
+    return files, found[0], True
+
+
+def _understood(
+    spec: DatasetSpec, file: Path, labels: Sequence[str]
+) -> tuple[dict[str, str], str]:
+    """Say which class each label is, and how that was concluded."""
+    if is_numbered(labels) and not is_numbered(spec.classes):
+        numbers = {label: int(label) for label in labels}
+        if 0 in numbers.values() and max(numbers.values()) < len(spec.classes):
+            said = f"labels of {file} taken as places in the list of classes, from 0"
+            return {n: spec.classes[at] for n, at in numbers.items()}, said
+        raise DatasetError(
+            f"{file} has labels from {min(numbers.values())} to "
+            f"{max(numbers.values())}, and it is not known in which order they number "
+            f"the {len(spec.classes):,} classes of {spec.title}; write names of "
+            f"classes such as {spec.classes[0]} in their place"
+        )
+    named = name_classes(spec, labels)
+    if named.unknown:
+        raise DatasetError(
+            f"{file} has the label {named.unknown[0]!r}, which is no class of "
+            f"{spec.title}; write names of classes such as {spec.classes[0]}"
+        )
+    return named.classes, named.assumed
+
+
+def _bare(row: str) -> str:
+    return row.rpartition(".")[0] if row.lower().endswith(IMAGE_SUFFIXES) else row
