@@ -8,9 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
-from tools.attack.attack import Attack, said_badly
-from tools.attack.kinds import KINDS
+from attack.attack import Attack, said_badly
+from attack.kinds import KINDS
 
 KEPT = Path(__file__).parent / "kept"
 

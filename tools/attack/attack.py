@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from repro.cli import cli
 from repro.errors import ReproError
 from repro.fetching.archive import unpack
+from repro.fetching.progress import Silent
 
 #: Seconds of processor time, and characters of a message.
 SECONDS, CHARACTERS = 10.0, 500
@@ -73,7 +74,7 @@ class _TooLongError(BaseException):
 
 def _unpacked(archive: Path) -> str:
     try:
-        unpack(archive, Path("unpacked"), "https://example.org/x.zip", _Unwatched())
+        unpack(archive, Path("unpacked"), "https://example.org/x.zip", Silent())
     except ReproError as error:
         return said_badly(str(error), [str(error)])
     except Exception as error:
@@ -82,16 +83,6 @@ def _unpacked(archive: Path) -> str:
     strays = [p for p in Path().rglob("*") if p.is_file() and p.resolve() != archive]
     stray = next((p for p in strays if inside not in p.resolve().parents), archive)
     return "" if stray == archive else f"it wrote {stray}"
-
-
-class _Unwatched:
-    """Progress that nobody looks at."""
-
-    def begin(self, what: str, done: int, total: int | None) -> None:
-        """Start a part of the work."""
-
-    def advance(self, count: int) -> None:
-        """Add bytes to those done."""
 
 
 def said_badly(text: str, messages: list[str]) -> str:
