@@ -1,0 +1,65 @@
+"""The trial of a GPU: every step of it on a processor, and on a GPU where one is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def tried(folder: Path, *options: str) -> tuple[int, list[dict[str, Any]]]:
+    file = folder / "trial.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.gpu_trial", f"-o{file}", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert file.exists(), done.stderr
+    trial = msgspec.json.decode(file.read_bytes())
+    assert trial["environment"]["device"]
+    return done.returncode, trial["steps"]
+
+
+@pytest.mark.slow
+def test_every_step_is_run_on_a_processor_and_none_is_wrong(tmp_path: Path) -> None:
+    status, steps = tried(tmp_path, "--device=cpu")
+    verdicts = Counter(step["verdict"] for step in steps)
+    assert (status, verdicts["wrong"]) == (0, 0), steps
+    elsewhere = [s["name"].split()[0] for s in steps if s["verdict"] == "not here"]
+    assert set(elsewhere) == {"cuda-graphs", "GPU:"}
+    names = " ".join(step["name"] for step in steps)
+    paths = (
+        "normalised fp32 bf16 halved sentence channels-last compile warm two diagnosis"
+    )
+    assert [path for path in paths.split() if path not in names] == []
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_tried(
+    tmp_path: Path,
+) -> None:
+    options = [f"-o{tmp_path / 'a.json'}", "--device=meta"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.gpu_trial", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--device is 'meta', but torch finds no meta device here" in done.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_no_step_is_wrong_on_a_gpu(tmp_path: Path) -> None:
+    status, steps = tried(tmp_path)
+    assert status == 0, [step for step in steps if step["verdict"] == "wrong"]

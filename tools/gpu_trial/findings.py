@@ -1,0 +1,44 @@
+"""What came of the steps of a trial, and how it is written."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from repro.records.environment import Environment
+
+#: `measured` is a number without a bound here; `not here` needs another device.
+Verdict = Literal["right", "wrong", "measured", "not here"]
+
+
+class Step(msgspec.Struct, kw_only=True):
+    """One thing that was tried.
+
+    `said` is what was found, in words; `numbers` are behind it, by name.
+    """
+
+    name: str
+    verdict: Verdict
+    said: str = ""
+    numbers: dict[str, float] = {}
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{name} {n:.6g}" for name, n in self.numbers.items())
+        said = "; ".join(filter(None, [self.said, numbers]))
+        return f"{self.verdict:>8}  {self.name}: {said} ({self.seconds:.1f} s)"
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """All steps, and what they ran on."""
+
+    environment: Environment
+    properties: dict[str, str]
+    seconds: float
+    steps: list[Step]
+
+
+def encode(trial: Trial) -> bytes:
+    """Write a trial as JSON that people read too."""
+    return msgspec.json.format(msgspec.json.encode(trial), indent=2) + b"\n"

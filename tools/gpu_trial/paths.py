@@ -1,0 +1,193 @@
+"""The paths that are tried, in the order of what rests on what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from repro.data.dataset import Dataset
+from repro.data.geometry import Pixels
+from repro.errors import EvaluationError
+from repro.evaluation.accelerators import ACCELERATORS, Accelerated
+from repro.evaluation.batching import BatchSize
+from repro.evaluation.classifier import Classifier, normaliser
+from repro.evaluation.evaluate import compute_features, evaluate
+from repro.evaluation.memory import within_memory
+from repro.evaluation.precision import arithmetic
+from repro.evaluation.predictions import Predictions
+from repro.published import PRECISIONS
+
+from .bench import ARCHITECTURES, Bench, drawn_dataset
+from .findings import Step, Verdict
+from .processes import benchmark_rows, diagnosis, workers_of_xdist
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Tried = Callable[[Bench], Iterator[Step]]
+#: How far float32 may move a loss, in nats.
+ROUNDING = 1e-4
+
+
+def normalised_pixels(bench: Bench) -> Iterator[Step]:
+    """Every level of every channel has the bits of a processor."""
+    levels = torch.arange(256, dtype=torch.uint8).expand(2, 3, 4, 256).contiguous()
+    wanted = normaliser(*IMAGENET, torch.device("cpu"))(levels)
+    found = normaliser(*IMAGENET, bench.device)(levels.to(bench.device)).cpu()
+    differing = int((found != wanted).sum())
+    yield Step(
+        name="normalised pixels",
+        verdict=_verdict(is_right=not differing),
+        numbers={"levels that differ": differing},
+    )
+
+
+def precisions(bench: Bench) -> Iterator[Step]:
+    """Float32 decides as a processor; how often others decide otherwise is counted."""
+    for precision in PRECISIONS:
+        engine = bench.engine(precision=precision)
+        numbers = {"images": 0.0, "first classes that differ": 0.0}
+        numbers |= {"largest shift of a loss": 0.0, "largest shift of top-1": 0.0}
+        for case in bench.cases:
+            _compare(engine.measure(case)[1], bench.exact(case), numbers)
+        differing = numbers["first classes that differ"]
+        shift = numbers["largest shift of a loss"]
+        verdict: Verdict = "measured"
+        if precision == "fp32":
+            verdict = _verdict(is_right=not differing and shift <= ROUNDING)
+        name = f"{precision} against float32 of a processor"
+        said = f"{len(bench.cases)} checkpoints of the embedded release"
+        yield Step(name=name, verdict=verdict, said=said, numbers=numbers)
+
+
+def _compare(found: Predictions, exact: Predictions, numbers: dict[str, float]) -> None:
+    """Add what one checkpoint shows."""
+    numbers["images"] += len(exact.labels)
+    differing = found.classes[:, 0] != exact.classes[:, 0]
+    numbers["first classes that differ"] += int(differing.sum())
+    shift = float(np.abs(found.losses - exact.losses).max())
+    top1 = abs(found.metrics().top1 - exact.metrics().top1)
+    for name, value in ("of a loss", shift), ("of top-1", top1):
+        key = f"largest shift {name}"
+        numbers[key] = max(numbers[key], value)
+
+
+def memory_that_runs_out(bench: Bench) -> Iterator[Step]:
+    """A batch that does not fit is halved, and what never fits is one sentence."""
+    pixels = bench.images(16).numpy()
+    sizes: list[int] = []
+
+    def hungry(batch: Tensor) -> Tensor:
+        sizes.append(len(batch))
+        found = batch.to(bench.device).float().flatten(1)
+        # More than any device has, for more than four images.
+        torch.empty(max(0, len(batch) - 4) << 50, device=bench.device)
+        return found
+
+    size = BatchSize(bench.device.type, 16)
+    found = compute_features(hungry, pixels, size, bench.device)
+    is_right = np.array_equal(found.cpu().numpy(), pixels.reshape(16, -1))
+    yield Step(
+        name="batches are halved until they fit",
+        verdict=_verdict(is_right=is_right and sizes == [16, 8, 4, 4, 4, 4]),
+        said=f"batches of {', '.join(map(str, sizes))}",
+    )
+    said = ""
+    try:
+        with within_memory(bench.device, "a petabyte"):
+            torch.empty(1 << 50, dtype=torch.uint8, device=bench.device)
+    except EvaluationError as error:
+        said = str(error)
+    yield Step(
+        name="what never fits is one sentence",
+        verdict=_verdict(is_right=said.startswith("a petabyte does not fit")),
+        said=said,
+    )
+
+
+def accelerated_forward_passes(bench: Bench) -> Iterator[Step]:
+    """Each accelerator stays within its limit; how much faster it is is measured."""
+    # Compiling takes its time, however small a model is.
+    for architecture in ARCHITECTURES[: 1 if bench.is_dry else 2]:
+        for accelerator in ACCELERATORS:
+            yield _accelerate(bench, architecture, accelerator.name)
+
+
+def _accelerate(bench: Bench, architecture: str, name: str) -> Step:
+    model = bench.model(architecture)
+    images = normaliser(*IMAGENET, bench.device)(
+        bench.images(4 if bench.is_dry else 64).to(bench.device)
+    )
+    with torch.inference_mode(), arithmetic("fp32", bench.device):
+        plain = bench.seconds(lambda: model(images))
+        faster = Accelerated(model, model, bench.device, [name])
+        taken = bench.seconds(lambda: faster(images))
+    (tried,) = faster.accelerations
+    verdict = _verdict(is_right=tried.used)
+    if tried.reason.startswith(("it needs a CUDA", "the model has no conv")):
+        verdict = "not here"
+    numbers = {"part of the plain time": taken / plain}
+    if tried.difference is not None:
+        numbers["largest difference of a logit"] = tried.difference
+    step = f"{name} on {architecture}"
+    return Step(name=step, verdict=verdict, said=tried.reason, numbers=numbers)
+
+
+def no_gap_between_strata(bench: Bench) -> Iterator[Step]:
+    """Evaluating mapped pixels takes hardly longer than computing what is there."""
+    number = 64 if bench.is_dry else 4096
+    size = 16 if bench.is_dry else 256
+    dataset = drawn_dataset(number)
+    pixels = bench.images(number)
+    strata = [(k, pixels[m].numpy()) for k, m in enumerate(dataset.strata)]
+    for precision in ("fp32", "amp-bf16"):
+        model = bench.model(ARCHITECTURES[1])
+        classifier = Classifier(model, *IMAGENET, bench.device, precision)
+        resident = classifier.normalise(pixels)
+        fixed = BatchSize(bench.device.type, size)
+        work = partial(_evaluate, classifier, dataset, strata, fixed, bench.device)
+        evaluated = bench.seconds(work, 2)
+        alone = bench.seconds(partial(_compute, classifier, model, resident, size), 2)
+        ratio = evaluated / alone
+        yield Step(
+            name=f"a warm case against resident tensors, {precision}",
+            # What a processor says of this is noise.
+            verdict="measured" if bench.is_dry else _verdict(is_right=ratio <= 1.05),
+            numbers={"ratio": ratio, "images/s": number / evaluated},
+        )
+
+
+def _evaluate(
+    classifier: Classifier,
+    dataset: Dataset,
+    strata: list[tuple[int, Pixels]],
+    size: BatchSize,
+    device: torch.device,
+) -> None:
+    evaluate(classifier, dataset, strata, batch_size=size, device=device).metrics()
+
+
+def _compute(
+    classifier: Classifier, model: nn.Module, images: Tensor, size: int
+) -> None:
+    with torch.inference_mode(), arithmetic(classifier.precision, images.device):
+        for part in torch.split(images, size):
+            model(part)
+
+
+def _verdict(*, is_right: bool) -> Verdict:
+    return "right" if is_right else "wrong"
+
+
+PATHS: tuple[Tried, ...] = (
+    normalised_pixels,
+    precisions,
+    memory_that_runs_out,
+    accelerated_forward_passes,
+    no_gap_between_strata,
+    workers_of_xdist,
+    diagnosis,
+    benchmark_rows,
+)
