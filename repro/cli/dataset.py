@@ -133,13 +133,14 @@ def _check(
             faults += read.faults()
             remarks += read.remarks()
         sums = read.sums if read else None
+        sizes = listing.sizes() | (read.sizes if read else {})
         recorded = read_record(release, found.spec)
-        if recorded and (fault := recorded.difference(listing.sizes(), sums)):
+        if recorded and (fault := recorded.difference(sizes, sums)):
             faults.append(f"it {fault}")
         elif recorded:
             remarks.append(f"it is the copy recorded in {recorded.source}")
         elif record and sums and not faults:
-            file = write_record(release, found.spec, listing.sizes(), sums)
+            file = write_record(release, found.spec, sizes, sums)
             remarks.append(f"this copy is trusted from now on: {file}")
     _say(faults, remarks, "every image was decoded" if jobs else "names and sizes")
     return not faults
@@ -172,7 +173,7 @@ def _say(faults: Sequence[str], remarks: Sequence[str], how: str) -> None:
 
 def _read(images: Dataset, jobs: int) -> ReadImages:
     bar = Bar(images.name)
-    bar.begin("decoding", 0, sum(images.sizes))
+    bar.begin("decoding", 0, sum(max(0, size) for size in images.sizes))
     try:
         return read_images(images, jobs, bar.advance)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from repro.cli.options import Command, cache_option, device_option
 from repro.cli.output import echo
 from repro.errors import OptionError
 from repro.published import check_name, split_weights_name
+
+if TYPE_CHECKING:
+    from repro.importing.beginning import Beginning
 
 
 @click.command(cls=Command)
@@ -35,6 +39,13 @@ from repro.published import check_name, split_weights_name
     help="Folder of images, I/CLASS/IMAGE, a hundred of which each file is tried on.",
 )
 @click.option(
+    "--code",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Python that builds the models, where no library does. It is run, and "
+    "copied beside the numbers.",
+)
+@click.option(
     "--with-ci",
     is_flag=True,
     help="Write a tox environment and a GitHub workflow for every night, too.",
@@ -46,6 +57,7 @@ def new(
     checkpoint: Path | None,
     weights: Path | None,
     images: Path | None,
+    code: Path | None,
     cache: Path | None,
     device: str,
     *,
@@ -65,6 +77,10 @@ def new(
     if (weights is None) != (images is None):
         given, other = ("weights", "images") if weights else ("images", "weights")
         raise OptionError(f"--{given} is tried with --{other}; name both or none")
+    if code and not weights:
+        raise OptionError("--code is tried with --weights and --images; name them too")
+    if code and code.suffix != ".py":
+        raise OptionError(f"--code is {str(code)!r}; it must be a file of Python, .py")
     if weights and checkpoint:
         raise OptionError(
             "--from-checkpoint and --weights exclude each other; leave one out"
@@ -77,11 +93,14 @@ def new(
     test = Path("tests", module_name(name))
     ci = [TOX, WORKFLOW] if with_ci else []
     _refuse_existing([folder / "release.toml", test, *ci])
-    contents, paths = (
-        _from_files(name, weights, images, cache, device)
-        if weights and images
-        else (_from_template(name, folder, checkpoint), {})
-    )
+    paths: dict[str, Path] = {}
+    run_code = False
+    if weights and images:
+        begun = _begin(name, weights, images, code, cache, device)
+        contents, run_code = begun.contents(), begun.runs_code
+        paths = {"checkpoints": begun.root, "data": begun.data}
+    else:
+        contents = _from_template(name, folder, checkpoint)
     files = {folder / file: content for file, content in contents.items()}
     _refuse_existing(list(files))
     places = {"expected": folder, **paths}
@@ -89,7 +108,7 @@ def new(
         key: Path(os.path.relpath(place, test.parent)).as_posix()
         for key, place in places.items()
     }
-    files[test] = module_template(name, marked).encode()
+    files[test] = module_template(name, marked, run_code=run_code).encode()
     if with_ci:
         here = {key: os.path.relpath(place) for key, place in paths.items()}
         files |= nightly_files(test, here)
@@ -131,15 +150,21 @@ def _from_template(
     }
 
 
-def _from_files(
-    name: str, weights: Path, images: Path, cache: Path | None, device: str
-) -> tuple[dict[str, bytes], dict[str, Path]]:
-    """Write down what files tell; give the contents, and where the files lie."""
+def _begin(
+    name: str,
+    weights: Path,
+    images: Path,
+    code: Path | None,
+    cache: Path | None,
+    device: str,
+) -> Beginning:
+    """Look into the files, try them, and say what is seen."""
     from repro.importing.beginning import Beginning
     from repro.importing.survey import survey_images, survey_weights
 
     seen = survey_images(images)
-    begun = Beginning(name, survey_weights(weights), seen)
+    surveyed = survey_weights(weights, code, len(seen.classes))
+    begun = Beginning(name, surveyed, seen, code)
     echo(begun.summary())
     begun.attempt(cache, echo, device)
-    return begun.contents(), {"checkpoints": begun.root, "data": begun.data}
+    return begun

@@ -16,9 +16,10 @@ from repro.words import counted_names
 
 
 class ReadImages(msgspec.Struct, frozen=True):
-    """What reading showed: `{name: SHA-256}`, and `{name: why it is no image}`."""
+    """What reading showed, by name: SHA-256, bytes, and why one is no image."""
 
     sums: dict[str, str]
+    sizes: dict[str, int]
     damaged: dict[str, str]
 
     @property
@@ -64,20 +65,21 @@ def read_images(
         advance: told how many bytes were read.
     """
 
-    def read(index: int) -> tuple[str, str]:
+    def read(index: int) -> tuple[str, int, str]:
         try:
             content = read_image(dataset.place(index), dataset.digests[index])
         except DatasetError as error:
-            return "", str(error)
+            return "", 0, str(error)
         advance(len(content))
-        return hashlib.sha256(content).hexdigest(), _damage(content)
+        return hashlib.sha256(content).hexdigest(), len(content), _damage(content)
 
     with ThreadPoolExecutor(threads) as pool:
         results = list(pool.map(read, range(len(dataset)), chunksize=16))
     named = list(zip(dataset.files, results, strict=True))
     return ReadImages(
-        sums={name: sum_ for name, (sum_, _) in named if sum_},
-        damaged={name: reason for name, (_, reason) in named if reason},
+        sums={name: sum_ for name, (sum_, _, _) in named if sum_},
+        sizes={name: size for name, (sum_, size, _) in named if sum_},
+        damaged={name: reason for name, (_, _, reason) in named if reason},
     )
 
 

@@ -98,7 +98,7 @@ def read_table(spec: DatasetSpec, file: Path) -> LabelTable:
                 f"{file} says two classes of {name!r}, {rows[name]!r} and {label!r}; "
                 "remove the wrong line"
             )
-    classes, assumed = _understood(spec, file, list(dict.fromkeys(rows.values())))
+    classes, assumed = understand_labels(spec, file, list(dict.fromkeys(rows.values())))
     return LabelTable(
         file, {name: classes[label] for name, label in rows.items()}, assumed
     )
@@ -144,17 +144,32 @@ def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
     return files, found[0], True
 
 
-def _understood(
-    spec: DatasetSpec, file: Path, labels: Sequence[str]
+def understand_labels(
+    spec: DatasetSpec,
+    source: Path,
+    labels: Sequence[str],
+    *,
+    counted_from_zero: bool = False,
 ) -> tuple[dict[str, str], str]:
-    """Say which class each label is, and how that was concluded."""
+    """Say which class each label is, and how that was concluded.
+
+    Args:
+        spec: the dataset.
+        source: where they were read.
+        labels: each one once.
+        counted_from_zero: whether numbers begin with 0 there even if no label is 0.
+
+    Raises:
+        DatasetError: one is no class.
+    """
     if is_numbered(labels) and not is_numbered(spec.classes):
         numbers = {label: int(label) for label in labels}
-        if 0 in numbers.values() and max(numbers.values()) < len(spec.classes):
-            said = f"labels of {file} taken as places in the list of classes, from 0"
+        has_zero = counted_from_zero or 0 in numbers.values()
+        if has_zero and max(numbers.values()) < len(spec.classes):
+            said = f"labels of {source} taken as places in the list of classes, from 0"
             return {n: spec.classes[at] for n, at in numbers.items()}, said
         raise DatasetError(
-            f"{file} has labels from {min(numbers.values())} to "
+            f"{source} has labels from {min(numbers.values())} to "
             f"{max(numbers.values())}, and it is not known in which order they number "
             f"the {len(spec.classes):,} classes of {spec.title}; write names of "
             f"classes such as {spec.classes[0]} in their place"
@@ -162,8 +177,8 @@ def _understood(
     named = name_classes(spec, labels)
     if named.unknown:
         raise DatasetError(
-            f"{file} has the label {named.unknown[0]!r}, which is no class of "
-            f"{spec.title}; write names of classes such as {spec.classes[0]}"
+            f"{source} has the label {named.unknown[0][:60]!r}, which is no class of "
+            f"{spec.title}; its classes are called as {spec.classes[0]} is"
         )
     return named.classes, named.assumed
 

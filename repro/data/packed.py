@@ -52,8 +52,10 @@ def _in_class(name: str, classes: Container[str]) -> tuple[str, str]:
     return name, ""
 
 
-def tar_members(tar: Path) -> Iterator[Image]:
-    """Find the images of a tar, and where their bytes begin.
+def tar_members(
+    tar: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES
+) -> Iterator[Image]:
+    """Find the images of a tar, or other files, and where their bytes begin.
 
     Raises:
         DatasetError: it is compressed, damaged or none.
@@ -62,7 +64,7 @@ def tar_members(tar: Path) -> Iterator[Image]:
         whole = stamp_of(tar.stat())
         with tarfile.open(tar, "r:") as archive:
             for entry in archive:
-                if entry.isreg() and entry.name.lower().endswith(IMAGE_SUFFIXES):
+                if entry.isreg() and entry.name.lower().endswith(suffixes):
                     place = Member(tar, entry.name, entry.offset_data, entry.size)
                     yield Image(entry.name, _stamp_inside(whole, place), place)
             _check_end(tar, archive.offset)

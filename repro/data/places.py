@@ -39,6 +39,10 @@ class Member(msgspec.Struct, frozen=True):
             return os.pread(stream.fileno(), self.size, self.offset)
 
 
+#: The size of an image that is known only when it is read.
+UNKNOWN_SIZE = -1
+
+
 class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What changes when a file is written to: bytes, times in nanoseconds, inode.
 

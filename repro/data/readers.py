@@ -5,6 +5,8 @@
 | `tar` | `ILSVRC2012_img_val.tar`, as it is downloaded | the devkit's ground truth |
 | `flat` | images in one folder | a table beside them, their own names, or the devkit |
 | `packed` | `<class>/<image>` in a tar beside the folder's place | as with `folders` |
+| `parquet` | `image.bytes` in shards such as `val-00000-of-00014.parquet` | `label` |
+| `webdataset` | `KEY.jpg` in shards such as `val-00.tar` | `KEY.cls` or `KEY.json` |
 | `folders` | `<class>/<image>` | the place of the folder's name among the classes |
 
 Another package adds one as an entry point of the group `repro.datasets`: a class, a
@@ -34,6 +36,8 @@ READERS = Extensions(
         "tar": "repro.data.validation:TarReader",
         "packed": "repro.data.packed:PackedReader",
         "flat": "repro.data.validation:FlatReader",
+        "parquet": "repro.data.parquet:ParquetReader",
+        "webdataset": "repro.data.webdataset:WebDatasetReader",
         FOLDERS: "repro.data.folders:FolderReader",
     },
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from repro.data.places import UNKNOWN_SIZE
 from repro.errors import DatasetError
 from repro.files import replace_bytes
 from repro.published import (
@@ -42,7 +43,10 @@ class Record(msgspec.Struct, frozen=True):
             name
             for name, size in sizes.items()
             if (known := self.files.get(name))
-            and (size != known[0] or (sums is not None and sums.get(name) != known[1]))
+            and (
+                size not in (known[0], UNKNOWN_SIZE)
+                or (sums is not None and sums.get(name) != known[1])
+            )
         ]
         missing = [name for name in self.files if name not in sizes]
         new = [name for name in sizes if name not in self.files]

@@ -31,7 +31,8 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
 
     `is_met` tells that the measurement does not contradict it;
     `room` is how far an honest measurement may be off, besides the rounding, and `step`
-    half a unit of the last digit, or half an image where that is more.
+    half a unit of the last digit, or half an image where that is more; `image` is what
+    one image counts in an accuracy, 0 in a loss.
     """
 
     metric: str
@@ -41,6 +42,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     is_met: bool
     room: float
     step: float
+    image: float
 
     @property
     def value(self) -> float:
@@ -109,6 +111,7 @@ def number_of(run: Predictions, target: Target, each: Mapping[str, Floats]) -> N
     else:
         found = estimate(run, run, target.metric)
     half_unit = float(target.published.half_unit)
+    image = (entry.unit.whole or 0) / run.total
     return Number(
         metric=target.metric,
         published=target.published,
@@ -116,7 +119,8 @@ def number_of(run: Predictions, target: Target, each: Mapping[str, Floats]) -> N
         error=found.error,
         is_met=not target.is_missed,
         room=max(0.0, target.tolerance - half_unit),
-        step=max(half_unit, (entry.unit.whole or 0) / 2 / run.total),
+        step=max(half_unit, image / 2),
+        image=image,
     )
 
 

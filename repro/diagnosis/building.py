@@ -92,10 +92,17 @@ class Builder:
         features = Classifier(
             forward, body.mean, body.std, self._device, body.precision
         )
-        if body.channels == RGB:
-            return features
         channels = list(body.channels)
-        return lambda pixels: features(pixels[:, channels])
+
+        def compute(pixels: Tensor) -> Tensor:
+            if body.channels != RGB:
+                pixels = pixels[:, channels]
+            if not body.flips:
+                return features(pixels)
+            # Logits of images are a linear function of these.
+            return (features(pixels) + features(pixels.flip(-1))) / 2
+
+        return compute
 
     def head(
         self, setup: Setup, allow: Callable[[float], None]
@@ -143,7 +150,9 @@ class Builder:
         return self._last[1]
 
     def _load(self, body: Body) -> nn.Module:
-        model = load_model(body.model, self._location, self._weights, self._device)
+        place = self._location, self._weights, self._device
+        # What is diagnosed was measured: its code has been allowed.
+        model = load_model(body.model, *place, run_code=True)
         return in_type_of(body.precision, model)
 
     def _text(

@@ -8,6 +8,10 @@ from itertools import pairwise
 
 from repro.diagnosis.accounts import Account, Number
 
+#: So many images, between classes that are all but equally likely, may be decided
+#: otherwise by the rounding of another machine.
+FLIPPED = 10
+
 
 def mistyped_digit(numbers: Sequence[Number]) -> Account | None:
     """Give the account of one digit, where every other number is met to its last.
@@ -89,10 +93,17 @@ def _meant(numbers: Sequence[Number]) -> str:
 
 
 def _missed_alone(numbers: Sequence[Number]) -> list[Number]:
-    """Give those that are not met, where all others are met to their last digit."""
+    """Give those that are not met, where all others are met to their last digit.
+
+    None where one of them is off by no more images than rounding may have decided
+    otherwise, which leaves the loss as it is.
+    """
     if any(number.is_met and not number.is_exact for number in numbers):
         return []
-    return [number for number in numbers if not number.is_met]
+    missed = [number for number in numbers if not number.is_met]
+    if any(number.gap < FLIPPED * number.image - 1e-9 for number in missed):
+        return []
+    return missed
 
 
 def _mistyped(text: str) -> dict[str, str]:

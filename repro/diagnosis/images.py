@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from repro.data.dataset import Dataset
-from repro.data.geometry import Pixels
+from repro.data.geometry import Pixels, decode, transform
+from repro.diagnosis.setup import View
 from repro.evaluation.predictions import Predictions
-from repro.published import Geometry
+from repro.published import CenterCrop, Geometry, Resize
 
 Indices = npt.NDArray[np.int64]
 
@@ -26,39 +29,89 @@ class PixelSource:
     def __init__(self, dataset: Dataset, threads: int) -> None:
         self._dataset = dataset
         self._threads = threads
-        self._kept: tuple[Geometry, dict[int, Pixels]] | None = None
+        self._kept: tuple[View, dict[int, Pixels]] | None = None
 
-    def pixels(
-        self, members: Indices, geometry: Geometry, *, keep: bool = True
-    ) -> Pixels:
+    def pixels(self, members: Indices, view: View, *, keep: bool = True) -> Pixels:
         """Give the pixels of some images: uint8 `[N, 3, H, W]`.
 
         Args:
             members: positions in the dataset.
-            geometry: how they become pixels.
-            keep: whether to remember them; those of the first geometry are, which is
-                that of the protocol and so of most suspects.
+            view: how they become pixels.
+            keep: whether to remember them; those of the first view are, which is that
+                of the protocol and so of most suspects.
 
         Raises:
             DatasetError: an image cannot be decoded.
         """
         if keep and self._kept is None:
-            self._kept = geometry, {}
-        kept = self._kept[1] if self._kept and self._kept[0] == geometry else {}
-        pixels = np.empty((len(members), 3, *geometry.output_size), dtype=np.uint8)
+            self._kept = view, {}
+        kept = self._kept[1] if self._kept and self._kept[0] == view else {}
+        size = view.geometry.output_size
+        pixels = np.empty((len(members), 3, *size), dtype=np.uint8)
 
         def fill(row: int) -> None:
             index = int(members[row])
             if index in kept:
                 pixels[row] = kept[index]
             else:
-                self._dataset.planar_pixels(index, [geometry], [pixels[row]])
+                _write(self._dataset, index, view, pixels[row])
 
         with ThreadPoolExecutor(self._threads, "repro-decode") as pool:
             list(pool.map(fill, range(len(members))))
         if keep:
             kept |= dict(zip(members.tolist(), pixels, strict=True))
         return pixels
+
+
+def _write(dataset: Dataset, index: int, view: View, output: Pixels) -> None:
+    """Decode an image and write its pixels, uint8 `[3, H, W]`."""
+    geometry = view.geometry
+    if view.crop_first is None and not view.by_area:
+        dataset.planar_pixels(index, [geometry], [output])
+        return
+    image = decode(dataset.place(index), dataset.digests[index])
+    resize, *rest = geometry.steps
+    assert isinstance(resize, Resize)
+    if view.crop_first is not None:
+        image = _middle(image, view.crop_first)
+        height, width = geometry.output_size
+        geometry = Geometry((Resize(height, width, resize.filter),))
+    else:
+        image = _resized_by_area(image, resize)
+        geometry = Geometry(tuple(rest))
+    output[:] = np.asarray(transform(image, geometry)).transpose(2, 0, 1)
+
+
+def _middle(image: Image.Image, share: float) -> Image.Image:
+    """Cut out the middle of an image, that share of both sides."""
+    width, height = (round(share * side) for side in image.size)
+    step = CenterCrop(height, width)
+    return transform(image, Geometry((step,)))
+
+
+def _resized_by_area(image: Image.Image, resize: Resize) -> Image.Image:
+    """Give each new pixel the mean over the area that it covers, as OpenCV does."""
+    short = min(image.size)
+    sides = image.height, image.width
+    if resize.width is not None:
+        new = resize.height, resize.width
+    else:
+        height, width = (int(resize.height * side / short) for side in sides)
+        new = height, width
+    rows, columns = (_covering(a, b) for a, b in zip(sides, new, strict=True))
+    found = np.einsum("yh,hwc,xw->yxc", rows, np.asarray(image), columns, optimize=True)
+    return Image.fromarray(np.rint(found).astype(np.uint8))
+
+
+@lru_cache(maxsize=256)
+def _covering(old: int, new: int) -> npt.NDArray[np.float64]:
+    """Give the share of each new pixel that each old one covers: `[new, old]`."""
+    edges = np.arange(new + 1) * old / new
+    places = np.arange(old)
+    ends = np.minimum(edges[1:, None], places + 1)
+    begins = np.maximum(edges[:-1, None], places)
+    covered: npt.NDArray[np.float64] = np.clip(ends - begins, 0, None) * new / old
+    return covered
 
 
 def spread_order(run: Predictions) -> Indices:

@@ -62,6 +62,7 @@ class Investigation:
         run: its predictions, of all images or a part of them.
         resources: what to compute with, and how much.
         topics: the suspects.
+        laboratory: makes what evaluates them.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Investigation:
         run: Predictions,
         resources: Resources,
         topics: Iterable[Topic] = (),
+        laboratory: Callable[..., Laboratory] = Laboratory,
     ) -> None:
         self._is_limited = resources.only_evaluated
         self._case = case
@@ -98,7 +100,7 @@ class Investigation:
         suspects = sum(len(ways) for _, ways in self._bodies)
         self._share = resources.share
         self._pace = Pace(resources.seconds, resources.share, suspects, run.total)
-        self._laboratory = Laboratory(case, weights, dataset, resources, self._pace)
+        self._laboratory = laboratory(case, weights, dataset, resources, self._pace)
 
     def diagnose(self, known: Known | None = None) -> Diagnosis:
         """Look for slips, then try the suspects and rank them.
@@ -151,7 +153,8 @@ class Investigation:
                 build = partial(self._laboratory.head, setup)
                 head = self._attempt([suspect], build)
                 if head is not None:
-                    members.append(Candidate(suspect, topic, head))
+                    smoothing = setup.smoothing
+                    members.append(Candidate(suspect, topic, head, smoothing))
             if not members:
                 continue
             group = Group(body, members, self._look)

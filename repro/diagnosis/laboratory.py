@@ -61,14 +61,20 @@ class Candidate:
         suspect: which one.
         topic: its topic.
         head: from features to logits.
+        smoothing: of the labels in the loss.
     """
 
     def __init__(
-        self, suspect: Suspect, topic: Topic, head: Callable[[Tensor], Tensor]
+        self,
+        suspect: Suspect,
+        topic: Topic,
+        head: Callable[[Tensor], Tensor],
+        smoothing: float = 0.0,
     ) -> None:
         self.suspect = suspect
         self.topic = topic
         self.head = head
+        self.smoothing = smoothing
         self.predictions: Predictions | None = None
         self.fit = 0.0
         self.is_met = False
@@ -153,7 +159,7 @@ class Laboratory:
         # Its prompts are encoded however long that takes, as the run had them too.
         self._builder.head(protocol, lambda seconds: None)
         start = time.perf_counter()
-        pixels = self._source.pixels(np.sort(members), protocol.body.geometry)
+        pixels = self._source.pixels(np.sort(members), protocol.body.view)
         decoding = time.perf_counter() - start
         # The first forward pass pays for what is set up once.
         self._forward(body, pixels[:FEW], self._few)
@@ -185,7 +191,7 @@ class Laboratory:
             is_probe = is_new and not seen
             size = FEW if is_probe else self._pace.images(PIECE, FEW, group.rate)
             piece = np.sort(members[seen : seen + size])
-            pixels = self._source.pixels(piece, group.body.geometry, keep=is_new)
+            pixels = self._source.pixels(piece, group.body.view, keep=is_new)
             sizes = self._few if is_probe else self._batch_size
             features, seconds = self._forward(body, pixels, sizes)
             seen += len(piece)
@@ -193,7 +199,8 @@ class Laboratory:
                 self._check(group, body, pixels, seconds, len(members) - seen)
             for candidate, parts in zip(group.members, found, strict=True):
                 logits = candidate.head(features)
-                parts.append(read_logits(logits, self._dataset, piece))
+                found_in_piece = read_logits(logits, self._dataset, piece)
+                parts.append(_smoothed(found_in_piece, logits, candidate.smoothing))
             group.rate = (time.perf_counter() - start) / len(piece)
         for candidate, parts in zip(group.members, found, strict=True):
             candidate.predictions = join(parts)
@@ -231,3 +238,16 @@ class Laboratory:
             self._built = None
             self._built = body, self._builder.body(body, is_clip=self._is_clip)
         return self._built[1]
+
+
+def _smoothed(found: Predictions, logits: Tensor, smoothing: float) -> Predictions:
+    """Give predictions with the losses of labels that are smoothed.
+
+    A share of each label is spread over all classes (Szegedy et al., Rethinking the
+    Inception Architecture, 2016), as torch's `label_smoothing` does.
+    """
+    if not smoothing:
+        return found
+    of_all = -logits.double().log_softmax(dim=1).mean(dim=1)
+    losses = (1 - smoothing) * found.losses + smoothing * of_all.cpu().numpy()
+    return msgspec.structs.replace(found, losses=losses)

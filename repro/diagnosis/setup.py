@@ -13,6 +13,7 @@ RGB: Channels = (0, 1, 2)
 
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
 Pooling = Literal["token", "avg"]
+Wording = Literal["underscores", "lower case", "no full stop", "folder names"]
 
 
 class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,7 +26,11 @@ class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     outputs of the model to be those of the sorted class names, or renamed as the
     confusion matrix tells; `offset` takes the output that stands so many places
     further; `epsilon` is that of every LayerNorm; `weights_key` is the entry of the
-    weights file.
+    weights file. `normalised` is done to the pixels with the protocol's own mean and
+    std; `crop_first` is the share of both sides that is cut out and then resized to the
+    crop's size; `by_area` resizes by the areas that pixels cover; `flips` averages with
+    the mirrored image; `wording` changes names or templates; `smoothing` is the share
+    of each label that the loss spreads over all classes.
     """
 
     mean: tuple[float, float, float] | None = None
@@ -45,6 +50,20 @@ class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     epsilon: float | None = None
     precision: Precision | None = None
     weights_key: str | None = None
+    normalised: Literal["twice", "unscaled"] | None = None
+    crop_first: float | None = None
+    by_area: bool | None = None
+    flips: bool | None = None
+    wording: Wording | None = None
+    smoothing: float | None = None
+
+
+class View(msgspec.Struct, frozen=True):
+    """How a photograph becomes pixels: a geometry, and what no geometry can say."""
+
+    geometry: Geometry
+    crop_first: float | None = None
+    by_area: bool = False
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,12 +73,13 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     forward pass over the images. Fields as in `Setup`.
     """
 
-    geometry: Geometry
+    view: View
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     model: ModelSpec
     precision: Precision
     channels: Channels
+    flips: bool
     activation: Activation | None
     pooling: Pooling | None
     epsilon: float | None
@@ -86,17 +106,22 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     activation: Activation | None = None
     pooling: Pooling | None = None
     epsilon: float | None = None
+    crop_first: float | None = None
+    by_area: bool = False
+    flips: bool = False
+    smoothing: float = 0.0
 
     @property
     def body(self) -> Body:
         """What decides on the features of an image."""
         return Body(
-            geometry=self.protocol.geometry_steps,
+            view=View(self.protocol.geometry_steps, self.crop_first, self.by_area),
             mean=self.protocol.mean,
             std=self.protocol.std,
             model=self.model,
             precision=self.precision,
             channels=self.channels,
+            flips=self.flips,
             activation=self.activation,
             pooling=self.pooling,
             epsilon=self.epsilon,

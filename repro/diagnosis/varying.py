@@ -8,10 +8,20 @@ from typing import Any
 
 import msgspec
 
-from repro.diagnosis.setup import Facts, Setup, Variation
-from repro.published import CenterCrop, Contain, Cover, Geometry, Resize
+from repro.diagnosis.setup import Facts, Setup, Variation, Wording
+from repro.published import CenterCrop, Contain, Cover, Geometry, Resize, TextSpec
 
-_PLAIN = ("channels", "activation", "pooling", "epsilon", "precision")
+_PLAIN = (
+    "channels",
+    "activation",
+    "pooling",
+    "epsilon",
+    "precision",
+    "crop_first",
+    "by_area",
+    "flips",
+    "smoothing",
+)
 
 
 def vary(setup: Setup, variation: Variation, facts: Facts) -> Setup | None:
@@ -25,7 +35,9 @@ def vary(setup: Setup, variation: Variation, facts: Facts) -> Setup | None:
     Returns:
         None where the variation does not apply, or is what is done anyway.
     """
-    protocol = _vary_protocol(setup, variation)
+    if not _fits(setup, variation):
+        return None
+    protocol = _vary_protocol(setup, variation, facts)
     columns = _vary_columns(setup, variation, facts)
     model = setup.model
     key = variation.weights_key
@@ -60,13 +72,30 @@ def vary_geometry(geometry: Geometry, variation: Variation) -> Geometry:
     return Geometry(steps)
 
 
-def _vary_protocol(setup: Setup, variation: Variation) -> Any:
+def _fits(setup: Setup, variation: Variation) -> bool:
+    """Tell whether a photograph is resized first, where that is done otherwise."""
+    if variation.crop_first is None and not variation.by_area:
+        return True
+    first, *rest = setup.protocol.geometry_steps.steps
+    is_resized = isinstance(first, Resize) and first.antialias
+    return is_resized and all(isinstance(step, CenterCrop) for step in rest)
+
+
+def _vary_protocol(setup: Setup, variation: Variation, facts: Facts) -> Any:
     protocol = setup.protocol
     changes: dict[str, Any] = {
         name: getattr(variation, name)
         for name in ("mean", "std")
         if getattr(variation, name) is not None
     }
+    if variation.normalised == "twice":
+        # Of what has become (x - mean) / std, the same again.
+        both = list(zip(protocol.mean, protocol.std, strict=True))
+        changes["mean"] = tuple(mean * (1 + std) for mean, std in both)
+        changes["std"] = tuple(std * std for _, std in both)
+    if variation.normalised == "unscaled":
+        changes["mean"] = tuple(mean / 255 for mean in protocol.mean)
+        changes["std"] = tuple(std / 255 for std in protocol.std)
     geometry = vary_geometry(protocol.geometry_steps, variation)
     if geometry != protocol.geometry_steps:
         changes["geometry"] = str(geometry)
@@ -76,10 +105,29 @@ def _vary_protocol(setup: Setup, variation: Variation) -> Any:
             text = msgspec.structs.replace(text, templates=variation.templates)
         elif variation.first_template and not isinstance(text.templates, str):
             text = msgspec.structs.replace(text, templates=text.templates[:1])
+        elif variation.wording is not None:
+            text = _worded(text, variation.wording, facts)
         if variation.logit_scale is not None:
             changes["logit_scale"] = variation.logit_scale
         changes["text"] = text
     return msgspec.structs.replace(protocol, **changes)
+
+
+def _worded(text: TextSpec, wording: Wording, facts: Facts) -> TextSpec:
+    """Give prompts with other class names or templates; lists of our own only."""
+    names, templates = text.classnames, text.templates
+    if isinstance(names, str) or isinstance(templates, str):
+        return text
+    if wording == "underscores":
+        names = tuple(name.replace(" ", "_") for name in names)
+    elif wording == "folder names":
+        names = facts.classes if len(facts.classes) == len(names) else names
+    elif wording == "lower case":
+        names = tuple(name.lower() for name in names)
+        templates = tuple(template.lower() for template in templates)
+    elif wording == "no full stop":
+        templates = tuple(template.removesuffix(".") for template in templates)
+    return msgspec.structs.replace(text, classnames=names, templates=templates)
 
 
 def _vary_columns(

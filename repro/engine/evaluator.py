@@ -110,7 +110,11 @@ class Evaluator:
         weights = weights or self._sources.weights(case).path
         with within_memory(self.device, f"the checkpoint {weights}"):
             loaded = load_checkpoint(
-                case.model, case.release.location, weights, self.device
+                case.model,
+                case.release.location,
+                weights,
+                self.device,
+                run_code=self.settings.run_code,
             )
             model = in_type_of(self.settings.precision_of(case), loaded.model)
         self._weights_read[weights] = loaded.done

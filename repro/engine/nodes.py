@@ -238,8 +238,8 @@ def _check_data(
 
 
 def _check_model(case: Case) -> None:
-    for name in (case.model.config, case.model.tokenizer):
-        if name and not (case.release.location / name).is_file():
+    for name in case.model.files.values():
+        if not (case.release.location / name).is_file():
             raise NotAvailableError(
                 f"no {name} of release {case.release.id}: {case.release.location} does "
                 "not have it"

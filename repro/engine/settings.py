@@ -22,6 +22,7 @@ WITHOUT_INFLUENCE = {
     "ray_address": "nor does where that is",
     "workers": "nor do others that measure other cases",
     "download": "weights are the same wherever they come from",
+    "run_code": "without it nothing is measured",
     "diagnose_share": "a diagnosis follows the measurement",
     "diagnose_time": "a diagnosis follows the measurement",
 }
@@ -46,7 +47,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     how many images of each dataset to evaluate at least, in whole strata; `workers` is
     how many processes share this machine; with `early_stop` a full evaluation ends once
     it is beyond doubt that the published numbers are not met; with `download` missing
-    weights are fetched.
+    weights are fetched, with `run_code` models are built by code of their release.
     `accelerate` names accelerators, `auto` for those that pay. `diagnose_share` is the
     share of a full evaluation that each suspect of a diagnosis may cost on average,
     `diagnose_time` how many seconds all of them may take, None where that follows.
@@ -67,6 +68,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     early_stop: bool = True
     download: bool = False
+    run_code: bool = False
     diagnose_share: float = 0.1
     diagnose_time: float | None = None
     accelerate: tuple[str, ...] = (AUTO,)

@@ -113,13 +113,20 @@ class Beginning:
         name: of the release.
         weights: files of one folder or several.
         images: of its dataset.
+        code: a file of Python that builds some of its models.
     """
 
     def __init__(
-        self, name: str, weights: Sequence[SurveyedWeights], images: SurveyedImages
+        self,
+        name: str,
+        weights: Sequence[SurveyedWeights],
+        images: SurveyedImages,
+        code: Path | None = None,
     ) -> None:
         self.name = name
         self.images = images
+        models = (one.model for one in weights)
+        self._code = code if any(model and model.code for model in models) else None
         #: How many outputs are named.
         self._outputs = _count_named(weights, images)
         files = [one.path.resolve() for one in weights]
@@ -220,6 +227,8 @@ class Beginning:
         contents = {RELEASE_FILE: self.text().encode()}
         if self.images.is_imagenet or self._outputs != len(self.images.classes):
             contents[CLASSES_FILE] = class_list()
+        if self._code:
+            contents[self._code.name] = self._code.read_bytes()
         if not self.images.is_imagenet and len(self.images.classes) > _LISTED:
             contents[_OWN_CLASSES] = "\n".join((*self.images.classes, "")).encode()
         return contents
@@ -250,6 +259,11 @@ class Beginning:
             protocol=self._protocol_of(first),
         )
         return "\n".join([*parts, tail])
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether a model is built by the file of Python."""
+        return self._code is not None
 
     @property
     def _dataset(self) -> str:
@@ -391,6 +405,8 @@ def _model_table(id_: str, model: ModelSpec) -> str:
         f"loader = {quoted(model.loader)}",
         f"architecture = {quoted(model.architecture)}",
     ]
+    if model.code:
+        lines.append(f"code = {quoted(model.code)}")
     if model.options:
         pairs = (f"{key} = {value}" for key, value in model.options.items())
         lines.append(f"options = {{ {', '.join(pairs)} }}")

@@ -1,9 +1,9 @@
 """Read the tables of a paper, a README or a spreadsheet as grids of text.
 
 Every format is left to a parser of its own; Markdown becomes HTML first, so that the
-tables which READMEs write in HTML are found too. Emphasis, colours and links are gone;
-raised text keeps a `^` and lowered text a `_` before it, since `76.1<sup>1</sup>` is
-not 76.11.
+tables which READMEs write in HTML are found too. Emphasis and colours are gone, and of
+links all but the names of weights files; raised text keeps a `^` and lowered text a `_`
+before it, since `76.1<sup>1</sup>` is not 76.11.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
 from repro.errors import ExpectedError
+from repro.published import WEIGHTS_SUFFIXES, split_weights_name
 
 Format = Literal["markdown", "latex", "html", "csv", "tsv", "text"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -37,12 +40,14 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
     """One table: rows of equal length, of which the first `header` are headings.
 
     A cell that spans rows or columns stands in each of them. `number` is its place
-    among the tables of the text, from 1.
+    among the tables of the text, from 1. `linked` is for each row the checkpoint whose
+    weights file it links to, empty where there is none or several.
     """
 
     caption: str = ""
     header: int
     rows: tuple[tuple[str, ...], ...]
+    linked: tuple[str, ...] = ()
     number: int = 1
 
     @property
@@ -100,8 +105,15 @@ def _numbered(grid: Grid, number: int) -> Grid:
     width = max((len(row) for row in grid.rows), default=0)
     rows = [row + ("",) * (width - len(row)) for row in grid.rows]
     header = sum(1 for row in rows[: grid.header] if any(row))
-    kept = tuple(row for row in rows if any(row))
-    return msgspec.structs.replace(grid, number=number, header=header, rows=kept)
+    linked = grid.linked or ("",) * len(rows)
+    kept = [(row, link) for row, link in zip(rows, linked, strict=True) if any(row)]
+    return msgspec.structs.replace(
+        grid,
+        number=number,
+        header=header,
+        rows=tuple(row for row, _ in kept),
+        linked=tuple(link for _, link in kept),
+    )
 
 
 def _separated(text: str, split: Callable[[str], list[list[str]]]) -> list[Grid]:
@@ -146,6 +158,7 @@ def _html(text: str) -> list[Grid]:
 
 def _html_grid(table: Any) -> Grid:
     found: list[tuple[bool, list[_Cell]]] = []
+    linked: list[str] = []
     for row in table.iter("tr"):
         if next(row.iterancestors("table")) is not table:
             continue
@@ -154,6 +167,7 @@ def _html_grid(table: Any) -> Grid:
             bool(cells) and all(cell.tag == "th" for cell in cells)
         )
         found.append((is_header, [_html_cell(cell) for cell in cells]))
+        linked.append(_linked(row))
     header = 0
     while header < len(found) and found[header][0]:
         header += 1
@@ -162,7 +176,21 @@ def _html_grid(table: Any) -> Grid:
         caption="" if caption is None else _plain(_html_text(caption)),
         header=header or 1,
         rows=_spread([cells for _, cells in found]),
+        linked=_told_apart(linked),
     )
+
+
+def _told_apart(linked: Sequence[str]) -> tuple[str, ...]:
+    """Leave out names that several rows link to, such as `checkpoint`."""
+    return tuple(name if linked.count(name) == 1 else "" for name in linked)
+
+
+def _linked(row: Any) -> str:
+    """Name the checkpoint whose weights file a row links to, if it is one alone."""
+    paths = (PurePosixPath(urlsplit(link).path) for link in row.xpath(".//a/@href"))
+    files = {path.name for path in paths if path.name.endswith(WEIGHTS_SUFFIXES)}
+    names = {split_weights_name(name)[0] for name in files}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _html_cell(cell: Any) -> _Cell:

@@ -44,7 +44,10 @@ _HEADINGS = {
     "protocol": "protocol protocols",
 }
 #: Headings of what no case is about.
-_LEFT_OUT = "params param parameters #params paramsm flops flopsg gflops macs gmacs"
+_LEFT_OUT = (
+    "layers depth "  # of a network
+    "params param parameters #params paramsm flops flopsg gflops macs gmacs"
+)
 
 
 class Meaning(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ def understand(
         ExpectedError: a label is not known or contradicts another one, or a cell that
             should hold a number does not.
     """
-    columns = [_column(grid, labels, number) for number in range(len(grid.rows[0]))]
+    columns = _columns(grid, labels)
     entries: list[Entry] = []
     names: dict[str, str] = {}
     assumed: dict[Dimension, str] = {}
@@ -108,13 +108,55 @@ def _rows(
         if heading:
             meaning = labels.meaning(heading, f"row {number}")
             if meaning is None or meaning.names:
-                raise _unknown(place, heading)
+                raise _UnknownLabelError(place, heading)
             section = None if meaning.is_left_out else meaning.values
             names[heading] = str(meaning)
         elif section is not None:
-            row = _row_values(cells, columns, labels, names, place)
+            linked = grid.linked[number - 1]
+            row = _row_values(cells, linked, columns, labels, names, place)
             if row is not None:
                 yield place, _joined(place, section, row), cells
+
+
+class _UnknownLabelError(ExpectedError):
+    """Nobody said what a label means."""
+
+    def __init__(self, place: str, text: str, column: _Column | None = None) -> None:
+        whole = ""
+        if column and column.heading:
+            whole = f", or of the whole column with '{column.heading[:40]}=skip'"
+        wanted = f"{column.names}:NAME" if column and column.names else "family:NAME"
+        super().__init__(
+            f"{place}: {text[:60]!r} is not known; say what it is with --as "
+            f"'{text[:60]}={wanted}' (or checkpoint:, dataset:, protocol:, a metric, "
+            f"skip){whole}"
+        )
+        self.text = text
+
+
+def _columns(grid: Grid, labels: Labels) -> list[_Column]:
+    """Find out what the columns hold; ask for all that is not known at once.
+
+    Raises:
+        ExpectedError: the heading of one is not known.
+    """
+    columns: list[_Column] = []
+    unknown: list[_UnknownLabelError] = []
+    for index in range(len(grid.rows[0])):
+        try:
+            columns.append(_column(grid, labels, index))
+        except _UnknownLabelError as error:
+            unknown.append(error)
+    if len(unknown) == 1:
+        raise unknown[0]
+    if unknown:
+        asked = " ".join(f"--as '{error.text[:60]}=...'" for error in unknown)
+        raise ExpectedError(
+            f"{grid.title}: the headings of {len(unknown)} columns are not known; say "
+            f"what each is (a metric such as top1 or error, family:NAME, "
+            f"checkpoint:NAME, dataset:NAME, protocol:NAME, or skip) with {asked}"
+        )
+    return columns
 
 
 def _column(grid: Grid, labels: Labels, index: int) -> _Column:
@@ -146,7 +188,7 @@ def _column(grid: Grid, labels: Labels, index: int) -> _Column:
     values: dict[Dimension, str] = {}
     for text, meaning in zip([heading] if whole else headings, found, strict=True):
         if meaning is None:
-            raise _unknown(place, text)
+            raise _UnknownLabelError(place, text)
         values = _joined(place, values, meaning.values)
     return _Column(number=number, heading=heading, values=values)
 
@@ -164,12 +206,16 @@ def _section(cells: Sequence[str], columns: Sequence[_Column]) -> str:
 
 def _row_values(
     cells: Sequence[str],
+    linked: str,
     columns: Sequence[_Column],
     labels: Labels,
     names: dict[str, str],
     place: str,
 ) -> dict[Dimension, str] | None:
-    """Give what the names of a row say; None where it is left out."""
+    """Give what the names of a row say; None where it is left out.
+
+    A weights file that it links to is the checkpoint, unless the name is known.
+    """
     values: dict[Dimension, str] = {}
     row = place.rpartition(", ")[2]
     said = labels.meaning(row)
@@ -183,9 +229,11 @@ def _row_values(
             continue
         meaning = labels.meaning(text, of=column.names)
         if meaning is None and column.names == "checkpoint":
-            found: Mapping[Dimension, str] = {"checkpoint": text}
+            found: Mapping[Dimension, str] = {"checkpoint": linked or text}
+            if linked and linked != text:
+                names[text] = f"checkpoint {linked}, whose file it links to"
         elif meaning is None or meaning.names:
-            raise _unknown(place, text, column)
+            raise _UnknownLabelError(place, text, column)
         elif meaning.is_left_out:
             return None
         else:
@@ -193,6 +241,8 @@ def _row_values(
             if text not in found.values():
                 names[text] = str(meaning)
         values = _joined(place, values, found)
+    if linked:
+        values.setdefault("checkpoint", linked)
     return values
 
 
@@ -306,18 +356,6 @@ def _check_range(entry: Entry, unit: Shares) -> None:
             f"{entry.place}: {entry.printed.digits} is above {limit}, so it is no "
             f"{entry.metric} in {unit if metric.whole else metric.name}"
         )
-
-
-def _unknown(place: str, text: str, column: _Column | None = None) -> ExpectedError:
-    whole = ""
-    if column and column.heading:
-        whole = f", or of the whole column with '{column.heading[:40]}=skip'"
-    wanted = f"{column.names}:NAME" if column and column.names else "family:NAME"
-    return ExpectedError(
-        f"{place}: {text[:60]!r} is not known; say what it is with --as "
-        f"'{text[:60]}={wanted}' (or checkpoint:, dataset:, protocol:, a metric, "
-        f"skip){whole}"
-    )
 
 
 def _all_labels(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:

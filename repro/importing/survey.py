@@ -22,7 +22,7 @@ from repro.importing.preprocessing import (
 )
 from repro.importing.writing import class_list
 from repro.models.inspection import Inspection, inspect_weights
-from repro.models.naming import fitting_model
+from repro.models.naming import fitting_code, fitting_model
 from repro.published import (
     WEIGHTS_SUFFIXES,
     ModelSpec,
@@ -30,6 +30,7 @@ from repro.published import (
     list_weights,
     split_weights_name,
 )
+from repro.words import listed
 
 #: Images of one size up to this are used as they are; photographs are larger.
 SMALL_PIXELS = 64
@@ -60,10 +61,18 @@ class SurveyedImages(msgspec.Struct, frozen=True, kw_only=True):
         return self.classes == tuple(class_list().decode().split())
 
 
-def survey_weights(place: Path) -> list[SurveyedWeights]:
+def survey_weights(
+    place: Path, code: Path | None = None, classes: int = 0
+) -> list[SurveyedWeights]:
     """Look into a weights file, or into each below a folder.
 
+    Args:
+        place: the file or folder.
+        code: a file of Python that builds what no library does; it is run.
+        classes: how many the images have.
+
     Raises:
+        ExpectedError: the code cannot be run.
         OptionError: there is none, or one has a name that no case can have.
     """
     files = [place] if place.is_file() else sorted(_weights_below(place))
@@ -78,7 +87,7 @@ def survey_weights(place: Path) -> list[SurveyedWeights]:
             check_name(file.parent.resolve().name)
         except ValueError as error:
             raise OptionError(f"--weights: {file}: {error}; rename it") from error
-    return [_survey(file) for file in files]
+    return [_survey(file, code, classes) for file in files]
 
 
 def _weights_below(folder: Path) -> Iterator[Path]:
@@ -88,14 +97,28 @@ def _weights_below(folder: Path) -> Iterator[Path]:
             yield from list_weights(one)
 
 
-def _survey(path: Path) -> SurveyedWeights:
+def _survey(path: Path, code: Path | None, classes: int) -> SurveyedWeights:
     try:
         found = inspect_weights(path)
     except WeightsError as error:
         return SurveyedWeights(path=path, found=None, model=None, fault=str(error))
     model = fitting_model(found.shapes, found.entry)
-    fault = "" if model else f"{path} fits no architecture that is known here"
+    if model is None and code is not None:
+        model = fitting_code(found.shapes, code, classes, found.entry)
+    fault = "" if model else f"{path} fits {_nothing(code)}"
     return SurveyedWeights(path=path, found=found, model=model, fault=fault)
+
+
+def _nothing(code: Path | None) -> str:
+    if code is None:
+        return (
+            "no architecture that is known here; give the file of Python that builds "
+            "it with --code"
+        )
+    from repro.models.libraries.python import makers
+
+    named = listed(list(makers(code))) or "nothing"
+    return f"no architecture that is known here, and none of {code}: {named}"
 
 
 def survey_images(folder: Path) -> SurveyedImages:
@@ -205,7 +228,17 @@ def _open_clip(model: ModelSpec, found: Inspection) -> Preprocessing:
     return open_clip_preprocessing(asdict(PreprocessCfg(size=_side(found) or 224)))
 
 
-_PREPROCESSING = {"timm": _timm, "torchvision": _torchvision, "open_clip": _open_clip}
+def _own_code(model: ModelSpec, found: Inspection) -> Preprocessing:
+    """Give what is most usual: nothing tells what code of a release wants."""
+    return _timm(msgspec.structs.replace(model, architecture="resnet50"), found)
+
+
+_PREPROCESSING = {
+    "timm": _timm,
+    "torchvision": _torchvision,
+    "open_clip": _open_clip,
+    "python": _own_code,
+}
 
 
 def _side(found: Inspection) -> int | None:

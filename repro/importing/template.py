@@ -131,15 +131,19 @@ def module_name(name: str) -> str:
     return f"test_{name.replace('-', '_').replace('.', '_')}.py"
 
 
-def module_template(name: str, places: Mapping[str, str]) -> str:
+def module_template(
+    name: str, places: Mapping[str, str], *, run_code: bool = False
+) -> str:
     """Write a test module that runs the cases of a release.
 
     Args:
         name: of the release.
         places: paths from the module by the keyword of the marker.
+        run_code: whether models are built by code beside the numbers.
     """
     identifier = "".join(c if c.isalnum() else "_" for c in name)
     marked = ", ".join(f"{key}={json.dumps(path)}" for key, path in places.items())
+    marked += ", run_code=True" * run_code
     return _TEST.format(name=name, places=marked, identifier=identifier)
 
 

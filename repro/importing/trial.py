@@ -99,7 +99,10 @@ class Tries:
     def __init__(self, data: Path, cache: Path | None, device: str = "auto") -> None:
         self._data = data
         self._cache = cache
-        settings = EngineSettings(data=data, device=device, accelerate=())
+        # What the code of a release is was said by who began it.
+        settings = EngineSettings(
+            data=data, device=device, accelerate=(), run_code=True
+        )
         self._engine = Evaluator(settings)
         self._part: Dataset | None = None
 

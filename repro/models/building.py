@@ -10,7 +10,7 @@ import msgspec
 import torch
 from torch import nn
 
-from repro.errors import WeightsError
+from repro.errors import OptionError, WeightsError
 from repro.models.fitting import fit
 from repro.models.libraries import Loader, find_loader
 from repro.models.skeleton import skeleton
@@ -26,14 +26,25 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def load_model(
-    spec: ModelSpec, location: Path, weights: Path, device: torch.device
+    spec: ModelSpec,
+    location: Path,
+    weights: Path,
+    device: torch.device,
+    *,
+    run_code: bool = False,
 ) -> nn.Module:
     """Load a checkpoint as `load_checkpoint` does, and give the model alone."""
-    return load_checkpoint(spec, location, weights, device).model
+    loaded = load_checkpoint(spec, location, weights, device, run_code=run_code)
+    return loaded.model
 
 
 def load_checkpoint(
-    spec: ModelSpec, location: Path, weights: Path, device: torch.device
+    spec: ModelSpec,
+    location: Path,
+    weights: Path,
+    device: torch.device,
+    *,
+    run_code: bool = False,
 ) -> Loaded:
     """Load a checkpoint into its architecture: float32, for inference, strictly.
 
@@ -42,12 +53,20 @@ def load_checkpoint(
         location: folder of the TOML file, for files that the spec names.
         weights: the checkpoint.
         device: where the model goes.
+        run_code: whether code that a release brings may be run.
 
     Raises:
         WeightsError: the file is damaged or holds another architecture.
         ExpectedError: the spec names a loader or an architecture that does not exist.
+        OptionError: the model needs code to be run, and that is not allowed.
     """
     loader = find_loader(spec.loader)
+    if loader.runs_code and not run_code:
+        raise OptionError(
+            f"model {spec.id!r} is built by running {location / spec.code}; code of a "
+            "release is run when it is allowed only: read it, then add "
+            "--repro-run-code"
+        )
     # Read here for every loader, so that none can take another entry.
     contents = read_contents(weights)
     if contents.has_arrays:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from repro.errors import ExpectedError
-from repro.models.libraries.common import offline, split_tag
-from repro.models.libraries.open_clip import existing
+from repro.models.libraries.common import existing, offline, split_tag
 from repro.published import ModelSpec
 
 Tokenizer = Callable[[Sequence[str]], Tensor]

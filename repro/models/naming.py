@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from repro.errors import ExpectedError
@@ -10,6 +11,9 @@ from repro.models.faults import Shapes, find_faults
 from repro.models.libraries import find_loader
 from repro.models.skeleton import skeleton
 from repro.published import ModelSpec
+
+#: Arguments of a function that take the number of classes.
+_CLASSES = ("num_classes", "n_classes", "classes")
 
 
 def fitting_model(shapes: Shapes, weights_key: str = "") -> ModelSpec | None:
@@ -25,15 +29,62 @@ def fitting_model(shapes: Shapes, weights_key: str = "") -> ModelSpec | None:
             options=options,
             weights_key=weights_key,
         )
-        try:
-            with skeleton():
-                model = find_loader(loader).build(spec, Path())
-        except ExpectedError:  # The library has no model of that name.
-            continue
-        wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-        if not find_faults(shapes, wanted).number:
+        if _fits(spec, Path(), shapes):
             return spec
     return None
+
+
+def fitting_code(
+    shapes: Shapes, code: Path, classes: int, weights_key: str = ""
+) -> ModelSpec | None:
+    """Find what in a file of Python builds a model that every name and shape fits.
+
+    Runs the file, and calls what it defines.
+
+    Args:
+        shapes: of the tensors of a weights file.
+        code: the file of Python.
+        classes: what is tried for an argument `num_classes`.
+        weights_key: the entry of the weights file that they are in.
+
+    Raises:
+        ExpectedError: the file cannot be run.
+    """
+    for name, options in _calls(code, classes):
+        spec = ModelSpec(
+            id="main",
+            loader="python",
+            architecture=name,
+            code=code.name,
+            options=options,
+            weights_key=weights_key,
+        )
+        if _fits(spec, code.parent, shapes):
+            return spec
+    return None
+
+
+def _calls(code: Path, classes: int) -> Iterator[tuple[str, dict[str, int]]]:
+    """List how the functions and classes of a file can be called."""
+    from repro.models.libraries.python import makers, parameters_of
+
+    for name, make in makers(code).items():
+        parameters = parameters_of(make)
+        needed = {one for one, is_needed in parameters.items() if is_needed}
+        if not needed:
+            yield name, {}
+        if needed <= set(_CLASSES):
+            yield from ((name, {one: classes}) for one in _CLASSES if one in parameters)
+
+
+def _fits(spec: ModelSpec, location: Path, shapes: Shapes) -> bool:
+    try:
+        with skeleton():
+            model = find_loader(spec.loader).build(spec, location)
+    except ExpectedError:  # There is no model of that name, or not so.
+        return False
+    wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    return not find_faults(shapes, wanted).number
 
 
 def options_text(spec: ModelSpec) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 
 def path(text: str, base: Path) -> Path:
-    """Give a path, started from a folder."""
-    return base / Path(text).expanduser()
+    """Give a path, started from a folder; `..` in it is gone."""
+    found = base / Path(text).expanduser()
+    return found.resolve() if ".." in found.parts else found
 
 
 def folder(text: str, base: Path) -> Path:

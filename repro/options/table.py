@@ -159,6 +159,12 @@ class Settings:
         readers.switch,
         default=False,
     )
+    run_code: Option[bool] = Option(
+        "build models by running the Python files that releases bring for them "
+        "(loader 'python')",
+        readers.switch,
+        default=False,
+    )
     report: Option[tuple[Path, ...]] = Option(
         "write a report, its kind chosen by the suffix: .json, .md, .csv, .html or "
         ".badge.json (for shields.io); repeatable",

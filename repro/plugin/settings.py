@@ -151,8 +151,11 @@ def summary(settings: Settings) -> str:
         parts.append(f"engine {settings.engine}{place}")
     if settings.shard:
         parts.append(f"shard {settings.shard}")
-    if settings.download:
-        parts.append("downloading what is missing")
+    allowed = {
+        "downloading what is missing": settings.download,
+        "running code of releases": settings.run_code,
+    }
+    parts += [words for words, is_allowed in allowed.items() if is_allowed]
     return "repro: " + ", ".join(parts)
 
 

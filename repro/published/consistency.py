@@ -12,8 +12,13 @@ from repro.published.located import Definition, Located
 from repro.published.release import Reference, Release
 from repro.published.statements import Claim
 
-#: Loaders that read no file of a release besides the weights.
-_WITHOUT_FILES = ("timm", "torchvision")
+#: Keys of the files of a release that our loaders read besides the weights.
+_FILES: dict[str, tuple[str, ...]] = {
+    "timm": (),
+    "torchvision": (),
+    "open_clip": ("config", "tokenizer"),
+    "python": ("code",),
+}
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -52,16 +57,21 @@ def _check_model(located: Located, name: str, release: Release) -> None:
             f"there is no loader {model.loader!r}; there are "
             f"{', '.join(LOADERS.names())}"
         )
-    for key, file in (("config", model.config), ("tokenizer", model.tokenizer)):
-        if not file:
-            continue
+    taken = _FILES.get(model.loader)
+    for key, file in model.files.items():
         if not (path := release.location / file).is_file():
             raise located.error(f"{key} names {path}, which does not exist")
-        if model.loader in _WITHOUT_FILES:
+        if taken is not None and key not in taken:
+            (owner,) = (name for name, keys in _FILES.items() if key in keys)
             raise located.error(
                 f"{key} has no effect with loader {model.loader!r}; it belongs to "
-                "open_clip, so remove it"
+                f"{owner}, so remove it"
             )
+    if model.loader == "python" and not model.code.endswith(".py"):
+        raise located.error(
+            f"code is {model.code!r}; loader 'python' needs the file beside this one "
+            'that holds the model, such as "model.py"'
+        )
     if model.tokenizer and _is_supervised(name, release):
         raise located.error(
             "tokenizer has no effect, since the families of this model have no "

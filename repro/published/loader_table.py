@@ -17,5 +17,6 @@ LOADERS = Extensions(
         "timm": "repro.models.libraries.timm:TimmLoader",
         "open_clip": "repro.models.libraries.open_clip:OpenClipLoader",
         "torchvision": "repro.models.libraries.torchvision:TorchvisionLoader",
+        "python": "repro.models.libraries.python:PythonLoader",
     },
 )

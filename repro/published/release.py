@@ -221,7 +221,8 @@ class ModelSpec(NamedTable, frozen=True):
     `loader` says which library builds it and `options` are that library's own keyword
     arguments. Where a library publishes the checkpoints themselves, `architecture` is
     `{checkpoint}`: their names are the library's names for them. `config` (an open_clip
-    configuration) and `tokenizer` (byte-pair merges) are files beside the TOML file.
+    configuration), `tokenizer` (byte-pair merges) and `code` (Python) are files beside
+    the TOML file.
     `weights_key` names the entry of a checkpoint that holds the state dict, where the
     file holds more than that.
     """
@@ -231,16 +232,27 @@ class ModelSpec(NamedTable, frozen=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     config: str = ""
     tokenizer: str = ""
+    code: str = ""
     weights_key: str = ""
     gflops: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Refuse files outside the release and a cost that cannot be sorted by."""
         super().__post_init__()
-        check_below("config", self.config)
-        check_below("tokenizer", self.tokenizer)
+        for key, file in self.files.items():
+            check_below(key, file)
         if not 0 < self.gflops < math.inf:
             raise ValueError(f"gflops is {self.gflops}; it must be above 0")
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Name the files beside the TOML file that describe it, by their keys."""
+        named = {
+            "config": self.config,
+            "tokenizer": self.tokenizer,
+            "code": self.code,
+        }
+        return {key: file for key, file in named.items() if file}
 
     def of_checkpoint(self, checkpoint: str) -> ModelSpec:
         """Put the name of a checkpoint where the architecture asks for it."""

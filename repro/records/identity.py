@@ -115,8 +115,7 @@ def measurement_key(
         model=case.model,
         model_files=tuple(
             hashlib.sha256((location / file).read_bytes()).hexdigest()
-            for file in (case.model.config, case.model.tokenizer)
-            if file
+            for file in case.model.files.values()
         ),
         protocol=case.protocol,
         dataset=case.dataset,

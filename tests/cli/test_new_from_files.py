@@ -131,6 +131,77 @@ def test_a_folder_of_weights_and_one_of_images_are_a_release_that_runs() -> None
     assert "pytest tests/test_own.py -n auto" in tox
 
 
+CODE = """
+from torch import nn
+
+
+class Pixels(nn.Module):
+    def __init__(self, num_classes=1000):
+        super().__init__()
+        self.read = nn.Linear(3 * 32 * 32, num_classes)
+
+    def forward(self, images):
+        return self.read(images.flatten(1))
+
+
+def pixels_of(image_size):
+    return Pixels(image_size)
+"""
+
+
+def fit_pixels(folder: Path) -> dict[str, Tensor]:
+    """Give the weights of `Pixels` that tell the images of a folder apart."""
+    pixels, labels = read(folder, sorted(path.name for path in folder.iterdir()))
+    inputs = pixels.flatten(1).double()
+    wanted = nn.functional.one_hot(labels).double()
+    gram = inputs @ inputs.T + 1e-6 * torch.eye(len(inputs))
+    weight = inputs.T @ torch.linalg.solve(gram, wanted)
+    return {
+        "module.read.weight": weight.T.float(),
+        "module.read.bias": torch.zeros(10),
+    }
+
+
+@pytest.mark.slow
+def test_models_of_the_releases_own_code_run_as_they_are(project: Path) -> None:
+    shutil.rmtree(project / "weights")
+    (project / "weights").mkdir()
+    torch.save(fit_pixels(project / "images"), project / "weights/best.pth")
+    (project / "mine.py").write_text(CODE)
+    assert "give the file of Python that builds it with --code" in new().output
+    shutil.rmtree(project / "expected")
+    shutil.rmtree(project / "tests")
+    said = new("--code=mine.py").output
+    assert re.search(r"weights/best: python Pixels: 50 of 50 right: this looks", said)
+    (model,) = written().models.values()
+    assert (model.code, model.options) == ("mine.py", {"num_classes": 10})
+
+    def run(*options: str) -> str:
+        command = (sys.executable, "-m", "pytest", "tests/test_own.py", *options)
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False
+        ).stdout
+
+    assert re.search(r"best +100\.000 .* unreferenced", run())
+    module = project / "tests/test_own.py"
+    module.write_text(module.read_text().replace(", run_code=True", ""))
+    refused = run()
+    assert "1 error" in refused or "1 failed" in refused
+    assert "add --repro-run-code" in refused
+    assert re.search(r"best +100\.000", run("--repro-run-code"))
+
+
+def test_code_is_a_file_of_python_that_is_tried_with_weights(project: Path) -> None:
+    (project / "mine.txt").write_text(CODE)
+    for arguments, sentence in (
+        (["--weights=weights", "--images=images", "--code=mine.txt"], "Python, .py"),
+        (["--code=mine.txt"], "name them too"),
+    ):
+        result = CliRunner().invoke(cli, ["new", "own", *arguments])
+        assert isinstance(result.exception, OptionError)
+        assert sentence in str(result.exception)
+
+
 def test_a_file_that_nothing_builds_is_named_and_written_to_be_named(
     project: Path,
 ) -> None:

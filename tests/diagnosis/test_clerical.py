@@ -29,18 +29,22 @@ def release_cases() -> dict[str, Case]:
 
 def made(top1: float, top5: float, loss: float) -> Predictions:
     """Predict images of ten classes with these shares and this mean loss, exactly."""
-    labels = np.arange(IMAGES) % 10
-    first, five = round(top1 * IMAGES / 100), round(top5 * IMAGES / 100)
+    return made_of(IMAGES, top1, top5, loss)
+
+
+def made_of(images: int, top1: float, top5: float, loss: float) -> Predictions:
+    labels = np.arange(images) % 10
+    first, five = round(top1 * images / 100), round(top5 * images / 100)
     classes = (labels[:, None] + np.arange(1, 6)) % 10
     classes[:five, 4] = labels[:five]
     classes[:first, 0], classes[:first, 4] = labels[:first], (labels[:first] + 1) % 10
-    losses = np.linspace(0.5, 1.5, IMAGES) * loss
+    losses = np.linspace(0.5, 1.5, images) * loss
     return Predictions(
-        indices=np.arange(IMAGES),
+        indices=np.arange(images),
         labels=labels,
         classes=classes.astype(np.int32),
         losses=losses,
-        total=IMAGES,
+        total=images,
     )
 
 
@@ -86,7 +90,9 @@ def find(
         ({"loss": f"{0.83125 * 250.5:.6f}"}, ""),
         ({"top1": "71"}, "a number that was cut in place of rounded"),
         ({"top1": "71", "top5": "93"}, "a number that was cut in place of rounded"),
-        ({"top1": "72.00"}, "a number that was rounded to whole ones"),
+        # Seven images, as many as the rounding of another machine may decide otherwise.
+        ({"top1": "72.00"}, ""),
+        ({"top1": "71.45"}, ""),
         ({"top1": "71.00"}, "a number that was cut to whole ones"),
         ({"top1": "71", "loss": "0.831"}, ""),
         ({"top1": "71", "loss": "0.840123"}, ""),
@@ -106,6 +112,15 @@ def test_a_slip_is_named_and_nothing_else_is(
     found = find(release_cases["supervised/real/160"], published)
     assert (found.name if found else "").startswith(name)
     assert bool(found) == bool(name)
+
+
+def test_rounding_to_whole_ones_is_told_from_chance_by_many_images(
+    release_cases: dict[str, Case],
+) -> None:
+    run = made_of(20_000, top1=71.65, top5=93.15, loss=0.83125)
+    found = find(release_cases["supervised/real/160"], {"top1": "72.00"}, run)
+    assert found
+    assert found.name == "a number that was rounded to whole ones"
 
 
 def test_the_numbers_of_another_checkpoint_are_found_on_either_side(

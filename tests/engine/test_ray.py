@@ -190,7 +190,7 @@ def test_a_node_that_dies_in_mid_run_changes_nothing(
 
 def wait_for_a_case(folder: Path) -> None:
     """Wait until a run that has just been started has finished a case."""
-    for _ in range(900):
+    for _ in range(3000):
         time.sleep(0.1)
         if (folder / FILE).exists():
             with Ledger(folder, create=True) as ledger:

@@ -67,9 +67,32 @@ SHAPES = [
     ),
     Shape(
         "links in names",
-        "| Model | Acc@1 |\n|---|---|\n| [r20](https://a.b/c.pt) | 91.73 |\n",
+        "| Model | Acc@1 |\n|---|---|\n| [r20](https://a.b/logs/c) | 91.73 |\n",
         OURS,
         {"cnn/ours r20 c10 top1": "91.73"},
+    ),
+    Shape(
+        "names that link to weights files",
+        "| Model | Acc@1 |\n|---|---|\n"
+        "| [R20](https://a.b/r20-1d1ed7c2.pth) | 91.73 |\n"
+        "| R32 ([weights](https://a.b/r32.pth.tar?raw=1), [log](https://a.b/r32.log))"
+        " | 92.6 |\n",
+        OURS,
+        {"cnn/ours r20-1d1ed7c2 c10 top1": "91.73", "cnn/ours r32 c10 top1": "92.6"},
+    ),
+    Shape(
+        "weights files in a column of their own",
+        "| Model | Acc@1 | Download |\n|---|---|---|\n"
+        "| R20 | 91.73 | [here](https://a.b/r20-1d1ed7c2.pth) |\n",
+        (*OURS, "--as=Download=skip"),
+        {"cnn/ours r20-1d1ed7c2 c10 top1": "91.73"},
+    ),
+    Shape(
+        "weights files of one name in many folders",
+        "| Model | Acc@1 |\n|---|---|\n| [r20](https://a.b/r20/best.pth) | 91.73 |\n"
+        "| [r32](https://a.b/r32/best.pth) | 92.6 |\n",
+        OURS,
+        {"cnn/ours r20 c10 top1": "91.73", "cnn/ours r32 c10 top1": "92.6"},
     ),
     Shape(
         "several datasets side by side",

@@ -57,6 +57,7 @@ TABLE = {
     "diagnose_time": Row("60", "60 s for a diagnosis", idle=("--repro-no-diagnose",)),
     "strict": Row("", "strict"),
     "download": Row("", "downloading what is missing"),
+    "run_code": Row("", "running code of releases"),
     "report": Row("a.json", run="file a.json"),
     "ledger": Row("a", run="file a/ledger.sqlite"),
     "baseline": Row("1", run="run 1 -> run 2", idle=("--repro-ledger=none",)),

@@ -28,6 +28,7 @@ VALUES = {
     "diagnose_time": ("10", "20", "30", "40"),
     "strict": ("", "false", "true", "false"),
     "download": ("", "false", "true", "false"),
+    "run_code": ("", "false", "true", "false"),
     "diagnose": ("", "false", "true", "false"),
     "no_diagnose": ("", "false", "true", "false"),
     "report": ("a.json", "b.json", "c.json", "d.json"),

@@ -162,6 +162,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "options": Row({"num_classes": 10}),
         "config": Row("clip-digits.json", refused="config has no effect"),
         "tokenizer": Row("bytes.bpe.gz", refused="tokenizer has no effect"),
+        "code": Row("clip-digits.json", refused="code has no effect"),
         "weights_key": Row("state_dict"),
         "gflops": Row(7.0),
     },

@@ -106,6 +106,54 @@ FAULTS: tuple[Fault, ...] = (
         "clip/synthetic+real/1280",
         {"templates": ("a photo of the digit {}.",)},
     ),
+    Fault(
+        "prompts",
+        "the names of folders as class names",
+        CLIP,
+        {"names": tuple("0123456789")},
+    ),
+    Fault(
+        "prompts",
+        "prompts without the full stop",
+        CLIP,
+        {
+            "templates": (
+                "a photo of the digit {}",
+                "a photo of a {}",
+                "the number {} on paper",
+                "a {} in blue ink",
+                "the digit {}",
+                "a small {}",
+            )
+        },
+    ),
+    Fault("normalisation", "the same normalisation twice", SUPERVISED, {"twice": True}),
+    Fault(
+        "normalisation",
+        "the same normalisation of pixels from 0 to 255",
+        CLIP,
+        {"unscaled": True},
+    ),
+    Fault("interpolation", "a resize by area", SUPERVISED, {"area": True}),
+    *(
+        Fault(
+            "resize and crop",
+            "a crop of 0.875 of both sides before the resize",
+            checkpoint,
+            {"crop_first": 0.875},
+        )
+        for checkpoint in (SUPERVISED, CLIP)
+    ),
+    *(
+        Fault(
+            "views",
+            "logits averaged with those of the mirrored image",
+            checkpoint,
+            {"flips": True},
+        )
+        for checkpoint in (SUPERVISED, CLIP)
+    ),
+    Fault("loss", "labels smoothed by 0.1", SUPERVISED, {"smoothing": 0.1}),
     Fault("logit scale", "a logit scale of 1", CLIP, {"scale": 1.0}),
     Fault("logit scale", "a logit scale of 100", CLIP, {"scale": 100.0}),
     Fault(

@@ -34,7 +34,18 @@ def split_tag(spec: ModelSpec) -> tuple[str, str]:
     return architecture, tag
 
 
-def reason(error: Exception) -> str:
+def existing(spec: ModelSpec, file: Path) -> Path:
+    """Give a file that a spec names.
+
+    Raises:
+        ExpectedError: it does not exist.
+    """
+    if not file.is_file():
+        raise ExpectedError(f"model {spec.id!r} names {file}, which does not exist")
+    return file
+
+
+def reason(error: BaseException) -> str:
     """Say in one line, and shortened, why a library refused something."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

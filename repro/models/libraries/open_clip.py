@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.libraries.common import (
+    existing,
     fill_from_arrays,
     handing,
     hub_file,
@@ -98,17 +99,6 @@ def _published(spec: ModelSpec, file: str) -> nn.Module:
             f"does not fit open_clip {spec.architecture}: {reason(error)}"
         ) from error
     return model
-
-
-def existing(spec: ModelSpec, file: Path) -> Path:
-    """Give a file that a spec names.
-
-    Raises:
-        ExpectedError: it does not exist.
-    """
-    if not file.is_file():
-        raise ExpectedError(f"model {spec.id!r} names {file}, which does not exist")
-    return file
 
 
 def _create(spec: ModelSpec, name: str, options: dict[str, Any]) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +19,9 @@ class Loader(Protocol):
     made without arguments, once a process. Their modules import the library inside
     the methods, so that listing cases stays quick, and nothing here uses the network.
     """
+
+    #: Whether it runs code that a release brings, which has to be allowed.
+    runs_code: ClassVar[bool] = False
 
     def build(self, spec: ModelSpec, location: Path) -> nn.Module:
         """Build an architecture; its parameters need no values yet.

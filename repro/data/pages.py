@@ -1,0 +1,193 @@
+"""Where the values of a column lie in a parquet file: read page by page, in place.
+
+pyarrow reads whole row groups, which are hundreds of photographs; one photograph is
+wanted at a time. A page is about a megabyte. Format:
+https://github.com/apache/parquet-format
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from repro.data.places import Stamp
+from repro.data.thrift import read_struct, read_varint
+
+#: A page with more is a bomb: a photograph has not so many bytes.
+LARGEST_PAGE = 2**26
+#: A header that describes a page is shorter.
+_HEADER = 2**16
+_DICTIONARY, _DATA, _DATA_V2 = 2, 0, 3
+_PLAIN, _BY_INDEX = (0,), (2, 8)
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page: `stored` bytes from `offset` on, `size` when they are unpacked.
+
+    `levels` are the bytes of its levels where these are stored before the rest;
+    `dictionary` holds the values where the page has only their numbers. Below the level
+    `defined` a value is missing.
+    """
+
+    file: Path
+    stamp: Stamp
+    codec: str
+    offset: int
+    stored: int
+    size: int
+    values: int
+    encoding: int
+    defined: int = 0
+    levels: int | None = None
+    is_packed: bool = True
+    dictionary: Page | None = None
+
+
+def pages_of(file: Path, stamp: Stamp, column: Any, defined: int) -> list[Page]:
+    """List the pages of a column in a row group.
+
+    Args:
+        file: the parquet file.
+        stamp: of it, when its metadata were read.
+        column: what pyarrow says of the column.
+        defined: the level of a value that is not missing.
+
+    Raises:
+        ValueError: they are damaged, or written in a way that is not read here.
+        OSError: they cannot be read.
+    """
+    first = column.dictionary_page_offset
+    at = min(column.data_page_offset, first or column.data_page_offset)
+    end = at + column.total_compressed_size
+    if not 0 < at <= end <= stamp.size:
+        raise ValueError("a column lies outside the file")
+    pages: list[Page] = []
+    dictionary: Page | None = None
+    with file.open("rb", buffering=0) as stream:
+        left = column.num_values
+        while at < end and left > 0:
+            head = os.pread(stream.fileno(), min(_HEADER, end - at), at)
+            fields, length = read_struct(head)
+            page = _page(file, stamp, column.compression, fields, at + length)
+            at = page.offset + page.stored
+            if at > end:
+                raise ValueError("a page ends behind its column")
+            if not 0 <= page.values <= column.num_values:
+                raise ValueError(f"a page promises {page.values:,} values")
+            if fields[1] == _DICTIONARY:
+                dictionary = page
+            else:
+                more = {"dictionary": dictionary, "defined": defined}
+                pages.append(msgspec.structs.replace(page, **more))
+                left -= page.values
+    return pages
+
+
+def _page(
+    file: Path, stamp: Stamp, codec: str, fields: dict[int, Any], offset: int
+) -> Page:
+    kind, size, stored = (fields.get(key) for key in (1, 2, 3))
+    about = fields.get({_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}.get(kind or 0, 0))
+    if not isinstance(about, dict) or not (
+        isinstance(size, int) and isinstance(stored, int) and min(stored, size) >= 0
+    ):
+        raise ValueError("a page has a head that is none")
+    if size > LARGEST_PAGE:
+        raise ValueError(f"a page promises {size:,} bytes")
+    is_second = kind == _DATA_V2
+    encoding = about.get(4 if is_second else 2, 0)
+    if encoding not in (*_PLAIN, *_BY_INDEX):
+        raise ValueError(f"it has the encoding {encoding}; write it as pyarrow does")
+    return Page(
+        file=file,
+        stamp=stamp,
+        codec=codec,
+        offset=offset,
+        stored=stored,
+        size=size,
+        values=int(about.get(1, 0)),
+        encoding=encoding,
+        levels=about.get(5, 0) + about.get(6, 0) if is_second else None,
+        is_packed=bool(about.get(7, True)) if is_second else True,
+    )
+
+
+@lru_cache(maxsize=8)
+def page_values(page: Page) -> tuple[bytes, ...]:
+    """Read the values of a page; those of one are often wanted one after the other.
+
+    Raises:
+        ValueError: it is damaged.
+        OSError: it cannot be read.
+    """
+    with page.file.open("rb", buffering=0) as stream:
+        stored = os.pread(stream.fileno(), page.stored, page.offset)
+    levels = b""
+    try:
+        if page.levels is not None:
+            levels, stored = stored[: page.levels], stored[page.levels :]
+        content = _unpacked(page, stored, page.size - len(levels))
+        at = 0
+        if page.defined:
+            if page.levels is None:
+                size = int.from_bytes(content[:4], "little")
+                levels, at = content[4 : 4 + size], 4 + size
+            width = page.defined.bit_length()
+            found = _numbers(levels, 0, width, page.values)
+            if min(found, default=page.defined) < page.defined:
+                raise ValueError("a value is missing")
+        if page.encoding in _BY_INDEX and page.dictionary is not None:
+            known = page_values(page.dictionary)
+            width = content[at]
+            return tuple(
+                known[n] for n in _numbers(content, at + 1, width, page.values)
+            )
+        return tuple(_plain(content, at, page.values))
+    except IndexError as error:
+        raise ValueError("a page is damaged") from error
+
+
+def _unpacked(page: Page, stored: bytes, size: int) -> bytes:
+    if page.codec == "UNCOMPRESSED" or not page.is_packed:
+        return stored
+    import pyarrow as pa
+
+    codec = {"LZ4": "lz4_raw"}.get(page.codec, page.codec.lower())
+    found: bytes = pa.decompress(stored, size, codec, asbytes=True)
+    return found
+
+
+def _plain(content: bytes, at: int, count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        size = int.from_bytes(content[at : at + 4], "little")
+        at += 4 + size
+        if at > len(content):
+            raise IndexError
+        yield content[at - size : at]
+
+
+def _numbers(content: bytes, at: int, width: int, count: int) -> list[int]:
+    """Read numbers of some bits: runs of one, or groups of eight that are packed."""
+    if width > 32:
+        raise ValueError("a page has numbers of more than 32 bits")
+    found: list[int] = []
+    mask, bytes_each = (1 << width) - 1, (width + 7) // 8
+    while len(found) < count:
+        head, at = read_varint(content, at)
+        if head & 1:
+            for _ in range(min(head >> 1, (count - len(found) + 7) // 8)):
+                bits = int.from_bytes(content[at : at + width], "little")
+                found += [(bits >> (width * place)) & mask for place in range(8)]
+                at += width
+        else:
+            value = int.from_bytes(content[at : at + bytes_each], "little")
+            found += [value & mask] * min(head >> 1, count - len(found))
+            at += bytes_each
+            if head < 2:
+                raise IndexError
+    return found[:count]

@@ -1,0 +1,208 @@
+"""Images in parquet shards, as the Hugging Face Hub has them, read where they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from repro.data.class_names import name_classes
+from repro.data.label_tables import understand_labels
+from repro.data.listing import Image, Listing, Reader
+from repro.data.pages import Page, page_values, pages_of
+from repro.data.places import UNKNOWN_SIZE, Stamp, stamp_of
+from repro.data.shards import find_shards, list_shards, unique_name
+from repro.errors import DatasetError
+from repro.published import DatasetSpec
+from repro.words import counted, spelt
+
+#: A file with more rows is none of images; their labels alone would fill the memory.
+LARGEST_ROWS = 10**7
+_LABELS = ("label", "labels", "fine_label", "class", "cls", "target")
+_SUFFIX = ".parquet"
+
+
+class PageValue(msgspec.Struct, frozen=True):
+    """An image that is one value of a page."""
+
+    page: Page
+    number: int
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.page.file}, row {self.row}"
+
+    def read(self) -> bytes:
+        """Read its bytes."""
+        try:
+            return page_values(self.page)[self.number]
+        except (ValueError, IndexError) as error:
+            raise OSError(f"{error}") from error
+
+
+class _Row(msgspec.Struct, frozen=True):
+    label: str
+    image: PageValue
+    path: str
+
+
+class ParquetReader(Reader):
+    """`validation-00000-of-00014.parquet` with `image.bytes` and `label`."""
+
+    def find(self, spec: DatasetSpec, data: Path) -> Path | None:
+        """Find the folder of the shards, or the one that there is."""
+        return find_shards(spec, data, _SUFFIX)
+
+    def list(self, spec: DatasetSpec, root: Path, data: Path) -> Listing:
+        """List the rows of all shards by their labels, without reading an image."""
+        shards = list_shards(spec, root, _SUFFIX)
+        rows = [row for shard in shards for row in _rows(shard)]
+        classes, assumed = _classes(spec, root, shards[0], rows)
+        images: dict[str, list[Image]] = {name: [] for name in spec.classes}
+        taken: set[str] = set()
+        for number, row in enumerate(rows):
+            class_ = classes[row.label]
+            name = unique_name(class_, spelt(row.path), taken, f"{number:08}")
+            whole = row.image.page.stamp
+            stamp = Stamp(
+                UNKNOWN_SIZE, whole.modified, whole.changed, whole.inode, number
+            )
+            images[class_].append(Image(name, stamp, row.image))
+        for found in images.values():
+            found.sort(key=lambda image: image.name)
+        said = (assumed,) if assumed else ()
+        return Listing(
+            root, f"in {counted(len(shards), 'shard')} of parquet", images, said
+        )
+
+
+def _classes(
+    spec: DatasetSpec, root: Path, shard: Path, rows: list[_Row]
+) -> tuple[dict[str, str], str]:
+    """Say which class each label is: by the names in the file, or by its place."""
+    labels = list(dict.fromkeys(row.label for row in rows))
+    names = _label_names(shard)
+    if names:
+        named = name_classes(spec, names)
+        numbers = {str(number): name for number, name in enumerate(names)}
+        known = all(numbers.get(label) in named.classes for label in labels)
+        if known and not named.unknown:
+            how = f"{named.assumed}, " if named.assumed else ""
+            return (
+                {label: named.classes[numbers[label]] for label in labels},
+                f"{how}in the order that {shard.name} names them",
+            )
+    return understand_labels(spec, root, labels, counted_from_zero=True)
+
+
+def _label_names(shard: Path) -> list[str]:
+    """Read what the Hub's library writes down of the labels; nothing without that."""
+    try:
+        metadata = _opened(shard).schema_arrow.metadata or {}
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        found = next(features[key]["names"] for key in _LABELS if key in features)
+        return [str(name) for name in found]
+    except (KeyError, TypeError, ValueError, StopIteration, RecursionError):
+        return []
+
+
+def _opened(shard: Path) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DatasetError(
+            f"{shard} is read with pyarrow, which is not installed; install "
+            "pytest-repro[parquet]"
+        ) from error
+    return pyarrow.parquet.ParquetFile(shard, memory_map=True)
+
+
+def _rows(shard: Path) -> Iterator[_Row]:
+    """Yield what a shard holds, row by row.
+
+    Raises:
+        DatasetError: it is damaged, or holds no images with labels.
+    """
+    try:
+        yield from _read_rows(shard)
+    except DatasetError:
+        raise
+    # pyarrow raises what it likes on damaged files, and nothing of ours is run.
+    except Exception as error:
+        raise DatasetError(
+            f"{shard} cannot be read as parquet: {str(error) or type(error).__name__}. "
+            "Download it again"
+        ) from error
+
+
+def _read_rows(shard: Path) -> Iterator[_Row]:
+    stamp = stamp_of(shard.stat())
+    opened = _opened(shard)
+    metadata = opened.metadata
+    columns = {
+        opened.schema.column(number).path: number
+        for number in range(metadata.num_columns)
+    }
+    image = next((name for name in columns if name.endswith(".bytes")), "")
+    label = next((name for name in _LABELS if name in columns), "")
+    if not image or not label:
+        raise DatasetError(
+            f"{shard} has the columns {', '.join(columns)}; images are read from a "
+            f"column such as image.bytes and labels from one of {', '.join(_LABELS)}"
+        )
+    path = columns.get(f"{image.removesuffix('.bytes')}.path")
+    begin = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if begin + group.num_rows > LARGEST_ROWS:
+            raise DatasetError(f"{shard} promises more rows than any set of images has")
+        column = _Column(shard, stamp, opened, group)
+        if opened.schema.column(columns[label]).physical_type == "BYTE_ARRAY":
+            labels = column.texts(columns[label])
+        else:
+            read = opened.read_row_group(number, columns=[label])
+            labels = list(map(str, read.column(0).to_pylist()))
+        values = list(column.values(columns[image]))
+        names = [""] * len(values) if path is None else column.texts(path)
+        if not len(labels) == len(values) == len(names) == group.num_rows:
+            raise DatasetError(f"{shard} has columns of different lengths")
+        rows = zip(labels, values, names, strict=True)
+        for row, (said, (page, place), name) in enumerate(rows, begin):
+            yield _Row(said, PageValue(page, place, row), name)
+        begin += group.num_rows
+
+
+class _Column(msgspec.Struct, frozen=True):
+    """The columns of a row group, as pyarrow describes them."""
+
+    shard: Path
+    stamp: Stamp
+    opened: Any
+    group: Any
+
+    def values(self, column: int) -> Iterator[tuple[Page, int]]:
+        """Yield the page and the number in it of each value of a column of bytes."""
+        about = self.opened.schema.column(column)
+        if about.physical_type != "BYTE_ARRAY" or about.max_repetition_level:
+            raise DatasetError(f"{self.shard}: {about.path} is not one value a row")
+        found = self.group.column(column)
+        if found.num_values != self.group.num_rows:
+            raise DatasetError(f"{self.shard} has columns of different lengths")
+        pages = pages_of(self.shard, self.stamp, found, about.max_definition_level)
+        for page in pages:
+            for number in range(page.values):
+                yield page, number
+
+    def texts(self, column: int) -> list[str]:
+        """Read a column of texts; empty where one is missing."""
+        return [_text(page, number) for page, number in self.values(column)]
+
+
+def _text(page: Page, number: int) -> str:
+    try:
+        return page_values(page)[number][:255].decode("utf-8", "replace")
+    except ValueError:
+        return ""
