@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from repro.cli.options import (
     Command,
@@ -35,6 +36,13 @@ from repro.report.report import report_of_run, since_run
     ".badge.json. Repeatable.",
 )
 @baseline_option
+@click.option(
+    "--thumbnails",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Show the first images that flipped since the baseline, small, in a .html: "
+    "DIR has them, one folder a class.",
+)
 @ledger_option
 @click.pass_context
 def report(
@@ -42,6 +50,7 @@ def report(
     run: str,
     outputs: tuple[Path, ...],
     baseline: str | None,
+    thumbnails: Path | None,
     ledger: Path,
 ) -> None:
     """Write a report of a run, as --repro-report does.
@@ -64,6 +73,7 @@ def report(
                 echo(f"nothing to compare with: {error}", err=True)
         if before:
             content = since_run(content, opened, found.id, before)
+    content = msgspec.structs.replace(content, photographs=thumbnails)
     for file in outputs:
         write_report(file, content)
         echo(f"report: {file}")

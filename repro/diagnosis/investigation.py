@@ -102,11 +102,17 @@ class Investigation:
         self._pace = Pace(resources.seconds, resources.share, suspects, run.total)
         self._laboratory = laboratory(case, weights, dataset, resources, self._pace)
 
-    def diagnose(self, known: Known | None = None) -> Diagnosis:
+    def diagnose(
+        self,
+        known: Known | None = None,
+        progress: Callable[[int, int], None] = lambda images, most: None,
+    ) -> Diagnosis:
         """Look for slips, then try the suspects and rank them.
 
         Args:
             known: what earlier measurements tell.
+            progress: called with each number of images that were looked at again, and
+                how many these are at most.
 
         Raises:
             DatasetError: an image cannot be decoded any more.
@@ -118,6 +124,9 @@ class Investigation:
         )
         if account is not None:
             return clerical(account, self._run.total)
+        ways = sum(len(ways) for _, ways in self._bodies)
+        most = int(self._share * self._run.total * ways)
+        self._laboratory.progress = lambda images: progress(images, most)
         groups = self._first_round()
         tried = [member for group in groups for member in group.members]
         if not needs_no_explanation(self._targets):

@@ -148,6 +148,7 @@ class Laboratory:
         self._few = BatchSize(resources.device.type, FEW)
         self._built: tuple[Body, Callable[[Tensor], Tensor]] | None = None
         self.evaluated = 0
+        self.progress: Callable[[int], None] = lambda images: None
 
     def time(self, protocol: Setup, members: Indices) -> None:
         """Find out how long some images take as the protocol says.
@@ -230,6 +231,7 @@ class Laboratory:
         features = compute_features(body, pixels, batch_size, self._device)
         wait_for(self._device)
         self.evaluated += len(pixels)
+        self.progress(len(pixels))
         return features, time.perf_counter() - start
 
     def _body(self, body: Body) -> Callable[[Tensor], Tensor]:

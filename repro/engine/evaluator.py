@@ -291,7 +291,11 @@ class Evaluator:
         )
 
     def diagnose(
-        self, case: Case, predictions: Predictions, known: Known | None = None
+        self,
+        case: Case,
+        predictions: Predictions,
+        known: Known | None = None,
+        progress: Callable[[int, int], None] = lambda images, most: None,
     ) -> Diagnosis:
         """Find what would explain that a case does not meet its numbers: see `Engine`.
 
@@ -316,7 +320,7 @@ class Evaluator:
         with within_memory(self.device, f"the diagnosis of {case.id}"):
             return Investigation(
                 case, found.weights.path, found.dataset, predictions, resources
-            ).diagnose(known)
+            ).diagnose(known, progress)
 
     def _environment(self) -> Environment:
         found = describe_environment(str(self.device))

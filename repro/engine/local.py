@@ -65,10 +65,14 @@ class LocalEngine:
         return self.here().measure(case, progress)
 
     def diagnose(
-        self, case: Case, predictions: Predictions, known: Known | None = None
+        self,
+        case: Case,
+        predictions: Predictions,
+        known: Known | None = None,
+        progress: Callable[[int, int], None] = lambda images, most: None,
     ) -> Diagnosis:
         """See `Evaluator.diagnose`."""
-        return self.here().diagnose(case, predictions, known)
+        return self.here().diagnose(case, predictions, known, progress)
 
     def key(self, case: Case) -> MeasurementKey:
         """See `Evaluator.key`."""

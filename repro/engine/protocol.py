@@ -105,7 +105,11 @@ class Engine(Protocol):
         """
 
     def diagnose(
-        self, case: Case, predictions: Predictions, known: Known | None = None
+        self,
+        case: Case,
+        predictions: Predictions,
+        known: Known | None = None,
+        progress: Callable[[int, int], None] = lambda images, most: None,
     ) -> Diagnosis:
         """Find what would explain that a case does not meet its published numbers.
 
@@ -113,6 +117,8 @@ class Engine(Protocol):
             case: which one.
             predictions: that `measure` made of it.
             known: what earlier measurements tell.
+            progress: called with each number of images that were looked at again, and
+                how many these are at most, if the engine computes here.
 
         Raises:
             ReproError: weights or images are not what `measure` found.

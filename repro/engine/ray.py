@@ -89,7 +89,11 @@ class RayEngine:
         return self._cluster.measure(case)
 
     def diagnose(
-        self, case: Case, predictions: Predictions, known: Known | None = None
+        self,
+        case: Case,
+        predictions: Predictions,
+        known: Known | None = None,
+        progress: Callable[[int, int], None] = lambda images, most: None,
     ) -> Diagnosis:
         """Let a node look for what would explain a case."""
         return self._cluster.diagnose(case, predictions, known)

@@ -23,7 +23,7 @@ from repro.errors import FetchError, WeightsError
 from repro.fetching.obtaining import obtain
 from repro.fetching.progress import Progress
 from repro.fetching.space import full_disk_is_an_error
-from repro.fetching.transfer import Patience
+from repro.fetching.transfer import NoNetworkError, Patience
 from repro.files import replace_bytes
 from repro.models.integrity import record_checksums, recorded_checksums
 from repro.models.weights import hash_file
@@ -175,7 +175,11 @@ def _fetch(
     staged: dict[str, tuple[Path, str]] = {}
     left_out: list[str] = []
     for name, link in links.items():
-        found = obtain(link, name, place.work_of(name, link), progress, patience)
+        work = place.work_of(name, link)
+        try:
+            found = obtain(link, name, work, progress, patience)
+        except NoNetworkError as error:
+            raise FetchError(f"{error}. {_by_hand(name, link, place)}") from error
         staged |= {file: (path, link) for file, path in found.files.items()}
         left_out += found.left_out
     progress.begin("checking", 0, sum(f.stat().st_size for f, _ in staged.values()))
@@ -202,6 +206,13 @@ def _fetch(
         trusted=tuple(entry.id for entry in new),
         recorded_in=recorded_in,
     )
+
+
+def _by_hand(name: str, link: str, place: _Place) -> str:
+    """Say how a link's files come here without a network."""
+    what = f"its file as {place.folder / name}" if name else "the weights files in it"
+    where = "" if name else f" into {place.folder}"
+    return f"Open {link} in a browser elsewhere, and put {what}{where}"
 
 
 def _sum(identity: str, path: Path, link: str, progress: Progress) -> Checksum:

@@ -14,7 +14,12 @@ from repro.fetching.archive import DamagedError, unpack
 from repro.fetching.links import Link, file_name, read_link
 from repro.fetching.progress import Progress
 from repro.fetching.space import check_space
-from repro.fetching.transfer import Patience, download
+from repro.fetching.transfer import (
+    NoNetworkError,
+    Patience,
+    download,
+    is_unknown_host,
+)
 from repro.models.containers import check_complete
 from repro.published import WEIGHTS_SUFFIXES, check_weights_name
 
@@ -137,7 +142,7 @@ def _copy(
 
 
 def _from_hub(link: Link, name: str, work: Path) -> Obtained:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     name = _weights_name(link, name or file_name(link))
@@ -150,6 +155,8 @@ def _from_hub(link: Link, name: str, work: Path) -> Obtained:
             local_dir=work / "hub",
         )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
+        if is_unknown_host(error):
+            raise NoNetworkError(constants.ENDPOINT) from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FetchError(f"{link.text} cannot be fetched: {reason}") from error
     return Obtained({name: Path(path)})

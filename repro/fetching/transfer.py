@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -52,6 +54,14 @@ class Patience(msgspec.Struct, frozen=True):
     silence: float = 60.0
 
 
+class NoNetworkError(FetchError):
+    """A host whose name cannot be looked up: most often there is no network at all."""
+
+    def __init__(self, url: str) -> None:
+        host = urlsplit(url).hostname or url
+        super().__init__(f"there is no network here: {host} cannot be looked up")
+
+
 class Received(msgspec.Struct, frozen=True):
     """What is known of a download: its name and type as the host gave them.
 
@@ -78,6 +88,7 @@ def download(
         patience: how often to try.
 
     Raises:
+        NoNetworkError: its host is unknown before anything came; it is not tried again.
         FetchError: it cannot be had; the message says why and after how many attempts.
     """
     with full_disk_is_an_error(folder):
@@ -100,6 +111,8 @@ def _persist(
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise FetchError(f"{transfer.url} cannot be fetched: {error}") from error
         except (httpx.TransportError, TemporaryError) as error:
+            if not failures and is_unknown_host(error):
+                raise NoNetworkError(transfer.url) from error
             # A host that breaks off every gigabyte is slow, not down: what counts is
             # how often it fails without getting on.
             failures = 1 if transfer.size >= furthest + GAIN else failures + 1
@@ -254,6 +267,13 @@ def _wait(error: Exception, failures: int, patience: Patience, url: str) -> floa
     backoff: float = min(patience.longest_wait, patience.wait * 2 ** (failures - 1))
     # Spread, so that processes that failed together do not come back together.
     return max(asked or 0.0, backoff * random.uniform(0.75, 1.25))
+
+
+def is_unknown_host(error: BaseException | None) -> bool:
+    """Tell whether an error came of a name that could not be looked up."""
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _reason(error: Exception) -> str:

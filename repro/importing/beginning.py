@@ -198,10 +198,21 @@ class Beginning:
                     groups.setdefault(protocol.id, {})[number] = tried
                 except ReproError as error:
                     self._replace(number, fault=str(error))
+        self._name_costs(tries.gflops)
         for group in groups.values():
             self._take_over(group)
         for one in self.checkpoints:
             say(one.sentence())
+
+    def _name_costs(self, gflops: Mapping[str, float]) -> None:
+        """Give models what an image costs them, which orders the cases."""
+        ids = [self._model_of(one) for one in self.checkpoints]
+        for number, (id_, one) in enumerate(zip(ids, self.checkpoints, strict=True)):
+            cost = float(f"{gflops.get(id_, 0):.3g}")
+            if cost and one.weights.model:
+                model = msgspec.structs.replace(one.weights.model, gflops=cost)
+                weights = msgspec.structs.replace(one.weights, model=model)
+                self._replace(number, weights=weights)
 
     def _take_over(self, group: Mapping[int, _Tried]) -> None:
         """Give checkpoints of one protocol the normalisation that suits them best."""
@@ -412,4 +423,6 @@ def _model_table(id_: str, model: ModelSpec) -> str:
         lines.append(f"options = {{ {', '.join(pairs)} }}")
     if model.weights_key:
         lines.append(f"weights_key = {quoted(model.weights_key)}")
+    if model.gflops != _UNKNOWN.gflops:
+        lines.append(f"gflops = {model.gflops}  # of one image, counted")
     return "\n".join([*lines, ""])

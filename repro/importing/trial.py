@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import torch
 
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
@@ -105,6 +106,8 @@ class Tries:
         )
         self._engine = Evaluator(settings)
         self._part: Dataset | None = None
+        #: Billions of multiply-adds for one image, by the id of a model that was tried.
+        self.gflops: dict[str, float] = {}
 
     def of(
         self, case: Case, weights: Path, *, is_small: bool
@@ -127,6 +130,7 @@ class Tries:
         usual = Normalisation(USUAL, protocol.mean, protocol.std)
         if protocol.kind == "clip":
             classifier = engine.classifier(case, weights)
+            self._count(case, classifier)
             return {usual: engine.evaluate(classifier, case, dataset=self._part)}
         model = engine.model(case, weights)
         found: dict[Normalisation, Predictions] = {}
@@ -143,8 +147,21 @@ class Tries:
                 outputs_of(case.dataset),
             )
             classifier.check(protocol.geometry_steps.output_size)
+            self._count(case, classifier)
             found[way] = engine.evaluate(classifier, case, dataset=self._part)
         return found
+
+    def _count(self, case: Case, classifier: Classifier) -> None:
+        """Count what one image costs a model, once."""
+        if case.model.id in self.gflops:
+            return
+        from torch.utils.flop_counter import FlopCounterMode
+
+        size = case.protocol.geometry_steps.output_size
+        with FlopCounterMode(display=False) as counted:
+            classifier(torch.zeros(1, 3, *size, dtype=torch.uint8))
+        # It counts a multiplication and an addition as two.
+        self.gflops[case.model.id] = counted.get_total_flops() / 2e9
 
 
 def choose(tried: Sequence[dict[Normalisation, Predictions]]) -> Normalisation:

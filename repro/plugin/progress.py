@@ -110,7 +110,6 @@ class Bars:
         """
         case = place.partition(" ")[0]
         start = last = time.monotonic()
-        self._start = self._start or start
         self._left[place] = total = declared
         done = 0
 
@@ -130,6 +129,30 @@ class Bars:
             yield advance
         finally:
             del self._left[place]
+            self._draw()
+
+    @contextlib.contextmanager
+    def explaining(self, place: str) -> Iterator[Callable[[int, int], None]]:
+        """Draw bars while it is looked for what would explain a case.
+
+        What it gives is to be called with each number of images that were looked at
+        again, and how many these may be at most.
+        """
+        name = f"why {place.partition(' ')[0]}"
+        start = time.monotonic()
+        last = done = 0.0
+
+        def advance(number: int, most: int) -> None:
+            nonlocal done, last
+            done += number
+            now = time.monotonic()
+            if now - last >= _INTERVAL:
+                last = now
+                self._draw(*self._lines(name, int(done), most, start))
+
+        try:
+            yield advance
+        finally:
             self._draw()
 
     def show_bytes(
@@ -173,7 +196,7 @@ class Bars:
 
     def _lines(self, case: str, done: int, total: int, start: float) -> list[str]:
         """Write both bars, one below the other."""
-        assert self._start is not None
+        self._start = self._start or start
         room = self._width - 1 - _NUMBERS - _BAR
         names = [
             _shortened(case, room),

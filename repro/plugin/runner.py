@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -26,6 +27,7 @@ from repro.records.identity import Asked, MeasurementKey, asked
 from repro.records.known import known_of
 from repro.records.ledger import FILE as LEDGER_FILE
 from repro.records.ledger import Ledger
+from repro.records.past import last_met
 from repro.records.result import (
     CaseResult,
     Measurement,
@@ -83,11 +85,26 @@ class CaseRunner:
         except ReproError as error:
             concerned = case or case_of(self._item)
             failed = self._settings.strict or not isinstance(error, NotAvailableError)
+            reason = str(error)
             if concerned:
                 wanted = asked_of(self._item, concerned)
                 result = not_run(concerned, error, wanted, is_broken=failed)
+                if failed:
+                    reason += self._last_met(concerned)
+                    result = msgspec.structs.replace(result, reason=reason)
                 self._item.stash[RESULT] = result
-            _end(str(error), failed=failed)
+            _end(reason, failed=failed)
+
+    def _last_met(self, case: Case) -> str:
+        """Say what the ledger knows of a case that can no longer be measured."""
+        folder = self._settings.ledger
+        if folder is None or not (folder / LEDGER_FILE).is_file():
+            return ""
+        with contextlib.suppress(ReproError), Ledger(folder) as ledger:
+            if met := last_met(ledger, case.id):
+                weights = met.weights[:8]
+                return f"; it was last met in run {met.run}, with weights {weights}"
+        return ""
 
     def reproduce(self, case: Case) -> CaseResult:
         """Measure a case and compare it with every published number it must meet."""
@@ -158,7 +175,12 @@ class CaseRunner:
             return result
         try:
             known = self._known(case, result)
-            diagnosis = self.engine.diagnose(case, predictions, known)
+            bars = self._item.config.stash.get(BARS, None)
+            if bars is None:
+                diagnosis = self.engine.diagnose(case, predictions, known)
+            else:
+                with bars.explaining(result.place) as advance:
+                    diagnosis = self.engine.diagnose(case, predictions, known, advance)
         except ReproError as error:
             # What was measured stays measured.
             why = f"{result.reason} What would explain it was not found out: {error}"

@@ -116,16 +116,17 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def place(self) -> str:
         """Name it among the results of a run, for joining and not for reading."""
-        return _place(self.id, self.asked)
+        return place_named(self.id, self.asked.digest)
 
 
 def place_of(case: Case, asked: Asked) -> str:
     """Name the result that a case will have, as `CaseResult.place` does."""
-    return _place(case.id, asked)
+    return place_named(case.id, asked.digest)
 
 
-def _place(case: str, asked: Asked) -> str:
-    return f"{case} {asked.digest}"
+def place_named(case: str, asked: str) -> str:
+    """Name the place of a case by its id and the digest of what was asked for it."""
+    return f"{case} {asked}"
 
 
 def judge(
@@ -186,7 +187,7 @@ def result_of(
         dataset=case.dataset.id,
         position=(
             list(case.release.families).index(case.family.id),
-            case.training_images or 0,
+            case.rank,
         ),
         verdict=verdict,
         measurement=measurement,

@@ -16,7 +16,7 @@ from repro.judgement.verdict import Verdict
 from repro.records.comparison import RunComparison
 from repro.records.result import CaseResult
 from repro.report.numbers import told_apart
-from repro.words import counted
+from repro.words import counted, listed
 
 #: What is a digest, and how many digits of it people are shown.
 _DIGITS = {"weights": 8, "commit": 10}
@@ -84,18 +84,33 @@ def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
 def since_groups(
     results: Iterable[CaseResult],
 ) -> Iterator[tuple[str, dict[tuple[str, str], list[str]]]]:
-    """Yield what has changed since each run in which failing cases were as expected."""
+    """Yield what has changed since each run in which failing cases were as expected.
+
+    Each part has the cases that it is said of; none where the title names them.
+    """
     found: dict[str, list[CaseDifference]] = {}
     for result in results:
         if result.since and result.verdict.is_failure:
             differences = found.setdefault(heading(result.since), [])
             differences.append(result.since.difference)
     for title, differences in found.items():
-        yield title, grouped_changes(differences)
+        parts = grouped_changes(differences)
+        cases = [difference.case for difference in differences]
+        if all(named == cases for named in parts.values()):
+            # What holds for all of them need not name them in each line.
+            yield f"{title}: {listed(cases)}", {part: [] for part in parts}
+        else:
+            yield title, parts
 
 
 def since_sentence(since: Since) -> str:
     """Say in one line what has changed on a part of the images."""
+    top1 = since.difference.before.percent("top1")
+    return f"{decided_text(since)}, which measured {top1:.3f} % on all images"
+
+
+def decided_text(since: Since) -> str:
+    """Say how images are decided beside an earlier run, in words that cases share."""
     found, when = since.difference, f"run {since.run}"
     if found.flips is None:
         said = f"which images were decided otherwise in {when} is unknown"
@@ -107,12 +122,11 @@ def since_sentence(since: Since) -> str:
         said += " where they are the same as then"
     if found.weights:
         said += f", with other weights ({_values(found.weights)})"
-    top1 = found.before.percent("top1")
-    return f"{said}, which measured {top1:.3f} % on all images"
+    return said
 
 
 def change_text(change: Change) -> str:
-    """Write a change as `name before -> after`."""
+    """Write a change as `name before → after`."""
     return f"{change.name} {_values(change)}"
 
 
@@ -130,7 +144,7 @@ def measured_text(found: CaseDifference) -> str:
         for name in ("top1", "top5")
     ]
     texts = [
-        f"{metric} {' -> '.join(told_apart(before, after, digits))}"
+        f"{metric} {' → '.join(told_apart(before, after, digits))}"
         for metric, before, after, digits in (
             *pairs,
             ("loss", found.before.loss, found.after.loss, 6),
@@ -194,4 +208,4 @@ def _values(change: Change) -> str:
         "none" if value is None else value[:digits]
         for value in (change.before, change.after)
     )
-    return f"{before} -> {after}"
+    return f"{before} → {after}"

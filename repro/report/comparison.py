@@ -29,7 +29,7 @@ def comparison_lines(
         found: what has changed.
         rows: how many cases to list at most; None for all.
     """
-    yield f"run {found.before} -> run {found.after}: {answer(found)}"
+    yield f"run {found.before} → run {found.after}: {answer(found)}"
     if found.environment:
         yield f"environment: {environment_text(found.environment)}"
     elif found.differences:

@@ -16,6 +16,7 @@ from repro.evaluation.metrics import CALIBRATION_BINS
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import main_metrics
 from repro.records.environment import Environment
+from repro.records.past import Past
 from repro.records.result import CaseResult
 from repro.report import claims_report
 from repro.report.changes import (
@@ -36,7 +37,7 @@ from repro.report.numbers import (
     value_text,
 )
 from repro.report.plots import history_svg, residual_plot, scaling_svgs
-from repro.report.report import CaseFlips, Past, Report, ReportedCase
+from repro.report.report import CaseFlips, Report, ReportedCase
 from repro.report.rows import (
     counts,
     shift_of,
@@ -54,10 +55,14 @@ from repro.report.scaling import (
     residuals_of,
 )
 from repro.report.summary import again, verdict_sentence
+from repro.report.thumbnails import thumbnail
 from repro.words import listed
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
+#: Images of a case, and of all, of which a small copy is shown where that is asked for.
+_PICTURES = 12
+_PICTURES_OF_ALL = 120
 _CHANGES_SHOWN = 100
 
 
@@ -71,7 +76,8 @@ def html(report: Report) -> str:
     template = environment.get_template("page.html.jinja")
     found = panels(report.results)
     cases = report.cases()
-    made = [_case(case, report) for case in cases]
+    pictures = _pictures(cases, report.photographs)
+    made = [_case(case, report, pictures) for case in cases]
     metrics = list(dict.fromkeys(o.row.metric_name for c in cases for o in c.rows))
     page = template.render(
         report=report,
@@ -243,7 +249,24 @@ def _laws(panel: Panel, metric: str) -> list[dict[str, str]]:
     ]
 
 
-def _case(case: ReportedCase, report: Report) -> dict[str, Any]:
+def _pictures(
+    cases: Sequence[ReportedCase], folder: Path | None
+) -> dict[tuple[str, str], str]:
+    """Make small copies of the first flipped images, by place of the case and name."""
+    made: dict[tuple[str, str], str] = {}
+    if folder is None:
+        return made
+    for found in (case.flips for case in cases if case.flips):
+        for flip in found.flips[:_PICTURES]:
+            name = found.named(flip)[0]
+            if len(made) < _PICTURES_OF_ALL and (shown := thumbnail(folder, name)):
+                made[found.place, name] = shown
+    return made
+
+
+def _case(
+    case: ReportedCase, report: Report, pictures: dict[tuple[str, str], str]
+) -> dict[str, Any]:
     result, since = case.result, case.result.since
     return {
         "result": result,
@@ -254,11 +277,15 @@ def _case(case: ReportedCase, report: Report) -> dict[str, Any]:
         "again": again(report, result),
         "facts": list(_case_facts(result, len(report.environments) > 1)),
         "comparisons": [_comparison(c) for c in result.comparisons],
-        **_flips(case.flips, report.baseline),
+        **_flips(case.flips, report.baseline, pictures),
     }
 
 
-def _flips(found: CaseFlips | None, baseline: int | None) -> dict[str, Any]:
+def _flips(
+    found: CaseFlips | None,
+    baseline: int | None,
+    pictures: dict[tuple[str, str], str],
+) -> dict[str, Any]:
     if found is None:
         return {"flips": [], "flips_title": ""}
     gained = sum(flip.is_gain for flip in found.flips)
@@ -267,8 +294,12 @@ def _flips(found: CaseFlips | None, baseline: int | None) -> dict[str, Any]:
     if len(found.flips) > _FLIPS_SHOWN:
         title += f"; the first {_FLIPS_SHOWN}"
     shown = found.flips[:_FLIPS_SHOWN]
+    named = [(found.named(flip), flip.is_gain) for flip in shown]
     return {
-        "flips": [(*found.named(flip), flip.is_gain) for flip in shown],
+        "flips": [
+            (*names, is_gain, pictures.get((found.place, names[0]), ""))
+            for names, is_gain in named
+        ],
         "flips_title": title,
     }
 

@@ -184,7 +184,7 @@ def _claims(report: Report) -> Iterator[str]:
 def _since(report: Report) -> Iterator[str]:
     """Yield what has changed since failing cases were as expected."""
     for title, parts in since_groups(report.results):
-        yield from ("", f"## {title}", "")
+        yield from ("", f"## {_escaped(title)}", "")
         yield from _parts(parts)
 
 
@@ -211,7 +211,8 @@ def _baseline(report: Report) -> Iterator[str]:
 
 def _parts(parts: Mapping[tuple[str, str], Sequence[str]]) -> Iterator[str]:
     for (label, text), cases in list(parts.items())[:PARTS_SHOWN]:
-        yield f"- {label}: {_escaped(text)} ({_escaped(listed(cases))})"
+        named = f" ({_escaped(listed(cases))})" if cases else ""
+        yield f"- {label}: {_escaped(text)}{named}"
     if len(parts) > PARTS_SHOWN:
         yield f"- {len(parts) - PARTS_SHOWN:,} more are in the other reports"
 

@@ -81,14 +81,19 @@ def tolerances_off(comparison: ReferenceCheck) -> float | None:
     return comparison.difference / comparison.tolerance
 
 
-def difference_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
-    """Write measured minus published, in points or nats, and in images if asked."""
-    if comparison.difference is None:
-        return ""
+def difference_of(comparison: ReferenceCheck) -> float | None:
+    """Give measured minus published, and 0 where floats tell no difference."""
     difference = comparison.difference
     # A printed number is hardly ever a float: what is nearest to it is the number.
-    if abs(difference) < math.ulp(comparison.measured or 0):
-        difference = 0.0
+    if difference and abs(difference) < math.ulp(comparison.measured or 0):
+        return 0.0
+    return difference
+
+
+def difference_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
+    """Write measured minus published, in points or nats, and in images if asked."""
+    if (difference := difference_of(comparison)) is None:
+        return ""
     text = nonzero_text(difference, decimals(comparison), signed=True)
     if not long:
         return text

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from repro.claims.result import ClaimResult, in_reading_order
 from repro.judgement.flips import Flip
-from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames
 from repro.records.comparison import (
     RunComparison,
@@ -21,6 +21,7 @@ from repro.records.comparison import (
 )
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
+from repro.records.past import Past, past_of_all
 from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.rows import RowOrigin, cases_with_rows, in_order
@@ -57,14 +58,6 @@ class CaseFlips(msgspec.Struct, frozen=True):
         )
 
 
-class Past(NamedTuple):
-    """What a run said of a case: its verdict, and top-1 where all images were seen."""
-
-    run: int
-    verdict: Verdict
-    top1: float | None
-
-
 class ReportedCase(NamedTuple):
     """A case of a report with all that is said of it: what a face lays out.
 
@@ -88,7 +81,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `results` are in the order of the tables; `run` and `started` are None for a run
     that no ledger keeps; `history` has what earlier runs and this one measured of a
     case, oldest first; `compared` says what has changed since a baseline, and `flips`
-    which images flipped.
+    which images flipped. `photographs` is the folder of the images, where small copies
+    of those that flipped are to be shown.
     """
 
     results: tuple[CaseResult, ...]
@@ -100,6 +94,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     history: dict[str, tuple[Past, ...]] = {}
     compared: RunComparison | None = None
     flips: tuple[CaseFlips, ...] = ()
+    photographs: Path | None = None
 
     @property
     def baseline(self) -> int | None:
@@ -167,18 +162,8 @@ def _history(
 ) -> dict[str, tuple[Past, ...]]:
     """Find what was said of each result in the newest runs."""
     wanted = {result.place for result in results}
-    found: dict[str, list[Past]] = {}
-    runs = [earlier.id for earlier in ledger.runs() if earlier.id <= run.id]
-    for number in sorted(runs[:RUNS_SHOWN]):
-        for result in ledger.results(number):
-            if result.place in wanted:
-                measured = result.measurement
-                top1 = None
-                if measured and measured.is_complete:
-                    top1 = measured.metrics.percent("top1")
-                past = Past(number, result.verdict, top1)
-                found.setdefault(result.place, []).append(past)
-    return {place: tuple(past) for place, past in found.items()}
+    found = past_of_all(ledger, run.id, RUNS_SHOWN)
+    return {place: past for place, past in found.items() if place in wanted}
 
 
 def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report:

@@ -16,6 +16,7 @@ from repro.published.metrics import TOP1
 from repro.records.result import CaseResult
 from repro.report.numbers import (
     decimals,
+    difference_of,
     difference_text,
     images_text,
     interval_text,
@@ -152,9 +153,9 @@ def largest_difference(results: Iterable[CaseResult]) -> list[str]:
     farthest: dict[str, tuple[float, int]] = {}
     for result in results:
         for comparison in result.comparisons:
-            if comparison.difference is not None:
+            if (difference := difference_of(comparison)) is not None:
                 unit = METRICS[comparison.metric].unit.difference
-                found = abs(comparison.difference), decimals(comparison)
+                found = abs(difference), decimals(comparison)
                 farthest[unit] = max(farthest.get(unit, found), found)
     return [f"{nonzero_text(v, n)} {unit}" for unit, (v, n) in farthest.items()]
 
@@ -198,6 +199,10 @@ def _is_of(comparison: ReferenceCheck, metric: Metric) -> bool:
 
 def shift_text(shift: CommonShift) -> str:
     """Say how far top-1 is off in the mean over all cases, with its sign and spread."""
+    if not shift.largest:
+        return (
+            f"top-1, measured minus published: 0.000 in all {shift.numbers:,} numbers"
+        )
     return (
         "top-1, measured minus published: mean "
         f"{nonzero_text(shift.mean, 3, signed=True)} points, standard deviation "

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from repro.diagnosis.sentences import CALLED
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report.changes import since_groups
+from repro.report.changes import decided_text, since_groups
 from repro.report.lacking import lacking_groups
 from repro.report.rows import (
     CaseRows,
@@ -31,6 +31,9 @@ Verbosity = Literal["quiet", "normal", "verbose"]
 
 #: Of a family that has others too, more reproduced checkpoints are one line.
 FOLDED = 20
+
+#: Lines that say how a part of the images is decided beside an earlier run.
+DECIDED = 10
 
 _HEADERS = {
     "checkpoint_name": "checkpoint",
@@ -67,6 +70,7 @@ def table_lines(
         yield from _table([o.row for case in rest for o in case.rows], width)
     else:
         yield from _summarised(fine, width, is_quiet=verbosity == "quiet")
+    yield from _decided(fine, width)
     missing = [case for case in cases if case.result.verdict is Verdict.NOT_RUN]
     yield from _not_run([c for c in missing if not c.result.is_broken], width)
     diverging = [case for case in red if case.result.verdict.is_failure]
@@ -242,13 +246,35 @@ def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
     return [f"  {line.rstrip()}" for line in text.splitlines()]
 
 
+def _decided(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style]]:
+    """Yield how a part of the images is decided beside a run of all of them."""
+    found: dict[str, list[str]] = {}
+    for case in cases:
+        if since := case.result.since:
+            found.setdefault(decided_text(since), []).append(case.name)
+    for said, same in list(found.items())[:DECIDED]:
+        for line in wrapped(f"{said} ({listed(same, 1)})", width):
+            yield line, "plain"
+    if len(found) > DECIDED:
+        yield f"{len(found) - DECIDED:,} more cases differ from earlier runs", "plain"
+
+
 def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
     """Yield what has changed since failing cases were as expected, each part once."""
     for title, parts in since_groups(results):
-        yield f"{title}:", "plain"
-        for (label, text), cases in parts.items():
-            for line in wrapped(f"  {label}: {text} ({listed(cases)})", width):
-                yield line, "plain" if label == "published" else "dim"
+        for line in wrapped(title, width):
+            yield line, "plain"
+        together: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for part, cases in parts.items():
+            together.setdefault(tuple(cases), []).append(part)
+        for shared, said in together.items():
+            indent = "    " if shared else "  "
+            for line in wrapped(f"  {listed(shared)}", width) if shared else ():
+                yield line, "plain"
+            for label, text in said:
+                style: Style = "plain" if label == "published" else "dim"
+                for line in wrapped(f"{indent}{label}: {text}", width, f"{indent}  "):
+                    yield line, style
 
 
 def _causes(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:

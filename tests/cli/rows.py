@@ -221,8 +221,8 @@ ROWS = {
     "history case": Row("history", "other", "no result of a case 'other'", CASE),
     "history number": Row(f"history {CASE}", "-n 1", "top-1  ▁  76.5"),
     "history ledger": Row(f"history {CASE}", "--ledger=other", "other has no result"),
-    "compare run_a": Row("compare", "2 2", "run 2 -> run 2", "1 2"),
-    "compare run_b": Row("compare 1", "2", "run 1 -> run 2"),
+    "compare run_a": Row("compare", "2 2", "run 2 → run 2", "1 2"),
+    "compare run_b": Row("compare 1", "2", "run 1 → run 2"),
     "compare everything": Row("compare 1 2 --ledger=many", "--all", "real/39M@plain"),
     "compare ledger": Row("compare 1 2", "--ledger=other", "has no run"),
     "merge parts": Row(
@@ -239,6 +239,11 @@ ROWS = {
     "report run": Row("report -o a.md", "2", "4.000", "1"),
     "report outputs": Row("report 1", "-o b.csv", "b.csv", "-o a.md"),
     "report baseline": Row("report 2 -o a.json", "--baseline=1", '"run": 1'),
+    "report thumbnails": Row(
+        "report 2 -o a.html --baseline=1",
+        "--thumbnails=nowhere",
+        "'nowhere' does not exist",
+    ),
     "report ledger": Row("report -o a.md", "--ledger=other", "8M"),
     "export model-card run": Row(CARD.replace(" 1 ", " "), "2", "value: 80.5", "1"),
     "export model-card file": Row(

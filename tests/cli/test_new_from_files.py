@@ -175,6 +175,7 @@ def test_models_of_the_releases_own_code_run_as_they_are(project: Path) -> None:
     assert re.search(r"weights/best: python Pixels: 50 of 50 right: this looks", said)
     (model,) = written().models.values()
     assert (model.code, model.options) == ("mine.py", {"num_classes": 10})
+    assert model.gflops == float(f"{3 * 32 * 32 * 10 / 1e9:.3g}")
 
     def run(*options: str) -> str:
         command = (sys.executable, "-m", "pytest", "tests/test_own.py", *options)

@@ -126,6 +126,24 @@ def test_a_host_that_is_not_there_is_one_clear_error(released: Released) -> None
     assert "failed 4 times, at last: the connection broke" in fault(released)
 
 
+def test_without_a_network_it_is_said_at_once_how_to_get_the_files_by_hand(
+    released: Released,
+) -> None:
+    # No name below .invalid is ever found (RFC 6761), with a network or without.
+    link = "https://weights.invalid/folder.zip"
+    released.link(link)
+    said = fault(released, Patience(attempts=6, wait=60.0))
+    assert said == (
+        "there is no network here: weights.invalid cannot be looked up. Open "
+        f"{link} in a browser elsewhere, and put the weights files in it into "
+        f"{released.checkpoints / FAMILY}"
+    )
+    released.files({"1M.pt": link})
+    assert fault(released).endswith(
+        f"and put its file as {released.checkpoints / FAMILY / '1M.pt'}"
+    )
+
+
 def test_a_slow_host_is_waited_for_while_it_says_something(
     host: Host, released: Released
 ) -> None:

@@ -21,7 +21,7 @@ def test_an_unchanged_night_says_that_nothing_changed(
     result = run_cases(release, ledger, "--repro-baseline=last")
     result.stdout.fnmatch_lines(
         [
-            "run 1 -> run 2: nothing changed: 3 cases, every image as before",
+            "run 1 → run 2: nothing changed: 3 cases, every image as before",
             "environment: the same",
         ]
     )
@@ -75,7 +75,7 @@ def test_a_case_that_was_met_before_begins_with_what_changed(
     result.stdout.fnmatch_lines(
         [
             "  Since run 1, where it was met:",
-            f"    published   top1 {published} -> 12.34 (edited since)",
+            f"    published   top1 {published} → 12.34 (edited since)",
             "    images      12 of 500 images have other bytes under the same name: *",
             "    replaced    of 12 evaluated, * were right then, * are right now: *",
             "    the others  of 488 images, 0 became right and 0 wrong *",

@@ -176,7 +176,7 @@ def edited_number(repository: Repository) -> Iterator[Expected]:
         yield Expected(
             10,
             below=frozenset({FIRST}),
-            says=f"top1 {published} -> 12.34 (edited since)",
+            says=f"top1 {published} → 12.34 (edited since)",
         )
 
 
@@ -271,6 +271,9 @@ def check(repository: Repository, expected: Expected, result: pytest.RunResult) 
         if since := repository.met_in.get(case):
             assert f"Since run {since}, where it was met" in said
             assert f"run {since}" in summary
+    for case in expected.broken:
+        if since := repository.met_in.get(case):
+            assert f"it was last met in run {since}, with weights " in summary
     measured = repository.cases - expected.broken
     assert (report["baseline"] or {}).get("run") == repository.baseline(measured)
     with Ledger(repository.pytester.path / ".repro") as ledger:

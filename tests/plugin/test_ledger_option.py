@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import msgspec
@@ -178,3 +179,17 @@ def test_a_run_that_can_no_longer_be_recorded_goes_on_and_says_so(
     result = run_cases(release)
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["not everything was recorded: *no such table*"])
+
+
+def test_weights_that_cannot_be_read_any_more_are_said_to_have_met_their_numbers(
+    release: ReleaseCopy, run_cases: RunCases
+) -> None:
+    one = ("-k", "supervised/real/80")
+    run_cases(release, *one).assert_outcomes(passed=1)
+    weights = release.weights("supervised/real/80")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    result = run_cases(release, *one)
+    result.assert_outcomes(failed=1)
+    said = " ".join(str(result.stdout).split())
+    assert f"; it was last met in run 1, with weights {digest}" in said

@@ -17,6 +17,9 @@ def test_a_subset_is_compared_with_an_earlier_full_run(
     run_cases(release, *ONE, ledger, "--repro-limit=60").assert_outcomes(skipped=1)
     result = run_cases(release, *ONE, ledger, "--repro-limit=200")
     result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(
+        ["all 200 images are decided as in run 1 (supervised/real/80@*)"]
+    )
     published = release.published("supervised/real/80", "top1")
     result.stdout.fnmatch_lines(
         [
@@ -37,7 +40,7 @@ def test_a_subset_of_other_weights_says_how_many_images_flipped(
     result.stdout.fnmatch_lines(
         [
             "  Since run 1, where it was met:",
-            "    weights     ???????? -> ????????",
+            "    weights     ???????? → ????????",
             "    verdicts    of 200 images, * became right and * wrong *",
         ]
     )

@@ -60,7 +60,7 @@ TABLE = {
     "run_code": Row("", "running code of releases"),
     "report": Row("a.json", run="file a.json"),
     "ledger": Row("a", run="file a/ledger.sqlite"),
-    "baseline": Row("1", run="run 1 -> run 2", idle=("--repro-ledger=none",)),
+    "baseline": Row("1", run="run 1 → run 2", idle=("--repro-ledger=none",)),
     "diverged_exit": Row("9", run="exit status 9"),
     "engine": Row("ray", "engine ray"),
     "ray_address": Row(

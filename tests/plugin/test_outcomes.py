@@ -55,6 +55,7 @@ def test_six_faults_have_six_outcomes_and_harm_nobody_else(
     assert f"published {off} %" in re.sub(" +", " ", text)
     assert re.search(rf"{re.escape(str(unreadable))} .*cannot be decoded", text)
     assert re.search(r"incomplete: it is not .*: of its 10 .* 1 is missing", text)
+    assert "last met" not in text
     assert "Traceback" not in text
     result.stdout.fnmatch_lines(["8 cases: 2 reproduced, 1 below, 5 not run"])
 

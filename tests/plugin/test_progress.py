@@ -83,6 +83,18 @@ def test_a_part_of_the_images_is_the_whole_of_what_is_to_be_done(
         assert seen(terminal) == [(case.id, 100), ("0 of 4 cases", 6)]
 
 
+def test_the_search_for_a_cause_is_seen_and_is_no_work_of_the_suite(
+    terminal: Terminal, bars: Bars
+) -> None:
+    case = result("2M")
+    with bars.measuring(case.place, 100, lambda: 100) as advance:
+        advance(100)
+    with bars.explaining(case.place) as looked:
+        looked(60, 240)
+        assert seen(terminal) == [(f"why {case.id}", 25), ("0 of 4 cases", 25)]
+    assert terminal.look() == [""]
+
+
 def test_a_download_is_seen_with_rate_and_time_left(
     terminal: Terminal, bars: Bars, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,14 +87,14 @@ OTHER_IMAGES: dict[str, Any] = {
 SOFTWARE: dict[str, Any] = {"environment": PILLOW}
 FIRST_NAMES = ", ".join(_names().files[n] for n in REPLACED[:10].tolist())
 SAID = {
-    "published": "top1 91.60 -> 91.20 (edited since)",
-    "weights": "93ff7bd0 -> 1d61a0fe",
+    "published": "top1 91.60 → 91.20 (edited since)",
+    "weights": "93ff7bd0 → 1d61a0fe",
     "images": "12 of 500 images have other bytes under the same name: "
     f"{FIRST_NAMES} and 2 more",
     "replaced": "of 12 evaluated, 12 were right then, 0 are right now: "
     "0 became right and 12 wrong",
     "the others": "of 488 images, 0 became right and 0 wrong (McNemar p = 1)",
-    "environment": "pillow none -> 11.3",
+    "environment": "pillow none → 11.3",
 }
 
 
@@ -185,7 +185,7 @@ def test_every_face_says_what_changed_and_nothing_else(
         first = faces["failure"].splitlines()[1]
         assert first.split(maxsplit=1) == ["published", SAID["published"]]
         assert faces["compare"].startswith(
-            "run 1 -> run 2: published numbers of 1 case were edited"
+            "run 1 → run 2: published numbers of 1 case were edited"
         )
 
 
@@ -261,9 +261,9 @@ def _undeclared(made: CaseResult) -> CaseResult:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (_tolerance, "tolerance of top1 0.0505 -> 0.001"),
-        (_added, "loss none -> 0.5"),
-        (_undeclared, "xfail of top1 none -> known to be low"),
+        (_tolerance, "tolerance of top1 0.0505 → 0.001"),
+        (_added, "loss none → 0.5"),
+        (_undeclared, "xfail of top1 none → known to be low"),
     ],
 )
 def test_whatever_was_edited_beside_a_number_is_named(
@@ -308,4 +308,4 @@ def test_a_comparison_says_which_cases_the_earlier_run_did_not_measure() -> None
 def test_numbers_that_differ_never_look_alike() -> None:
     before, after = (metrics(loss_sum=50_000 * loss) for loss in (0.2000001, 0.2000004))
     found = CaseDifference(case="a", before=before, after=after)
-    assert measured_text(found) == "loss 0.2000001 -> 0.2000004"
+    assert measured_text(found) == "loss 0.2000001 → 0.2000004"

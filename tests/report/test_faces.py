@@ -67,17 +67,23 @@ class _Rows(HTMLParser):
         self.rows: list[dict[str, dict[str, str]]] = []
         self._cell: dict[str, str] | None = None
         self._spans: list[str] = []
-        self._is_inside = False
+        self._is_inside = self._is_titles = False
+        self._titles: list[str] = []
+        self._column = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         self._is_inside |= values.get("id") == "rows"
+        if tag == "tr":
+            self._column = 0
+        self._is_titles |= tag == "th" and self._is_inside
         if self._is_inside and "data-verdict" in values:
             self.rows.append({})
         if tag == "td" and self._is_inside:
-            self._cell = self.rows[-1].setdefault(values["data-label"], {})
+            self._cell = self.rows[-1].setdefault(self._titles[self._column], {})
+            self._column += 1
         if tag == "span":
-            self._spans.append(values.get("class", ""))
+            self._spans.append(values.get("class", "").rpartition(" ")[2])
             if self._cell is not None:
                 self._cell.setdefault(self._spans[-1], "")
 
@@ -85,10 +91,13 @@ class _Rows(HTMLParser):
         self._is_inside &= tag != "table"
         if tag == "td":
             self._cell = None
+        self._is_titles &= tag != "th"
         if tag == "span":
             self._spans.pop()
 
     def handle_data(self, data: str) -> None:
+        if self._is_titles:
+            self._titles += [data.strip()] * bool(data.strip())
         if self._cell is not None:
             for name in ("", *self._spans[-1:]):
                 self._cell[name] = self._cell.get(name, "") + data
@@ -466,7 +475,7 @@ def test_a_part_of_the_images_stands_beside_its_interval_and_no_tolerance(
         for text in said:
             assert ("74.250 to 78.500" in text) == is_part
             assert ("on all images" in text) == is_part
-        assert 'data-sort="76.100"' in said[2]
+        assert '<span class="m">76.100</span>' in said[2]
         for text in said[:2]:
             assert ("0.051" in text) == (not is_part)
         assert ('of the tolerance"' in said[2]) == (not is_part)

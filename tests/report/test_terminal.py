@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from repro.errors import NotAvailableError
+from repro.judgement.compare import CaseDifference, Change, Since
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.claims_report import claim_lines
@@ -12,7 +14,7 @@ from repro.report.numbers import difference_text, nonzero_text
 from repro.report.report import Report
 from repro.report.terminal import Verbosity, table_lines
 
-from ..made_results import comparison, result
+from ..made_results import comparison, metrics, result
 
 SIZES = ("1M", "4M", "16M", "64M")
 
@@ -135,3 +137,32 @@ def test_no_image_more_or_less_has_no_sign() -> None:
     assert difference_text(comparison("top1", "76.50", 0.0), long=True) == (
         "0.00 points = 0 images"
     )
+
+
+def test_what_changed_stands_below_the_cases_that_share_it() -> None:
+    pillow = Change("pillow", "11.3", "13.0")
+    found = []
+    for size, published in (("1M", (Change("top1", "76.8", "76.5"),)), ("2M", ())):
+        case = result(size, Verdict.BELOW)
+        difference = CaseDifference(
+            case=case.id,
+            before=metrics(),
+            after=metrics(top1=38_000),
+            published=published,
+            environment=(pillow,),
+        )
+        since = Since(1, Verdict.REPRODUCED, difference)
+        found.append(msgspec.structs.replace(case, since=since))
+    one, two = (case.id for case in found)
+    said = lines(found, 80)
+    place = said.index("Since run 1, where it was met")
+    assert said[place + 1 : place + 6] == [
+        f"  {one}",
+        "    published: top1 76.8 → 76.5 (edited since)",
+        f"  {one}, {two}",
+        "    environment: pillow 11.3 → 13.0",
+        "    measured: top1 76.500 → 76.000",
+    ]
+    alone = lines(found[:1], 80)
+    place = alone.index(f"Since run 1, where it was met: {one}")
+    assert alone[place + 1] == "  published: top1 76.8 → 76.5 (edited since)"

@@ -8,8 +8,9 @@ const attention = document.getElementById("attention");
 const shown = document.getElementById("shown");
 
 function sortKey(row, column) {
+  if (column === 0) return Number(row.dataset.n);
   const cell = row.cells[column];
-  const text = cell.dataset.sort ?? cell.textContent.trim();
+  const text = (cell.querySelector(".m") ?? cell).textContent.trim();
   const number = Number(text);
   return text === "" || Number.isNaN(number) ? text : number;
 }
@@ -62,9 +63,24 @@ find.addEventListener("input", filter);
 verdict.addEventListener("change", filter);
 find.form.addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", openTarget);
-for (const button of document.querySelectorAll(".copier")) {
+// Where a row is no row any more, each cell says of which column it is.
+const narrow = matchMedia("(max-width: 60rem)");
+function label() {
+  if (!narrow.matches || rows[0]?.cells[0].dataset.label) return;
+  const titles = Array.from(table.tHead.rows[0].cells, (header) => header.textContent.trim());
+  for (const row of rows) {
+    for (const cell of row.cells) cell.dataset.label = titles[cell.cellIndex];
+  }
+}
+narrow.addEventListener("change", label);
+label();
+function addCopier(code) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copier";
+  button.textContent = "copy";
+  code.after(" ", button);
   button.addEventListener("click", async () => {
-    const code = button.previousElementSibling;
     try {
       await navigator.clipboard.writeText(code.textContent);
       button.textContent = "copied";
@@ -73,6 +89,12 @@ for (const button of document.querySelectorAll(".copier")) {
     }
   });
 }
+// Most cases are never opened: they get their buttons when they are.
+document.addEventListener("toggle", (event) => {
+  const code = event.target.open && event.target.querySelector("dd > code:only-child");
+  if (code) addCopier(code);
+}, true);
+for (const code of document.querySelectorAll(".case[open] dd > code:only-child")) addCopier(code);
 const numbered = new Map(rows.map((row) => [row.dataset.n, row]));
 document.addEventListener("click", (event) => {
   const row = numbered.get(event.target.dataset?.case);
