@@ -38,6 +38,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A checkpoint, measured with a protocol on a dataset: one pytest case.
 
     `references` are the published numbers that it must meet; there may be none.
+    `place` is that of its checkpoint among those that the release speaks of.
     """
 
     release: Release
@@ -46,6 +47,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     protocol: Protocol
     dataset: DatasetSpec
     references: tuple[Reference, ...] = ()
+    place: int = 0
 
     @cached_property
     def id(self) -> str:
@@ -72,6 +74,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def training_images(self) -> int | None:
         """How many images the checkpoint was trained on, where its name says so."""
         return training_images(self.checkpoint)
+
+    @property
+    def rank(self) -> int:
+        """Its place in a family: by training images, else as the release has it."""
+        return self.training_images or self.place
 
     @property
     def gflops(self) -> float:
@@ -132,26 +139,39 @@ def list_cases(
 
 
 def order_for_reading(cases: Iterable[Case]) -> list[Case]:
-    """Sort as tables show them: release, family as published, size, protocol."""
+    """Sort as tables show them: release, family and checkpoint as published."""
     return sorted(cases, key=_reading_key())
 
 
 def _release_cases(release: Release, checkpoints: Path | None) -> Iterator[Case]:
     references: dict[tuple[str, str, str, str], list[Reference]] = {}
+    places = _places(release)
     for reference in release.references:
         for family in reference.families:
             key = family, reference.checkpoint, reference.protocol, reference.dataset
             references.setdefault(key, []).append(reference)
     for (family, checkpoint, protocol, dataset), met in references.items():
-        yield _case(release, family, checkpoint, protocol, dataset, met)
+        place = places[checkpoint]
+        yield _case(release, family, checkpoint, protocol, dataset, met, place)
     known = {(family, checkpoint) for family, checkpoint, _, _ in references}
     root = checkpoints or release.own_checkpoints
     for family, spec in release.families.items() if root else ():
         for checkpoint in _weights_names(root / family) if root else ():
             if (family, checkpoint) not in known:
+                place = places.get(checkpoint, len(places))
                 for protocol in spec.protocols:
                     for dataset in spec.datasets:
-                        yield _case(release, family, checkpoint, protocol, dataset, ())
+                        yield _case(
+                            release, family, checkpoint, protocol, dataset, (), place
+                        )
+
+
+def _places(release: Release) -> dict[str, int]:
+    """Number the checkpoints that a release speaks of, as they stand in it."""
+    names = [reference.checkpoint for reference in release.references]
+    for family in release.families.values():
+        names += [*family.models, *(split_weights_name(f)[0] for f in family.files)]
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _case(
@@ -161,6 +181,7 @@ def _case(
     protocol: str,
     dataset: str,
     references: Sequence[Reference],
+    place: int,
 ) -> Case:
     return Case(
         release=release,
@@ -169,6 +190,7 @@ def _case(
         protocol=release.protocols[protocol],
         dataset=release.datasets[dataset],
         references=tuple(references),
+        place=place,
     )
 
 
@@ -219,7 +241,7 @@ def _reading_key() -> Callable[[Case], tuple[object, ...]]:
         return (
             release.id,
             places[release.id][case.family.id],
-            case.training_images or 0,
+            case.rank,
             case.checkpoint,
             case.protocol.id,
             case.dataset.id,

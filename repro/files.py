@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tokenize
 import uuid
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
 PART_SUFFIX = ".part"
+#: What reading damaged bytes raises: JSON that is no UTF-8 is a ValueError, numpy reads
+#: headers as Python, and its archives are zips.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_SEAL_BYTES = 16
+
+
+class DamageWarning(UserWarning):
+    """Something that was kept was damaged, and is made again."""
 
 
 def file_shipped_with(package: str, path: str) -> Path | None:
@@ -49,6 +68,35 @@ def replace_bytes(file: Path, content: bytes) -> None:
     """
     with replacing(file) as stream:
         stream.write(content)
+
+
+def sealed(content: bytes) -> bytes:
+    """Put a checksum behind bytes: XXH3 is there against damage, not against people."""
+    import xxhash
+
+    return content + xxhash.xxh3_128_digest(content)
+
+
+def read_sealed(file: Path) -> bytes | None:
+    """Read what was `sealed`; None, with a warning, where that is not what is there.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    whole = file.read_bytes()
+    content = whole[:-_SEAL_BYTES]
+    if sealed(content) == whole:
+        return content
+    warn_of_damage(f"{file} is not as it was written")
+    return None
+
+
+def warn_of_damage(fault: str) -> None:
+    """Say that something kept is damaged, and that nothing is lost by that."""
+    from repro.words import brief, visible
+
+    said = brief(visible(f"{fault}; it is made again"))
+    warnings.warn(said, DamageWarning, stacklevel=2)
 
 
 def parse_size(text: str) -> int:

@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 
 from repro.cases import Case, list_cases, order_for_reading
 from repro.errors import ExpectedError
+from repro.judgement.verdict import Verdict
 from repro.published import EMBEDDED, read_releases
+from repro.records.result import result_of
+from repro.report.rows import in_order
 
 from .made_releases import family, reference, release
 
@@ -235,6 +238,16 @@ def test_cases_of_the_same_pixels_follow_each_other() -> None:
     assert [case.family.id for case in cases] == ["slow", "quick"] * 4
     changes = sum(a.pixel_key != b.pixel_key for a, b in pairwise(cases))
     assert changes == len({case.pixel_key for case in cases}) - 1
+
+
+def test_checkpoints_without_a_size_stand_as_in_the_file(tmp_path: Path) -> None:
+    names = ["resnet56", "resnet110", "resnet20"]
+    made = release([family("a")], [reference("a", name) for name in names])
+    touch(tmp_path / "a" / "another.pt")
+    found = order_for_reading(list_cases([made], tmp_path))
+    assert [case.checkpoint for case in found] == [*names, "another"]
+    results = in_order([result_of(case, Verdict.UNREFERENCED) for case in found[::-1]])
+    assert [result.checkpoint for result in results] == [*names, "another"]
 
 
 def test_tables_show_families_as_published_and_checkpoints_by_size() -> None:

@@ -49,6 +49,13 @@ class Command(click.Command):
         """
         try:
             return super().invoke(ctx)
+        except OSError as error:
+            # Of a path that the user has named, or a disk that is full.
+            if error.filename is None:
+                raise
+            raise OptionError(
+                f"{error.filename}: {error.strerror}; name another place, or mend it"
+            ) from error
         except ReproError as error:
             here = {
                 found.of.flag_name: _said(found)

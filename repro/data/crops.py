@@ -15,7 +15,6 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
 from repro.data.geometry import Pixels
 from repro.data.layout import (
@@ -25,7 +24,6 @@ from repro.data.layout import (
     StoreFolder,
     StoreIdentity,
 )
-from repro.errors import DatasetError
 
 #: A stratum of a store.
 _Stratum = tuple[StoreFolder, int]
@@ -83,7 +81,7 @@ class EarlierCrops:
     def _stores(self) -> Iterator[StoreFolder]:
         """Find the other stores of the geometry."""
         for description in (self._cache / PIXELS).glob(f"*/{DESCRIPTION}"):
-            with contextlib.suppress(OSError, msgspec.DecodeError):
+            with contextlib.suppress(OSError, ValueError):
                 content = description.read_bytes()
                 found = msgspec.json.decode(content, type=StoreIdentity)
                 if self._serves(found):
@@ -114,7 +112,7 @@ def _list(stores: Iterable[StoreFolder]) -> _Listed:
     for store in stores:
         for file in store.path.glob("[0-9]*.json"):
             stratum = int(file.stem)
-            with contextlib.suppress(OSError, msgspec.DecodeError):
+            with contextlib.suppress(OSError, ValueError):
                 contents.append(store.record(stratum).digests)
                 folders.append((store, stratum))
     sizes = [len(content) // DIGEST_BYTES for content in contents]
@@ -129,12 +127,4 @@ def _list(stores: Iterable[StoreFolder]) -> _Listed:
 
 def _sound(folder: StoreFolder, stratum: int) -> Pixels | None:
     """Map a stratum whose sum is right; None for any other."""
-    try:
-        record = folder.record(stratum)
-        pixels = folder.read(stratum)
-    except (DatasetError, OSError, msgspec.DecodeError):
-        return None
-    if pixels is None:
-        return None
-    found = xxhash.xxh3_128_hexdigest(np.ascontiguousarray(pixels).data)
-    return pixels if found == record.xxh128 else None
+    return None if folder.fault(stratum) else folder.read(stratum)

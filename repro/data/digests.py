@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from repro.data.listing import Image, Listing, place_in
 from repro.data.places import Stamp, digest_of, read_image
-from repro.files import replace_bytes
+from repro.files import read_sealed, replace_bytes, sealed
 from repro.machine import available_cores
 
 INDEX = "index"
@@ -105,8 +105,9 @@ def _remembered(file: Path | None) -> Mapping[str, Remembered]:
     if file is None:
         return {}
     try:
-        index = msgspec.msgpack.decode(file.read_bytes(), type=_Index)
-    except (OSError, msgspec.DecodeError):
+        content = read_sealed(file)
+        index = msgspec.msgpack.decode(content or b"", type=_Index)
+    except (OSError, ValueError):
         return {}
     return index.images if index.version == VERSION else {}
 
@@ -124,7 +125,8 @@ def _remember(
         if max(image.stamp.modified, image.stamp.changed) < young
     }
     with contextlib.suppress(OSError):
-        replace_bytes(file, msgspec.msgpack.encode(_Index(VERSION, images)))
+        content = msgspec.msgpack.encode(_Index(VERSION, images))
+        replace_bytes(file, sealed(content))
 
 
 @contextlib.contextmanager

@@ -22,7 +22,13 @@ from filelock import FileLock, Timeout
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels, decoder_identity
 from repro.errors import DatasetError
-from repro.files import PART_SUFFIX, replace_bytes, replacing
+from repro.files import (
+    PART_SUFFIX,
+    UNREADABLE,
+    replace_bytes,
+    replacing,
+    warn_of_damage,
+)
 from repro.published import Geometry
 
 PIXELS = "pixels"
@@ -44,6 +50,9 @@ def stored_bytes(geometry: Geometry, images: int) -> int:
 #: Images, channels, height, width.
 Shape = tuple[int, int, int, int]
 Append = Callable[[Pixels], None]
+
+#: Strata that this process has compared with their checksums: folder, number, file.
+_SOUND: set[tuple[Path, int, object]] = set()
 
 
 class StratumRecord(msgspec.Struct, frozen=True):
@@ -133,7 +142,7 @@ class StoreFolder:
         try:
             record = self.record(stratum)
             pixels: Pixels = np.load(file, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
+        except UNREADABLE as error:
             # Somebody may have dropped the store since it was found ready.
             if isinstance(error, FileNotFoundError) and not self.is_ready(stratum):
                 return None
@@ -147,11 +156,62 @@ class StoreFolder:
             )
         return pixels
 
+    def fault(self, stratum: int) -> str:
+        """Say what is wrong with a finished stratum; empty if its bytes are right."""
+        try:
+            pixels, record = self.read(stratum), self.record(stratum)
+        except FileNotFoundError:
+            return ""
+        except (DatasetError, OSError, ValueError) as error:
+            return str(error)
+        if pixels is None:
+            return ""
+        file = self._pixel_file(stratum)
+        if record.xxh128 is None:
+            return f"{file} is of an earlier version"
+        found = xxhash.xxh3_128_hexdigest(np.ascontiguousarray(pixels).data)
+        if found != record.xxh128:
+            return f"{file} has another checksum than when it was written"
+        return ""
+
+    def read_sound(self, stratum: int) -> Pixels | None:
+        """Map the pixels of a stratum once they are what was written.
+
+        Where they are not, the stratum is removed, for it to be made again. They are
+        compared once in a process, as long as the file stays the same.
+
+        Raises:
+            DatasetError: it is damaged, and the cache may only be read.
+        """
+        try:
+            state = self._pixel_file(stratum).stat()
+        except OSError:
+            state = None
+        seen = (self.path, stratum, state and (state.st_ino, state.st_mtime_ns))
+        if seen in _SOUND:
+            return self.read(stratum)
+        fault = self.fault(stratum)
+        if fault:
+            self._remove(stratum, fault)
+            return None
+        _SOUND.add(seen)
+        return self.read(stratum)
+
+    def _remove(self, stratum: int, fault: str) -> None:
+        with self.try_lock(stratum) as is_mine:
+            # Whoever has the lock has seen it too, or is making it again already.
+            if is_mine and (fault := self.fault(stratum)):
+                with _writing(self.path):
+                    # The record first, since it says that the rest is there.
+                    self._record_file(stratum).unlink(missing_ok=True)
+                    self._pixel_file(stratum).unlink(missing_ok=True)
+                warn_of_damage(fault)
+
     def record(self, stratum: int) -> StratumRecord:
         """Read what a finished stratum says of itself.
 
         Raises:
-            OSError, DecodeError: it cannot be read.
+            OSError, ValueError: it cannot be read.
         """
         content = self._record_file(stratum).read_bytes()
         return msgspec.json.decode(content, type=StratumRecord)

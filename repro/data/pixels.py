@@ -129,7 +129,7 @@ class PixelStore:
                         building = background.submit(self._build, list(waiting), stop)
                     ready = next((s for s in waiting if self.is_ready(s)), None)
                     # None where it was dropped after that look; it is made again then.
-                    pixels = None if ready is None else self._folder.read(ready)
+                    pixels = None if ready is None else self._folder.read_sound(ready)
                     if ready is not None and pixels is not None:
                         waiting.remove(ready)
                         self._folder.note_use()

@@ -51,7 +51,7 @@ def read_labels(file: Path) -> RealLabels:
     """
     try:
         labels = msgspec.json.decode(file.read_bytes(), type=RealLabels)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(
             f"{file}: holds no ImageNet-ReaL labels ({error}); expected is real.json "
             "of https://github.com/google-research/reassessed-imagenet"

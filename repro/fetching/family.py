@@ -124,7 +124,7 @@ class _Place:
     def _read(self) -> _Done:
         try:
             return msgspec.json.decode(self._done.read_bytes(), type=_Done)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return _Done({}, {})
 
 

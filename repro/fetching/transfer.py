@@ -226,7 +226,7 @@ class _Transfer:
         """Read what an earlier attempt wrote down of this URL."""
         try:
             note = msgspec.json.decode(self._note.read_bytes(), type=Received)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return None
         return note if note.url == self.url else None
 

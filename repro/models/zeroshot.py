@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -17,7 +18,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
-from repro.files import replacing
+from repro.files import read_sealed, replace_bytes, sealed
 from repro.models.clip import Tokenizer
 from repro.models.prefixes import TemplateEncoder, text_tower
 from repro.published import TextSpec
@@ -178,8 +179,10 @@ def _part(file: Path, encode: Callable[[], Tensor]) -> Tensor | None:
             return torch.from_numpy(kept)
         classes = encode()
         # Without the file, it is only encoded again.
-        with contextlib.suppress(OSError), replacing(file) as stream:
+        with contextlib.suppress(OSError):
+            stream = io.BytesIO()
             np.save(stream, classes.cpu().numpy())
+            replace_bytes(file, sealed(stream.getvalue()))
         return classes
 
 
@@ -204,10 +207,10 @@ def _try_lock(file: Path) -> Iterator[bool]:
 def _read(file: Path) -> npt.NDArray[np.float32] | None:
     """Read a part, unless it is not there or damaged."""
     try:
-        content: npt.NDArray[np.float32] = np.load(file)
-    except (OSError, ValueError, EOFError):
+        content = read_sealed(file)
+    except OSError:
         return None
-    return content
+    return None if content is None else np.load(io.BytesIO(content))
 
 
 def _texts(named: Sequence[str] | str) -> Sequence[Any]:

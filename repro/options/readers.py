@@ -13,6 +13,10 @@ from pathlib import Path
 def path(text: str, base: Path) -> Path:
     """Give a path, started from a folder; `..` in it is gone."""
     found = base / Path(text).expanduser()
+    try:
+        found.exists()
+    except OSError as error:
+        raise ValueError(f"is no path that can be: {error.strerror}") from error
     return found.resolve() if ".." in found.parts else found
 
 

@@ -72,7 +72,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             return msgspec.json.decode(file.read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             raise OptionError(
                 f"{file} holds no costs of cases ({error}); write it with "
                 "'repro plan --costs FILE' and name it with --repro-costs"

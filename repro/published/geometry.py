@@ -133,7 +133,11 @@ def parse_geometry(text: str) -> Geometry:
     if first != "rgb":
         raise ValueError(f"geometry {text!r} starts with {first!r}; it starts with rgb")
     if not rest:
-        raise ValueError(f"geometry {text!r} has no step after rgb; use {_ALLOWED}")
+        raise ValueError(
+            f"geometry {text!r} does not say which size comes out: write "
+            "rgb|center_crop(32) for images of 32 x 32, which leaves them as they are, "
+            f"or use {_ALLOWED}"
+        )
     geometry = Geometry(tuple(_parse_step(part) for part in rest))
     last = geometry.steps[-1]
     if isinstance(last, Contain | Cover) or last.width is None:

@@ -242,13 +242,13 @@ class Ledger:
         the first five; others are -1. Losses have three significant digits.
         """
         row = self._one(
-            "SELECT prediction.content FROM result "
+            "SELECT prediction.content, prediction.digest FROM result "
             "JOIN prediction ON prediction.id = result.prediction "
             "WHERE run = ? AND case_id = ? AND (?3 IS NULL OR identity = ?3) "
             "ORDER BY result.id DESC",
             (run, case, key),
         )
-        return None if row is None else decode_predictions(row[0])
+        return None if row is None else self._predictions(row)
 
     def names(self, fingerprint: str) -> ImageNames | None:
         """Give the names of a dataset's images and classes; None if never kept."""
@@ -289,7 +289,8 @@ class Ledger:
     def measured(self, key: str) -> Found | None:
         """Find a measurement whose predictions were kept by its key's digest."""
         row = self._one(
-            "SELECT run, result.content, prediction.content AS predictions FROM result "
+            "SELECT run, result.content AS result, prediction.content, "
+            "prediction.digest FROM result "
             "JOIN prediction ON prediction.id = result.prediction WHERE identity = ? "
             "ORDER BY result.id DESC",
             (key,),
@@ -297,10 +298,23 @@ class Ledger:
         if row is None:
             return None
         with self._explained():
-            result = _RESULT.decode(row["content"])
+            result = _RESULT.decode(row["result"])
             assert result.measurement is not None
-            predictions = decode_predictions(row["predictions"])
-        return Found(row["run"], result.measurement, predictions)
+        return Found(row["run"], result.measurement, self._predictions(row))
+
+    def _predictions(self, row: sqlite3.Row) -> Predictions:
+        """Read predictions that are those which were written.
+
+        Raises:
+            LedgerError: they are not.
+        """
+        content: bytes = row["content"]
+        if hashlib.sha256(content).hexdigest() != row["digest"]:
+            raise LedgerError(
+                f"the ledger {self.file} holds predictions that are not as they were "
+                "written; restore it from a copy, or move it away"
+            )
+        return decode_predictions(content)
 
     def keys(self) -> list[str]:
         """List the digests of the keys that `measured` knows."""
@@ -375,7 +389,7 @@ class Ledger:
         """Turn what SQLite and the system say into an error that names the file."""
         try:
             yield
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise LedgerError(
                 f"the ledger {self.file} cannot be used: {error}; mend or move it, "
                 "or name another folder with --repro-ledger; a run does with 'none'"

@@ -187,7 +187,7 @@ def result_of(
         dataset=case.dataset.id,
         position=(
             list(case.release.families).index(case.family.id),
-            case.training_images or 0,
+            case.rank,
         ),
         verdict=verdict,
         measurement=measurement,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -20,6 +21,7 @@ from repro.data.listing import Listing
 from repro.data.places import ImageLocation, read_image
 from repro.data.readers import find_reader
 from repro.errors import DatasetError
+from repro.files import DamageWarning, sealed
 from repro.published import parse_geometry
 from tests.data.small_imagenet import (
     spec,
@@ -185,18 +187,29 @@ def test_a_touched_file_is_read_again_and_only_it(
 
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"no index", msgspec.msgpack.encode({"version": 2, "images": {}})],
-    ids=["empty", "damaged", "later"],
+    ("damage", "warns"),
+    [
+        (lambda _: b"", True),
+        (lambda _: b"no index", True),
+        # A digest that was never seen would make another dataset of it.
+        (lambda content: content[:-40] + b"\0" + content[-39:], True),
+        (
+            lambda _: sealed(msgspec.msgpack.encode({"version": 2, "images": {}})),
+            False,
+        ),
+    ],
+    ids=["empty", "damaged", "a byte", "later"],
 )
 def test_a_damaged_or_later_index_is_made_again(
-    content: bytes, tmp_path: Path, read: list[str]
+    damage: Callable[[bytes], bytes], warns: bool, tmp_path: Path, read: list[str]
 ) -> None:
     images = Images(tmp_path, "class folders", read)
     images.index(images.cache)
     (file,) = (images.cache / INDEX).glob("*.msgpack")
-    file.write_bytes(content)
-    assert images.is_right(images.index(images.cache))
+    file.write_bytes(damage(file.read_bytes()))
+    said = pytest.warns(DamageWarning) if warns else contextlib.nullcontext()
+    with said:
+        assert images.is_right(images.index(images.cache))
     assert len(read) == 12
     images.index(images.cache)
     assert read == []

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from repro.data.dataset import Dataset, index_part
 from repro.data.geometry import Pixels, planar_pixels
 from repro.data.pixels import PixelStore, stream
 from repro.errors import DatasetError
+from repro.files import DamageWarning
 from repro.published import Geometry, parse_geometry
 from tests.stand_ins import dataset_spec, photograph_dataset
 
@@ -261,40 +262,72 @@ def damaged_npy(shape: tuple[int, ...], dtype: type) -> bytes:
     return buffer.getvalue()
 
 
+def flipped(content: bytes, place: int) -> bytes:
+    """Turn the lowest bit of one byte."""
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("name", "damage", "found"),
     [
-        (b"", "cannot be read"),
-        (b"no array", "cannot be read"),
-        (damaged_npy((12, 3, 40, 40), np.uint8)[:-1], "cannot be read"),
-        (damaged_npy((11, 3, 40, 40), np.uint8), r"shape \(11, 3, 40, 40\); expected"),
-        (damaged_npy((12, 3, 40, 40), np.int8), "int8 pixels .* expected uint8"),
-        (None, "cannot be read: .*No such file"),
+        ("0005.npy", lambda _: b"", "cannot be read"),
+        ("0005.npy", lambda _: b"no array", "cannot be read"),
+        ("0005.npy", lambda content: content[:-1], "cannot be read"),
+        ("0005.npy", lambda content: content[:64], "cannot be read"),
+        (
+            "0005.npy",
+            lambda _: damaged_npy((11, 3, 40, 40), np.uint8),
+            r"shape \(11, 3, 40, 40\); expected",
+        ),
+        (
+            "0005.npy",
+            lambda _: damaged_npy((12, 3, 40, 40), np.int8),
+            "int8 pixels .* expected uint8",
+        ),
+        ("0005.npy", lambda content: flipped(content, -1), "has another checksum"),
+        ("0005.npy", lambda content: flipped(content, 5000), "has another checksum"),
+        ("0005.json", lambda _: b'{"shape": 3}', "cannot be read"),
+        ("0005.json", lambda _: b'{"\xff": 3}', "cannot be read"),
+        (
+            "0005.json",
+            lambda content: content.replace(b'xxh128":"', b'x":"'),
+            "is of an earlier version",
+        ),
     ],
-    ids=["empty", "text", "short", "other shape", "other type", "missing"],
 )
-def test_a_damaged_stratum_is_an_error_that_says_what_to_delete(
-    content: bytes | None, found: str, photographs: Dataset, tmp_path: Path
+def test_a_damaged_stratum_is_made_again_with_a_line_that_says_so(
+    name: str,
+    damage: Callable[[bytes], bytes],
+    found: str,
+    photographs: Dataset,
+    tmp_path: Path,
 ) -> None:
     store = PixelStore(photographs, CLIP, tmp_path)
-    list(store.iterate([5]))
-    (file,) = tmp_path.rglob("0005.npy")
+    ((_, before),) = list(store.iterate([5]))
+    whole = before.copy()
+    (file,) = tmp_path.rglob(name)
+    # Another file, as one is that was damaged between two runs.
+    content = damage(file.read_bytes())
     file.unlink()
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(DatasetError, match=f"{found}.*Delete the folder {file.parent}"):
-        list(store.iterate([5]))
+    file.write_bytes(content)
+    layout._SOUND.clear()
+    with pytest.warns(DamageWarning, match=f"{found}.*it is made again"):
+        ((_, after),) = list(PixelStore(photographs, CLIP, tmp_path).iterate([5]))
+    assert np.array_equal(after, whole)
+    ((_, again),) = list(PixelStore(photographs, CLIP, tmp_path).iterate([5]))
+    assert np.array_equal(again, whole)
 
 
-def test_a_damaged_record_is_an_error_that_says_what_to_delete(
+def test_a_stratum_that_has_lost_its_pixels_is_made_again(
     photographs: Dataset, tmp_path: Path
 ) -> None:
     store = PixelStore(photographs, CLIP, tmp_path)
-    list(store.iterate([5]))
-    (file,) = tmp_path.rglob("0005.json")
-    file.write_text('{"shape": 3}')
-    with pytest.raises(DatasetError, match=f"Delete the folder {file.parent}"):
-        list(store.iterate([5]))
+    ((_, before),) = list(store.iterate([5]))
+    (file,) = tmp_path.rglob("0005.npy")
+    file.unlink()
+    with pytest.warns(DamageWarning, match="cannot be read: .*No such file"):
+        ((_, after),) = list(store.iterate([5]))
+    assert np.array_equal(after, before)
 
 
 def test_a_store_that_is_dropped_meanwhile_is_made_again(

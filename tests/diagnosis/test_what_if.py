@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from scipy import stats
 
 from repro.diagnosis.images import balanced_order
 from repro.diagnosis.what_if import change_of, estimate, log_likelihood
@@ -118,6 +119,20 @@ def test_of_all_images_the_change_is_the_difference_of_both_values(
     found = change_of(run, other, metric)
     assert found.value == pytest.approx(after - before)
     assert found.error == 0
+
+
+@pytest.mark.parametrize("seen", [50, 200])
+def test_what_the_run_has_not_seen_errs_as_its_images_scatter(
+    real_predictions: dict[str, Predictions], seen: int
+) -> None:
+    run, other = (
+        part(real_predictions[f"clip/{name}"], np.arange(seen))
+        for name in ("synthetic/640", "real/1280")
+    )
+    values = weighted_values(other, METRICS["loss"])
+    # The standard error of a mean, of a draw without replacement from 500.
+    expected = stats.sem(values) * np.sqrt(1 - seen / 500)
+    assert estimate(run, other, "loss").error == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("images", [1, 10, 100, 250])

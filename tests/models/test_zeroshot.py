@@ -17,6 +17,7 @@ from torch.nn import functional
 
 import repro
 from repro.errors import ExpectedError, WeightsError
+from repro.files import DamageWarning
 from repro.models import zeroshot
 from repro.models.clip import RememberingTokenizer, Tokenizer
 from repro.models.zeroshot import prompts_of, zeroshot_classifier
@@ -340,13 +341,27 @@ def test_another_process_finds_the_classifier(
     assert not encoded_again(clip, tokenizer, TEXT, tmp_path / "cache")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-4],
+        lambda content: b"",
+        lambda content: content[:200] + bytes([content[200] ^ 1]) + content[201:],
+        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+    ],
+    ids=["cut off", "empty", "a bit", "a bit of the checksum"],
+)
 def test_a_damaged_file_is_encoded_again(
-    clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
+    damage: Callable[[bytes], bytes],
+    clip: nn.Module,
+    tokenizer: Tokenizer,
+    tmp_path: Path,
 ) -> None:
     first = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
     (file,) = (tmp_path / "text").glob("*.npy")
-    file.write_bytes(file.read_bytes()[:-4])
-    assert encoded_again(clip, tokenizer, TEXT, tmp_path)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.warns(DamageWarning, match="is not as it was written; it is made"):
+        assert encoded_again(clip, tokenizer, TEXT, tmp_path)
     again = zeroshot_classifier(clip, tokenizer, TEXT, CPU, tmp_path)
     assert torch.equal(first, again)
 

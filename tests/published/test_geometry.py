@@ -116,7 +116,7 @@ def test_an_unfinished_geometry_has_no_output_size() -> None:
         ("", "starts with ''; it starts with rgb"),
         ("bgr|center_crop(2)", "starts with 'bgr'; it starts with rgb"),
         ("center_crop(2)", "it starts with rgb"),
-        ("rgb", "no step after rgb; use resize"),
+        ("rgb", r"write rgb\|center_crop\(32\) for images of 32 x 32"),
         ("rgb|", "step '' is not one of resize"),
         ("rgb||center_crop(2)", "step '' is not one of resize"),
         ("rgb|crop(2)", r"step 'crop\(2\)' is not one of resize"),

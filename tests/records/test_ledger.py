@@ -455,3 +455,19 @@ def test_recording_takes_the_same_steps_however_many_images_were_measured(
     for_few = steps_of(ledger, lambda: ledger.record(run, result("1M"), few))
     for_many = steps_of(ledger, lambda: ledger.record(run, result("2M"), many))
     assert 0 < for_many < 2 * for_few
+
+
+def test_predictions_with_another_byte_are_not_believed(ledger: Ledger) -> None:
+    run = run_of(ledger, "first", result("1M"))
+    with sqlite3.connect(ledger.file) as connection:
+        ((content,),) = connection.execute("SELECT content FROM prediction")
+        place = len(content) // 2
+        changed = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+        connection.execute("UPDATE prediction SET content = ?", (changed,))
+    connection.close()
+    said = "holds predictions that are not as they were written"
+    with pytest.raises(LedgerError, match=said):
+        ledger.predictions(run, result("1M").id)
+    (key,) = ledger.keys()
+    with pytest.raises(LedgerError, match=said):
+        ledger.measured(key)

@@ -1,0 +1,55 @@
+"""What strangers may give us ends well or with one sentence, however it is spoilt."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from attack.attack import Attack, said_badly
+from attack.kinds import KINDS
+
+KEPT = Path(__file__).parent / "kept"
+
+
+@pytest.mark.parametrize("file", sorted(KEPT.glob("*.json")), ids=lambda f: f.stem)
+def test_what_fell_short_once_does_so_no_more(file: Path) -> None:
+    attack = msgspec.json.decode(file.read_bytes(), type=Attack)
+    assert attack.shortcoming() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "messages", "said"),
+    [
+        ("a\x9b", [], "it prints '\\x9b'"),
+        ("a\u202e", [], "it prints '\\u202e'"),
+        ("a\n\tb", ["x" * 500], ""),
+        ("a", ["x" * 600], "a message has 600 characters"),
+    ],
+)
+def test_what_should_not_be_said_is_noticed(
+    text: str, messages: list[str], said: str
+) -> None:
+    assert said_badly(text, messages) == said
+
+
+def test_a_command_that_breaks_is_noticed() -> None:
+    broken = Attack("options", ("cases", "--expected", "a.toml"), {"a.toml": b"\xff"})
+    assert broken.shortcoming() == ""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("repro.cli.cases.read_releases", lambda _: 1 / 0)
+        assert broken.shortcoming() == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.slow
+def test_all_kinds_of_attacks_are_withstood(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.attack", "--seed=1", "--count=25"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("25 as they should be") == len(KINDS)

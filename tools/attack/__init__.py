@@ -1,0 +1,1 @@
+"""What strangers may give us, attacked by machine: `python -m tools.attack`."""

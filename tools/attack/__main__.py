@@ -1,0 +1,97 @@
+"""Attack, and keep what falls short: `python -m tools.attack --seed S KIND`."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+import hypothesis
+import msgspec
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from .attack import Attack, limit_memory
+from .kinds import KINDS
+
+#: What fell short once is tried again by each run of the tests.
+KEPT = Path("tests/attack/kept")
+MEMORY = 2 * 2**30
+
+
+class ShortcomingError(AssertionError):
+    """Raised for hypothesis to look for the smallest attack that does the same."""
+
+
+def main() -> int:
+    """Attack each kind in a process of its own; 1 where one falls short."""
+    parser = argparse.ArgumentParser(prog="python -m tools.attack")
+    parser.add_argument("kind", nargs="*", choices=[*KINDS, []], help="all without")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=200, help="of each kind")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.here:
+        return attack(chosen.kind[0], chosen.seed, chosen.count)
+    print(
+        f"seed {chosen.seed}, {chosen.count} of each kind, "
+        f"repro {version('pytest-repro')}, {datetime.now(UTC):%Y-%m-%d}"
+    )
+    failed = 0
+    for kind in chosen.kind or KINDS:
+        begun = time.monotonic()
+        arguments = ["--here", f"--seed={chosen.seed}", f"--count={chosen.count}", kind]
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.attack", *arguments], check=False
+        )
+        said = "as they should be" if not done.returncode else "NOT as they should be"
+        seconds = time.monotonic() - begun
+        print(f"{kind:<10} {chosen.count} {said}, {seconds:.0f} s", flush=True)
+        failed += bool(done.returncode)
+    return int(bool(failed))
+
+
+def attack(kind: str, seeded: int, count: int) -> int:
+    """Attack in this process; keep the smallest attack that falls short."""
+    least: dict[str, Attack] = {}
+
+    @seed(seeded)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(KINDS[kind]())
+    def all_are_as_they_should_be(tried: Attack) -> None:
+        if said := tried.shortcoming():
+            least[said.partition(":")[0]] = tried
+            raise ShortcomingError(said)
+
+    limit_memory(MEMORY)
+    try:
+        all_are_as_they_should_be()
+    except (ShortcomingError, ExceptionGroup, hypothesis.errors.Flaky) as error:
+        print(f"{kind}: {error}")
+        for said, found in least.items():
+            print(f"  {said}: {keep(found)}")
+        return 1
+    return 0
+
+
+def keep(found: Attack) -> Path:
+    """Write an attack down, for a test to try it again."""
+    content = msgspec.json.format(msgspec.json.encode(found)) + b"\n"
+    KEPT.mkdir(parents=True, exist_ok=True)
+    file = KEPT / f"{found.kind}-{sha256(content).hexdigest()[:8]}.json"
+    file.write_bytes(content)
+    return file
+
+
+if __name__ == "__main__":
+    sys.exit(main())
