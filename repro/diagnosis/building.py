@@ -92,6 +92,8 @@ class Builder:
         features = Classifier(
             forward, body.mean, body.std, self._device, body.precision
         )
+        if body.channels == RGB and not body.flips:
+            return features
         channels = list(body.channels)
 
         def compute(pixels: Tensor) -> Tensor:
