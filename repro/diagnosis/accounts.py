@@ -10,7 +10,7 @@ import msgspec
 from repro.diagnosis.findings import Target
 from repro.diagnosis.trials import ERRORS
 from repro.diagnosis.what_if import Estimate, Floats, estimate
-from repro.evaluation.predictions import Predictions, weighted_values
+from repro.evaluation.predictions import TOP, Predictions, weighted_values
 from repro.published import METRICS, Printed
 
 
@@ -128,3 +128,34 @@ def product(chances: Sequence[float | None]) -> float | None:
     """Multiply, where all are known."""
     known = [chance for chance in chances if chance is not None]
     return math.prod(known) if len(known) == len(chances) else None
+
+
+def contradiction(numbers: Sequence[Number], classes: int) -> Account | None:
+    """Tell whether no evaluation at all gives these numbers together.
+
+    An image that is wrong has a loss of at least the logarithm of 2, since another
+    class is as likely as the right one; one that five others come before, of 6.
+    """
+    by_metric = {number.metric: number for number in numbers}
+    is_one_source = len(by_metric) == len(numbers)
+    if not {"top1", "top5"} <= by_metric.keys() or not is_one_source or classes <= TOP:
+        return None
+    top1, top5 = (
+        (by_metric[name].value + by_metric[name].half_unit) / 100
+        for name in ("top1", "top5")
+    )
+    if by_metric["top5"].value < by_metric["top1"].value:
+        premise = "more images are right at once than among the first five"
+    elif loss := by_metric.get("loss"):
+        least = (1 - min(1, top5)) * math.log(TOP + 1)
+        least += max(0.0, top5 - top1) * math.log(2)
+        if loss.value + loss.half_unit >= least:
+            return None
+        premise = f"with these accuracies the loss is at least {least:.3f}"
+    else:
+        return None
+    return Account(
+        name="numbers that contradict each other",
+        premise=f"{premise}, however it was measured",
+        fit=0.0,
+    )

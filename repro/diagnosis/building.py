@@ -97,8 +97,7 @@ class Builder:
         channels = list(body.channels)
 
         def compute(pixels: Tensor) -> Tensor:
-            if body.channels != RGB:
-                pixels = pixels[:, channels]
+            pixels = pixels[:, channels]
             if not body.flips:
                 return features(pixels)
             # Logits of images are a linear function of these.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from repro.cases import Case
 from repro.data.dataset import Dataset
-from repro.diagnosis.accounts import Account, number_of, values_of
+from repro.diagnosis.accounts import Account, contradiction, number_of, values_of
 from repro.diagnosis.digits import cut_digits, mistyped_digit
 from repro.diagnosis.findings import Target
 from repro.diagnosis.known import Known
@@ -63,9 +63,11 @@ def find_account(
         return best
     slip = mistyped_digit(numbers) if run.is_complete else None
     if slip is None:
-        return None
+        return contradiction(numbers, len(case.dataset.classes))
     # Only a loss can be moved while all images are decided as they were.
     is_alone = METRICS[missed[0].metric].unit.whole and any(
         METRICS[target.metric].unit.whole is None for target in targets
     )
-    return slip if slip.fit <= (FITTING_ALONE if is_alone else FITTING) else None
+    if slip.fit <= (FITTING_ALONE if is_alone else FITTING):
+        return slip
+    return contradiction(numbers, len(case.dataset.classes))

@@ -206,7 +206,7 @@ class Investigation:
     def _conclude(self, tried: list[Candidate]) -> Diagnosis:
         trials = sorted(map(self._trial, tried), key=_rank)
         best = trials[0] if trials else None
-        outcome = settled(trials, self._run.total)
+        outcome = settled(trials)
         explains = outcome in EXPLAINED
         return Diagnosis(
             outcome=outcome,

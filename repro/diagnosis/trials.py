@@ -24,7 +24,10 @@ LEFT_OPEN = 0.1
 
 #: Share of the likelihood of all suspects that one needs to be called the cause before
 #: it was evaluated on all images.
-SINGLED_OUT = 0.95
+SINGLED_OUT = 0.99
+
+#: How probable it is, before anything is tried, that the cause is none of the suspects.
+UNTRIED = 0.2
 
 #: So many of the suspects, were all of them beside the point, may be expected to come
 #: as near to the published numbers as the one that is called the cause for sure, and
@@ -74,12 +77,14 @@ def targets_of(
 
 def fit_of(run: Predictions, trial: Predictions, targets: Sequence[Target]) -> float:
     """Say how well a trial restores the published numbers, as a log likelihood."""
+    rests = {METRICS[target.metric].complement_of for target in targets}
+    counted = [target for target in targets if target.metric not in rests]
     return log_likelihood(
         run,
         trial,
-        [target.metric for target in targets],
-        [target.value for target in targets],
-        [target.tolerance for target in targets],
+        [target.metric for target in counted],
+        [target.value for target in counted],
+        [target.tolerance for target in counted],
     )
 
 
@@ -133,17 +138,16 @@ def outcome_of(
     return "likely" if stands_out else "unsettled"
 
 
-def settled(trials: Sequence[Trial], total: int) -> Outcome:
+def settled(trials: Sequence[Trial]) -> Outcome:
     """Tell what is to be said of all trials together.
 
     One that restores the numbers on a part of the images is no cause while others could
-    do as well on the rest: the likelihood of the published numbers has to single it
-    out, none being likelier beforehand. One that restores them on all images is no
+    do as well on the rest, or something that was not tried: the likelihood of the
+    published numbers has to single it out. One that restores them on all images is no
     cause where that is no wonder, among so many that were tried.
 
     Args:
         trials: the best explanation first.
-        total: images of the dataset.
     """
     if not trials:
         return "unexplained"
@@ -155,12 +159,45 @@ def settled(trials: Sequence[Trial], total: int) -> Outcome:
         if chance > PROBABLE:
             return "unsettled"
         return "restored" if chance <= SURE else "likely"
-    weights = [math.exp(min(trial.fit - best.fit, 700.0)) for trial in trials]
-    is_alone = best.images == total or 1 / sum(weights) >= SINGLED_OUT
-    if best.outcome == "likely" and is_alone:
+    if best.outcome == "likely" and share_of_best(trials) >= SINGLED_OUT:
         return "likely"
     is_open = any(trial.outcome != "unexplained" for trial in trials)
     return "unsettled" if is_open else "unexplained"
+
+
+def share_of_best(trials: Sequence[Trial]) -> float:
+    """Tell how probable the best trial is, beside the others and what was not tried.
+
+    No trial is likelier beforehand than another one. What was not tried moves the
+    numbers about as much as one of the trials does, in whichever direction: normally,
+    with that as the standard deviation.
+    """
+    best = trials[0].fit
+    tried = [math.exp(min(trial.fit - best, 700.0)) for trial in trials]
+    numbers = _independent(trials[0].restored)
+    untried = [
+        math.exp(min(_log_density_of_moves(numbers, trial) - best, 700.0))
+        for trial in trials
+    ]
+    total = (1 - UNTRIED) * math.fsum(tried) + UNTRIED * math.fsum(untried)
+    return (1 - UNTRIED) / total
+
+
+def _independent(numbers: Sequence[Restored]) -> list[Restored]:
+    """Leave out numbers that are the rest of another one."""
+    rests = {METRICS[number.metric].complement_of for number in numbers}
+    return [number for number in numbers if number.metric not in rests]
+
+
+def _log_density_of_moves(numbers: Sequence[Restored], trial: Trial) -> float:
+    """Give the log density of numbers that are moved as much as a trial moves them."""
+    moves = {r.metric: abs(r.value - r.measured) for r in trial.restored}
+    density = 0.0
+    for number in numbers:
+        spread = max(moves[number.metric], float(number.number.half_unit))
+        gap = float(number.number.value) - number.measured
+        density -= (gap / spread) ** 2 / 2 + math.log(spread * math.sqrt(2 * math.pi))
+    return density
 
 
 def coincidences(trials: Sequence[Trial]) -> float:
@@ -176,13 +213,12 @@ def coincidences(trials: Sequence[Trial]) -> float:
         The expected number; near 0, how likely there is one.
     """
     best = trials[0]
-    rests = {METRICS[r.metric].complement_of for r in best.restored}
     count = 0.0
     for trial in trials:
-        pairs = zip(best.restored, trial.restored, strict=True)
-        count += math.prod(
-            _chance(ours, theirs) for ours, theirs in pairs if ours.metric not in rests
+        pairs = zip(
+            _independent(best.restored), _independent(trial.restored), strict=True
         )
+        count += math.prod(_chance(ours, theirs) for ours, theirs in pairs)
     return count
 
 

@@ -97,6 +97,10 @@ def find(
         ({"top1": "71", "loss": "0.831"}, ""),
         ({"top1": "71", "loss": "0.840123"}, ""),
         ({"top1": "70"}, ""),
+        # A wrong image has a loss of at least log 2, and one beyond five of log 6.
+        ({"top1": "40.12", "top5": "90.12", "loss": "0.51"}, "numbers that contradict"),
+        ({"top1": "40.12", "top5": "90.12", "loss": "0.52"}, ""),
+        ({"top1": "81.12", "top5": "80.12", "loss": "1.91"}, "numbers that contradict"),
         ({"top1": "77.65"}, "one digit mistyped"),
         ({"top1": "76.15"}, "two neighbouring digits transposed"),
         ({"loss": "0.831520"}, ""),
