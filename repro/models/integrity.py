@@ -101,9 +101,9 @@ def difference(expected: Checksum, found: WeightsFile) -> str:
     origin = f" ({expected.origin})" if expected.origin else ""
     return (
         f"{found.path} has changed: it has {found.size:,} bytes with SHA-256 "
-        f"{found.sha256}; recorded{origin} are {expected.size:,} bytes with "
-        f"{expected.sha256}. Nothing is evaluated from it: get the file again, or "
-        f'remove [checksum."{expected.id}"] from {CHECKSUMS_FILE} if it is right'
+        f"{found.sha256[:16]}…; recorded{origin} are {expected.size:,} bytes with "
+        f"{expected.sha256[:16]}…. Nothing is evaluated from it: get the file again, "
+        f'or remove [checksum."{expected.id}"] from {CHECKSUMS_FILE} if it is right'
     )
 
 

@@ -17,7 +17,7 @@ from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
 
 
-class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The metrics of a case with all that they depend on.
 
     `total` is the number of images of the whole dataset; `seconds` is the time of
@@ -69,7 +69,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         return self.metrics.images == self.total
 
 
-class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
+class CaseResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of every report; it travels from the workers to the controller.
 
     `conditions` is what else the protocol says, for people to read;

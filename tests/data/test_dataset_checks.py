@@ -123,7 +123,8 @@ def test_a_ground_truth_without_the_ids_of_the_classes_is_not_enough(
     truth = tmp_path / "ILSVRC2012_validation_ground_truth.txt"
     truth.write_text("1\n")
     message = fault(tmp_path)
-    assert f"{truth} alone does not say which class a number is" in message
+    # Where a folder has a long path, the message is cut before what it ends with.
+    assert f"{truth.name[-20:]} alone does not say which class a number is" in message
 
 
 @pytest.mark.parametrize("layout", ["flat", "tar"])

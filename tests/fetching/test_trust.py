@@ -48,8 +48,8 @@ def test_a_later_fetch_of_other_bytes_is_refused_with_both_sums(
     host.share("/1M.pt", weights(2))
     with pytest.raises(WeightsError) as caught:
         released.fetch()
-    assert sha256(weights(1)) in str(caught.value)
-    assert sha256(weights(2)) in str(caught.value)
+    assert f"{sha256(weights(1))[:16]}…" in str(caught.value)
+    assert f"{sha256(weights(2))[:16]}…" in str(caught.value)
     assert released.installed() == {}
     host.share("/1M.pt", weights(1))
     released.fetch()
@@ -126,8 +126,8 @@ def test_a_changed_file_is_an_error_that_names_both_sums(
     found = verify_weights(file, tmp_path / "cache")
     with pytest.raises(WeightsError) as caught:
         check_recorded(released.read(), FAMILY, found)
-    assert sha256(weights(1)) in str(caught.value)
-    assert sha256(weights(2)) in str(caught.value)
+    assert f"{sha256(weights(1))[:16]}…" in str(caught.value)
+    assert f"{sha256(weights(2))[:16]}…" in str(caught.value)
     assert "It is what is recorded as" not in str(caught.value)
 
     other = Checksum(id=f"{FAMILY}/2M.pt", size=found.size, sha256=found.sha256)
