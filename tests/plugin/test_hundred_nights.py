@@ -214,7 +214,7 @@ def upgrade(repository: Repository) -> Iterator[Expected]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder.parent))
         describe_environment.cache_clear()
-        yield Expected(says="-> 99.0" if repository.green else "")
+        yield Expected(says="→ 99.0" if repository.green else "")
     describe_environment.cache_clear()
 
 
