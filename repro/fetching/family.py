@@ -236,8 +236,8 @@ def _check_sum(
     shutil.rmtree(place.work, ignore_errors=True)
     raise WeightsError(
         f"{link} brought another {found.id} than was recorded: {found.size:,} bytes "
-        f"with SHA-256 {found.sha256} in place of {expected.size:,} bytes with "
-        f"{expected.sha256}. It was thrown away; ask its publisher which is right"
+        f"with SHA-256 {found.sha256[:16]}… in place of {expected.size:,} bytes with "
+        f"{expected.sha256[:16]}…. It was thrown away; ask its publisher which is right"
     )
 
 
