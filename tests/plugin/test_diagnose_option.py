@@ -92,7 +92,7 @@ def test_a_subset_that_diverges_is_diagnosed_too(
 ) -> None:
     result = run(wrong, "--repro-limit=200")
     result.assert_outcomes(failed=1)
-    # On these images CIFAR-10's mean and std decide as many rightly, so no more is said.
+    # CIFAR-10's mean and std decide as many of these images rightly.
     result.stdout.fnmatch_lines(
         ["*cause not settled *: with ImageNet mean/std it scores * may do as well.*"]
     )
