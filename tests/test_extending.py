@@ -200,6 +200,7 @@ def test_a_copy_of_its_kind_that_lacks_images_is_refused(
         index_dataset(spec, data)
 
 
+@pytest.mark.slow
 def test_its_suspects_are_tried(package: Path, tmp_path: Path) -> None:
     topics = read_topics()
     assert [topic.name for topic in own_topics()] == list(topics)

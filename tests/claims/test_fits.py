@@ -85,6 +85,7 @@ def test_the_band_around_a_curve_covers_it_everywhere() -> None:
     assert inside / 1000 == pytest.approx(CONFIDENCE, abs=0.028)
 
 
+@pytest.mark.slow
 def test_resampling_images_covers_the_known_exponent_as_often_as_it_says(
     often: Often,
 ) -> None:

@@ -128,6 +128,7 @@ CHANGES = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["folders", "flat", "tar"])
 @settings(max_examples=8)
 @given(rounds=st.lists(CHANGES, min_size=1, max_size=3), waits=st.booleans())

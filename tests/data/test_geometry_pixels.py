@@ -224,6 +224,7 @@ def test_an_unreadable_image_is_named_with_what_is_wrong(
         decode(file)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(
     max_examples=150,

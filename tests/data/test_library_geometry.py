@@ -187,6 +187,7 @@ def test_every_resize_mode_of_open_clip_gives_the_same_tensors(
     assert_equal(photographs[::3], one.values())
 
 
+@pytest.mark.slow
 def test_every_preset_of_torchvision_gives_the_same_tensors_for_a_few_photographs(
     photographs: list[Path],
 ) -> None:

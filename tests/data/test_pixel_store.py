@@ -154,6 +154,7 @@ def test_some_strata_decode_only_their_images(
     }
 
 
+@pytest.mark.slow
 def test_four_processes_build_both_stores_with_one_decode_of_each_photograph(
     photographs: Dataset, tmp_path: Path
 ) -> None:
@@ -380,6 +381,7 @@ def test_an_abandoned_stream_ends_its_threads(photographs: Dataset) -> None:
     assert not threads_of_the_store()
 
 
+@pytest.mark.slow
 def test_an_abandoned_store_stops_within_a_stratum(tmp_path: Path) -> None:
     dataset = photograph_dataset(tmp_path / "data", ("a",), 150, size=(240, 240))
     store = PixelStore(dataset, CLIP, tmp_path / "cache")

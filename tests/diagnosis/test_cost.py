@@ -66,6 +66,7 @@ def diagnosed(
     return diagnosed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "share", [0.03, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.1, 0.3))]
 )
@@ -113,6 +114,7 @@ def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
     assert outcomes[0] != outcomes[1]
 
 
+@pytest.mark.slow
 def test_a_suspect_that_takes_much_longer_is_left_out_with_a_word(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -123,6 +123,7 @@ def losses(
     return [engine.measure(case)[0].metrics.loss for case in cases]
 
 
+@pytest.mark.slow
 def test_twelve_geometries_of_two_releases_cost_one_decode_of_each_photograph(
     folder: Path,
     cases: list[Case],
@@ -152,6 +153,7 @@ def test_what_has_no_memory_is_decoded_again_and_gives_the_same(
     assert len(decoded) == IMAGES * GEOMETRIES
 
 
+@pytest.mark.slow
 def test_within_a_limit_stores_take_turns_and_go_when_their_last_case_is_done(
     folder: Path,
     cases: list[Case],

@@ -50,6 +50,7 @@ def test_labels_go_by_the_number_in_the_name_and_not_by_the_place() -> None:
     assert real_score(predicted(3, 1, 2), right_answers(files, 1000, labels)).top1 == 3
 
 
+@pytest.mark.slow
 def test_scores_agree_with_timm() -> None:
     file = shipped_labels()
     assert file is not None

@@ -127,6 +127,7 @@ def test_what_another_link_left_is_not_used(host: Host, released: Released) -> N
     assert host.asked("/other/1M.pt")[0].get("Range") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resumable", [True, False])
 def test_a_fetch_killed_in_the_middle_completes_the_next_time(
     host: Host, released: Released, resumable: bool

@@ -34,6 +34,7 @@ from .conftest import by_class, drawn
 SIZES = np.full(10, 50)
 
 
+@pytest.mark.slow
 def test_three_nines_are_three_nines_for_accuracies_of_real_predictions(
     real_predictions: dict[str, Predictions], often: Often
 ) -> None:

@@ -311,6 +311,7 @@ read_all(sys.argv[3:])
 """
 
 
+@pytest.mark.slow
 def test_reading_hostile_files_runs_and_writes_nothing_and_needs_little_memory(
     tmp_path: Path,
 ) -> None:

@@ -135,6 +135,7 @@ def test_a_checkpoint_of_timm_gives_the_logits_of_a_plain_loop(
     assert wanted.std() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_TORCHVISION)
 def test_a_checkpoint_of_torchvision_gives_the_logits_of_a_plain_loop(
     tmp_path: Path, photographs: list[Path], name: str

@@ -37,6 +37,7 @@ def shards(cases: list[Case], costs: Costs, number: int) -> list[set[str]]:
     return [cases_of_shard(cases, costs, shard) for shard in every]
 
 
+@pytest.mark.slow
 @given(SECONDS, st.integers(1, 80), st.randoms(use_true_random=False))
 def test_each_case_is_in_one_shard_in_whatever_order_cases_come(
     costs: Costs, number: int, order: random.Random

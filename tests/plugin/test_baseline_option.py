@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from PIL import Image
 
@@ -27,6 +28,7 @@ def test_an_unchanged_night_says_that_nothing_changed(
     )
 
 
+@pytest.mark.slow
 def test_other_weights_are_named_with_the_images_that_flipped(
     release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def counted(right: Right) -> dict[str, int]:
     return {case: len(names) for case, names in right.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option",
     [

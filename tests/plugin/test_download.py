@@ -80,6 +80,7 @@ def test_missing_weights_are_fetched_and_evaluated(
     assert len(release.read().checksums) == 2
 
 
+@pytest.mark.slow
 def test_what_workers_will_download_is_said_where_they_are_started(
     pytester: pytest.Pytester, release: ReleaseCopy, host: Host
 ) -> None:

@@ -124,6 +124,7 @@ for option in {[*SHOWN.split(), "--markers", "--help", "--version"]}:
 """
 
 
+@pytest.mark.slow
 def test_what_only_shows_measures_and_writes_nothing(
     pytester: pytest.Pytester,
 ) -> None:
@@ -159,6 +160,7 @@ def test_two_tests_for_a_case_are_planned_once_and_those_without_result_never(
     assert (run.planned, run.cases) == (2, 2)
 
 
+@pytest.mark.slow
 def test_published_numbers_of_a_marker_have_a_header_with_workers_too(
     pytester: pytest.Pytester,
 ) -> None:
@@ -197,6 +199,7 @@ def pytest_runtest_call(item):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limit",
     [

@@ -67,6 +67,7 @@ def test_without_a_cache_nothing_is_kept_and_the_numbers_are_the_same(
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["1", "7", "1000"])
 def test_the_batch_size_changes_no_number(
     release: ReleaseCopy, run_cases: RunCases, size: str

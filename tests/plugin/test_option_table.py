@@ -130,6 +130,7 @@ def test_an_option_says_in_the_header_what_it_changes(
     assert row.header in header(pytester, *row.beside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "row"), SAID_BY_RUN)
 def test_an_option_changes_what_a_run_says_or_leaves(
     option: Option[Any],

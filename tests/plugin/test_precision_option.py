@@ -123,6 +123,7 @@ def reported(folder: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("checkpoint", "precision"),
     [

@@ -108,6 +108,7 @@ def test_other_names_of_the_same_images_are_still_the_same(
     assert taken_over(run_cases(release, "-k", NAMED, "--repro-resume")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--repro-limit=60", "--repro-precision=amp-bf16"])
 def test_another_way_to_measure_is_not_the_same(
     release: ReleaseCopy, run_cases: RunCases, option: str

@@ -41,6 +41,7 @@ def without_times(file: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_the_parts_together_give_the_report_of_one_run(
     release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
 ) -> None:

@@ -407,6 +407,7 @@ _COPIES = (
 )
 
 
+@pytest.mark.slow
 def test_of_a_thousand_runs_of_fifty_cases_no_more_is_read_than_asked_for(
     ledger: Ledger,
 ) -> None:
