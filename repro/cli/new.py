@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     metavar="I",
-    help="Folder of images, I/CLASS/IMAGE, a hundred of which each file is tried on.",
+    help="Folder of images, I/CLASS/IMAGE, or a file of arrays (.npz, idx); each "
+    "weights file is tried on a hundred of them.",
 )
 @click.option(
     "--code",

@@ -278,8 +278,9 @@ class Beginning:
 
     @property
     def _dataset(self) -> str:
-        name = re.sub(r"[^\w.+-]", "-", self.images.folder.name, flags=re.ASCII)
-        return name.lstrip(".+-") or "images"
+        # What a bare key of TOML may have.
+        name = self.images.folder.name.removesuffix(".npz")
+        return re.sub(r"[^\w-]", "-", name, flags=re.ASCII).strip("-") or "images"
 
     def _classes(self) -> str:
         if self.images.is_imagenet:

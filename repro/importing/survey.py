@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from repro.data.arrays import outline
 from repro.data.listing import IMAGE_SUFFIXES, image_names, subfolders
 from repro.errors import DatasetError, OptionError, WeightsError
 from repro.importing.preprocessing import (
@@ -48,7 +49,10 @@ class SurveyedWeights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SurveyedImages(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder of class folders; `size` is that of all images, where they have one."""
+    """A folder of class folders, or arrays; `size` is that of all images, if it is one.
+
+    It is width and height.
+    """
 
     folder: Path
     classes: tuple[str, ...]
@@ -122,12 +126,25 @@ def _nothing(code: Path | None) -> str:
 
 
 def survey_images(folder: Path) -> SurveyedImages:
-    """Look at a folder of class folders.
+    """Look at a folder of class folders, or at arrays with labels.
 
     Raises:
         OptionError: it holds none.
     """
     try:
+        if arrays := outline(folder):
+            height, width = arrays.size
+            return SurveyedImages(
+                folder=folder.resolve(),
+                classes=tuple(sorted(arrays.labels, key=_by_number)),
+                images=arrays.images,
+                size=(width, height),
+            )
+        if folder.is_file():
+            raise DatasetError(
+                f"{folder} is a file without arrays of images and labels; name a "
+                "folder of class folders, a .npz or an idx file"
+            )
         names = subfolders(folder)
         counts = {name: len(image_names(folder, [name])) for name in names}
     except DatasetError as error:
@@ -148,6 +165,10 @@ def survey_images(folder: Path) -> SurveyedImages:
         images=sum(counts[name] for name in classes),
         size=_common_size(folder, classes),
     )
+
+
+def _by_number(label: str) -> tuple[int, str]:
+    return (int(label), "") if re.fullmatch(r"\d+", label) else (-1, label)
 
 
 def _is_above(folder: Path, classes: list[str]) -> bool:

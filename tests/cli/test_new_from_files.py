@@ -192,6 +192,35 @@ def test_models_of_the_releases_own_code_run_as_they_are(project: Path) -> None:
     assert re.search(r"best +100\.000", run("--repro-run-code"))
 
 
+@pytest.mark.slow
+def test_images_in_arrays_are_tried_and_run_as_files_are(project: Path) -> None:
+    classes = sorted(path.name for path in (project / "images").iterdir())
+    files = [f for c in classes for f in sorted((project / "images" / c).iterdir())]
+    pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    labels = [classes.index(file.parent.name) for file in files]
+    np.savez(project / "digits.npz", images=pixels, labels=labels)
+    (project / "weights/resnet26.pt").unlink()
+    arguments = ["new", "own", "--weights=weights", "--images=digits.npz"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exception is None, result.exception
+    said = result.output.splitlines()
+    assert said[0].endswith("50 images of 10 classes, all 32 x 32; 1 weights file")
+    assert said[1].startswith("weights/resnet18: timm resnet18: 50 of 50 right with")
+    (dataset,) = written().datasets.values()
+    assert (dataset.folder, dataset.classes) == ("digits.npz", tuple(classes))
+    command = (sys.executable, "-m", "pytest", "tests/test_own.py")
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert re.search(r"resnet18 +100\.000 .* unreferenced", ran.stdout)
+
+
+def test_a_file_that_holds_no_images_is_said(project: Path) -> None:
+    (project / "digits.txt").write_text("0 1 2")
+    arguments = ["new", "own", "--weights=weights", "--images=digits.txt"]
+    result = CliRunner().invoke(cli, arguments)
+    assert isinstance(result.exception, OptionError)
+    assert "without arrays of images and labels" in str(result.exception)
+
+
 def test_code_is_a_file_of_python_that_is_tried_with_weights(project: Path) -> None:
     (project / "mine.txt").write_text(CODE)
     for arguments, sentence in (
@@ -212,6 +241,20 @@ def test_a_file_that_nothing_builds_is_named_and_written_to_be_named(
     said = new().output
     assert "weights/odd: weights/odd.pt fits no architecture that is known here" in said
     assert written().families["weights"].model == "to-be-named"
+
+
+@pytest.mark.parametrize("folder", ["cifar-10.1", "v2+", "Bilder für alle", "..x"])
+def test_a_folder_of_images_may_be_called_as_it_likes(
+    folder: str, project: Path
+) -> None:
+    (project / "images").rename(project / folder)
+    shutil.rmtree(project / "weights")
+    (project / "weights").mkdir()
+    torch.save(nn.Linear(3, 10).state_dict(), project / "weights/odd.pt")
+    arguments = ["new", "own", "--weights=weights", f"--images={folder}"]
+    assert CliRunner().invoke(cli, arguments).exception is None
+    (dataset,) = written().datasets.values()
+    assert dataset.folder == folder
 
 
 def test_another_number_of_outputs_than_class_folders_is_said(project: Path) -> None:
