@@ -180,6 +180,7 @@ ROWS = {
         f"--images={DIGITS}/val",
         "10 images of 10",
     ),
+    "new code": Row(NEW, "--code=paper.toml", "a file of Python, .py"),
     "new with_ci": Row("new mine", "--with-ci", "tox-nightly.ini"),
     "new cache": Row(NEW, "--cache=paper.toml", "must be a folder, and is a file"),
     "new device": Row(NEW, "--device=cuda:7", "cuda:7"),

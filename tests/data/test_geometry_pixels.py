@@ -208,7 +208,7 @@ def bomb(file: Path) -> None:
         (with_a_text_inside, "cannot be decoded: its 14 bytes are no image"),
         (Path.touch, "cannot be decoded: it is empty"),
         (Path.mkdir, "cannot be read: Is a directory"),
-        (bomb, "cannot be decoded: .*decompression bomb"),
+        (bomb, "cannot be decoded: it has more pixels than Pillow takes"),
         (lambda file: None, "is missing. Restore the original file"),
     ],
     ids=["truncated", "text", "empty", "folder", "bomb", "missing"],
