@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,14 @@ from repro.importing.survey import (
     SurveyedWeights,
     usual_preprocessing,
 )
-from repro.importing.trial import Normalisation, Trial, Tries, choose, trial_of
+from repro.importing.trial import (
+    Normalisation,
+    Trial,
+    Tries,
+    as_good,
+    choose,
+    trial_of,
+)
 from repro.importing.writing import CLASSES_FILE, class_list, quoted
 from repro.published import RELEASE_FILE, ModelSpec, read_releases, split_weights_name
 from repro.words import counted
@@ -134,6 +142,8 @@ class Beginning:
         #: What --repro-checkpoints would name, and --repro-data.
         self.root = common.parent if any(f.parent == common for f in files) else common
         self.data = images.folder.parent
+        #: Of each way the normalisations that are as good as its own.
+        self._alike: dict[str, list[str]] = {}
         self.checkpoints = [
             self._checkpoint(one, file)
             for one, file in zip(weights, files, strict=True)
@@ -217,15 +227,18 @@ class Beginning:
     def _take_over(self, group: Mapping[int, _Tried]) -> None:
         """Give checkpoints of one protocol the normalisation that suits them best."""
         chosen = choose(list(group.values()))
+        alike = [other.name for other in as_good(list(group.values()), chosen)]
         for number, tried in group.items():
             way = self.checkpoints[number].way
             assert way is not None
             used = msgspec.structs.replace(
                 way.preprocessing, mean=chosen.mean, std=chosen.std
             )
+            way = msgspec.structs.replace(way, preprocessing=used)
+            self._alike[_key(way)] = alike
             self._replace(
                 number,
-                way=msgspec.structs.replace(way, preprocessing=used),
+                way=way,
                 trial=trial_of(tried, chosen, len(self.images.classes)),
             )
 
@@ -352,11 +365,19 @@ class Beginning:
         tried = (f"# {one.sentence()}" for one in members)
         return "\n".join([*tried, *lines, ""])
 
+    def _said_of_others(self, way: Way) -> list[str]:
+        """Name what the images do not tell from the normalisation that is proposed."""
+        if not (alike := self._alike.get(_key(way))):
+            return []
+        said = f"A hundred images do not tell it from: {'; '.join(alike)}."
+        return textwrap.wrap(said, 88, initial_indent="# ", subsequent_indent="# ")
+
     def _protocol_table(self, id_: str, way: Way) -> str:
         used = way.preprocessing
         lines = [
             "# Proposed from the files. Look into the evaluation script: the size and",
             "# filter of the resize, crop, mean and std each move what is measured.",
+            *self._said_of_others(way),
             f"[protocol.{id_}]",
             f"geometry = {quoted(used.geometry)}",
             f"mean = {list(used.mean)}",

@@ -27,7 +27,14 @@ from repro.cli import cli
 from repro.errors import OptionError
 from repro.evaluation.predictions import Predictions
 from repro.importing.nightly import TOX, WORKFLOW, nightly_files
-from repro.importing.trial import Normalisation, Trial, at_least, choose, trial_of
+from repro.importing.trial import (
+    Normalisation,
+    Trial,
+    as_good,
+    at_least,
+    choose,
+    trial_of,
+)
 from repro.published import EMBEDDED, Release, read_releases
 
 ROOT = Path(__file__).parents[2]
@@ -347,14 +354,33 @@ def test_classes_in_another_order_are_noticed() -> None:
 
 def test_of_normalisations_the_one_of_all_checkpoints_counts() -> None:
     one, other = (Normalisation(name, MEAN, STD) for name in ("one", "other"))
-    labels = [0] * 10
+    labels = [0] * 40
 
     def right(number: int) -> Predictions:
-        return predictions(labels, [0] * number + [1] * (10 - number))
+        return predictions(labels, [0] * number + [1] * (40 - number))
 
-    tried = [{one: right(9), other: right(8)}, {one: right(5), other: right(8)}]
+    tried = [{one: right(39), other: right(38)}, {one: right(15), other: right(33)}]
     assert choose(tried) == other
     assert choose(tried[:1]) == one
+
+
+def test_what_a_few_images_do_not_tell_apart_stays_as_is_usual_and_is_named() -> None:
+    usual = Normalisation("usual", MEAN, STD)
+    alike, worse = (
+        Normalisation(name, (mean,) * 3, STD)
+        for name, mean in (("alike", 0.2), ("worse", 0.9))
+    )
+    labels = [0] * 100
+
+    def right(number: int) -> Predictions:
+        return predictions(labels, [0] * number + [1] * (100 - number))
+
+    tried = [{usual: right(91), alike: right(93), worse: right(60)}]
+    assert choose(tried) == usual
+    assert as_good(tried, usual) == [alike]
+    tried = [{usual: right(60), alike: right(91), worse: right(20)}]
+    assert choose(tried) == alike
+    assert as_good(tried, alike) == []
 
 
 @pytest.mark.parametrize(
