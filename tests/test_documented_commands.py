@@ -22,6 +22,8 @@ from click.testing import CliRunner
 
 from repro.cli import cli
 from repro.published import EMBEDDED
+from tests.attestation.keys import write_keys
+from tests.cli.world import CARD
 from tests.fetching.host import running_host
 from tests.fetching.released import Released, weights, zipped
 from tests.importing.tables import TIMM
@@ -52,6 +54,8 @@ SCHEDULER = "is run by .ci/run or a scheduler, with tox"
 TWO_CASES = "two cases tell as much as thirty"
 LIBRARY = "needs a library's weights; tests/cli/test_eval_of_libraries.py has its own"
 
+_WEIGHTS = "checkpoints/supervised/real/80.pt"
+_STATEMENT = "attestations/supervised_real_80@digits-supervised-*.intoto.json"
 STAND_INS = {
     'repro fetch "clip/*" --checkpoints checkpoints': StandIn(
         "repro fetch 'supervised/*' --expected tiny --checkpoints fetched", NETWORK
@@ -184,6 +188,26 @@ STAND_INS = {
         "pytest --repro-checkpoints=weights -k real/80", TWO_CASES
     ),
     "pytest --repro-resume": StandIn("pytest --repro-resume -k real/80", TWO_CASES),
+    "repro verify-attestation attestations/supervised_real_16M@...intoto.json "
+    "--weights 16M.pt": StandIn(
+        f"repro verify-attestation {_STATEMENT} --weights {_WEIGHTS}", NAMES
+    ),
+    "repro verify-attestation attestations/FILE --weights 16M.pt "
+    "--public-key key.pub": StandIn(
+        f"repro verify-attestation {_STATEMENT} --weights {_WEIGHTS} "
+        "--public-key key.pub",
+        NAMES,
+    ),
+    "repro import model-card README.md "
+    "--url=https://huggingface.co/OWNER/NAME/blob/COMMIT/README.md": StandIn(
+        "repro import model-card card/README.md "
+        "--url=https://huggingface.co/OWNER/NAME/blob/COMMIT/README.md",
+        "a card with its configuration beside it",
+    ),
+    "repro import model-card hf://OWNER/NAME": StandIn(
+        PARSED,
+        "needs the Hub; tests/importing/test_model_card.py has a host of its own",
+    ),
     "python -m benchmarks -o found.json": StandIn(
         PARSED, "takes ten minutes; tests/test_benchmarks.py measures rows in small"
     ),
@@ -270,6 +294,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (here / "pytest.ini").write_text(
         "[pytest]\ntestpaths = tests/reproduction\naddopts = --import-mode=importlib\n"
     )
+    write_keys(here, "key")
+    (here / "card").mkdir()
+    (here / "card/README.md").write_text(CARD)
+    (here / "card/config.json").write_text('{"architecture": "resnet18"}')
     (here / "results-imagenet.csv").write_text(TIMM)
     (here / "results.md").write_text("| Model | Top-1 |\n|---|---|\n| best | 76.13 |\n")
     (here / "supervised.tex").write_text(
@@ -303,6 +331,9 @@ def _run(project: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("REPRO_CHECKPOINTS", "weights")
     monkeypatch.chdir(project)
     program, *arguments = shlex.split(command)
+    if _STATEMENT in arguments:  # As a shell does; its name has a digest.
+        (file,) = project.glob(_STATEMENT)
+        arguments[arguments.index(_STATEMENT)] = str(file)
     if program == "repro":
         done = CliRunner().invoke(cli, arguments)
         assert done.exit_code == 0, f"{done.output}{done.exception}"
@@ -325,6 +356,7 @@ _FIRST = (
     "pytest tests/reproduction -n",
     "repro new",
     "repro import timm",
+    "repro attest",
     "pytest tests/reproduction --repro-shard",
 )
 

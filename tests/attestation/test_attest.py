@@ -12,8 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from google.protobuf import json_format
 from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
 from in_toto_attestation.v1 import statement_pb2
@@ -26,6 +24,7 @@ from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 
 from ..made_results import measurement, predictions, result
+from .keys import write_keys
 
 
 class Attested(msgspec.Struct, frozen=True):
@@ -48,23 +47,6 @@ class Attested(msgspec.Struct, frozen=True):
 
     def key(self, name: str) -> str:
         return str(self.folder / name)
-
-
-def write_keys(folder: Path, name: str) -> None:
-    private = generate_private_key(SECP256R1())
-    pem = serialization.Encoding.PEM
-    (folder / f"{name}.pem").write_bytes(
-        private.private_bytes(
-            pem,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    (folder / f"{name}.pub").write_bytes(
-        private.public_key().public_bytes(
-            pem, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
 
 
 @pytest.fixture(scope="module")
