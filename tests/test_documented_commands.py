@@ -55,7 +55,7 @@ TWO_CASES = "two cases tell as much as thirty"
 LIBRARY = "needs a library's weights; tests/cli/test_eval_of_libraries.py has its own"
 
 _WEIGHTS = "checkpoints/supervised/real/80.pt"
-_STATEMENT = "attestations/supervised_real_80@digits-supervised-*.intoto.json"
+_STATEMENT = "supervised_real_80@digits-supervised-*.intoto.json"
 STAND_INS = {
     'repro fetch "clip/*" --checkpoints checkpoints': StandIn(
         "repro fetch 'supervised/*' --expected tiny --checkpoints fetched", NETWORK
@@ -188,13 +188,18 @@ STAND_INS = {
         "pytest --repro-checkpoints=weights -k real/80", TWO_CASES
     ),
     "pytest --repro-resume": StandIn("pytest --repro-resume -k real/80", TWO_CASES),
+    "repro attest green -o attestations --key key.pem": StandIn(
+        "repro attest green -o signed --key key.pem",
+        "the statements that are not signed are read by another line",
+    ),
     "repro verify-attestation attestations/supervised_real_16M@...intoto.json "
     "--weights 16M.pt": StandIn(
-        f"repro verify-attestation {_STATEMENT} --weights {_WEIGHTS}", NAMES
+        f"repro verify-attestation attestations/{_STATEMENT} --weights {_WEIGHTS}",
+        NAMES,
     ),
     "repro verify-attestation attestations/FILE --weights 16M.pt "
     "--public-key key.pub": StandIn(
-        f"repro verify-attestation {_STATEMENT} --weights {_WEIGHTS} "
+        f"repro verify-attestation signed/{_STATEMENT} --weights {_WEIGHTS} "
         "--public-key key.pub",
         NAMES,
     ),
@@ -331,9 +336,10 @@ def _run(project: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("REPRO_CHECKPOINTS", "weights")
     monkeypatch.chdir(project)
     program, *arguments = shlex.split(command)
-    if _STATEMENT in arguments:  # As a shell does; its name has a digest.
-        (file,) = project.glob(_STATEMENT)
-        arguments[arguments.index(_STATEMENT)] = str(file)
+    for place, argument in enumerate(arguments):
+        if argument.endswith(_STATEMENT):  # As a shell does; its name has a digest.
+            (file,) = project.glob(argument)
+            arguments[place] = str(file)
     if program == "repro":
         done = CliRunner().invoke(cli, arguments)
         assert done.exit_code == 0, f"{done.output}{done.exception}"
