@@ -64,7 +64,7 @@ def load_checkpoint(
     if loader.runs_code and not run_code:
         raise OptionError(
             f"model {spec.id!r} is built by running {location / spec.code}; code of a "
-            "release is run when it is allowed only: read it, then add "
+            "release is run only where that is allowed: read it, then add "
             "--repro-run-code"
         )
     # Read here for every loader, so that none can take another entry.
