@@ -192,7 +192,7 @@ STAND_INS = {
         "repro attest green -o signed --key key.pem",
         "the statements that are not signed are read by another line",
     ),
-    "repro verify-attestation attestations/supervised_real_16M@...intoto.json "
+    "repro verify-attestation attestations/supervised_real_16M@*.intoto.json "
     "--weights 16M.pt": StandIn(
         f"repro verify-attestation attestations/{_STATEMENT} --weights {_WEIGHTS}",
         NAMES,

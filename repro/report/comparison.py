@@ -95,8 +95,9 @@ def _moves(differences: Sequence[CaseDifference]) -> Iterator[str]:
             for case in known
             if case.flips
         )
-        which = "images that both evaluated" if is_part else "images"
-        yield f"{flips.gained:,} {which} became right and {flips.lost:,} wrong"
+        which = " that both evaluated" if is_part else ""
+        gained = counted(flips.gained, "image")
+        yield f"{gained}{which} became right and {flips.lost:,} wrong"
     if replaced:
         yield f"{counted(len(replaced), 'case')} evaluated other images"
 

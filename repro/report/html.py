@@ -56,7 +56,7 @@ from repro.report.scaling import (
 )
 from repro.report.summary import again, verdict_sentence
 from repro.report.thumbnails import thumbnail
-from repro.words import listed
+from repro.words import counted, listed
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
@@ -290,7 +290,8 @@ def _flips(
         return {"flips": [], "flips_title": ""}
     gained = sum(flip.is_gain for flip in found.flips)
     lost = len(found.flips) - gained
-    title = f"Since run {baseline}: {gained:,} images became right, {lost:,} wrong"
+    right = counted(gained, "image")
+    title = f"Since run {baseline}: {right} became right, {lost:,} wrong"
     if len(found.flips) > _FLIPS_SHOWN:
         title += f"; the first {_FLIPS_SHOWN}"
     shown = found.flips[:_FLIPS_SHOWN]

@@ -25,7 +25,7 @@ from repro.report.rows import (
 )
 from repro.report.summary import again, verdict_sentence
 from repro.report.variants import names, reasons
-from repro.words import listed
+from repro.words import counted, listed
 
 #: GitHub refuses the summary of a step that is longer.
 BYTES = 1024 * 1024
@@ -201,7 +201,8 @@ def _baseline(report: Report) -> Iterator[str]:
     for case in report.flips:
         gained = sum(flip.is_gain for flip in case.flips)
         lost = len(case.flips) - gained
-        yield f"- `{case.case}`: {gained:,} images became right, {lost:,} wrong"
+        right = counted(gained, "image")
+        yield f"- `{case.case}`: {right} became right, {lost:,} wrong"
         for flip in case.flips[:FLIPS_SHOWN]:
             image, label, before, after = map(_escaped, case.named(flip))
             yield f"    - {image} ({label}): {before} → {after}"

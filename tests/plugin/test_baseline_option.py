@@ -90,6 +90,6 @@ def test_a_case_that_was_met_before_begins_with_what_changed(
 
 
 def _flips(said: str) -> tuple[int, int]:
-    match = re.search(r"(\d+) images became right and (\d+) wrong", said)
+    match = re.search(r"(\d+) images? became right and (\d+) wrong", said)
     assert match
     return int(match[1]), int(match[2])
