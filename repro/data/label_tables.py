@@ -28,8 +28,10 @@ KAGGLE = "LOC_val_solution.csv"
 #: A table of ImageNet's 50,000 validation images has 3 MB.
 LARGEST = 2**28
 _ABOVE = 4
+_BOXES = re.compile(r"^(n\d{8})(?:(?: \1)?(?: -?\d+){4})+$")
+# The surest heading comes first, since a table can have several.
 _FILES = "file filename path filepath image imageid imagename imagepath name id"
-_CLASSES = "class classname label labels category target wnid synset predictionstring"
+_CLASSES = "wnid synset class classname category label labels target predictionstring"
 
 
 class LabelTable(msgspec.Struct, frozen=True):
@@ -124,9 +126,10 @@ def _pairs(file: Path) -> Iterator[tuple[str, str]]:
                 f"{file} has a line {','.join(row)[:60]!r}; write lines <file>,<class>"
             )
         name = composed(row[files].strip().removeprefix("./"))
-        # Kaggle writes boxes behind the class: `n03995372 85 1 499 272`.
+        # Kaggle writes boxes behind the class: `n03995372 85 1 499 272`, and the class
+        # again before each further one.
         label = composed(row[classes].strip())
-        yield name, re.sub(r"^(n\d{8})( -?\d+){4,}$", r"\1", label)
+        yield name, _BOXES.sub(r"\1", label)
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -137,11 +140,11 @@ def _delimiter(lines: Sequence[str]) -> str:
 def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
     """Say which columns hold files and classes, and whether a row is their heading."""
     heads = [re.sub(r"[^a-z]", "", cell.casefold()) for cell in row]
-    files = next((n for n, head in enumerate(heads) if head in _FILES.split()), None)
-    found = [n for n, head in enumerate(heads) if head in _CLASSES.split()]
-    if files is None or not found:
+    files = [heads.index(word) for word in _FILES.split() if word in heads]
+    classes = [heads.index(word) for word in _CLASSES.split() if word in heads]
+    if not files or not classes:
         return 0, 1, False
-    return files, found[0], True
+    return files[0], classes[0], True
 
 
 def understand_labels(
@@ -162,12 +165,23 @@ def understand_labels(
     Raises:
         DatasetError: one is no class.
     """
-    if is_numbered(labels) and not is_numbered(spec.classes):
-        numbers = {label: int(label) for label in labels}
+    numbers = {label: int(label) for label in labels} if is_numbered(labels) else {}
+    are_names = is_numbered(spec.classes)
+    if numbers and (counted_from_zero or not are_names):
         has_zero = counted_from_zero or 0 in numbers.values()
         if has_zero and max(numbers.values()) < len(spec.classes):
             said = f"labels of {source} taken as places in the list of classes, from 0"
-            return {n: spec.classes[at] for n, at in numbers.items()}, said
+            places = {n: spec.classes[at] for n, at in numbers.items()}
+            if not set(labels) <= set(spec.classes):
+                return places, said
+            if all(label == class_ for label, class_ in places.items()):
+                return places, ""
+            raise DatasetError(
+                f"{source} has numbers for labels, which may be names of classes or "
+                f"their places in the list of {spec.title}, and these differ: "
+                f"{_other_place(places)}. Sort the images into folders of classes"
+            )
+    if numbers and not are_names:
         raise DatasetError(
             f"{source} has labels from {min(numbers.values())} to "
             f"{max(numbers.values())}, and it is not known in which order they number "
@@ -181,6 +195,11 @@ def understand_labels(
             f"{spec.title}; its classes are called as {spec.classes[0]} is"
         )
     return named.classes, named.assumed
+
+
+def _other_place(places: dict[str, str]) -> str:
+    label, class_ = next((n, c) for n, c in places.items() if n != c)
+    return f"{label} is the place of {class_}"
 
 
 def _bare(row: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from repro.data.class_names import name_classes
+from repro.data.class_names import is_numbered, name_classes
 from repro.data.label_tables import understand_labels
 from repro.data.listing import Image, Listing, Reader
 from repro.data.pages import Page, page_values, pages_of
@@ -22,6 +22,8 @@ from repro.words import counted, spelt
 #: A file with more rows is none of images; their labels alone would fill the memory.
 LARGEST_ROWS = 10**7
 _LABELS = ("label", "labels", "fine_label", "class", "cls", "target")
+#: What the Hub calls the image of a row that has others too.
+_IMAGES = ("image.bytes", "img.bytes")
 _SUFFIX = ".parquet"
 
 
@@ -60,15 +62,17 @@ class ParquetReader(Reader):
         """List the rows of all shards by their labels, without reading an image."""
         shards = list_shards(spec, root, _SUFFIX)
         rows = [row for shard in shards for row in _rows(shard)]
-        classes, assumed = _classes(spec, root, shards[0], rows)
+        classes, assumed = _classes(spec, root, shards, rows)
         images: dict[str, list[Image]] = {name: [] for name in spec.classes}
         taken: set[str] = set()
         for number, row in enumerate(rows):
             class_ = classes[row.label]
             name = unique_name(class_, spelt(row.path), taken, f"{number:08}")
             whole = row.image.page.stamp
+            # The stamp is its shard's, so the row is the shard's too.
+            place = row.image.row
             stamp = Stamp(
-                UNKNOWN_SIZE, whole.modified, whole.changed, whole.inode, number
+                UNKNOWN_SIZE, whole.modified, whole.changed, whole.inode, place
             )
             images[class_].append(Image(name, stamp, row.image))
         for found in images.values():
@@ -80,22 +84,47 @@ class ParquetReader(Reader):
 
 
 def _classes(
-    spec: DatasetSpec, root: Path, shard: Path, rows: list[_Row]
+    spec: DatasetSpec, root: Path, shards: list[Path], rows: list[_Row]
 ) -> tuple[dict[str, str], str]:
-    """Say which class each label is: by the names in the file, or by its place."""
+    """Say which class each label is: by the names in the files, or by its place.
+
+    Raises:
+        DatasetError: one is no class, or two files name them otherwise.
+    """
     labels = list(dict.fromkeys(row.label for row in rows))
-    names = _label_names(shard)
-    if names:
-        named = name_classes(spec, names)
-        numbers = {str(number): name for number, name in enumerate(names)}
-        known = all(numbers.get(label) in named.classes for label in labels)
-        if known and not named.unknown:
-            how = f"{named.assumed}, " if named.assumed else ""
-            return (
-                {label: named.classes[numbers[label]] for label in labels},
-                f"{how}in the order that {shard.name} names them",
+    names, shard = _common_names(shards)
+    named = name_classes(spec, names)
+    numbers = {str(number): name for number, name in enumerate(names)}
+    if not named.classes or not is_numbered(labels):
+        return understand_labels(spec, root, labels, counted_from_zero=True)
+    # Its place among the classes would be that of another one.
+    for label in labels:
+        if (name := numbers.get(label, "")) not in named.classes:
+            raise DatasetError(
+                f"{shard} names the label {label} {name[:60]!r}, which is no class of "
+                f"{spec.title}; its classes are called as {spec.classes[0]} is"
             )
-    return understand_labels(spec, root, labels, counted_from_zero=True)
+    how = f"{named.assumed}, " if named.assumed else ""
+    return (
+        {label: named.classes[numbers[label]] for label in labels},
+        f"{how}in the order that {shard.name} names them",
+    )
+
+
+def _common_names(shards: list[Path]) -> tuple[list[str], Path]:
+    """Give the names of labels that all shards have which have some, and one of these.
+
+    Raises:
+        DatasetError: two have others.
+    """
+    found = [(names, shard) for shard in shards if (names := _label_names(shard))]
+    for names, shard in found:
+        if names != found[0][0]:
+            raise DatasetError(
+                f"{shard} names its labels otherwise than {found[0][1].name}, or in "
+                "another order; move away what is of another set"
+            )
+    return found[0] if found else ([], shards[0])
 
 
 def _label_names(shard: Path) -> list[str]:
@@ -146,12 +175,18 @@ def _read_rows(shard: Path) -> Iterator[_Row]:
         opened.schema.column(number).path: number
         for number in range(metadata.num_columns)
     }
-    image = next((name for name in columns if name.endswith(".bytes")), "")
+    images = [name for name in columns if name.endswith(".bytes")]
+    image = next((name for name in _IMAGES if name in images), "".join(images[:1]))
     label = next((name for name in _LABELS if name in columns), "")
     if not image or not label:
         raise DatasetError(
             f"{shard} has the columns {', '.join(columns)}; images are read from a "
             f"column such as image.bytes and labels from one of {', '.join(_LABELS)}"
+        )
+    if len(images) > 1 and image not in _IMAGES:
+        raise DatasetError(
+            f"{shard} has several columns of images, {', '.join(images)}; call the one "
+            f"that is meant {_IMAGES[0]}"
         )
     path = columns.get(f"{image.removesuffix('.bytes')}.path")
     begin = 0

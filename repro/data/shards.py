@@ -58,14 +58,21 @@ def list_shards(spec: DatasetSpec, root: Path, suffix: str) -> list[Path]:
         )
     found = sets[chosen[0]]
     numbers = sorted(found)
-    total = max((of for _, of in found.values()), default=0)
+    for number, files in found.items():
+        if len(files) > 1:
+            raise DatasetError(
+                f"{root}: of {chosen[0]!r} shard {number} is there twice, as "
+                f"{' and '.join(file.name for file, _ in files[:2])}; move what is of "
+                "another download away"
+            )
+    total = max((of for (_, of), *_ in found.values()), default=0)
     wanted = range(total) if total else range(numbers[0], numbers[-1] + 1)
     if missing := sorted(set(wanted) - set(numbers)):
         raise DatasetError(
             f"{root}: of {chosen[0]!r} shard {missing[0]} is missing, and "
             f"{len(missing) - 1:,} more; download them again"
         )
-    return [found[number][0] for number in numbers]
+    return [found[number][0][0] for number in numbers]
 
 
 def unique_name(class_: str, wanted: str, taken: set[str], otherwise: str) -> str:
@@ -73,15 +80,17 @@ def unique_name(class_: str, wanted: str, taken: set[str], otherwise: str) -> st
     name = f"{class_}/{PurePath(wanted).name or otherwise}"
     if name in taken:
         name = f"{class_}/{otherwise}"
+    while name in taken:
+        name += "_"
     taken.add(name)
     return name
 
 
-def _sets(folder: Path, suffix: str) -> dict[str, dict[int, tuple[Path, int]]]:
+def _sets(folder: Path, suffix: str) -> dict[str, dict[int, list[tuple[Path, int]]]]:
     """Give the shards of a folder: by set and number, with how many there should be."""
-    sets: dict[str, dict[int, tuple[Path, int]]] = defaultdict(dict)
+    sets: dict[str, dict[int, list[tuple[Path, int]]]] = defaultdict(dict)
     for file, name, number, of in _shards(folder, suffix):
-        sets[name][number] = file, of
+        sets[name].setdefault(number, []).append((file, of))
     return sets
 
 

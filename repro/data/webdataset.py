@@ -78,18 +78,35 @@ def _labelled(shard: Path) -> Iterator[tuple[Image, str]]:
     Raises:
         DatasetError: the tar is damaged, or a label cannot be read.
     """
-    images: dict[str, Image] = {}
+    images: dict[str, list[Image]] = {}
     labels: dict[str, str] = {}
     for member in tar_members(shard, (*IMAGE_SUFFIXES, *_LABELS)):
         folder, slash, file = member.name.rpartition("/")
         stem, _, suffix = file.partition(".")
         key = f"{folder}{slash}{stem}"
         if not member.name.lower().endswith(_LABELS):
-            images[key] = member
+            images.setdefault(key, []).append(member)
         elif suffix.lower() == "cls" or key not in labels:
             labels[key] = _label(shard, member, suffix.lower()) or labels.get(key, "")
-    for key, image in images.items():
-        yield image, labels.get(key, "")
+    for key, found in images.items():
+        yield _image_of(shard, key, found), labels.get(key, "")
+
+
+def _image_of(shard: Path, key: str, found: list[Image]) -> Image:
+    """Choose the image of a sample: `KEY.jpg` where `KEY.mask.png` is there too.
+
+    Raises:
+        DatasetError: there are several.
+    """
+    bare = [one for one in found if one.name.removeprefix(key).count(".") == 1]
+    chosen = bare or found
+    if len(chosen) > 1:
+        one, other = (spelt(image.name) for image in chosen[:2])
+        raise DatasetError(
+            f"{shard} has several images of the key {spelt(key)!r}, {one} and {other}; "
+            "keys end at the first dot, and each has one image: write it again so"
+        )
+    return chosen[0]
 
 
 def _label(shard: Path, member: Image, suffix: str) -> str:
