@@ -101,6 +101,6 @@ class BatchSize:
 def _read(file: Path) -> int | None:
     """Read a size that was kept, unless it is not there or damaged."""
     try:
-        return int(file.read_text(encoding="ascii")) or None
+        return max(0, int(file.read_text(encoding="ascii"))) or None
     except (OSError, ValueError):
         return None

@@ -370,7 +370,7 @@ def test_a_size_that_is_remembered_is_that_of_every_batch_of_every_run(
     assert np.array_equal(found[0].losses, found[1].losses)
 
 
-@pytest.mark.parametrize("damage", ["", "many", "0"])
+@pytest.mark.parametrize("damage", ["", "many", "0", "-2"])
 def test_a_size_that_was_not_kept_whole_is_found_again(
     damage: str,
     classifier: Classifier,
