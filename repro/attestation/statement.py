@@ -96,7 +96,8 @@ def statement_of(run: Run, result: CaseResult) -> Statement:
     """
     assert result.measurement is not None
     measurement = result.measurement
-    numbers = [_number(check) for check in result.comparisons]
+    # A number that is another checkpoint's says nothing of this one.
+    numbers = [_number(c) for c in result.comparisons if c.verdict in _OUTCOMES]
     tests = _tests(numbers, f"{result.id} ")
     return Statement(
         type="https://in-toto.io/Statement/v1",

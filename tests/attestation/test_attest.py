@@ -17,6 +17,7 @@ from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
+from repro.attestation.statement import statement_of
 from repro.cli import cli
 from repro.errors import ReproError
 from repro.judgement.verdict import Verdict
@@ -313,3 +314,17 @@ def test_a_key_without_use_is_refused(
         file = attested.files("plain")["supervised_real_1M"]
         done = attested.verify(file, option, attested.key("ours.pub"))
     assert message in str(done.exception)
+
+
+def test_a_number_of_another_checkpoint_is_not_stated(tmp_path: Path) -> None:
+    met, other = result("1M").comparisons
+    other = msgspec.structs.replace(other, verdict=Verdict.UNREFERENCED)
+    mixed = msgspec.structs.replace(result("1M"), comparisons=(met, other))
+    with Ledger(tmp_path, create=True) as ledger:
+        run = ledger.begin("a run", 1, [], GitState())
+        ledger.record(run, mixed, predictions())
+        stated = statement_of(ledger.find_run("last"), mixed)
+    assert stated.predicate.passed_tests == (
+        "supervised/real/1M@plain top1 76.500 (table)",
+    )
+    assert not stated.predicate.warned_tests + stated.predicate.failed_tests
