@@ -65,15 +65,23 @@ class Builder:
         weights: the checkpoint.
         device: where to compute.
         cache: folder of text classifiers, or None.
+        run_code: whether code that a release brings may be run.
     """
 
     def __init__(
-        self, location: Path, weights: Path, device: torch.device, cache: Path | None
+        self,
+        location: Path,
+        weights: Path,
+        device: torch.device,
+        cache: Path | None,
+        *,
+        run_code: bool = False,
     ) -> None:
         self._location = location
         self._weights = weights
         self._device = device
         self._cache = cache
+        self._run_code = run_code
         self._plain: tuple[ModelSpec, torch.dtype, nn.Module] | None = None
         self._last: tuple[Body, nn.Module] | None = None
         self._texts: list[tuple[tuple[object, ...], TextSpec, Tensor]] = []
@@ -152,8 +160,8 @@ class Builder:
 
     def _load(self, body: Body) -> nn.Module:
         place = self._location, self._weights, self._device
-        # What is diagnosed was measured: its code has been allowed.
-        model = load_model(body.model, *place, run_code=True)
+        # What is diagnosed may have been measured by another run, and allowed there.
+        model = load_model(body.model, *place, run_code=self._run_code)
         return in_type_of(body.precision, model)
 
     def _text(

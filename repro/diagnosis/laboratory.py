@@ -41,7 +41,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     text classifiers, or None; `batch_size` is None to find it; `share` is how much of
     a full evaluation each suspect may cost on average, and `seconds` what all of them
     may take together, None where that follows. With `only_evaluated` no images are
-    looked at but those of the run.
+    looked at but those of the run; with `run_code` code that a release brings is run.
     """
 
     device: torch.device
@@ -52,6 +52,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     share: float = 0.1
     seconds: float | None = None
     only_evaluated: bool = False
+    run_code: bool = False
 
 
 class Candidate:
@@ -141,7 +142,11 @@ class Laboratory:
         self._pace = pace
         self._is_clip = case.protocol.text is not None
         self._builder = Builder(
-            case.release.location, weights, resources.device, resources.cache
+            case.release.location,
+            weights,
+            resources.device,
+            resources.cache,
+            run_code=resources.run_code,
         )
         self._source = PixelSource(dataset, resources.threads)
         self._batch_size = BatchSize(resources.device.type, resources.batch_size)

@@ -315,6 +315,7 @@ class Evaluator:
             share=settings.diagnose_share,
             seconds=settings.diagnose_time,
             only_evaluated=settings.limit is not None,
+            run_code=settings.run_code,
         )
         found = self._sources.take(case)
         with within_memory(self.device, f"the diagnosis of {case.id}"):

@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from repro.diagnosis.building import Builder
+from repro.diagnosis.setup import Body, View
 from repro.errors import ExpectedError, OptionError
 from repro.models.building import load_checkpoint
 from repro.models.naming import fitting_code
 from repro.published import ModelSpec
+from repro.published.geometry import parse_geometry
 
 CPU = torch.device("cpu")
 CODE = """
@@ -172,3 +175,25 @@ def test_what_builds_a_file_is_found_in_the_code(
         return
     assert found is not None
     assert (found.architecture, found.options) == (architecture, options)
+
+
+def test_a_diagnosis_of_what_an_earlier_run_measured_runs_nothing_either(
+    release: Path,
+) -> None:
+    """The measurement may come from a ledger, and whoever made that is not asked."""
+    (release / "mine.py").write_text("raise AssertionError('it was run')")
+    builder = Builder(release, release / "mine.pt", CPU, None)
+    body = Body(
+        view=View(parse_geometry("rgb|center_crop(8)")),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        model=spec("Net"),
+        precision="fp32",
+        channels=(0, 1, 2),
+        flips=False,
+        activation=None,
+        pooling=None,
+        epsilon=None,
+    )
+    with pytest.raises(OptionError, match="--repro-run-code"):
+        builder.body(body, is_clip=False)
