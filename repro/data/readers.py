@@ -7,7 +7,7 @@
 | `packed` | `<class>/<image>` in a tar beside the folder's place | as with `folders` |
 | `parquet` | `image.bytes` in shards such as `val-00000-of-00014.parquet` | `label` |
 | `webdataset` | `KEY.jpg` in shards such as `val-00.tar` | `KEY.cls` or `KEY.json` |
-| `arrays` | `x_test` of a `.npz`, `t10k-images-idx3-ubyte` | the array beside it |
+| `labelled-arrays` | `x_test` of `.npz`, `t10k-images-idx3-ubyte` | the array beside |
 | `folders` | `<class>/<image>` | the place of the folder's name among the classes |
 
 Another package adds one as an entry point of the group `repro.datasets`: a class, a
@@ -39,7 +39,7 @@ READERS = Extensions(
         "flat": "repro.data.validation:FlatReader",
         "parquet": "repro.data.parquet:ParquetReader",
         "webdataset": "repro.data.webdataset:WebDatasetReader",
-        "arrays": "repro.data.arrays:ArrayReader",
+        "labelled-arrays": "repro.data.arrays:ArrayReader",
         FOLDERS: "repro.data.folders:FolderReader",
     },
 )

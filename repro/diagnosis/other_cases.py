@@ -67,7 +67,7 @@ def of_other_cases(
     if not exchanged:
         yield from _copied_as_measured(missed, others, known)
     for name, fit in exchanged.items():
-        yield _exchange(case, name, numbers, known, fit)
+        yield _exchange(case, cases[name], numbers, known, fit)
     yield from _shifted(case, list(cases.values()), exchanged, known)
 
 
@@ -140,9 +140,17 @@ def _exchanged(
 
 
 def _exchange(
-    case: Case, name: str, numbers: Sequence[Number], known: Known, fit: float
+    case: Case, other: Case, numbers: Sequence[Number], known: Known, fit: float
 ) -> Account:
     """Say whether the row or the weights are another's, as far as that is known."""
+    name = other.id
+    if (other.family.id, other.checkpoint) == (case.family.id, case.checkpoint):
+        return Account(
+            name=f"the row of {name}",
+            premise=f"what was measured is what is published for {name}, which is the "
+            "same checkpoint: rows of the table were exchanged or shifted",
+            fit=fit,
+        )
     seen = known.cases.get(name)
     if seen is None:
         return Account(

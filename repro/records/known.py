@@ -29,7 +29,7 @@ def known_of(case: Case, result: CaseResult, ledger: Ledger | None) -> Known:
     return Known(
         cases={
             found.id: Seen(found.measurement.metrics, found.measurement.weights_sha256)
-            for found in ledger.newest(others)
+            for found in ledger.newest(case.release.id, others)
             if found.measurement and found.measurement.is_complete
         },
         weights_sha256=measurement.weights_sha256,

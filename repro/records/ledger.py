@@ -269,12 +269,14 @@ class Ledger:
         runs = {run.id: run for run in found}
         return [(runs[run], result) for run, result in results]
 
-    def newest(self, cases: Iterable[str]) -> list[CaseResult]:
-        """Give of each of some cases the last result that was measured, if any."""
+    def newest(self, release: str, cases: Iterable[str]) -> list[CaseResult]:
+        """Give of some cases of a release the last result each that was measured."""
         results = self._results(
             "id IN (SELECT max(id) FROM result WHERE identity IS NOT NULL AND case_id "
-            "IN (SELECT value FROM json_each(?)) GROUP BY case_id)",
-            (msgspec.json.encode(list(cases)).decode(),),
+            "IN (SELECT value FROM json_each(?)) "
+            # Another release may have a case of the same name.
+            "AND json_extract(content, '$.release') = ? GROUP BY case_id)",
+            (msgspec.json.encode(list(cases)).decode(), release),
         )
         return [result for _, result in results]
 

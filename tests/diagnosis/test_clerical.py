@@ -14,6 +14,7 @@ from repro.data.dataset import Dataset
 from repro.diagnosis.accounts import Account
 from repro.diagnosis.clerical import find_account
 from repro.diagnosis.known import Known, Seen
+from repro.diagnosis.other_cases import _exchange
 from repro.diagnosis.trials import targets_of
 from repro.evaluation.predictions import Predictions
 from repro.published import EMBEDDED, printed, read_releases
@@ -172,6 +173,18 @@ def test_what_is_known_of_the_other_case_tells_rows_from_weights(
     found = find(case, ours, run, known=elsewhere)
     assert found
     assert found.name == f"the row or the weights of {other.id}"
+
+
+def test_the_same_checkpoint_in_another_row_has_no_other_weights(
+    release_cases: dict[str, Case],
+) -> None:
+    case = release_cases["supervised/real/160"]
+    protocol = msgspec.structs.replace(case.protocol, id="another")
+    other = msgspec.structs.replace(case, protocol=protocol)
+    known = Known(cases={other.id: seen(case, "ab")}, weights_sha256="ab")
+    found = _exchange(case, other, [], known, 0.0)
+    assert found.name == f"the row of {other.id}"
+    assert "weights" not in found.premise
 
 
 def test_what_another_checkpoint_gives_is_found_where_it_is_not_published(

@@ -394,6 +394,18 @@ def test_a_kill_in_mid_write_loses_nothing_that_was_finished(
         ]
 
 
+def test_the_newest_of_a_case_is_of_the_release_that_is_asked_for(
+    ledger: Ledger,
+) -> None:
+    ours, theirs = result("1M"), msgspec.structs.replace(result("1M"), release="other")
+    run_of(ledger, "first", ours)
+    run_of(ledger, "second", theirs)
+    for wanted in (ours, theirs):
+        (found,) = ledger.newest(wanted.release, [ours.id])
+        assert found.release == wanted.release
+    assert ledger.newest("a third", [ours.id]) == []
+
+
 _COPIES = (
     "INSERT INTO run (uid, started, finished, exit_status, planned, arguments, "
     "git_commit, dirty) "
