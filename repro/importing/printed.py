@@ -9,6 +9,12 @@ import msgspec
 
 from repro.errors import ExpectedError, OptionError
 from repro.importing.cells import CellNumber, is_number, read_cell
+from repro.importing.columns import (
+    Column,
+    UnknownLabelError,
+    joined,
+    read_columns,
+)
 from repro.importing.grids import Grid
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning
 from repro.published import METRICS, Release, Shares, check_name
@@ -39,17 +45,6 @@ class Understood(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
 
 
-class _Column(msgspec.Struct, frozen=True, kw_only=True):
-    """What a column holds: numbers, or names, of a dimension or of any."""
-
-    number: int
-    heading: str
-    values: Mapping[Dimension, str] = {}
-    holds_names: bool = False
-    names: Dimension | None = None
-    is_left_out: bool = False
-
-
 def understand(
     grid: Grid,
     release: Release,
@@ -70,7 +65,7 @@ def understand(
         ExpectedError: a label is not known or contradicts another one, or a cell that
             should hold a number does not.
     """
-    columns = _columns(grid, labels)
+    columns = read_columns(grid, labels)
     entries: list[Entry] = []
     names: dict[str, str] = {}
     assumed: dict[Dimension, str] = {}
@@ -82,7 +77,7 @@ def understand(
             printed = _printed(here, cells[column.number - 1])
             if printed is None:
                 continue
-            values = _joined(here, own, column.values, given)
+            values = joined(here, own, column.values, given)
             entries.append(_entry(here, values, printed, release, assumed))
     labels.refuse_unused(_all_labels(grid, columns))
     if not entries:
@@ -98,7 +93,7 @@ def understand(
 
 
 def _rows(
-    grid: Grid, columns: Sequence[_Column], labels: Labels, names: dict[str, str]
+    grid: Grid, columns: Sequence[Column], labels: Labels, names: dict[str, str]
 ) -> Iterator[tuple[str, Mapping[Dimension, str], Sequence[str]]]:
     """Yield place, meaning and cells of each row of numbers that is not left out."""
     section: Mapping[Dimension, str] | None = {}
@@ -108,92 +103,17 @@ def _rows(
         if heading:
             meaning = labels.meaning(heading, f"row {number}")
             if meaning is None or meaning.names:
-                raise _UnknownLabelError(place, heading)
+                raise UnknownLabelError(place, heading)
             section = None if meaning.is_left_out else meaning.values
             names[heading] = str(meaning)
         elif section is not None:
             linked = grid.linked[number - 1]
             row = _row_values(cells, linked, columns, labels, names, place)
             if row is not None:
-                yield place, _joined(place, section, row), cells
+                yield place, joined(place, section, row), cells
 
 
-class _UnknownLabelError(ExpectedError):
-    """Nobody said what a label means."""
-
-    def __init__(self, place: str, text: str, column: _Column | None = None) -> None:
-        whole = ""
-        if column and column.heading:
-            whole = f", or of the whole column with '{column.heading[:40]}=skip'"
-        wanted = f"{column.names}:NAME" if column and column.names else "family:NAME"
-        super().__init__(
-            f"{place}: {text[:60]!r} is not known; say what it is with --as "
-            f"'{text[:60]}={wanted}' (or checkpoint:, dataset:, protocol:, a metric, "
-            f"skip){whole}"
-        )
-        self.text = text
-
-
-def _columns(grid: Grid, labels: Labels) -> list[_Column]:
-    """Find out what the columns hold; ask for all that is not known at once.
-
-    Raises:
-        ExpectedError: the heading of one is not known.
-    """
-    columns: list[_Column] = []
-    unknown: list[_UnknownLabelError] = []
-    for index in range(len(grid.rows[0])):
-        try:
-            columns.append(_column(grid, labels, index))
-        except _UnknownLabelError as error:
-            unknown.append(error)
-    if len(unknown) == 1:
-        raise unknown[0]
-    if unknown:
-        asked = " ".join(f"--as '{error.text[:60]}=...'" for error in unknown)
-        raise ExpectedError(
-            f"{grid.title}: the headings of {len(unknown)} columns are not known; say "
-            f"what each is (a metric such as top1 or error, family:NAME, "
-            f"checkpoint:NAME, dataset:NAME, protocol:NAME, or skip) with {asked}"
-        )
-    return columns
-
-
-def _column(grid: Grid, labels: Labels, index: int) -> _Column:
-    """Find out what a column holds, from its headings and cells."""
-    number = index + 1
-    headings = list(dict.fromkeys(row[index] for row in grid.rows[: grid.header]))
-    headings = [heading for heading in headings if heading]
-    heading = ", ".join(headings)
-    place = f"{grid.title}, column {number}"
-    body = [row for row in grid.rows[grid.header :] if len(set(filter(None, row))) > 1]
-    cells = [row[index] for row in body if row[index]]
-    whole = labels.meaning(heading, f"column {number}")
-    found = [whole] if whole else [labels.meaning(text) for text in headings]
-    if any(meaning and meaning.is_left_out for meaning in found) or not cells:
-        return _Column(number=number, heading=heading, is_left_out=True)
-    for meaning in found:
-        if meaning and meaning.names:
-            return _Column(
-                number=number, heading=heading, holds_names=True, names=meaning.names
-            )
-    is_metric = any(meaning and "metric" in meaning.values for meaning in found)
-    if not is_metric and not any(map(is_number, cells)):
-        return _Column(number=number, heading=heading, holds_names=True)
-    if not headings:
-        raise ExpectedError(
-            f"{place} has numbers and no heading; say what they are with --as "
-            f"'column {number}=checkpoint', a metric such as '=top1', or '=skip'"
-        )
-    values: dict[Dimension, str] = {}
-    for text, meaning in zip([heading] if whole else headings, found, strict=True):
-        if meaning is None:
-            raise _UnknownLabelError(place, text)
-        values = _joined(place, values, meaning.values)
-    return _Column(number=number, heading=heading, values=values)
-
-
-def _section(cells: Sequence[str], columns: Sequence[_Column]) -> str:
+def _section(cells: Sequence[str], columns: Sequence[Column]) -> str:
     """Give the text of a row that is a heading of those below it."""
     texts = set(filter(None, cells))
     if len(texts) != 1 or len(columns) == 1:
@@ -207,7 +127,7 @@ def _section(cells: Sequence[str], columns: Sequence[_Column]) -> str:
 def _row_values(
     cells: Sequence[str],
     linked: str,
-    columns: Sequence[_Column],
+    columns: Sequence[Column],
     labels: Labels,
     names: dict[str, str],
     place: str,
@@ -233,34 +153,16 @@ def _row_values(
             if linked and linked != text:
                 names[text] = f"checkpoint {linked}, whose file it links to"
         elif meaning is None or meaning.names:
-            raise _UnknownLabelError(place, text, column)
+            raise UnknownLabelError(place, text, column)
         elif meaning.is_left_out:
             return None
         else:
             found = meaning.values
             if text not in found.values():
                 names[text] = str(meaning)
-        values = _joined(place, values, found)
+        values = joined(place, values, found)
     if linked:
         values.setdefault("checkpoint", linked)
-    return values
-
-
-def _joined(place: str, *parts: Mapping[Dimension, str]) -> dict[Dimension, str]:
-    """Put together what is said of a number at several places.
-
-    Raises:
-        ExpectedError: they contradict each other.
-    """
-    values: dict[Dimension, str] = {}
-    for part in parts:
-        for dimension, value in part.items():
-            if values.setdefault(dimension, value) != value:
-                raise ExpectedError(
-                    f"{place}: the {dimension} is {values[dimension]!r} by one label "
-                    f"and {value!r} by another; say what one of them is with --as "
-                    "'LABEL=...'"
-                )
     return values
 
 
@@ -358,7 +260,7 @@ def _check_range(entry: Entry, unit: Shares) -> None:
         )
 
 
-def _all_labels(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
+def _all_labels(grid: Grid, columns: Sequence[Column]) -> Iterator[str]:
     for row in grid.rows[: grid.header]:
         yield from row
     for column in columns:
@@ -368,7 +270,7 @@ def _all_labels(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
 
 def _said(
     grid: Grid,
-    columns: Sequence[_Column],
+    columns: Sequence[Column],
     names: Mapping[str, str],
     given: Mapping[Dimension, str],
     assumed: Mapping[Dimension, str],
