@@ -197,6 +197,51 @@ def understand_labels(
     return named.classes, named.assumed
 
 
+def understand_named_labels(
+    spec: DatasetSpec,
+    source: Path,
+    labels: Sequence[str],
+    names: Sequence[str],
+    named_by: Path,
+) -> tuple[dict[str, str], str]:
+    """Say which class each label is: by the names that files give them, or its place.
+
+    Args:
+        spec: the dataset.
+        source: where labels were read.
+        labels: each one once.
+        names: of the labels 0, 1 and so on, as the files have them; none if they do
+            not.
+        named_by: the file that has them.
+
+    Raises:
+        DatasetError: one is no class, or nothing is understood of the names.
+    """
+    named = name_classes(spec, names)
+    places_are_names = is_numbered(spec.classes) and not named.classes
+    if not names or not is_numbered(labels) or places_are_names:
+        return understand_labels(spec, source, labels, counted_from_zero=True)
+    numbers = {str(number): name for number, name in enumerate(names)}
+    if not named.classes:
+        raise DatasetError(
+            f"{named_by} names labels {names[0][:60]!r} and so on, which are no "
+            f"classes of {spec.title}, so their order need not be that of its classes, "
+            f"such as {spec.classes[0]}; call the classes as that file does"
+        )
+    # Its place among the classes would be that of another one.
+    for label in labels:
+        if (name := numbers.get(label, "")) not in named.classes:
+            raise DatasetError(
+                f"{named_by} names the label {label} {name[:60]!r}, which is no class "
+                f"of {spec.title}; its classes are called as {spec.classes[0]} is"
+            )
+    how = f"{named.assumed}, " if named.assumed else ""
+    return (
+        {label: named.classes[numbers[label]] for label in labels},
+        f"{how}in the order that {named_by.name} names them",
+    )
+
+
 def _other_place(places: dict[str, str]) -> str:
     label, class_ = next((n, c) for n, c in places.items() if n != c)
     return f"{label} is the place of {class_}"

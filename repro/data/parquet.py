@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from repro.data.class_names import is_numbered, name_classes
-from repro.data.label_tables import understand_labels
+from repro.data.label_tables import understand_named_labels
 from repro.data.listing import Image, Listing, Reader
 from repro.data.pages import Page, page_values, pages_of
 from repro.data.places import UNKNOWN_SIZE, Stamp, stamp_of
@@ -62,7 +61,9 @@ class ParquetReader(Reader):
         """List the rows of all shards by their labels, without reading an image."""
         shards = list_shards(spec, root, _SUFFIX)
         rows = [row for shard in shards for row in _rows(shard)]
-        classes, assumed = _classes(spec, root, shards, rows)
+        names, named_by = _common_names(shards)
+        labels = list(dict.fromkeys(row.label for row in rows))
+        classes, assumed = understand_named_labels(spec, root, labels, names, named_by)
         images: dict[str, list[Image]] = {name: [] for name in spec.classes}
         taken: set[str] = set()
         for number, row in enumerate(rows):
@@ -81,34 +82,6 @@ class ParquetReader(Reader):
         return Listing(
             root, f"in {counted(len(shards), 'shard')} of parquet", images, said
         )
-
-
-def _classes(
-    spec: DatasetSpec, root: Path, shards: list[Path], rows: list[_Row]
-) -> tuple[dict[str, str], str]:
-    """Say which class each label is: by the names in the files, or by its place.
-
-    Raises:
-        DatasetError: one is no class, or two files name them otherwise.
-    """
-    labels = list(dict.fromkeys(row.label for row in rows))
-    names, shard = _common_names(shards)
-    named = name_classes(spec, names)
-    numbers = {str(number): name for number, name in enumerate(names)}
-    if not named.classes or not is_numbered(labels):
-        return understand_labels(spec, root, labels, counted_from_zero=True)
-    # Its place among the classes would be that of another one.
-    for label in labels:
-        if (name := numbers.get(label, "")) not in named.classes:
-            raise DatasetError(
-                f"{shard} names the label {label} {name[:60]!r}, which is no class of "
-                f"{spec.title}; its classes are called as {spec.classes[0]} is"
-            )
-    how = f"{named.assumed}, " if named.assumed else ""
-    return (
-        {label: named.classes[numbers[label]] for label in labels},
-        f"{how}in the order that {shard.name} names them",
-    )
 
 
 def _common_names(shards: list[Path]) -> tuple[list[str], Path]:

@@ -7,7 +7,7 @@
 | `packed` | `<class>/<image>` in a tar beside the folder's place | as with `folders` |
 | `parquet` | `image.bytes` in shards such as `val-00000-of-00014.parquet` | `label` |
 | `webdataset` | `KEY.jpg` in shards such as `val-00.tar` | `KEY.cls` or `KEY.json` |
-| `labelled-arrays` | `x_test` of `.npz`, `t10k-images-idx3-ubyte` | the array beside |
+| `labelled-arrays` | `x_test` of `.npz`, of MNIST, CIFAR ... | the array beside |
 | `folders` | `<class>/<image>` | the place of the folder's name among the classes |
 
 Another package adds one as an entry point of the group `repro.datasets`: a class, a

@@ -136,7 +136,7 @@ def survey_images(folder: Path) -> SurveyedImages:
             height, width = arrays.size
             return SurveyedImages(
                 folder=folder.resolve(),
-                classes=tuple(sorted(arrays.labels, key=_by_number)),
+                classes=arrays.classes,
                 images=arrays.images,
                 size=(width, height),
             )
@@ -165,10 +165,6 @@ def survey_images(folder: Path) -> SurveyedImages:
         images=sum(counts[name] for name in classes),
         size=_common_size(folder, classes),
     )
-
-
-def _by_number(label: str) -> tuple[int, str]:
-    return (int(label), "") if re.fullmatch(r"\d+", label) else (-1, label)
 
 
 def _is_above(folder: Path, classes: list[str]) -> bool:

@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from repro.errors import WeightsError
-from repro.models.pickles import Pickled, Table, TypedStorage, Unread, read_pickle
-from repro.models.stored import (
+from repro.published import WEIGHTS_SUFFIXES
+from repro.stored.pickles import Pickled, Table, TypedStorage, Unread, read_pickle
+from repro.stored.tensors import (
     ITEM_SIZES,
     Place,
     Source,
@@ -26,7 +27,6 @@ from repro.models.stored import (
     StoredTensor,
     contiguous,
 )
-from repro.published import WEIGHTS_SUFFIXES
 from repro.words import counted, listed
 
 AGAIN = "Get it again from its source"

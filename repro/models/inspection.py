@@ -15,7 +15,7 @@ from repro.models.architecture import (
 )
 from repro.models.containers import check_complete, parts_of
 from repro.models.state import Contents, Reading, State, read_contents
-from repro.models.stored import StoredTensor
+from repro.stored.tensors import StoredTensor
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):

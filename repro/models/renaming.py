@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from repro.models.stored import StoredTensor
+from repro.stored.tensors import StoredTensor
 
 T = TypeVar("T")
 

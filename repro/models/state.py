@@ -18,9 +18,9 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.models.containers import Container, damaged, is_module, read_container
-from repro.models.pickles import Table, Unread
 from repro.models.renaming import common_prefixes, renamed, without_beside
-from repro.models.stored import StoredTensor
+from repro.stored.pickles import Table, Unread
+from repro.stored.tensors import StoredTensor
 from repro.words import counted, listed
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from torch import nn
 
 from repro.errors import WeightsError
 from repro.models.inspection import inspect_weights
-from repro.models.pickles import read_pickle
 from repro.models.state import read_state_dict
+from repro.stored.pickles import read_pickle
 
 
 class Harm:

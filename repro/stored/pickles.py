@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from repro.models.stored import ITEM_SIZES, Storage, StoredTensor, dense
+from repro.stored.tensors import ITEM_SIZES, Storage, StoredTensor, dense
 
 #: Storage classes of torch -> type of their values.
 _STORAGES = {
@@ -57,6 +57,7 @@ class Unread(msgspec.Struct, eq=False):
     """An object that is not made: its class, and what it was to be made of."""
 
     of: Global
+    arguments: Any = ()
     state: Any = None
     items: Table = msgspec.field(default_factory=Table)
 
@@ -255,7 +256,7 @@ class _Machine:
             return Table(_entries([value for pair in pairs for value in pair]))
         if (of.module, of.name) in _PLAIN:
             return _PLAIN[of.module, of.name](arguments)
-        found = Unread(arguments[0] if str(of) in _RECONSTRUCTORS else of)
+        found = Unread(arguments[0] if str(of) in _RECONSTRUCTORS else of, arguments)
         if isinstance(found.of, Global):
             self.unread.append(found)
         return found

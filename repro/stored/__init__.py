@@ -1,0 +1,1 @@
+"""What lies in files of others: tensors and pickles, described and never run."""
