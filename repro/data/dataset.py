@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from repro.data.digests import find_digests, remembered_digests
 from repro.data.examination import examine, refusal
-from repro.data.geometry import Pixels, planar_pixels
+from repro.data.geometry import Pixels, decode, planar_pixels
 from repro.data.listing import Image, Listing, place_in
 from repro.data.places import ImageLocation
 from repro.data.readers import Found, find_images
@@ -63,6 +63,19 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             DatasetError: it cannot be decoded, or has changed since it was indexed.
         """
         planar_pixels(self.place(index), geometries, outputs, self.digests[index])
+
+    def size_in(self, geometry: Geometry) -> tuple[int, int]:
+        """Give height and width of the images in a geometry, in pixels.
+
+        Raises:
+            DatasetError: it leaves them as they are, and the first cannot be decoded.
+        """
+        return geometry.output_size if geometry.steps else self._own_size
+
+    @cached_property
+    def _own_size(self) -> tuple[int, int]:
+        width, height = decode(self.place(0), self.digests[0]).size
+        return height, width
 
     @cached_property
     def fingerprint(self) -> str:

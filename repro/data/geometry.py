@@ -86,6 +86,8 @@ def decoder_identity(geometry: Geometry | None = None) -> str:
 
 def transform(image: Image.Image, geometry: Geometry) -> Image.Image:
     """Apply the steps of a geometry to a decoded RGB image."""
+    if geometry.is_grey:
+        image = image.convert("L").convert("RGB")
     for step in geometry.steps:
         if isinstance(step, CenterCrop):
             image = _crop(image, step)
@@ -111,10 +113,18 @@ def planar_pixels(
         digest: what the bytes have to be, where that is known.
 
     Raises:
-        DatasetError: the file is missing, truncated, no image or has changed.
+        DatasetError: the file is missing, truncated, no image or has changed, or is to
+            be used as it is and has another size.
     """
     image = decode(path, digest)
     for geometry, output in zip(geometries, outputs, strict=True):
+        if not geometry.steps and image.size != output.shape[:0:-1]:
+            raise DatasetError(
+                f"{path} has {image.width} x {image.height} pixels, other images "
+                f"{output.shape[2]} x {output.shape[1]}, and the geometry {geometry} "
+                "uses them as they are; write which resize or crop the numbers were "
+                "measured with"
+            )
         _write_planes(transform(image, geometry), output)
 
 

@@ -41,9 +41,9 @@ DIGEST_BYTES = 16
 DECODED_AT_ONCE = 2**30
 
 
-def stored_bytes(geometry: Geometry, images: int) -> int:
-    """Compute how large images of a geometry are."""
-    height, width = geometry.output_size
+def stored_bytes(size: tuple[int, int], images: int) -> int:
+    """Compute how large images of a height and width are."""
+    height, width = size
     return 3 * height * width * images
 
 

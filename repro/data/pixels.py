@@ -184,7 +184,9 @@ class PixelStore:
             writers = [
                 files.enter_context(
                     folder.writing(
-                        stratum, (len(members), 3, *geometry.output_size), digests
+                        stratum,
+                        (len(members), 3, *self.dataset.size_in(geometry)),
+                        digests,
                     )
                 )
                 for geometry, folder in folders.items()
@@ -208,7 +210,7 @@ def stream(
     def decode(stratum: int) -> Pixels:
         decoders = _Decoders(pool, threads, stop)
         images = len(dataset.strata[stratum])
-        pixels = np.empty((images, 3, *geometry.output_size), dtype=np.uint8)
+        pixels = np.empty((images, 3, *dataset.size_in(geometry)), dtype=np.uint8)
         start = 0
         for (chunk,) in _decode(dataset, stratum, {geometry: _nothing}, decoders):
             pixels[start : start + len(chunk)] = chunk
@@ -260,7 +262,7 @@ def _decode(
         try:
             arrays = free.pop()
         except IndexError:
-            sizes = [(CHUNK, 3, *geometry.output_size) for geometry in sources]
+            sizes = [(CHUNK, 3, *dataset.size_in(geometry)) for geometry in sources]
             arrays = [np.empty(size, dtype=np.uint8) for size in sizes]
         for number, index in enumerate(members[start : start + CHUNK]):
             if decoders.stop.is_set():

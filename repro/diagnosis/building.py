@@ -98,7 +98,12 @@ class Builder:
         model = self._model(body)
         forward = image_embedder(model, self._device) if is_clip else model
         features = Classifier(
-            forward, body.mean, body.std, self._device, body.precision
+            forward,
+            body.mean,
+            body.std,
+            self._device,
+            body.precision,
+            channels=body.view.geometry.channels,
         )
         if body.channels == RGB and not body.flips:
             return features

@@ -14,6 +14,7 @@ from repro.data.geometry import Pixels, decode, transform
 from repro.diagnosis.setup import View
 from repro.evaluation.predictions import Predictions
 from repro.published import CenterCrop, Geometry, Resize
+from repro.published.geometry import Step
 
 Indices = npt.NDArray[np.int64]
 
@@ -46,7 +47,7 @@ class PixelSource:
         if keep and self._kept is None:
             self._kept = view, {}
         kept = self._kept[1] if self._kept and self._kept[0] == view else {}
-        size = view.geometry.output_size
+        size = self._dataset.size_in(view.geometry)
         pixels = np.empty((len(members), 3, *size), dtype=np.uint8)
 
         def fill(row: int) -> None:
@@ -75,10 +76,11 @@ def _write(dataset: Dataset, index: int, view: View, output: Pixels) -> None:
     if view.crop_first is not None:
         image = _middle(image, view.crop_first)
         height, width = geometry.output_size
-        geometry = Geometry((Resize(height, width, resize.filter),))
+        steps: tuple[Step, ...] = (Resize(height, width, resize.filter),)
     else:
         image = _resized_by_area(image, resize)
-        geometry = Geometry(tuple(rest))
+        steps = tuple(rest)
+    geometry = Geometry(steps, geometry.is_grey)
     output[:] = np.asarray(transform(image, geometry)).transpose(2, 0, 1)
 
 

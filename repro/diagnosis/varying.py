@@ -69,16 +69,16 @@ def vary_geometry(geometry: Geometry, variation: Variation) -> Geometry:
         steps = _resized(geometry, variation)
     if variation.filter is not None:
         steps = tuple(_filtered(step, variation) for step in steps)
-    return Geometry(steps)
+    return Geometry(steps, geometry.is_grey)
 
 
 def _fits(setup: Setup, variation: Variation) -> bool:
     """Tell whether a photograph is resized first, where that is done otherwise."""
     if variation.crop_first is None and not variation.by_area:
         return True
-    first, *rest = setup.protocol.geometry_steps.steps
-    is_resized = isinstance(first, Resize) and first.antialias
-    return is_resized and all(isinstance(step, CenterCrop) for step in rest)
+    steps = setup.protocol.geometry_steps.steps
+    is_resized = any(isinstance(s, Resize) and s.antialias for s in steps[:1])
+    return is_resized and all(isinstance(step, CenterCrop) for step in steps[1:])
 
 
 def _vary_protocol(setup: Setup, variation: Variation, facts: Facts) -> Any:
@@ -165,10 +165,10 @@ def _number(name: str) -> tuple[int, str]:
 
 def _resized(geometry: Geometry, variation: Variation) -> tuple[Any, ...]:
     """Put another resize before a crop of the same size."""
-    height, width = geometry.output_size
     resize = next((s for s in geometry.steps if not isinstance(s, CenterCrop)), None)
     if resize is None:
         return geometry.steps
+    height, width = geometry.output_size
     antialias = resize.antialias if isinstance(resize, Resize) else True
     if variation.squash:
         return (Resize(height, width, resize.filter, antialias),)

@@ -155,8 +155,18 @@ class Evaluator:
             self._tokenizers[key] = RememberingTokenizer(built)
         return self._tokenizers[key]
 
-    def classifier(self, case: Case, weights: Path | None = None) -> Classifier:
+    def classifier(
+        self,
+        case: Case,
+        weights: Path | None = None,
+        dataset: Dataset | None = None,
+    ) -> Classifier:
         """Load all that turns pixels into logits for the classes of the dataset.
+
+        Args:
+            case: what is evaluated.
+            weights: file to take in place of the case's own.
+            dataset: images to take in place of the case's own.
 
         Raises:
             NotAvailableError: the weights are not here.
@@ -177,9 +187,14 @@ class Evaluator:
             precision,
             case.dataset.columns,
             outputs_of(case.dataset),
+            protocol.geometry_steps.channels,
         )
+        geometry = protocol.geometry_steps
+        # Only where images are used as they are, they are needed for their size.
+        images = (dataset or self.dataset(case)) if not geometry.steps else None
+        size = images.size_in(geometry) if images else geometry.output_size
         with within_memory(self.device, f"one image of {case.id}"):
-            classifier.check(protocol.geometry_steps.output_size)
+            classifier.check(size)
         if self.settings.accelerate:
             classifier.accelerate(model, self.settings.accelerate)
         return classifier
@@ -238,7 +253,7 @@ class Evaluator:
         """
         start = time.perf_counter()
         source = self._source(case, weights, dataset)
-        classifier = self.classifier(case, source.weights.path)
+        classifier = self.classifier(case, source.weights.path, source.dataset)
         self._sources.read_next(case)
         predictions = self.evaluate(
             classifier, case, progress, source.dataset, self._stops(case, source)

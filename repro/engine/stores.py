@@ -91,7 +91,10 @@ class Stores:
         limit = self._settings.cache_limit
         if limit is not None:
             images = sum(len(dataset.strata[stratum]) for stratum in strata)
-            stores = [WantedStore(path(g), stored_bytes(g, images)) for g in wanted]
+            stores = [
+                WantedStore(path(g), stored_bytes(dataset.size_in(g), images))
+                for g in wanted
+            ]
             later = [path(geometry) for geometry in needed[len(wanted) :]]
             wanted = wanted[: make_room_for(cache, limit, stores, later)]
         self._held.hold(map(path, wanted))
@@ -129,6 +132,6 @@ def _in_memory(dataset: Dataset, geometries: Sequence[Geometry]) -> list[Geometr
     All at once, the hundred geometries of a big run would fill tens of gigabytes.
     """
     stratum = max(map(len, dataset.strata))
-    totals = accumulate(stored_bytes(geometry, stratum) for geometry in geometries)
+    totals = accumulate(stored_bytes(dataset.size_in(g), stratum) for g in geometries)
     fitting = sum(total <= DECODED_AT_ONCE for total in totals)
     return list(geometries[: max(1, fitting)])

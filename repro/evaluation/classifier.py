@@ -29,6 +29,7 @@ class Classifier:
         precision: of the arithmetic of `forward`, whose images have its type.
         columns: which logits to keep, for datasets with a part of the classes.
         outputs: how many logits `forward` must give; None for any number.
+        channels: how many of the three it gets, with their mean and std.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Classifier:
         precision: Precision = "fp32",
         columns: Sequence[int] | None = None,
         outputs: Outputs | None = None,
+        channels: int = 3,
     ) -> None:
         self.forward = forward
         self.device = device
         self.precision: Precision = precision
-        self._normalise = normaliser(mean, std, device)
+        self._channels = channels
+        self._normalise = normaliser(mean[:channels], std[:channels], device)
         self._pick = column_picker(columns, device)
         self._outputs = outputs
         self._accelerated: Accelerated | None = None
@@ -68,7 +71,8 @@ class Classifier:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Scale and normalise on the device, bit-equal to ToTensor and Normalize."""
-        return self._normalise(pixels.to(self.device, non_blocking=True))
+        wanted = pixels[:, : self._channels]
+        return self._normalise(wanted.to(self.device, non_blocking=True))
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Compute the logits of a batch.

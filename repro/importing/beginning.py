@@ -32,7 +32,13 @@ from repro.importing.trial import (
     trial_of,
 )
 from repro.importing.writing import CLASSES_FILE, class_list, quoted
-from repro.published import RELEASE_FILE, ModelSpec, read_releases, split_weights_name
+from repro.published import (
+    RELEASE_FILE,
+    ModelSpec,
+    parse_geometry,
+    read_releases,
+    split_weights_name,
+)
 from repro.words import counted
 
 _IMAGENET = 1000
@@ -380,8 +386,8 @@ class Beginning:
             *self._said_of_others(way),
             f"[protocol.{id_}]",
             f"geometry = {quoted(used.geometry)}",
-            f"mean = {list(used.mean)}",
-            f"std = {list(used.std)}",
+            f"mean = {_channels(used, used.mean)}",
+            f"std = {_channels(used, used.std)}",
             'source = "paper"',
             "",
         ]
@@ -409,6 +415,10 @@ _PLACEHOLDER = Way(
     ),
     zero_shot=False,
 )
+
+
+def _channels(used: Preprocessing, numbers: Sequence[float]) -> list[float]:
+    return list(numbers[: parse_geometry(used.geometry).channels])
 
 
 def _key(way: Way) -> str:

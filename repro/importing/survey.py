@@ -206,10 +206,17 @@ def usual_preprocessing(
     architecture = found.architecture
     side = architecture.facts.get("image size") if architecture else None
     if side is None or (side, side) == (width, height):
-        geometry = f"rgb|center_crop({height}x{width})"
+        steps = ""
     else:
-        geometry = f"rgb|resize({side}x{side},bicubic)"
-    return msgspec.structs.replace(usual, geometry=geometry)
+        steps = f"|resize({side}x{side},bicubic)"
+    first = "grey" if _takes_grey(found) else "rgb"
+    return msgspec.structs.replace(usual, geometry=f"{first}{steps}")
+
+
+def _takes_grey(found: Inspection) -> bool:
+    """Whether the first convolution of some weights has one input channel."""
+    kernels = (shape for shape in found.shapes.values() if len(shape) == 4)
+    return next((shape[1] == 1 for shape in kernels), False)
 
 
 def _timm(model: ModelSpec, found: Inspection) -> Preprocessing:

@@ -130,7 +130,7 @@ class Tries:
             self._part = first_images(whole, IMAGES)
         usual = Normalisation(USUAL, protocol.mean, protocol.std)
         if protocol.kind == "clip":
-            classifier = engine.classifier(case, weights)
+            classifier = engine.classifier(case, weights, self._part)
             self._count(case, classifier)
             return {usual: engine.evaluate(classifier, case, dataset=self._part)}
         model = engine.model(case, weights)
@@ -146,8 +146,9 @@ class Tries:
                 protocol.precision,
                 case.dataset.columns,
                 outputs_of(case.dataset),
+                protocol.geometry_steps.channels,
             )
-            classifier.check(protocol.geometry_steps.output_size)
+            classifier.check(self._part.size_in(protocol.geometry_steps))
             self._count(case, classifier)
             found[way] = engine.evaluate(classifier, case, dataset=self._part)
         return found
@@ -158,7 +159,8 @@ class Tries:
             return
         from torch.utils.flop_counter import FlopCounterMode
 
-        size = case.protocol.geometry_steps.output_size
+        assert self._part is not None
+        size = self._part.size_in(case.protocol.geometry_steps)
         with FlopCounterMode(display=False) as counted:
             classifier(torch.zeros(1, 3, *size, dtype=torch.uint8))
         # It counts a multiplication and an addition as two.

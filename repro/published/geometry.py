@@ -7,7 +7,8 @@ geometry share their decoded images. The steps are applied from left to right:
 
 | step | meaning |
 |---|---|
-| `rgb` | decode and convert to RGB; always the first |
+| `rgb` | decode and convert to RGB; the first, and alone: images as they are |
+| `grey` | in place of `rgb`: to grey, for models with one input channel |
 | `resize(S,F)` | the short side to S pixels, the long side in proportion |
 | `resize(HxW,F)` | to exactly H x W pixels, whatever the proportions |
 | `contain(S,F)`, `contain(HxW,F)` | in proportion, the largest that fits into H x W |
@@ -105,17 +106,28 @@ Step = Resize | Contain | Cover | CenterCrop
 
 
 class Geometry(msgspec.Struct, frozen=True):
-    """Steps from a decoded RGB photograph to the pixels that a model gets."""
+    """Steps from a decoded RGB photograph to the pixels that a model gets.
+
+    Without steps images are used as they are, which all have one size then. `is_grey`
+    says that they become grey first, and that a model gets one channel.
+    """
 
     steps: tuple[Step, ...]
+    is_grey: bool = False
 
     def __str__(self) -> str:
-        return "|".join(["rgb", *map(str, self.steps)])
+        first = "grey" if self.is_grey else "rgb"
+        return "|".join([first, *map(str, self.steps)])
+
+    @property
+    def channels(self) -> int:
+        """How many channels a model gets."""
+        return 1 if self.is_grey else 3
 
     @property
     def output_size(self) -> tuple[int, int]:
         """Height and width in pixels of every image that comes out."""
-        last = self.steps[-1]
+        last = self.steps[-1] if self.steps else Contain(1, 1, "box")
         if isinstance(last, Contain | Cover) or last.width is None:
             raise ValueError(f"{self} leaves the size to the photograph")
         return last.height, last.width
@@ -130,15 +142,14 @@ def parse_geometry(text: str) -> Geometry:
             would depend on the photograph. The message says what is allowed.
     """
     first, *rest = (part.strip() for part in text.split("|"))
-    if first != "rgb":
-        raise ValueError(f"geometry {text!r} starts with {first!r}; it starts with rgb")
-    if not rest:
+    if first not in {"rgb", "grey"}:
         raise ValueError(
-            f"geometry {text!r} does not say which size comes out: write "
-            "rgb|center_crop(32) for images of 32 x 32, which leaves them as they are, "
-            f"or use {_ALLOWED}"
+            f"geometry {text!r} starts with {first!r}; it starts with rgb, or with "
+            "grey for models with one input channel"
         )
-    geometry = Geometry(tuple(_parse_step(part) for part in rest))
+    geometry = Geometry(tuple(_parse_step(part) for part in rest), first == "grey")
+    if not rest:
+        return geometry
     last = geometry.steps[-1]
     if isinstance(last, Contain | Cover) or last.width is None:
         raise ValueError(

@@ -49,6 +49,7 @@ def release_schema() -> Schema:
     del components[FileList.__name__]
     definitions = {name: _tidy(schema) for name, schema in components.items()}
     _accept_files_beside(definitions["DatasetSpec"])
+    _accept_one_channel(definitions["Protocol"])
     for name in (rows.reference.__name__, "ToleranceRow"):
         definitions[name]["anyOf"] = [{"required": [metric]} for metric in METRICS]
     for type_ in tables.values():
@@ -132,6 +133,14 @@ def _without_name(schema: Schema) -> None:
 def _with_kind(schema: Schema, kind: str) -> None:
     schema["properties"] = {"kind": {"const": kind}, **schema["properties"]}
     schema["required"] = ["kind", *schema["required"]]
+
+
+def _accept_one_channel(protocol: Schema) -> None:
+    """Let a list have one number for grey images, which the reader writes thrice."""
+    for key in ("mean", "std"):
+        three = protocol["properties"][key]
+        one = three | {"minItems": 1, "maxItems": 1}
+        protocol["properties"][key] = {"anyOf": [three, one]}
 
 
 def _accept_files_beside(dataset: Schema) -> None:

@@ -131,6 +131,8 @@ def _converted(located: Located, type_: type[NamedTable], name: str) -> NamedTab
         return read_source(located, name)
     if type_ is DatasetSpec:
         located = _with_files(located)
+    if type_ is Protocol:
+        located = _with_three_channels(located)
     return convert(located, type_, id=name)
 
 
@@ -184,6 +186,23 @@ def _check_schema(file: Path, value: object) -> None:
         raise ExpectedError(
             f"{file}: schema is {shown(value)}; this version of repro reads {SCHEMA}"
         )
+
+
+def _with_three_channels(located: Located) -> Located:
+    """Write the mean and std of grey images for each of three equal channels."""
+    value = dict(located.value)
+    if not str(value.get("geometry", "")).lstrip().startswith("grey"):
+        return located
+    for key in ("mean", "std"):
+        numbers = value.get(key)
+        if isinstance(numbers, list) and len(set(map(repr, numbers))) == 1:
+            value[key] = numbers[:1] * 3
+        elif isinstance(numbers, list):
+            raise located.error(
+                f"{key} is {shown(numbers)}; a grey geometry has one channel, so "
+                "write one number"
+            )
+    return located.holding(value)
 
 
 def _with_files(located: Located) -> Located:

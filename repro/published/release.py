@@ -148,13 +148,14 @@ class Protocol(NamedTable, frozen=True):
     """How a number was measured.
 
     `geometry` is kept in its canonical spelling. `mean` and `std` are per RGB channel,
-    on pixels scaled to 0..1. With `text` it is a zero-shot protocol; `logit_scale` is
+    on pixels scaled to 0..1; of a grey geometry they are written as one number, and
+    kept as three equal ones. With `text` it is a zero-shot protocol; `logit_scale` is
     then a factor or `checkpoint`, which takes the exponential of the one that the
     checkpoint holds (it matters for the loss only). `precision` is the arithmetic that
     the numbers were computed in.
     """
 
-    geometry: Annotated[str, stated(pattern=r"^\s*rgb\s*\|")]
+    geometry: Annotated[str, stated(pattern=r"^\s*(rgb|grey)\s*(\||$)")]
     mean: tuple[Level, Level, Level]
     std: tuple[_AboveZero, _AboveZero, _AboveZero]
     source: Name

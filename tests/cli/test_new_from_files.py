@@ -123,7 +123,7 @@ def test_a_folder_of_weights_and_one_of_images_are_a_release_that_runs() -> None
     release = written()
     assert release.families["weights"].models == {"resnet26": "resnet26"}
     (protocol,) = release.protocols.values()
-    assert (protocol.geometry, protocol.mean) == ("rgb|center_crop(32)", MEAN)
+    assert (protocol.geometry, protocol.mean) == ("rgb", MEAN)
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/test_own.py"],
         capture_output=True,

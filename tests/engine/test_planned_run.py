@@ -217,4 +217,6 @@ def test_a_catalogue_of_models_decodes_each_photograph_once(
 
 def test_the_size_of_pixels_is_what_the_array_takes() -> None:
     parsed = Geometry((CenterCrop(20, 30),))
-    assert stored_bytes(parsed, 7) == np.empty((7, 3, 20, 30), np.uint8).nbytes
+    assert (
+        stored_bytes(parsed.output_size, 7) == np.empty((7, 3, 20, 30), np.uint8).nbytes
+    )

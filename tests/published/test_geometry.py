@@ -38,9 +38,10 @@ crops = st.builds(CenterCrop, pixels, pixels) | st.builds(
 exact_resizes = filtered_resizes.filter(lambda step: step.width is not None)
 steps: st.SearchStrategy[Step] = filtered_resizes | point_resizes | proportional | crops
 geometries = st.builds(
-    lambda first, last: Geometry((*first, last)),
+    lambda first, last, is_grey: Geometry((*first, last), is_grey),
     st.lists(steps, max_size=3),
     crops | exact_resizes,
+    st.booleans(),
 )
 
 
@@ -85,6 +86,14 @@ def test_a_square_resize_is_not_a_resize_of_the_short_side() -> None:
     assert exact.output_size == (224, 224)
 
 
+def test_images_can_be_used_as_they_are() -> None:
+    for text, channels in (("rgb", 3), ("grey", 1)):
+        geometry = parse_geometry(text)
+        assert (str(geometry), geometry.channels) == (text, channels)
+        with pytest.raises(ValueError, match="leaves the size to the photograph"):
+            _ = geometry.output_size
+
+
 def test_the_padding_is_black_unless_it_is_named() -> None:
     named = "rgb|contain(224,bicubic)|center_crop(224,124,116,104)"
     assert str(parse_geometry(named)) == named
@@ -116,7 +125,6 @@ def test_an_unfinished_geometry_has_no_output_size() -> None:
         ("", "starts with ''; it starts with rgb"),
         ("bgr|center_crop(2)", "starts with 'bgr'; it starts with rgb"),
         ("center_crop(2)", "it starts with rgb"),
-        ("rgb", r"write rgb\|center_crop\(32\) for images of 32 x 32"),
         ("rgb|", "step '' is not one of resize"),
         ("rgb||center_crop(2)", "step '' is not one of resize"),
         ("rgb|crop(2)", r"step 'crop\(2\)' is not one of resize"),
