@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -106,15 +106,16 @@ class ArrayReader(Reader):
         return Listing(root, how, found, tuple(filter(None, (chosen.note, assumed))))
 
 
-class Outline(msgspec.Struct, frozen=True):
-    """What arrays tell by themselves: classes in order, images, height and width."""
+class ArrayOutline(NamedTuple):
+    """Labels as text, what files call them in order, images, and height and width."""
 
-    classes: tuple[str, ...]
+    labels: list[str]
+    names: list[str]
     images: int
     size: tuple[int, int]
 
 
-def outline(place: Path) -> Outline | None:
+def array_outline(place: Path) -> ArrayOutline | None:
     """Look into a file of arrays, or a folder with one; None if it is something else.
 
     Raises:
@@ -128,11 +129,9 @@ def outline(place: Path) -> Outline | None:
     chosen = _choose(place.name, place)
     images = _images(read_array(chosen.images))
     labels = [str(label) for label in np.unique(_labels(chosen)).tolist()]
-    if is_numbered(labels):
-        labels.sort(key=int)
-        labels = label_names(chosen) or labels
+    names = label_names(chosen) if is_numbered(labels) else []
     height, width = images.shape[1:3]
-    return Outline(tuple(labels), len(images), (height, width))
+    return ArrayOutline(labels, names, len(images), (height, width))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -87,6 +87,8 @@ def count_fault(spec: DatasetSpec, listing: Listing) -> str:
         if total != spec.images
         else f"it holds as many images as {spec.title}, but not of every class"
     )
+    if listing.may_lack and total < spec.images:
+        found += f", which may be in {listing.may_lack}"
     return (
         f"{found}. {_uneven(spec, counts)}Restore the missing files or remove those "
         "that do not belong there"

@@ -46,6 +46,7 @@ class Listing(msgspec.Struct, frozen=True):
 
     `layout` says in words how they lie at `root`, and `assumed` what was concluded to
     tell their classes; `unlabelled` are names of images whose class nothing tells.
+    `may_lack` says what cannot be known to be there, where images are missing.
     """
 
     root: Path
@@ -53,6 +54,7 @@ class Listing(msgspec.Struct, frozen=True):
     images: dict[str, list[Image]]
     assumed: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    may_lack: str = ""
 
     def sizes(self) -> dict[str, int]:
         """Give the bytes of each image by its name."""

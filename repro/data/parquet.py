@@ -13,7 +13,7 @@ from repro.data.label_tables import understand_named_labels
 from repro.data.listing import Image, Listing, Reader
 from repro.data.pages import Page, page_values, pages_of
 from repro.data.places import UNKNOWN_SIZE, Stamp, stamp_of
-from repro.data.shards import find_shards, list_shards, unique_name
+from repro.data.shards import find_shards, last_unsaid, list_shards, unique_name
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 from repro.words import counted, spelt
@@ -42,6 +42,17 @@ class PageValue(msgspec.Struct, frozen=True):
             return page_values(self.page)[self.number]
         except (ValueError, IndexError) as error:
             raise OSError(f"{error}") from error
+
+
+def parquet_labels(spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
+    """Give the labels of a dataset's shards, each once, and their names in order.
+
+    Raises:
+        DatasetError: the shards cannot be read, or name labels in two ways.
+    """
+    shards = list_shards(spec, root, _SUFFIX)
+    labels = dict.fromkeys(row.label for shard in shards for row in _rows(shard))
+    return list(labels), _common_names(shards)[0]
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -80,7 +91,11 @@ class ParquetReader(Reader):
             found.sort(key=lambda image: image.name)
         said = (assumed,) if assumed else ()
         return Listing(
-            root, f"in {counted(len(shards), 'shard')} of parquet", images, said
+            root,
+            f"in {counted(len(shards), 'shard')} of parquet",
+            images,
+            said,
+            may_lack=last_unsaid(shards),
         )
 
 

@@ -75,6 +75,14 @@ def list_shards(spec: DatasetSpec, root: Path, suffix: str) -> list[Path]:
     return [found[number][0][0] for number in numbers]
 
 
+def last_unsaid(shards: list[Path]) -> str:
+    """Say that shards may be missing behind the last one, where no name tells."""
+    match = _SHARD.fullmatch(shards[-1].stem)
+    if match is None or match["of"]:
+        return ""
+    return f"shards after {shards[-1].name}, whose names do not say how many there are"
+
+
 def unique_name(class_: str, wanted: str, taken: set[str], otherwise: str) -> str:
     """Name an image `<class>/<image>`; where another has its name, by its place."""
     name = f"{class_}/{PurePath(wanted).name or otherwise}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from repro.data.label_tables import understand_labels
 from repro.data.listing import IMAGE_SUFFIXES, Image, Listing, Reader
 from repro.data.packed import tar_members
-from repro.data.shards import find_shards, list_shards, unique_name
+from repro.data.shards import find_shards, last_unsaid, list_shards, unique_name
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 from repro.words import counted, counted_names, spelt
@@ -63,6 +63,7 @@ class WebDatasetReader(Reader):
             images,
             (assumed,) if assumed else (),
             tuple(unlabelled),
+            last_unsaid(shards),
         )
 
     def faults(self, spec: DatasetSpec, listing: Listing) -> Iterator[str]:
@@ -70,6 +71,17 @@ class WebDatasetReader(Reader):
         one, several = "image has no label", "images have no label"
         if found := counted_names(listing.unlabelled, one, several):
             yield f"{found}: no .cls or .json of the same name lies beside"
+
+
+def webdataset_labels(spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
+    """Give the labels of a dataset's shards, each once; nothing names them.
+
+    Raises:
+        DatasetError: the shards cannot be read.
+    """
+    shards = list_shards(spec, root, ".tar")
+    found = (label for shard in shards for _, label in _labelled(shard) if label)
+    return list(dict.fromkeys(found)), []
 
 
 def _labelled(shard: Path) -> Iterator[tuple[Image, str]]:

@@ -298,7 +298,9 @@ class Beginning:
     @property
     def _dataset(self) -> str:
         # What a bare key of TOML may have.
-        name = self.images.folder.name.removesuffix(".npz")
+        name = self.images.folder.name
+        for suffix in (".npz", ".tar", ".parquet"):
+            name = name.removesuffix(suffix)
         return re.sub(r"[^\w-]", "-", name, flags=re.ASCII).strip("-") or "images"
 
     def _classes(self) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from repro.data.arrays import outline
+from repro.data.class_names import name_classes
 from repro.data.listing import IMAGE_SUFFIXES, image_names, subfolders
+from repro.data.outline import common_size, outline
 from repro.errors import DatasetError, OptionError, WeightsError
 from repro.importing.preprocessing import (
     Preprocessing,
@@ -26,6 +27,7 @@ from repro.models.inspection import Inspection, inspect_weights
 from repro.models.naming import fitting_code, fitting_model
 from repro.published import (
     WEIGHTS_SUFFIXES,
+    DatasetSpec,
     ModelSpec,
     check_name,
     list_weights,
@@ -35,8 +37,6 @@ from repro.words import listed
 
 #: Images of one size up to this are used as they are; photographs are larger.
 SMALL_PIXELS = 64
-#: So many images are opened to see whether all have one size.
-OPENED = 100
 
 
 class SurveyedWeights(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,9 +49,9 @@ class SurveyedWeights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SurveyedImages(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder of class folders, or arrays; `size` is that of all images, if it is one.
+    """A folder of class folders, arrays or shards.
 
-    It is width and height.
+    `size` is width and height of all images, if they have the same.
     """
 
     folder: Path
@@ -126,30 +126,29 @@ def _nothing(code: Path | None) -> str:
 
 
 def survey_images(folder: Path) -> SurveyedImages:
-    """Look at a folder of class folders, or at arrays with labels.
+    """Look at a folder of class folders, or at arrays or shards with labels.
 
     Raises:
         OptionError: it holds none.
     """
     try:
-        if arrays := outline(folder):
-            height, width = arrays.size
+        if found := outline(folder):
             return SurveyedImages(
                 folder=folder.resolve(),
-                classes=arrays.classes,
-                images=arrays.images,
-                size=(width, height),
+                classes=_wordnet_ids(found.classes),
+                images=found.images,
+                size=found.size,
             )
         if folder.is_file():
             raise DatasetError(
                 f"{folder} is a file without arrays of images and labels; name a "
-                "folder of class folders, a .npz or an idx file"
+                "folder of class folders, a .npz or an idx file, or shards"
             )
         names = subfolders(folder)
-        counts = {name: len(image_names(folder, [name])) for name in names}
+        images = {name: sorted(image_names(folder, [name])) for name in names}
     except DatasetError as error:
         raise OptionError(f"--images: {error}") from error
-    classes = [name for name in names if counts[name] and not name.startswith(".")]
+    classes = [name for name in names if images[name] and not name.startswith(".")]
     if not classes or _is_above(folder, classes):
         inside = next((name for name in names if subfolders(folder / name)), "")
         hint = f"; is it {folder / inside}?" if inside else ""
@@ -159,12 +158,23 @@ def survey_images(folder: Path) -> SurveyedImages:
         )
     if all(re.fullmatch(r"\d+", name) for name in classes):
         classes.sort(key=int)
+    files = [f"{folder}/{image}" for name in classes for image in images[name]]
     return SurveyedImages(
         folder=folder.resolve(),
         classes=tuple(classes),
-        images=sum(counts[name] for name in classes),
-        size=_common_size(folder, classes),
+        images=len(files),
+        size=common_size(files),
     )
+
+
+def _wordnet_ids(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Call ImageNet's classes by their ids where shards call them by words."""
+    ids = tuple(class_list().decode().split())
+    if len(names) != len(ids):
+        return names
+    spec = DatasetSpec(id="new", title="ImageNet", folder="val", classes=ids, images=1)
+    named = name_classes(spec, names).classes
+    return tuple(named.get(name, name) for name in names)
 
 
 def _is_above(folder: Path, classes: list[str]) -> bool:
@@ -173,22 +183,6 @@ def _is_above(folder: Path, classes: list[str]) -> bool:
         not any(f.suffix.lower() in IMAGE_SUFFIXES for f in (folder / name).iterdir())
         for name in classes
     )
-
-
-def _common_size(folder: Path, classes: list[str]) -> tuple[int, int] | None:
-    """Give width and height where the images that are opened have the same."""
-    from PIL import Image, UnidentifiedImageError
-
-    sizes: set[tuple[int, int]] = set()
-    each = -(-OPENED // len(classes))
-    for name in classes[:OPENED]:
-        for image in sorted(image_names(folder, [name]))[:each]:
-            try:
-                with Image.open(folder / image) as opened:
-                    sizes.add(opened.size)
-            except (OSError, UnidentifiedImageError):
-                continue  # Whoever decodes it says what is wrong.
-    return sizes.pop() if len(sizes) == 1 else None
 
 
 def usual_preprocessing(
