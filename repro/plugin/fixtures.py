@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def case(request: pytest.FixtureRequest) -> Case:
     """A checkpoint x protocol x dataset, with the published numbers it must meet.
 
-    A test that asks for it and is marked runs once for each case::
+    A test that asks for it and is marked runs once for each case:
 
         @pytest.mark.repro(kind="supervised")
         def test_checkpoint(case, reproduce):
@@ -46,7 +46,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 def claim(request: pytest.FixtureRequest) -> Stated:
     """A claim of the paper, such as an exponent or an ordering (docs/claims.md).
 
-    A test that asks for it and is marked runs once for each claim, after all cases::
+    A test that asks for it and is marked runs once for each claim, after all cases:
 
         @pytest.mark.repro
         def test_claim(claim, uphold):
@@ -125,7 +125,7 @@ def zeroshot_classifier(case: Case, model: nn.Module, _runner: CaseRunner) -> Te
 def classifier(case: Case, _runner: CaseRunner) -> Classifier:
     """The case's model as a function: uint8 `[B, 3, H, W]` to logits `[B, C]`.
 
-    Normalisation is inside, and for zero-shot cases the text classifier::
+    Normalisation is inside, and for zero-shot cases the text classifier:
 
         @pytest.mark.repro(kind="clip")
         def test_logits(case, classifier, evaluate):
