@@ -204,16 +204,14 @@ def _cached(case: Case) -> Path:
 
 
 def _echo_beside_published(asked: LibraryCase, measurement: Measurement) -> None:
-    from repro.judgement.verdict import verdict_of
-    from repro.records.result import judge, result_of
+    from repro.records.result import judge_case
     from repro.report.terminal import table_lines
 
     case = asked.case
     protocol, release = case.protocol, case.release
     # A number is of the whole set, whatever part of it is in this copy.
     measurement = msgspec.structs.replace(measurement, total=case.dataset.images)
-    checks = tuple(judge(one, release, measurement) for one in case.references)
-    result = result_of(case, verdict_of(checks), measurement, checks)
+    result = judge_case(case, measurement)
     environment = f"{measurement.environment.summary()}, {measurement.arithmetic}"
     echo(f"protocol  {protocol.geometry}, {protocol.conditions}")
     echo(f"          {protocol.note}")

@@ -61,7 +61,7 @@ class LocalEngine:
     def measure(
         self, case: Case, progress: Callable[[int], None] = lambda images: None
     ) -> tuple[Measurement, Predictions]:
-        """See `Evaluator.measure`."""
+        """Do here what `Engine.measure` says."""
         return self.here().measure(case, progress)
 
     def diagnose(
@@ -71,18 +71,18 @@ class LocalEngine:
         known: Known | None = None,
         progress: Callable[[int, int], None] = lambda images, most: None,
     ) -> Diagnosis:
-        """See `Evaluator.diagnose`."""
+        """Do here what `Engine.diagnose` says."""
         return self.here().diagnose(case, predictions, known, progress)
 
     def key(self, case: Case) -> MeasurementKey:
-        """See `Evaluator.key`."""
+        """Do here what `Engine.key` says."""
         # A run without any weights ends in a second: it does not import torch.
         if self._evaluator is None and not self.settings.download:
             find_weights(case, self.settings.checkpoints)
         return self.here().key(case)
 
     def image_names(self, case: Case) -> ImageNames:
-        """See `Evaluator.image_names`."""
+        """Do here what `Engine.image_names` says."""
         return self.here().image_names(case)
 
     def here(self) -> Evaluator:

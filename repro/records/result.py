@@ -11,7 +11,13 @@ from repro.evaluation.acceleration import Acceleration, in_words
 from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
 from repro.judgement.intervals import Interval
-from repro.judgement.verdict import ReferenceCheck, Verdict, compare, unmeasured
+from repro.judgement.verdict import (
+    ReferenceCheck,
+    Verdict,
+    compare,
+    unmeasured,
+    verdict_of,
+)
 from repro.published import Kind, Precision, Reference, Release, is_same_arithmetic
 from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
@@ -142,6 +148,12 @@ def judge(
     part = f"{metrics.images:,} of {measurement.total:,} images"
     interval = measurement.intervals.get(reference.metric)
     return compare(reference, release, metrics, part, interval)
+
+
+def judge_case(case: Case, measurement: Measurement) -> CaseResult:
+    """Compare a measurement with every published number of its case."""
+    checks = tuple(judge(one, case.release, measurement) for one in case.references)
+    return result_of(case, verdict_of(checks), measurement, checks)
 
 
 def not_run(

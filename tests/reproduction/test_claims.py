@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from repro.claims.evidence import Stated
+from repro.api import Stated
 
 
 @pytest.mark.repro

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from repro.cases import Case
+from repro.api import Case
 
 
 @pytest.mark.repro(kind="supervised")
