@@ -1,4 +1,4 @@
-"""Put the measured table into the documents: `python -m benchmarks.quote`."""
+"""Put the measured table into its document: `python -m benchmarks.quote`."""
 
 from __future__ import annotations
 
@@ -11,32 +11,16 @@ from benchmarks.table import table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/cpu.json"
-#: What the README shows.
-CHOSEN = (
-    "warm-vit-b16",
-    "warm-vit-ti16",
-    "cold-case",
-    "cold-build",
-    "both-geometries",
-    "text",
-    "checkpoints",
-    "load",
-)
+DOCUMENT = ROOT / "docs/performance.md"
 
 
-def quoted(results: Results) -> dict[Path, str]:
-    """Give each document with the table that it should have."""
-    chosen = [row for row in results.rows if row.id in CHOSEN]
-    short = msgspec.structs.replace(results, rows=chosen)
-    tables = {ROOT / "README.md": short, ROOT / "docs/performance.md": results}
-    contents: dict[Path, str] = {}
-    for document, shown in tables.items():
-        before, mark, rest = document.read_text(encoding="utf-8").partition("| what ")
-        if not mark:
-            raise SystemExit(f"{document} has no table that begins with '| what '")
-        _, _, after = rest.partition("\n\n")
-        contents[document] = f"{before}{_narrow(table(shown))}\n\n{after}"
-    return contents
+def quoted(results: Results) -> str:
+    """Give the document with the table that it should have."""
+    before, mark, rest = DOCUMENT.read_text(encoding="utf-8").partition("| what ")
+    if not mark:
+        raise SystemExit(f"{DOCUMENT} has no table that begins with '| what '")
+    _, _, after = rest.partition("\n\n")
+    return f"{before}{_narrow(table(results))}\n\n{after}"
 
 
 def _narrow(text: str) -> str:
@@ -48,10 +32,9 @@ def _narrow(text: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the documents."""
+    """Rewrite the document."""
     results = msgspec.json.decode(RESULTS.read_bytes(), type=Results)
-    for document, content in quoted(results).items():
-        document.write_text(content, encoding="utf-8")
+    DOCUMENT.write_text(quoted(results), encoding="utf-8")
 
 
 if __name__ == "__main__":
