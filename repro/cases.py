@@ -11,7 +11,6 @@ import msgspec
 
 from repro.errors import ExpectedError
 from repro.published import (
-    WEIGHTS_SUFFIXES,
     DatasetSpec,
     Family,
     Kind,
@@ -23,10 +22,10 @@ from repro.published import (
     list_weights,
     split_weights_name,
     training_images,
+    weights_suffixes,
 )
 
 __all__ = [
-    "WEIGHTS_SUFFIXES",
     "Case",
     "list_cases",
     "order_for_reading",
@@ -90,6 +89,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def pixel_key(self) -> tuple[str, str]:
         """Which pixels it needs: geometry and dataset; cases share those of a name."""
         return self.protocol.geometry, self.dataset.id
+
+    @property
+    def weights_names(self) -> list[str]:
+        """What its weights file may be called."""
+        return [f"{self.checkpoint}{s}" for s in weights_suffixes(self.model.loader)]
 
     def weights_folder(self, checkpoints: Path | None) -> Path | None:
         """Where the family's weights lie, below the user's or the release's folder."""
@@ -156,8 +160,11 @@ def _release_cases(release: Release, checkpoints: Path | None) -> Iterator[Case]
     known = {(family, checkpoint) for family, checkpoint, _, _ in references}
     root = checkpoints or release.own_checkpoints
     for family, spec in release.families.items() if root else ():
-        for checkpoint in _weights_names(root / family) if root else ():
-            if (family, checkpoint) not in known:
+        files = _weights_files(root / family) if root else []
+        for checkpoint in sorted({split_weights_name(name)[0] for name in files}):
+            loader = release.models[spec.model_of(checkpoint)].loader
+            names = {f"{checkpoint}{suffix}" for suffix in weights_suffixes(loader)}
+            if (family, checkpoint) not in known and not names.isdisjoint(files):
                 place = places.get(checkpoint, len(places))
                 for protocol in spec.protocols:
                     for dataset in spec.datasets:
@@ -194,20 +201,19 @@ def _case(
     )
 
 
-def _weights_names(folder: Path) -> list[str]:
+def _weights_files(folder: Path) -> list[str]:
     try:
         files = list_weights(folder) if folder.is_dir() else []
     except OSError as error:
         raise ExpectedError(
             f"{folder}: cannot be read ({error.strerror}); make it readable"
         ) from error
-    stems = [split_weights_name(file.name)[0] for file in files]
-    for file, stem in zip(files, stems, strict=True):
+    for file in files:
         try:
-            check_name(stem)
+            check_name(split_weights_name(file.name)[0])
         except ValueError as error:
             raise ExpectedError(f"{file}: {error}; rename the file") from error
-    return sorted(set(stems))
+    return [file.name for file in files]
 
 
 def order_for_running(

@@ -29,13 +29,19 @@ def inspect(file: Path, expected: tuple[Path | str, ...]) -> None:
     found = inspect_weights(file)
     for label, text in _rows(found):
         echo(f"  {label:<14}{text}" if label else text)
+    if found.graph:
+        echo('  loads as      a model of loader = "onnx"')
+        return
     for line in _fits(found, read_releases(expected)):
         echo(line)
 
 
 def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "", f"{found.path}: {shown_size(found.size)}, {found.format}"
-    if found.entry:
+    if found.graph:
+        yield "input", "; ".join(map(str, found.graph.inputs))
+        yield "output", "; ".join(map(str, found.graph.outputs))
+    elif found.entry:
         beside = f"; beside it {', '.join(found.others)}" if found.others else ""
         yield "state dict", f"in the entry {found.entry!r}{beside}"
     else:
@@ -61,8 +67,10 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
         f"{name} {count:,}" + " (of 64 channels, as usual)" * (name in _ASSUMED)
         for name, count in architecture.facts.items()
     )
-    yield "architecture", f"{kind}, {architecture.family}: {facts}"
-    if spec := fitting_model(found.shapes):
+    said = f"{architecture.family}: {facts}" if facts else architecture.family
+    yield "architecture", f"{kind}, {said}"
+    spec = None if found.graph else fitting_model(found.shapes)
+    if spec:
         yield "name", f"{spec.architecture} in {spec.loader}{options_text(spec)}"
     if found.logit_scale is not None:
         yield "logit scale", f"{found.logit_scale:.6g}"

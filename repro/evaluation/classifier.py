@@ -97,6 +97,8 @@ class Classifier:
         blank = torch.zeros(1, 3, *size, dtype=torch.uint8)
         try:
             logits = self(blank)
+        except EvaluationError:
+            raise
         # What a model raises is its library's, or its release's own, choice.
         except Exception as error:
             if is_out_of_memory(error):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from repro.errors import FetchError, WeightsError
+from repro.errors import FetchError, NotAvailableError, WeightsError
 from repro.fetching.archive import DamagedError, unpack
 from repro.fetching.links import Link, file_name, read_link
 from repro.fetching.progress import Progress
@@ -185,6 +185,8 @@ def _check(link: Link, name: str, path: Path) -> None:
         return  # Its shards lie elsewhere yet.
     try:
         check_complete(path)
+    except NotAvailableError:
+        return  # It is of ONNX, and nothing here reads that.
     except WeightsError as error:
         # Where the file lies for now says nothing to anybody.
         reason = str(error).removeprefix(f"{path} ").rpartition(" is damaged: ")[2]

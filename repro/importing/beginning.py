@@ -115,6 +115,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     def sentence(self) -> str:
         """Say what it is and what came of it."""
         model = self.weights.model
+        if model:
+            model = model.of_checkpoint(self.name)
         is_what = f"{model.loader} {model.architecture}: " if model else ""
         said = self.trial.sentence() if self.trial else self.fault
         return f"{self.family}/{self.name}: {is_what}{said}"
@@ -335,7 +337,9 @@ class Beginning:
         for one in self.checkpoints:
             model = one.weights.model or _UNKNOWN
             if not any(_same(model, other) for other in named.values()):
-                stem = model.id if model is _UNKNOWN else model.architecture
+                # An architecture with a placeholder is a name of no model.
+                is_named = model is not _UNKNOWN and "{" not in model.architecture
+                stem = model.architecture if is_named else model.id
                 id_, number = stem, 1
                 while id_ in named:
                     number += 1

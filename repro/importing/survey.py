@@ -7,6 +7,7 @@ nothing is asked.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,12 @@ import msgspec
 from repro.data.class_names import name_classes
 from repro.data.listing import IMAGE_SUFFIXES, image_names, subfolders
 from repro.data.outline import common_size, outline
-from repro.errors import DatasetError, OptionError, WeightsError
+from repro.errors import (
+    DatasetError,
+    NotAvailableError,
+    OptionError,
+    WeightsError,
+)
 from repro.importing.preprocessing import (
     Preprocessing,
     open_clip_preprocessing,
@@ -37,6 +43,8 @@ from repro.words import listed
 
 #: Images of one size up to this are used as they are; photographs are larger.
 SMALL_PIXELS = 64
+#: What builds files that bring their architecture, each by its own name.
+_OF_FILES = ModelSpec(id="onnx", loader="onnx", architecture="{checkpoint}")
 
 
 class SurveyedWeights(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +93,12 @@ def survey_weights(
             f"--weights: {place} holds no weights file; they end in "
             f"{', '.join(WEIGHTS_SUFFIXES)}"
         )
+    for (folder, name), count in Counter(map(_place, files)).items():
+        if count > 1:
+            raise OptionError(
+                f"--weights: {folder} holds {count} files of {name}, which would be "
+                "one checkpoint; name one of them, or put each kind into its own folder"
+            )
     for file in files:
         try:
             check_name(split_weights_name(file.name)[0])
@@ -92,6 +106,10 @@ def survey_weights(
         except ValueError as error:
             raise OptionError(f"--weights: {file}: {error}; rename it") from error
     return [_survey(file, code, classes) for file in files]
+
+
+def _place(file: Path) -> tuple[Path, str]:
+    return file.parent, split_weights_name(file.name)[0]
 
 
 def _weights_below(folder: Path) -> Iterator[Path]:
@@ -104,8 +122,10 @@ def _weights_below(folder: Path) -> Iterator[Path]:
 def _survey(path: Path, code: Path | None, classes: int) -> SurveyedWeights:
     try:
         found = inspect_weights(path)
-    except WeightsError as error:
+    except (NotAvailableError, WeightsError) as error:
         return SurveyedWeights(path=path, found=None, model=None, fault=str(error))
+    if found.graph:
+        return SurveyedWeights(path=path, found=found, model=_OF_FILES)
     model = fitting_model(found.shapes, found.entry)
     if model is None and code is not None:
         model = fitting_code(found.shapes, code, classes, found.entry)
@@ -246,8 +266,8 @@ def _open_clip(model: ModelSpec, found: Inspection) -> Preprocessing:
     return open_clip_preprocessing(asdict(PreprocessCfg(size=_side(found) or 224)))
 
 
-def _own_code(model: ModelSpec, found: Inspection) -> Preprocessing:
-    """Give what is most usual: nothing tells what code of a release wants."""
+def _unknown(model: ModelSpec, found: Inspection) -> Preprocessing:
+    """Give what is most usual: nothing tells what code or a graph wants."""
     return _timm(msgspec.structs.replace(model, architecture="resnet50"), found)
 
 
@@ -255,7 +275,8 @@ _PREPROCESSING = {
     "timm": _timm,
     "torchvision": _torchvision,
     "open_clip": _open_clip,
-    "python": _own_code,
+    "python": _unknown,
+    "onnx": _unknown,
 }
 
 

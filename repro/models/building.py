@@ -6,23 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import torch
 from torch import nn
 
 from repro.errors import OptionError, WeightsError
 from repro.models.fitting import fit
-from repro.models.libraries import Loader, find_loader
+from repro.models.libraries import Loaded, Loader, find_loader
 from repro.models.skeleton import skeleton
 from repro.models.state import Contents, read_contents
 from repro.published import ModelSpec
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """A model, and what was done to the tensors of its file to get there, in words."""
-
-    model: nn.Module
-    done: tuple[str, ...]
 
 
 def load_model(
@@ -69,7 +61,9 @@ def load_checkpoint(
         )
     # Read here for every loader, so that none can take another entry.
     contents = read_contents(weights)
-    if contents.has_arrays:
+    if contents.container.graph is not None:
+        loaded = _load_file(loader, spec, contents, device)
+    elif contents.has_arrays:
         loaded = Loaded(_load_arrays(loader, spec, contents), ())
     else:
         loaded = _convert(loader, spec, contents) or _fill(
@@ -79,14 +73,34 @@ def load_checkpoint(
     return Loaded(model, loaded.done)
 
 
+def _load_file(
+    loader: Loader, spec: ModelSpec, contents: Contents, device: torch.device
+) -> Loaded:
+    """Have a loader build a model that brings its architecture in its file."""
+    path = contents.path
+    _refuse_key(spec, contents, "graphs of ONNX")
+    with _named(path):
+        loaded = loader.load_file(spec, path, device)
+    if loaded is None:
+        raise WeightsError(
+            f"{path} is an ONNX model, which loader {spec.loader} does not read; write "
+            f'loader = "onnx" for the model {spec.id!r}'
+        )
+    return loaded
+
+
+def _refuse_key(spec: ModelSpec, contents: Contents, held: str) -> None:
+    if spec.weights_key:
+        raise WeightsError(
+            f"{contents.path} holds {held}, which have no entry {spec.weights_key!r}; "
+            f"leave weights_key of the model {spec.id!r} out"
+        )
+
+
 def _load_arrays(loader: Loader, spec: ModelSpec, contents: Contents) -> nn.Module:
     """Have a library read an archive of NumPy arrays, which has no entries."""
     path = contents.path
-    if spec.weights_key:
-        raise WeightsError(
-            f"{path} holds arrays, which have no entry {spec.weights_key!r}; leave "
-            f"weights_key of the model {spec.id!r} out"
-        )
+    _refuse_key(spec, contents, "arrays")
     # Refuses arrays of Python objects, which would be unpickled.
     contents.check_readable(contents.only("").tensors)
     with _named(path):

@@ -18,6 +18,7 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.published import WEIGHTS_SUFFIXES
+from repro.stored.onnx import Graph, read_graph
 from repro.stored.pickles import Pickled, Table, TypedStorage, Unread, read_pickle
 from repro.stored.tensors import (
     ITEM_SIZES,
@@ -55,12 +56,11 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (rb"BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!", "an archive; unpack it first"),
     (rb"\x89HDF", f"an HDF5 file of Keras, which no loader reads; {_SAVE}"),
     (rb"GGUF|.{4}TFL3", f"of another runtime, which no loader reads; {_SAVE}"),
-    (
-        rb"\x08[\x01-\x14](\x12.{1,40}?(\x1a|\"|:)|:|\x42)",
-        f"an ONNX model, which no loader reads; {_SAVE} where it was exported",
-    ),
     (rb"\x93NUMPY", "a single array; expected a state dict"),
 )
+
+
+_ONNX = re.compile(rb"\x08[\x01-\x14](\x12.{1,40}?(\x1a|\"|:)|:|\x42)", re.DOTALL)
 
 
 class Container(msgspec.Struct, frozen=True):
@@ -71,12 +71,14 @@ class Container(msgspec.Struct, frozen=True):
         content: everything in it, tensors as descriptions.
         unread: names of the classes of objects that were left as they are.
         has_code: whether it is a program, whose code is left too.
+        graph: the model that it is by itself, where it is one of ONNX.
     """
 
     format: str
     content: Any
     unread: Counter[str] = msgspec.field(default_factory=Counter)
     has_code: bool = False
+    graph: Graph | None = None
 
 
 def read_container(path: Path) -> Container:
@@ -84,6 +86,7 @@ def read_container(path: Path) -> Container:
 
     Raises:
         WeightsError: it is damaged, or something else than weights.
+        NotAvailableError: it is of ONNX, and the package that reads it is not here.
     """
     try:
         return _reader(path)(path)
@@ -103,21 +106,26 @@ def check_complete(path: Path) -> None:
     Raises:
         WeightsError: bytes are missing or wrong, or it is no weights file.
     """
+    read_container(path)
     for part in parts_of(path):
-        read_container(part)
         if _starts(part)[:4] == _ZIP:
             _check_sums(part)
 
 
 def parts_of(path: Path) -> tuple[Path, ...]:
-    """List the files that a weights file consists of: itself, and shards.
+    """List the files that a weights file consists of: itself, and those it names.
 
     Raises:
-        WeightsError: it is an index of shards that cannot be.
+        WeightsError: they cannot be, or it is damaged.
+        NotAvailableError: it is of ONNX, and the package that reads it is not here.
     """
     with contextlib.suppress(OSError):
-        if _starts(path)[:1] == b"{":
+        start = _starts(path)
+        if start[:1] == b"{":
             return path, *_shards(path)
+        if _ONNX.match(start):
+            graph = read_container(path).graph
+            return path, *(graph.files if graph else ())
     return (path,)
 
 
@@ -145,6 +153,8 @@ def _reader(path: Path) -> Callable[[Path], Container]:
     for pattern, what in _OTHERS:
         if re.match(pattern, start, re.DOTALL):
             raise WeightsError(f"{path} is {what}")
+    if _ONNX.match(start):
+        return _read_onnx
     if start[:1] == b"\x80":
         return _read_legacy
     if start[257:262] == b"ustar" or tarfile.is_tarfile(path):
@@ -373,6 +383,14 @@ def _shards(path: Path) -> list[Path]:
                 f"{counted(len(names), 'shard')} into the folder of their index"
             )
     return [path.parent / name for name in names]
+
+
+# Models of ONNX -----------------------------------------------------------------------
+
+
+def _read_onnx(path: Path) -> Container:
+    graph = read_graph(path)
+    return Container("ONNX", Table(graph.tensors), graph=graph)
 
 
 def _few(names: list[str]) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 from pathlib import Path
 
-from repro.cases import WEIGHTS_SUFFIXES, Case
+from repro.cases import Case
 from repro.errors import NotAvailableError, WeightsError
 from repro.models.libraries import find_loader
 from repro.published import split_weights_name
@@ -29,7 +29,7 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         WeightsError: there are several files of that name.
     """
     folder = case.weights_folder(checkpoints)
-    names = [f"{case.checkpoint}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+    names = case.weights_names
     found = [path for name in names if folder and (path := folder / name).is_file()]
     if len(found) > 1:
         raise WeightsError(
@@ -40,7 +40,8 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         return found[0]
     if cached := find_loader(case.model.loader).cached(case.model):
         return cached
-    raise _not_here(case, folder, f"{case.checkpoint}.pt")
+    usual = f"{case.checkpoint}.pt"
+    raise _not_here(case, folder, usual if usual in names else names[0])
 
 
 def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
@@ -48,7 +49,7 @@ def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
     lacking = "weights"
     family = case.family.id
     missing = f"{folder} has no {name}" if folder else "no folder of weights is named"
-    if near := _nearly(folder, case.checkpoint):
+    if near := _nearly(folder, case, name):
         return NotAvailableError(f"no weights: {missing}; {near}", lacking)
     files = {
         split_weights_name(file)[0]: link for file, link in case.family.files.items()
@@ -83,13 +84,19 @@ def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
     )
 
 
-def _nearly(folder: Path | None, checkpoint: str) -> str:
+def _nearly(folder: Path | None, case: Case, wanted: str) -> str:
     """Say what lies where a checkpoint is looked for and cannot be read; or nothing."""
+    checkpoint, names = case.checkpoint, case.weights_names
     with contextlib.suppress(OSError):
         for file in sorted(folder.iterdir()) if folder else ():
             stem, suffix = split_weights_name(file.name)
-            if stem == checkpoint and suffix and not file.exists():
+            if file.name in names and not file.exists():
                 return f"{file.name} there leads to {file.readlink()}, which is gone"
+            if stem == checkpoint and suffix and file.name not in names:
+                return (
+                    f"{file.name} is there, which loader {case.model.loader} does not "
+                    f"read: get {wanted}, or name the loader that does"
+                )
             if not suffix and file.stem == checkpoint and file.is_file():
                 return (
                     f"{file.name} is there, but no file with that suffix is looked "

@@ -15,6 +15,7 @@ from repro.models.architecture import (
 )
 from repro.models.containers import check_complete, parts_of
 from repro.models.state import Contents, Reading, State, read_contents
+from repro.stored.onnx import Graph
 from repro.stored.tensors import StoredTensor
 
 
@@ -26,7 +27,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     `prefix` is what all its names begin with, and `done` what else is done to read it;
     `shapes` are those of its tensors, without the prefix, and `dtypes` counts them.
     `classes` is how many outputs a head has; `logit_scale` is the factor, not its
-    logarithm.
+    logarithm. `graph` is there where the file brings its architecture.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     architecture: Architecture | None
     classes: int | None
     logit_scale: float | None
+    graph: Graph | None = None
 
 
 def inspect_weights(path: Path) -> Inspection:
@@ -51,9 +53,12 @@ def inspect_weights(path: Path) -> Inspection:
     Raises:
         WeightsError: it is damaged, holds no tensors, or needs more than tensors to be
             read; the message says what.
+        NotAvailableError: a package that reads it is not installed.
     """
     check_complete(path)
     contents = read_contents(path)
+    if contents.container.graph is not None:
+        return _of_graph(path, contents.container.graph)
     state = contents.usual()
     reading = _understood(contents, state)
     tensors = reading.tensors.values()
@@ -77,6 +82,36 @@ def inspect_weights(path: Path) -> Inspection:
         architecture=infer_architecture(reading.shapes),
         classes=count_outputs(reading.shapes),
         logit_scale=_logit_scale(reading.tensors.get("logit_scale")),
+    )
+
+
+def _of_graph(path: Path, graph: Graph) -> Inspection:
+    """Describe a model of ONNX, which has no entries, and its names no prefix."""
+    tensors = graph.tensors.values()
+    sizes = [size for one in graph.inputs if len(one.shape) == 4 for size in one.shape]
+    # Height and width are the sizes that are no numbers of images or channels.
+    side = next((size for size in sizes[1:] if size and size > 4), None)
+    return Inspection(
+        path=path,
+        size=sum(part.stat().st_size for part in (path, *graph.files)),
+        format=f"ONNX, {graph.producer}",
+        entry="",
+        others=(),
+        rivals=(),
+        prefix="",
+        done=(),
+        shapes={name: tensor.shape for name, tensor in graph.tensors.items()},
+        parameters=sum(t.values for t in tensors if t.dtype.startswith("float")),
+        dtypes=dict(Counter(tensor.dtype for tensor in tensors)),
+        architecture=Architecture(
+            kind="supervised",
+            library="onnx",
+            family="in the file itself",
+            facts={"image size": side} if side else {},
+        ),
+        classes=graph.classes,
+        logit_scale=None,
+        graph=graph,
     )
 
 

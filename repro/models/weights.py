@@ -40,7 +40,9 @@ def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
     Raises:
         WeightsError: the file is damaged or no weights file.
     """
-    files = tuple(_verify(part, cache) for part in parts_of(path))
+    files = tuple(
+        _verify(part, cache, is_whole=part == path) for part in parts_of(path)
+    )
     if len(files) == 1:
         return files[0]
     digest = hashlib.sha256("".join(file.sha256 for file in files).encode())
@@ -48,7 +50,7 @@ def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
     return WeightsFile(path, size, digest.hexdigest(), files)
 
 
-def _verify(path: Path, cache: Path | None) -> WeightsFile:
+def _verify(path: Path, cache: Path | None, *, is_whole: bool) -> WeightsFile:
     status = path.stat()
     note = None
     if cache is not None:
@@ -59,7 +61,8 @@ def _verify(path: Path, cache: Path | None) -> WeightsFile:
         if note.is_file():
             return WeightsFile(path, status.st_size, note.read_text())
     try:
-        check_complete(path)
+        if is_whole:
+            check_complete(path)
         digest = hash_file(path)
     except OSError as error:
         raise WeightsError(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from repro.cases import WEIGHTS_SUFFIXES, Case
+from repro.cases import Case
 from repro.data.dataset import count_strata
 from repro.data.layout import DECODED_AT_ONCE, stored_bytes
 from repro.published import DatasetSpec, Geometry
@@ -205,7 +205,7 @@ def _weights_size(case: Case, checkpoints: Path | None) -> int | None:
 
     The caches of libraries are not looked into: that imports the libraries.
     """
-    names = [f"{case.checkpoint}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+    names = case.weights_names
     folder = case.weights_folder(checkpoints)
     for name in names if folder else ():
         with contextlib.suppress(OSError):

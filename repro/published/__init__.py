@@ -6,6 +6,7 @@ from repro.published.allowed import (
     check_weights_name,
     list_weights,
     split_weights_name,
+    weights_suffixes,
 )
 from repro.published.checksums import (
     CHECKSUMS_FILE,
@@ -119,5 +120,6 @@ __all__ = [
     "shipped_list",
     "shipped_names",
     "training_images",
+    "weights_suffixes",
     "split_weights_name",
 ]

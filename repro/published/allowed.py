@@ -20,6 +20,7 @@ WEIGHTS_SUFFIXES = (
     ".ckpt",
     ".npz",
     ".jit",
+    ".onnx",
 )
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
@@ -82,6 +83,14 @@ def split_weights_name(name: str) -> tuple[str, str]:
     """Split the name of a weights file; the suffix of another file is empty."""
     suffix = next((s for s in WEIGHTS_SUFFIXES if name.endswith(s)), "")
     return name.removesuffix(suffix), suffix
+
+
+def weights_suffixes(loader: str) -> tuple[str, ...]:
+    """Give the suffixes of what a loader reads.
+
+    Of a model that was exported too, both files may lie in one folder.
+    """
+    return tuple(s for s in WEIGHTS_SUFFIXES if (s == ".onnx") == (loader == "onnx"))
 
 
 def list_weights(folder: Path, *, shards: bool = False) -> list[Path]:

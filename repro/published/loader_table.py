@@ -17,6 +17,7 @@ LOADERS = Extensions(
         "timm": "repro.models.libraries.timm:TimmLoader",
         "open_clip": "repro.models.libraries.open_clip:OpenClipLoader",
         "torchvision": "repro.models.libraries.torchvision:TorchvisionLoader",
+        "onnx": "repro.models.libraries.onnx:OnnxLoader",
         "python": "repro.models.libraries.python:PythonLoader",
     },
 )

@@ -23,6 +23,8 @@ PACKAGES = (
     "torchvision",
     "timm",
     "open_clip_torch",
+    "onnxruntime",
+    "onnxruntime-gpu",
     "numpy",
     "pillow",
 )

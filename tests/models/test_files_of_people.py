@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import pickle
+import sys
 import tarfile
 import warnings
 import zipfile
@@ -25,7 +26,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from repro.errors import WeightsError
+from repro.errors import NotAvailableError, WeightsError
 from repro.models.building import load_checkpoint, load_model
 from repro.models.inspection import inspect_weights
 from repro.models.libraries.timm import TimmLoader
@@ -431,14 +432,12 @@ def normalised(state: State, file: Path) -> None:
 
 HTML = b"\n<!DOCTYPE html><html><title>Google Drive - Virus scan warning</title></html>"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
-ONNX = b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\x9a\x01"
 
 #: Architecture, how it is saved, what is said.
 REFUSED: list[tuple[str, Save, str]] = [
     ("cifar", written(LFS), r"is a git-lfs pointer; run 'git lfs pull'"),
     ("cifar", written(HTML), "is a web page; download the file itself"),
     ("cifar", written(gzip.compress(b"weights")), "gzip archive; unpack it"),
-    ("cifar", written(ONNX), "is an ONNX model, which no loader reads; save the tens"),
     ("cifar", written(b"\x89HDF\r\n\x1a\n"), "is an HDF5 file of Keras"),
     ("cifar", written(b'{"epoch": 3}'), "is a file of JSON that is no index of shards"),
     ("cifar", written(b""), "is damaged: it is empty"),
@@ -557,3 +556,12 @@ def test_a_template_names_the_architecture_of_weights_with_prefixes(
         "state_dict",
     )
     assert found.prefix == "model."
+
+
+def test_onnx_asks_for_the_packages_that_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    (tmp_path / "w.onnx").write_bytes(b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:\x9a\x01")
+    with pytest.raises(NotAvailableError, match=r"run pip install 'pytest-repro\[onnx"):
+        inspect_weights(tmp_path / "w.onnx")

@@ -20,8 +20,13 @@ from repro.models.finding import find_weights
 from repro.models.integrity import check_recorded, record_checksums
 from repro.models.state import read_state_dict
 from repro.models.weights import verify_weights
-from repro.published import EMBEDDED, Checksum, list_weights, read_releases
-from repro.published.allowed import WEIGHTS_SUFFIXES
+from repro.published import (
+    EMBEDDED,
+    Checksum,
+    list_weights,
+    read_releases,
+    weights_suffixes,
+)
 
 [RELEASE] = read_releases([EMBEDDED])
 CASE = next(case for case in list_cases([RELEASE]) if case.kind == "supervised")
@@ -48,7 +53,7 @@ def shards_of(folder: Path, stem: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("suffix", WEIGHTS_SUFFIXES)
+@pytest.mark.parametrize("suffix", weights_suffixes("timm"))
 def test_a_checkpoint_is_found_by_each_suffix(
     suffix: str, folder: Path, tmp_path: Path
 ) -> None:

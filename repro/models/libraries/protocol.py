@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from repro.models.state import StateDict
     from repro.published import ModelSpec
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A model, and what was done to the tensors of its file to get there, in words."""
+
+    model: nn.Module
+    done: tuple[str, ...]
 
 
 class Loader(Protocol):
@@ -59,6 +69,19 @@ class Loader(Protocol):
 
         Raises:
             WeightsError: as for `load`.
+        """
+        return None
+
+    def load_file(
+        self, spec: ModelSpec, file: Path, device: torch.device
+    ) -> Loaded | None:
+        """Build what brings its architecture in its file, as models of ONNX do.
+
+        None, the default, means that the library reads none.
+
+        Raises:
+            WeightsError: as for `load`.
+            NotAvailableError: what computes it is not installed.
         """
         return None
 
