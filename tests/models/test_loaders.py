@@ -401,8 +401,14 @@ def test_a_loader_that_nobody_has_is_an_error_when_the_release_is_read(
 ) -> None:
     assert fault_of(tmp_path, made_by("tim")) == (
         "model.vit: there is no loader 'tim'; there are timm, open_clip, torchvision, "
-        "python"
+        "onnx, python"
     )
-    assert LOADERS.names() == ["timm", "open_clip", "torchvision", "python"]
+    assert LOADERS.names() == [
+        "timm",
+        "open_clip",
+        "torchvision",
+        "onnx",
+        "python",
+    ]
     with pytest.raises(ExpectedError, match="there is no loader 'tim'"):
         find_loader("tim")
