@@ -30,7 +30,7 @@ from repro.diagnosis.pace import Pace
 from repro.diagnosis.race import race
 from repro.diagnosis.sentences import advice, clerical, evidence, sentence
 from repro.diagnosis.setup import Body, Facts, Setup
-from repro.diagnosis.suspects import Suspect, Topic, read_topics
+from repro.diagnosis.suspects import Suspect, Topic, ways_of
 from repro.diagnosis.trials import (
     fit_of,
     judge_trial,
@@ -95,7 +95,7 @@ class Investigation:
             entries=state_entries(weights) if case.model.weights_key else (),
             renaming=find_renaming(run, len(case.dataset.classes)),
         )
-        self._bodies = self._group(topics or read_topics().values())
+        self._bodies = _by_body(ways_of(self._own, self._facts, topics))
         self._untried: dict[str, str] = {}
         suspects = sum(len(ways) for _, ways in self._bodies)
         self._share = resources.share
@@ -173,25 +173,6 @@ class Investigation:
                 groups.append(group)
         return groups
 
-    def _group(self, topics: Iterable[Topic]) -> list[tuple[Body, Ways]]:
-        """Group what applies by what is shared, each way of evaluating once."""
-        seen: list[Setup] = []
-        # A body holds options of a model, which cannot be hashed.
-        bodies: list[tuple[Body, Ways]] = []
-        for topic in topics:
-            for suspect in topic.suspects:
-                setup = suspect.of_setup(self._own, self._facts)
-                if setup is None or setup in seen:
-                    continue
-                seen.append(setup)
-                way = topic, suspect, setup
-                alike = next((w for body, w in bodies if body == setup.body), None)
-                if alike is None:
-                    bodies.append((setup.body, [way]))
-                else:
-                    alike.append(way)
-        return bodies
-
     def _attempt(self, suspects: list[Suspect], do: Callable[[], T]) -> T | None:
         """Do something for suspects; None where it cannot be done, which is noted."""
         try:
@@ -234,6 +215,20 @@ class Investigation:
             topic=candidate.topic.name,
             instead=candidate.topic.of_setup(self._own),
         )
+
+
+def _by_body(ways: Ways) -> list[tuple[Body, Ways]]:
+    """Group ways of evaluating by what they share."""
+    # A body holds options of a model, which cannot be hashed.
+    bodies: list[tuple[Body, Ways]] = []
+    for way in ways:
+        shared = way[2].body
+        alike = next((found for body, found in bodies if body == shared), None)
+        if alike is None:
+            bodies.append((shared, [way]))
+        else:
+            alike.append(way)
+    return bodies
 
 
 def _with_the_rest(order: Indices, dataset: Dataset) -> Indices:

@@ -104,6 +104,27 @@ def read_topics() -> dict[str, Topic]:
     return topics
 
 
+def ways_of(
+    setup: Setup, facts: Facts, topics: Iterable[Topic] = ()
+) -> list[tuple[Topic, Suspect, Setup]]:
+    """List what applies to a case, each way of evaluating it once.
+
+    Args:
+        setup: how it is evaluated.
+        facts: what is known of it.
+        topics: the suspects; all of them where none are given.
+    """
+    found: list[tuple[Topic, Suspect, Setup]] = []
+    seen: list[Setup] = []
+    for topic in topics or read_topics().values():
+        for suspect in topic.suspects:
+            changed = suspect.of_setup(setup, facts)
+            if changed is not None and changed not in seen:
+                seen.append(changed)
+                found.append((topic, suspect, changed))
+    return found
+
+
 def _counted(templates: tuple[str, ...] | str) -> str:
     if isinstance(templates, str):
         return templates

@@ -30,22 +30,30 @@ Device = Literal["cpu", "cuda"]
 class CaseCost(msgspec.Struct, frozen=True):
     """The seconds that a device is busy with a case, and what they are based on.
 
-    A processor is one device, whatever the number of workers that share it.
+    A processor is one device, whatever the number of workers that share it. Of a case
+    that diverged in its last run, `diagnosis` has the seconds of its diagnosis.
     """
 
     seconds: float
     basis: Basis
+    diagnosis: float = 0.0
+
+    @property
+    def in_all(self) -> float:
+        """The seconds with those of the diagnosis."""
+        return self.seconds + self.diagnosis
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the time that cases take.
 
-    `seconds` are those of the cases by id, for all images; `speed` is the median of
-    multiply-adds a second over earlier cases, None where there are none, and `assumed`
-    stands for it then.
+    `seconds` are those of the cases by id, for all images, and `diagnoses` those of
+    their diagnosis where they diverged; `speed` is the median of multiply-adds a second
+    over earlier cases, None where there are none, and `assumed` stands for it then.
     """
 
     seconds: dict[str, float] = {}
+    diagnoses: dict[str, float] = {}
     speed: float | None = None
     assumed: float = GPU_SPEED
 
@@ -53,7 +61,8 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
         """Give the cost of a case, or of some images of it."""
         share = (images or case.dataset.images) / case.dataset.images
         if case.id in self.seconds:
-            return CaseCost(self.seconds[case.id] * share, "recorded")
+            diagnosis = self.diagnoses.get(case.id, 0.0) * share
+            return CaseCost(self.seconds[case.id] * share, "recorded", diagnosis)
         operations = case.gflops * 1e9 * share
         if self.speed is not None:
             return CaseCost(operations / self.speed, "recorded speed")
@@ -100,6 +109,7 @@ def recorded_costs(
     known = {case.id: case for case in cases}
     assumed = GPU_SPEED if device == "cuda" else CORE_SPEED * cores
     seconds: dict[str, float] = {}
+    diagnosed: dict[str, float] = {}
     speeds: dict[str, float] = {}
     for timing in timings:
         if timing.device.partition(":")[0] != device or not timing.images:
@@ -112,13 +122,19 @@ def recorded_costs(
             # Workers share the processor, and that of the run may have been another.
             busy *= timing.cores / timing.workers / cores
         seconds[timing.case] = busy * timing.total / timing.images
+        diagnosed[timing.case] = timing.diagnosed * seconds[timing.case]
         if case:
             speeds[timing.case] = case.gflops * 1e9 / seconds[timing.case]
     return Costs(
-        seconds={name: round(value, 3) for name, value in seconds.items()},
+        seconds=_rounded(seconds),
+        diagnoses=_rounded({n: value for n, value in diagnosed.items() if value}),
         speed=statistics.median(speeds.values()) if speeds else None,
         assumed=assumed,
     )
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in seconds.items()}
 
 
 def costs_from_ledger(

@@ -16,6 +16,7 @@ from repro.data.layout import StoreFolder, store_identity, store_path
 from repro.errors import DatasetError
 from repro.files import shown_size
 from repro.planning.costs import Basis, Costs, Device, by_basis
+from repro.planning.diagnosing import Allowance
 from repro.planning.workload import (
     Images,
     Stored,
@@ -26,6 +27,7 @@ from repro.planning.workload import (
 )
 from repro.words import counted
 
+_USUAL = Allowance()
 _BASES: dict[Basis, str] = {
     "recorded": "as they took before",
     "recorded speed": "by the speed of earlier cases",
@@ -53,7 +55,9 @@ class Machine(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The work of some cases and the seconds that it takes on some machine.
 
-    `device_seconds` are those of all devices together.
+    `device_seconds` are those of all devices together. In `diagnosed` cases they count
+    the diagnosis too, as it was last needed; any other that diverges takes up to
+    `diagnosis` seconds more, which is 0 where none is looked into.
     """
 
     machine: Machine
@@ -62,6 +66,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     device_seconds: float
     bases: dict[Basis, int]
     assumed: float
+    diagnosed: int = 0
+    diagnosis: float = 0.0
 
     def lines(self) -> Iterable[str]:
         """Write it down, a line for each resource."""
@@ -97,10 +103,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def time(self) -> str:
         """Write how long it takes, and what that is based on."""
-        based = (f"{n:,} {_BASES[basis]}" for basis, n in self.bases.items())
-        return (
-            f"about {shown_time(self.seconds)} on {self.machine} ({', '.join(based)})"
-        )
+        based = [f"{n:,} {_BASES[basis]}" for basis, n in self.bases.items()]
+        if self.diagnosed:
+            based.append(f"with {counted(self.diagnosed, 'diagnosis', 'diagnoses')}")
+        said = f"about {shown_time(self.seconds)} on {self.machine}"
+        said += f" ({', '.join(based)})"
+        if self.diagnosis:
+            which = "other case" if self.diagnosed else "case"
+            most = shown_time(self.diagnosis)
+            said += f", up to {most} more for each {which} that diverges"
+        return said
 
     def _decoding(self) -> str:
         work = self.work
@@ -123,6 +135,7 @@ def make_plan(
     data: Path | None = None,
     cache: Path | None = None,
     limit: int | None = None,
+    allowance: Allowance | None = _USUAL,
 ) -> Plan:
     """Find out what cases take on a machine.
 
@@ -137,19 +150,24 @@ def make_plan(
         data: folder of the user's datasets.
         cache: folder of the pixel stores.
         limit: how many images of each dataset at least.
+        allowance: of diagnoses; None where none are made.
     """
     there = stores_there(cases, data, cache, limit)
     work = workload(cases, checkpoints, limit, there, data)
     each = [costs.of(case, images_of(case.dataset, limit)) for case in cases]
-    computing = makespan([cost.seconds for cost in each], machine.gpus or 1)
+    busy = [cost.in_all if allowance else cost.seconds for cost in each]
+    computing = makespan(busy, machine.gpus or 1)
+    times = zip(cases, (cost.seconds for cost in each), strict=True)
     decoding = work.decode_seconds / machine.cores
     return Plan(
         machine=machine,
         work=work,
         seconds=max(computing, decoding) if machine.gpus else computing + decoding,
-        device_seconds=sum(cost.seconds for cost in each),
+        device_seconds=sum(busy),
         bases=dict(by_basis(each)),
         assumed=costs.assumed,
+        diagnosed=sum(bool(cost.diagnosis) for cost in each) if allowance else 0,
+        diagnosis=allowance.most(times) if allowance else 0.0,
     )
 
 

@@ -48,7 +48,7 @@ def cases_of_shard(cases: Iterable[Case], costs: Costs, shard: Shard) -> set[str
     # operations of cases, which are known, differ a thousandfold.
     groups: dict[tuple[str, ...], dict[str, float]] = {}
     for case in cases:
-        groups.setdefault(_group(case), {})[case.id] = costs.of(case).seconds
+        groups.setdefault(_group(case), {})[case.id] = costs.of(case).in_all
     longest_first = sorted(
         groups.values(), key=lambda group: (-math.fsum(group.values()), min(group))
     )

@@ -15,6 +15,7 @@ from repro.errors import NotAvailableError, ReproError
 from repro.machine import gpus_for
 from repro.models.finding import find_weights
 from repro.options.table import Settings
+from repro.planning.diagnosing import Allowance
 from repro.planning.plan import Plan, make_plan, shown_time
 from repro.plugin import workers
 from repro.plugin.costs import costs_of
@@ -100,6 +101,9 @@ def _plan(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> P
         data=here.data,
         cache=here.cache,
         limit=settings.limit,
+        allowance=None
+        if settings.no_diagnose
+        else Allowance(settings.diagnose_share, settings.diagnose_time),
     )
 
 

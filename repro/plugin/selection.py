@@ -65,7 +65,7 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
         # also when that one has found out how long cases take.
         is_stable = config.getoption("stepwise", False) and not settings.costs
         costs = Costs() if is_stable else costs_of(config, settings, cases)
-        known[key] = order_for_running(cases, lambda case: costs.of(case).seconds)
+        known[key] = order_for_running(cases, lambda case: costs.of(case).in_all)
     return known[key]
 
 

@@ -13,6 +13,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
     `images` of `total` were evaluated, `cores` is how many the machine had, and
     `workers` how many processes shared it; `precision` is that of the arithmetic.
+    Where it diverged, `diagnosed` is what looking for the cause took besides, in
+    evaluations of all images.
     """
 
     case: str
@@ -23,6 +25,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     cores: int
     workers: int
     precision: str
+    diagnosed: float = 0.0
 
 
 def load_timings(ledger: Ledger) -> list[Timing]:
@@ -48,7 +51,15 @@ def load_timings(ledger: Ledger) -> list[Timing]:
             cores=measured.environment.cores,
             workers=measured.workers,
             precision=measured.precision,
+            diagnosed=_diagnosed(result),
         )
         for result in results
         if (measured := result.measurement)
     ]
+
+
+def _diagnosed(result: CaseResult) -> float:
+    found = result.diagnosis
+    if found is None or not found.total or not result.verdict.is_divergence:
+        return 0.0
+    return found.images / found.total

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from repro.cases import list_cases
+from repro.diagnosis.findings import Diagnosis
 from repro.errors import OptionError
+from repro.judgement.verdict import Verdict
 from repro.planning.costs import CORE_SPEED, Costs, costs_from_ledger, recorded_costs
+from repro.planning.diagnosing import Allowance
 from repro.published import EMBEDDED, read_releases
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
@@ -66,6 +69,46 @@ def test_a_part_of_the_images_is_extrapolated() -> None:
 def test_the_newest_measurement_counts() -> None:
     costs = recorded_costs(CASES, [timing(), timing(seconds=3)], "cuda", 8)
     assert costs.of(FIRST).seconds == 3
+
+
+def test_a_case_that_diverged_is_going_to_be_diagnosed_again(tmp_path: Path) -> None:
+    diverged = result(verdict=Verdict.BELOW, diagnosis=diagnosis(images=1_850))
+    met = result("2M", diagnosis=diagnosis(images=1_850))
+    with Ledger(tmp_path, create=True) as ledger:
+        run = ledger.begin("a run", 2, [], GitState())
+        ledger.record(run, diverged)
+        ledger.record(run, met)
+        found = {timing.case: timing.diagnosed for timing in load_timings(ledger)}
+    assert found == {diverged.id: 3.7, met.id: 0}
+
+
+def test_a_diagnosis_takes_time_beside_the_evaluation_and_says_nothing_of_others() -> (
+    None
+):
+    costs = recorded_costs(CASES, [timing(diagnosed=3.7)], "cuda", 8)
+    found = costs.of(FIRST, images=250)
+    assert (found.seconds, found.diagnosis, found.in_all) == (5, 18.5, 23.5)
+    plain = recorded_costs(CASES, [timing()], "cuda", 8)
+    assert costs.of(OTHER) == plain.of(OTHER)
+
+
+def test_a_diagnosis_takes_a_share_for_each_suspect_half_a_minute_or_as_asked() -> None:
+    times = [(FIRST, 10.0), (CASES[1], 100.0)]
+    most = Allowance().most(times)
+    assert most == Allowance().most([(CASES[1], 100.0)])
+    assert Allowance(share=0.2).most(times) == pytest.approx(2 * most)
+    # As many as the embedded release says of a case that diverges, and a few that only
+    # its weights and predictions rule out.
+    assert 37 * 10 <= most <= 45 * 10
+    assert Allowance().most([(FIRST, 0.01)]) == 30
+    assert Allowance(seconds=5).most(times) == 5
+    assert Allowance().most([]) == 0
+
+
+def diagnosis(images: int) -> Diagnosis:
+    return Diagnosis(
+        outcome="unsettled", sentence="", advice="", images=images, total=500
+    )
 
 
 def test_costs_come_back_from_their_file(tmp_path: Path) -> None:
