@@ -82,7 +82,7 @@ def _add_import(name: str, said: str) -> None:
 
 
 _add_import("timm", "Import timm's results-imagenet.csv.")
-_add_import("open_clip", "Import ImageNet 1k of open_clip's openclip_results.csv.")
+_add_import("open_clip", "Import the accuracies of open_clip's openclip_results.csv.")
 _add_import("clip_benchmark", "Import imagenet1k of CLIP_benchmark's benchmark.csv.")
 
 
@@ -103,11 +103,9 @@ def model_card(card: str, url: str, output: Path | None, *, check: bool) -> None
     from repro.importing.writing import as_release
 
     read = card_table(find_card(card, url))
-    as_release(read.table)
-    for line in read.left_out:
-        echo(f"left out: {line}")
-    _import(read.table, output, check=check)
-    echo(read.table.protocol_note)
+    as_release(read)
+    _import(read, output, check=check)
+    echo(read.protocol_note)
 
 
 @import_.command()
@@ -260,6 +258,8 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
     from repro.importing.changes import changes
     from repro.importing.writing import write_release
 
+    for line in table.left_out:
+        echo(f"left out: {line}")
     folder = output or Path("expected", table.id)
     found = changes(folder, table)
     lines = list(found.lines())

@@ -32,8 +32,9 @@ from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
 from repro.models.building import load_checkpoint
+from repro.models.prompts import count_classes
 from repro.models.weights import verify_weights
-from repro.models.zeroshot import count_classes, zeroshot_classifier
+from repro.models.zeroshot import zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment

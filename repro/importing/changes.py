@@ -54,9 +54,9 @@ def changes(folder: Path, table: Table) -> Changes:
     if is_update:
         known = _published(read_releases([folder])[0])
     new = {
-        (row.checkpoint, row.protocol, metric): _in_unit(metric, text, table)
-        for row in table.rows
-        for metric, text in row.numbers.items()
+        (entry.row.checkpoint, entry.protocol, metric): _in_unit(metric, text, table)
+        for entry in table.entries()
+        for metric, text in entry.numbers.items()
     }
     return Changes(
         {place: text for place, text in new.items() if place not in known},

@@ -84,13 +84,6 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return self.repository or str(self.file)
 
 
-class CardTable(msgspec.Struct, frozen=True):
-    """The numbers of a card, and what was left out with the reason."""
-
-    table: Table
-    left_out: tuple[str, ...]
-
-
 class _Published(msgspec.Struct, frozen=True):
     metric: str
     digits: str
@@ -155,7 +148,7 @@ def _of_hub(text: str) -> Card:
     )
 
 
-def card_table(card: Card) -> CardTable:
+def card_table(card: Card) -> Table:
     """Read the numbers of a card as a table.
 
     Raises:
@@ -180,7 +173,8 @@ def card_table(card: Card) -> CardTable:
     ((name, numbers),) = found.items()
     name = re.sub(r"[^\w.+-]", "-", (card.repository or name).rpartition("/")[2])
     unit, digits = _in_one_unit(card.file, numbers)
-    return CardTable(_table(card, model, name, unit, digits), tuple(left_out))
+    table = _table(card, model, name, unit, digits)
+    return msgspec.structs.replace(table, left_out=tuple(left_out))
 
 
 def _table(

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from repro.errors import ExpectedError
+from repro.importing.open_clip_columns import (
+    IMAGENET,
+    SETS,
+    TOLERANCE_REASON,
+    left_out,
+)
 from repro.importing.preprocessing import open_clip_preprocessing
 from repro.importing.rows import Row, Table, unknown_checkpoint
 from repro.importing.tables import (
@@ -18,7 +26,7 @@ from repro.importing.tables import (
 )
 
 COLUMNS = ("name", "pretrained", "FLOPs (B)")
-_NUMBERS = ({"ImageNet 1k": "top1"},)
+_NUMBERS = ({IMAGENET: "top1"},)
 _REPOSITORY = "https://github.com/mlfoundations/open_clip"
 _URL = f"{_REPOSITORY}/blob/main/docs/openclip_results.csv"
 _PRECISION_NOTE = (
@@ -47,6 +55,8 @@ PREPROCESSING: dict[str, Any] = {
 def open_clip_table(file: Path, url: str = "") -> Table:
     """Read the table; preprocessing is that of the installed open_clip.
 
+    Its other columns that are accuracies come along, as far as their classes are known.
+
     Args:
         file: the table.
         url: where it can be read, at a commit.
@@ -55,12 +65,19 @@ def open_clip_table(file: Path, url: str = "") -> Table:
         ExpectedError: the file is no such table.
     """
     rows = read_table(file, COLUMNS, _NUMBERS)
-    return _table(
+    columns = [name for name in rows[0] if name] if rows else []
+    table = _table(
         make_rows(file, enumerate(rows, 2), _row, "name", "pretrained"),
         _PRECISION_NOTE,
         url,
         _TOLERANCE,
         origin_note(file, len(rows)),
+    )
+    return msgspec.structs.replace(
+        table,
+        others=tuple(other for other in SETS if other.column in columns),
+        others_reason=TOLERANCE_REASON,
+        left_out=tuple(left_out(columns)),
     )
 
 
@@ -135,7 +152,13 @@ def _row(cells: Cells) -> Row:
     # They count image and text, and a multiply-add as two.
     gflops = float(cells["FLOPs (B)"].replace(",", "")) / 2
     numbers = printed_numbers(cells, _NUMBERS)
-    return checkpoint_row(cells["name"], cells["pretrained"], numbers, gflops)
+    row = checkpoint_row(cells["name"], cells["pretrained"], numbers, gflops)
+    found = {
+        other.id: printed_numbers(cells, ({other.column: other.id},))[other.id]
+        for other in SETS
+        if cells.get(other.column)
+    }
+    return msgspec.structs.replace(row, others=found)
 
 
 def checkpoint_row(

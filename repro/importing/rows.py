@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,16 +27,40 @@ _MEANS: dict[Channels, str] = {
 }
 
 
+class OtherSet(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset beside ImageNet's validation images of which a table has a number.
+
+    `column` is the table's name for it, `names` and `templates` are lists that a
+    library ships (None for those of ImageNet), and `classes` is how many it has, or
+    the file of their names beside the release, of a model's `outputs` if there are
+    more. `tolerance` is that of its number, in points.
+    """
+
+    column: str
+    id: str
+    images: int
+    classes: int | str
+    metric: str = "top1"
+    names: str | None = None
+    templates: str | None = None
+    outputs: str | None = None
+    tolerance: str
+    folder: str
+    url: str
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of one checkpoint: digits as printed; there may be none.
 
-    `file` is where the library gets the weights; `note` says what is peculiar, such as
-    that the installed library does not have the checkpoint.
+    `others` is one number for each other set, by its id. `file` is where the library
+    gets the weights; `note` says what is peculiar, such as that the installed library
+    does not have the checkpoint.
     """
 
     checkpoint: str
     preprocessing: Preprocessing
     numbers: Mapping[str, str]
+    others: Mapping[str, str] = {}
     gflops: float
     file: str = ""
     note: str = ""
@@ -47,15 +71,30 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return protocol_name(self.preprocessing)
 
 
+class Entry(NamedTuple):
+    """Numbers of one checkpoint on one dataset; ImageNet's where `other` is None."""
+
+    row: Row
+    numbers: Mapping[str, str]
+    other: OtherSet | None = None
+
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol, which has the prompts of its dataset."""
+        suffix = f"-{self.other.id}" if self.other else ""
+        return f"{self.row.protocol}{suffix}"
+
+
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of published numbers: who made it, where it was read, and its rows.
 
     `precision_note` says where it was read that they were computed in `precision`;
     where nobody says so, `tolerance` is that of top-1 in points, with the reason.
     `library` has the checkpoints, and `maker` is who measured them, where that is
-    another; `unit` is what the table prints shares of the images as. A model card has
-    a `name` of its own, and says how its `architecture` is built, with `options` or an
-    open_clip `config`.
+    another; `unit` is what the table prints shares of the images as. `others` are the
+    datasets beside ImageNet's, with the reason for their tolerances; `left_out` is what
+    else is published, and why that is no case. A model card has a `name` of its own,
+    and says how its `architecture` is built, with `options` or an open_clip `config`.
     """
 
     library: str
@@ -78,6 +117,18 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, Any] = {}
     config: Mapping[str, Any] = {}
     training_data: str = "as its checkpoints' names say"
+    others: tuple[OtherSet, ...] = ()
+    others_reason: str = ""
+    left_out: tuple[str, ...] = ()
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all numbers, those of a checkpoint one after the other."""
+        for row in self.rows:
+            if row.numbers:
+                yield Entry(row, row.numbers)
+            for other in self.others:
+                if text := row.others.get(other.id):
+                    yield Entry(row, {other.metric: text}, other)
 
     @property
     def id(self) -> str:

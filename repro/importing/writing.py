@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,9 +10,8 @@ import msgspec
 import tomlkit
 
 from repro.errors import ExpectedError
-from repro.files import replace_bytes
-from repro.importing.preprocessing import Preprocessing
-from repro.importing.rows import Table
+from repro.files import file_shipped_with, replace_bytes
+from repro.importing.rows import Entry, OtherSet, Table
 from repro.published import RELEASE_FILE, Release, read_releases, split_weights_name
 
 CLASSES_FILE = "imagenet-1k.txt"
@@ -51,11 +49,7 @@ folder = {code}
 protocols = [{protocol}]
 datasets = ["imagenet-val"]
 {local_names}"""
-_TEXT = """\
-logit_scale = "checkpoint"
-text.classnames = "open_clip:IMAGENET_CLASSNAMES"
-text.templates = "open_clip:OPENAI_IMAGENET_TEMPLATES"
-"""
+_NAMES, _TEMPLATES = "IMAGENET_CLASSNAMES", "OPENAI_IMAGENET_TEMPLATES"
 
 
 def write_release(folder: Path, table: Table) -> None:
@@ -67,6 +61,9 @@ def write_release(folder: Path, table: Table) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace_bytes(folder / CLASSES_FILE, class_list())
+        for other in table.others:
+            if isinstance(other.classes, str) and other.classes != CLASSES_FILE:
+                replace_bytes(folder / other.classes, class_list(other.classes))
         if table.config:
             config = msgspec.json.format(msgspec.json.encode(table.config))
             replace_bytes(folder / f"{table.config_name}.json", config + b"\n")
@@ -88,7 +85,7 @@ def as_release(table: Table) -> Release:
 
 def release_text(table: Table) -> str:
     """Write a table in the format of docs/expected-format.md."""
-    protocols = {row.protocol: row.preprocessing for row in table.rows}
+    first = table.rows[0].protocol
     head = _HEAD.format(
         id=quoted(table.id),
         id_=table.id,
@@ -106,12 +103,39 @@ def release_text(table: Table) -> str:
         tolerance=_tolerance(table),
         unit="" if table.unit == "percent" else f"unit = {quoted(table.unit)}\n",
         classes=CLASSES_FILE,
-        protocol=quoted(next(iter(protocols))),
+        protocol=quoted(first),
         # A mirror has the weights below the name of the library that they are from.
         local_names=f"local_names = [{quoted(table.library)}]\n" if table.maker else "",
     )
-    parts = (*_files(table), *_protocols(table, protocols), *_references(table))
+    others = map(_other_set, table.others, [table] * len(table.others))
+    parts = (*_files(table), *others, *_protocols(table), *_references(table))
     return head + "".join(parts)
+
+
+def _other_set(other: OtherSet, table: Table) -> str:
+    """Write a dataset beside ImageNet's, and its column as a source of its own."""
+    classes = (
+        quoted(other.classes)
+        if isinstance(other.classes, str)
+        else [*map(str, range(other.classes))]
+    )
+    outputs = f"outputs = {quoted(other.outputs)}\n" if other.outputs else ""
+    return (
+        f"\n[source.{other.id}]\n"
+        f"title = {quoted(f'{table.id}, column {other.column}')}\n"
+        f"url = {quoted(table.url)}\n"
+        f"note = {quoted(table.note)}\n"
+        f'unit = "{table.unit}"\n'
+        f"\n[source.{other.id}.tolerance]\n"
+        f'{other.metric} = "{other.tolerance}"\n'
+        f"reason = {quoted(table.others_reason)}\n"
+        f"\n[dataset.{other.id}]\n"
+        f"title = {quoted(other.column)}\n"
+        f"folder = {quoted(other.folder)}\n"
+        f"classes = {classes}\n"
+        f"images = {other.images}\n{outputs}"
+        f"url = {quoted(other.url)}\n"
+    )
 
 
 def _tolerance(table: Table) -> str:
@@ -150,44 +174,49 @@ def _files(table: Table) -> Iterator[str]:
         yield f"{quoted(name)} = {quoted(link)}\n"
 
 
-def _protocols(table: Table, protocols: Mapping[str, Preprocessing]) -> Iterator[str]:
-    for name, preprocessing in sorted(protocols.items()):
+def _protocols(table: Table) -> Iterator[str]:
+    found = {row.protocol: Entry(row, {}) for row in table.rows}
+    found |= {entry.protocol: entry for entry in table.entries()}
+    for name, (row, _, other) in sorted(found.items()):
+        preprocessing = row.preprocessing
         yield (
             f"\n[protocol.{quoted(name)}]\n"
             f"geometry = {quoted(preprocessing.geometry)}\n"
             f"mean = {list(preprocessing.mean)}\n"
             f"std = {list(preprocessing.std)}\n"
-            'source = "published"\n'
+            f'source = "{other.id if other else "published"}"\n'
             f"precision = {quoted(table.precision)}\n"
             f"note = {quoted(f'{table.protocol_note}; {table.precision_note}')}\n"
         )
         if table.kind == "clip":
-            yield _TEXT
+            names = (other and other.names) or f"open_clip:{_NAMES}"
+            templates = (other and other.templates) or f"open_clip:{_TEMPLATES}"
+            yield 'logit_scale = "checkpoint"\n'
+            yield f"text.classnames = {quoted(names)}\n"
+            yield f"text.templates = {quoted(templates)}\n"
 
 
 def _references(table: Table) -> Iterator[str]:
-    for row in table.rows:
-        if not row.numbers:
-            continue
-        numbers = "".join(f'{key} = "{text}"\n' for key, text in row.numbers.items())
+    for entry in table.entries():
+        row, numbers, other = entry
+        digits = "".join(f'{key} = "{text}"\n' for key, text in numbers.items())
         note = f"note = {quoted(row.note)}\n" if row.note else ""
         yield (
             "\n[[reference]]\n"
             f'family = "{table.id}"\n'
             f"checkpoint = {quoted(row.checkpoint)}\n"
-            'dataset = "imagenet-val"\n'
-            f"protocol = {quoted(row.protocol)}\n"
-            'source = "published"\n'
-            f"{numbers}gflops = {row.gflops}\n{note}"
+            f'dataset = "{other.id if other else "imagenet-val"}"\n'
+            f"protocol = {quoted(entry.protocol)}\n"
+            f'source = "{other.id if other else "published"}"\n'
+            f"{digits}gflops = {row.gflops}\n{note}"
         )
 
 
-def class_list() -> bytes:
-    """Give the 1,000 class folders in the order of the labels, as timm ships them."""
-    spec = find_spec("timm")
-    assert spec is not None
-    assert spec.origin is not None
-    return (Path(spec.origin).parent / "data/_info/imagenet_synsets.txt").read_bytes()
+def class_list(name: str = "imagenet_synsets.txt") -> bytes:
+    """Give class folders in the order of the labels, as timm ships them."""
+    file = file_shipped_with("timm", f"data/_info/{name}")
+    assert file is not None
+    return file.read_bytes()
 
 
 def quoted(text: str) -> str:

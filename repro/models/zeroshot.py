@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,39 +16,17 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from repro.errors import ExpectedError, WeightsError
+from repro.errors import WeightsError
 from repro.files import read_sealed, replace_bytes, sealed
 from repro.models.clip import Tokenizer
 from repro.models.prefixes import TemplateEncoder, text_tower
+from repro.models.prompts import prompts_of
 from repro.published import TextSpec
 
 PROMPTS_PER_BATCH = 64
 #: What one process encodes before it looks what others have done.
 CLASSES_PER_PART = 100
 POLL_SECONDS = 0.05
-
-
-def prompts_of(text: TextSpec) -> tuple[list[str], int]:
-    """List the prompts, class by class, and say how many each class has.
-
-    Raises:
-        ExpectedError: open_clip has no list of that name.
-    """
-    fillers = [
-        template.format if isinstance(template, str) else template
-        for template in _texts(text.templates)
-    ]
-    prompts = [fill(name) for name in _texts(text.classnames) for fill in fillers]
-    return prompts, len(fillers)
-
-
-def count_classes(text: TextSpec) -> int:
-    """Count the classes that prompts are made for.
-
-    Raises:
-        ExpectedError: open_clip has no list of that name.
-    """
-    return len(_texts(text.classnames))
 
 
 def zeroshot_classifier(
@@ -211,22 +188,6 @@ def _read(file: Path) -> npt.NDArray[np.float32] | None:
     except OSError:
         return None
     return None if content is None else np.load(io.BytesIO(content))
-
-
-def _texts(named: Sequence[str] | str) -> Sequence[Any]:
-    """Give a list; what open_clip ships are strings or functions of a class name."""
-    if not isinstance(named, str):
-        return named
-    import open_clip
-
-    name = named.removeprefix("open_clip:")
-    if not hasattr(open_clip, name):
-        raise ExpectedError(
-            f"open_clip {open_clip.__version__} has no list {name}; "
-            "OPENAI_IMAGENET_TEMPLATES and IMAGENET_CLASSNAMES are two that it has"
-        )
-    texts: Sequence[Any] = getattr(open_clip, name)
-    return texts
 
 
 def _key(model: nn.Module, tokens: Tensor, per_class: int, note: str) -> str:

@@ -178,14 +178,15 @@ def _prompts(cases: Iterable[Case]) -> int:
     towers: dict[tuple[str, str, str], int] = {}
     for case in cases:
         if text := case.protocol.text:
-            names = _length(text.classnames, 1000)
+            outputs = case.dataset.outputs or case.dataset.classes
+            names = _length(text.classnames, len(outputs))
             number = names * _length(text.templates, 80)
             towers[case.family.id, case.checkpoint, case.protocol.id] = number
     return sum(towers.values())
 
 
 def _length(texts: tuple[str, ...] | str, named: int) -> int:
-    """Count texts; where only a name stands for them, they are those of ImageNet."""
+    """Count texts; where only a name stands for them, as many as that mostly means."""
     return named if isinstance(texts, str) else len(texts)
 
 

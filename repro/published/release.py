@@ -42,8 +42,8 @@ from repro.words import joined_numbers
 #: An architecture that is named as the checkpoint is.
 CHECKPOINT = "{checkpoint}"
 
-_OPEN_CLIP = re.compile(r"open_clip:\w+")
-_FromOpenClip = Annotated[str, stated(pattern=anchored(_OPEN_CLIP))]
+_SHIPPED = re.compile(r"(open_clip|clip_benchmark==[\w.]+):\w+")
+_Shipped = Annotated[str, stated(pattern=anchored(_SHIPPED))]
 _AboveZero = Annotated[float, stated(exclusiveMinimum=0, maximum=1)]
 
 
@@ -118,21 +118,23 @@ class DatasetSpec(NamedTable, frozen=True):
 class TextSpec(Table, frozen=True):
     """The prompts of a zero-shot classifier: every class name in every template.
 
-    Either is a list, or `open_clip:NAME` for a list that open_clip ships.
+    Either is a list, or the name of one that a library ships: `open_clip:NAME`, or
+    `clip_benchmark==VERSION:NAME`.
     """
 
-    classnames: Annotated[tuple[Text, ...], stated(minItems=1)] | _FromOpenClip
-    templates: Annotated[tuple[Text, ...], stated(minItems=1)] | _FromOpenClip
+    classnames: Annotated[tuple[Text, ...], stated(minItems=1)] | _Shipped
+    templates: Annotated[tuple[Text, ...], stated(minItems=1)] | _Shipped
 
     def __post_init__(self) -> None:
-        """Refuse lists that open_clip cannot give and templates without a gap."""
+        """Refuse lists that no library gives and templates without a gap."""
         for key in ("classnames", "templates"):
             value = getattr(self, key)
             if not value:
                 raise ValueError(f"{key} is empty; name at least one")
-            if isinstance(value, str) and not _OPEN_CLIP.fullmatch(value):
+            if isinstance(value, str) and not _SHIPPED.fullmatch(value):
                 raise ValueError(
-                    f"{key} is {value!r}; it must be a list or 'open_clip:NAME'"
+                    f"{key} is {value!r}; it must be a list, 'open_clip:NAME' or "
+                    "'clip_benchmark==VERSION:NAME'"
                 )
         if not isinstance(self.templates, str):
             for template in self.templates:

@@ -20,7 +20,8 @@ from repro.errors import ExpectedError, WeightsError
 from repro.files import DamageWarning
 from repro.models import zeroshot
 from repro.models.clip import RememberingTokenizer, Tokenizer
-from repro.models.zeroshot import prompts_of, zeroshot_classifier
+from repro.models.prompts import prompts_of
+from repro.models.zeroshot import zeroshot_classifier
 from repro.published import TextSpec
 from tests.models import encoding
 from tests.models.encoding import MANY, TEXT, note_encoded

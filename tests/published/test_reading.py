@@ -541,7 +541,7 @@ def test_the_name_in_a_header_is_not_repeated_as_a_key(tmp_path: Path) -> None:
         ("= 100.0", '= "\\n"', "'\\n' is neither a number nor 'checkpoint'"),
         ("= 100.0", "= true", "logit_scale: must be a number or a string, not true"),
         ('["cat", "dog"]\ntemp', "[]\ntemp", "classnames is empty; name at least one"),
-        ('["cat", "dog"]\ntemp', '"IMAGENET"\ntemp', "a list or 'open_clip:NAME'"),
+        ('["cat", "dog"]\ntemp', '"IMAGENET"\ntemp', "a list, 'open_clip:NAME' or"),
         ('["cat", "dog"]\ntemp', '["cat"]\ntemp', "'text' has 1 classnames, but the"),
         ("of a {}.", "of a cat.", "must hold {} once, for the class name"),
         ("of a {}.", "of a {} {}.", "must hold {} once, for the class name"),
