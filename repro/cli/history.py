@@ -1,9 +1,10 @@
-"""`repro history`: one case through all runs."""
+"""`repro history`: cases through all runs."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -13,35 +14,100 @@ from repro.cli.output import echo
 from repro.cli.tables import fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
+from repro.records.past import Past, changes_then, past_of_all, red_since
 from repro.records.result import CaseResult
 from repro.records.run import Run
+from repro.report.history import causes_then, red_since_text
 from repro.report.sparkline import sparkline
+from repro.words import wrapped
 
 
 @click.command(cls=Command)
-@click.argument("case")
+@click.argument("case", default="*")
 @newest_option
 @ledger_option
 def history(case: str, number: int, ledger: Path) -> None:
-    """Show what a case scored in every run."""
+    """Show what cases scored in every run.
+
+    CASE is a case id, or a pattern of them such as 'supervised/*'; without one, each
+    case has a line.
+    """
     with Ledger(ledger) as opened:
-        entries = opened.history(case, number)
-        known = opened.cases() if not entries else []
-    if not entries:
+        found = _chosen(opened, case, ledger)
+        past = past_of_all(opened, _last_run(opened), number)
+        chosen = {p: s for p, s in past.items() if p.partition(" ")[0] in found}
+        if len(found) > 1:
+            _print_overview(chosen)
+            return
+        _print_runs(opened.history(found.pop(), number))
+        for said in chosen.values():
+            for line in _since(opened, said):
+                echo(line)
+
+
+def _chosen(opened: Ledger, case: str, ledger: Path) -> set[str]:
+    """Find the cases that are meant.
+
+    Raises:
+        LedgerError: there are none.
+    """
+    known = opened.cases()
+    found = {case} if case in known else {n for n in known if fnmatchcase(n, case)}
+    if not found:
         near = difflib.get_close_matches(case, known, n=3, cutoff=0.5)
         hint = f"; it has {', '.join(near)}" if near else ""
         raise LedgerError(f"{ledger} has no result of a case {case!r}{hint}")
+    return found
+
+
+def _last_run(opened: Ledger) -> int:
+    return opened.runs(limit=1)[0].id
+
+
+def _print_overview(past: dict[str, tuple[Past, ...]]) -> None:
+    """Print a line for each case: how top-1 moved, the last of it, since when red."""
+    rows = []
+    for place, said in past.items():
+        values = [one.top1 for one in said if one.top1 is not None]
+        since = red_since_text(said)
+        rows.append(
+            (
+                place.partition(" ")[0],
+                f"{values[-1]:.3f}" if values else "",
+                f"{said[-1].verdict}{f' {since}' if since else ''}",
+                sparkline(values) if values else "",
+            )
+        )
+    headers = ["case", "top-1 %", "verdict", "over runs"]
+    echo("\n".join(fitted_table(headers, rows, ("over runs", "top-1 %"))))
+
+
+def _print_runs(entries: Sequence[tuple[Run, CaseResult]]) -> None:
     rows = [_row(run, result) for run, result in reversed(entries)]
     headers = ["run", "started", "commit", "top-1 %", "top-5 %", "loss", "verdict"]
     dispensable = ("commit", "top-5 %", "started")
     echo("\n".join(fitted_table(headers, rows, dispensable)))
     echo()
-    for name, values in _series([result for _, result in entries]).items():
+    for name, values in _series(result for _, result in entries).items():
         if values:
             most = max(8, terminal_width() - 32)
             line = sparkline(values[-most:])
             low, high = min(values), max(values)
             echo(f"{name:<6} {line}  {low:.6g} to {high:.6g}")
+
+
+def _since(opened: Ledger, past: Sequence[Past]) -> Iterator[str]:
+    """Yield since when a case is red, and what differed then."""
+    first = red_since(past)
+    if first is None:
+        return
+    yield f"red {red_since_text(past) or f'in run {first.run}'}"
+    since = changes_then(opened, first)
+    for label, text in causes_then(since):
+        said = f"  {label}: {text}"
+        yield from wrapped(said, terminal_width(), "    ")
+    if since and not causes_then(since):
+        yield f"  nothing that is recorded differs from run {since.run}"
 
 
 def _row(run: Run, result: CaseResult) -> tuple[object, ...]:
@@ -62,7 +128,7 @@ def _row(run: Run, result: CaseResult) -> tuple[object, ...]:
     )
 
 
-def _series(results: Sequence[CaseResult]) -> dict[str, list[float]]:
+def _series(results: Iterable[CaseResult]) -> dict[str, list[float]]:
     """List what was measured on all images, oldest first."""
     metrics = [
         result.measurement.metrics

@@ -36,6 +36,11 @@ class Verdict(enum.StrEnum):
         """Whether a case with this verdict fails: what is written down is wrong."""
         return self.is_divergence or self is Verdict.UNEXPECTEDLY_MET
 
+    @property
+    def is_as_expected(self) -> bool:
+        """Whether a number was met, or diverges as is written down."""
+        return self in (Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE)
+
 
 #: Where nothing diverges, a case's verdict is the first of these that a reference has.
 _WORST_FIRST = (

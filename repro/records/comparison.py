@@ -24,7 +24,7 @@ from repro.judgement.compare import (
 )
 from repro.judgement.flips import Flip, find_flips
 from repro.judgement.images import Alignment, ImageSet, align
-from repro.judgement.verdict import ReferenceCheck, Verdict
+from repro.judgement.verdict import ReferenceCheck
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
@@ -43,8 +43,6 @@ _CONDITIONS = {
     "commit": "commit",
     "dirty": "local changes",
 }
-
-_AS_EXPECTED = (Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE)
 
 #: What the fingerprint of a dataset begins with where it is of the images' bytes.
 _BY_CONTENT = "xxh3:"
@@ -187,7 +185,7 @@ def since_earlier(
         if run.uid != uid and (side := recorded_side(ledger, run.id, found))
     ]
     for run, found, side in earlier:
-        if result.verdict.is_failure and found.verdict in _AS_EXPECTED:
+        if result.verdict.is_failure and found.verdict.is_as_expected:
             return Since(run, found.verdict, compare_sides(side, now))
     for run, found, side in earlier:
         if measurement.is_complete or not _is_whole(side, measurement.precision):

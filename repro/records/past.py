@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
 from repro.errors import LedgerError
 from repro.evaluation.predictions import Metrics
+from repro.judgement.compare import Since
 from repro.judgement.verdict import Verdict
 from repro.records.ledger import Ledger
 from repro.records.result import place_named
 
 
 class Past(NamedTuple):
-    """What a run said of a case: its verdict, and top-1 where all images were seen."""
+    """What a run said of a case: its verdict, and top-1 where all images were seen.
+
+    `result` is the number of the result in the ledger.
+    """
 
     run: int
     verdict: Verdict
     top1: float | None
+    is_red: bool
+    started: datetime
+    result: int
 
 
 class LastMet(NamedTuple):
@@ -37,7 +47,13 @@ class _Measured(msgspec.Struct):
 
 class _Result(msgspec.Struct):
     verdict: Verdict
+    position: tuple[int, int]
     measurement: _Measured | None = None
+    is_broken: bool = False
+
+
+class _Since(msgspec.Struct):
+    since: Since | None = None
 
 
 #: Most of a result is its environment and how it was compared, which is skipped here.
@@ -45,7 +61,11 @@ _RESULT = msgspec.json.Decoder(_Result)
 
 
 def past_of_all(ledger: Ledger, last: int, runs: int) -> dict[str, tuple[Past, ...]]:
-    """Give what was said at each place among results, oldest first.
+    """Give what was said of each case, oldest first, by its place among results.
+
+    What was asked for changes where a published number is edited: the results of a case
+    are one history as long as no run has two of it, and its place is that of the last.
+    Else those that were asked for alike are one. Cases stand in the order of tables.
 
     Args:
         ledger: to read.
@@ -55,20 +75,61 @@ def past_of_all(ledger: Ledger, last: int, runs: int) -> dict[str, tuple[Past, .
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    found: dict[str, list[Past]] = {}
     rows = ledger.read(
-        "SELECT run, case_id, asked, content FROM result WHERE run IN "
-        "(SELECT id FROM run WHERE id <= ? ORDER BY id DESC LIMIT ?) ORDER BY run, id",
+        "SELECT result.id, run, started, case_id, asked, content FROM result "
+        "JOIN run ON run.id = run WHERE run IN "
+        "(SELECT id FROM run WHERE id <= ? ORDER BY id DESC LIMIT ?) "
+        "ORDER BY run, result.id",
         (last, runs),
     )
+    in_runs = Counter((row["run"], row["case_id"]) for row in rows)
+    several = {case for (_, case), number in in_runs.items() if number > 1}
+    found: dict[str, list[Past]] = {}
+    called: dict[str, tuple[tuple[int, int], str]] = {}
     for row in rows:
-        said = _decoded(ledger, row)
-        top1, measured = None, said.measurement
-        if measured and measured.metrics.images == measured.total:
-            top1 = measured.metrics.percent("top1")
         place = place_named(row["case_id"], row["asked"])
-        found.setdefault(place, []).append(Past(row["run"], said.verdict, top1))
-    return {place: tuple(past) for place, past in found.items()}
+        name = place if row["case_id"] in several else row["case_id"]
+        said = _decoded(ledger, row)
+        found.setdefault(name, []).append(_past(row, said))
+        called[name] = said.position, place
+    ordered = sorted(found, key=lambda name: (called[name][0], name))
+    return {called[name][1]: tuple(found[name]) for name in ordered}
+
+
+def _past(row: sqlite3.Row, said: _Result) -> Past:
+    top1, measured = None, said.measurement
+    if measured and measured.metrics.images == measured.total:
+        top1 = measured.metrics.percent("top1")
+    return Past(
+        run=row["run"],
+        verdict=said.verdict,
+        top1=top1,
+        is_red=said.verdict.is_failure or said.is_broken,
+        started=datetime.fromtimestamp(row["started"], tz=UTC),
+        result=row["id"],
+    )
+
+
+def red_since(past: Sequence[Past]) -> Past | None:
+    """Find the first run after which a case has not been as expected again.
+
+    None where it is not red in the last one.
+    """
+    if not past or not past[-1].is_red:
+        return None
+    fine = [place for place, one in enumerate(past) if one.verdict.is_as_expected]
+    later = past[fine[-1] + 1 :] if fine else past
+    return next(one for one in later if one.is_red)
+
+
+def changes_then(ledger: Ledger, past: Past) -> Since | None:
+    """Give what a run said that differed from when the case was as expected.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    (row,) = ledger.read("SELECT content FROM result WHERE id = ?", (past.result,))
+    return msgspec.json.decode(row["content"], type=_Since).since
 
 
 def last_met(ledger: Ledger, case: str) -> LastMet | None:

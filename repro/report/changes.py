@@ -82,11 +82,12 @@ def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
 
 
 def since_groups(
-    results: Iterable[CaseResult],
+    results: Iterable[CaseResult], least: int = 1
 ) -> Iterator[tuple[str, dict[tuple[str, str], list[str]]]]:
     """Yield what has changed since each run in which failing cases were as expected.
 
-    Each part has the cases that it is said of; none where the title names them.
+    Each part has the cases that it is said of; none where the title names them. What
+    fewer than `least` cases have is left out.
     """
     found: dict[str, list[CaseDifference]] = {}
     for result in results:
@@ -94,7 +95,10 @@ def since_groups(
             differences = found.setdefault(heading(result.since), [])
             differences.append(result.since.difference)
     for title, differences in found.items():
-        parts = grouped_changes(differences)
+        every = grouped_changes(differences)
+        parts = {part: named for part, named in every.items() if len(named) >= least}
+        if not parts:
+            continue
         cases = [difference.case for difference in differences]
         if all(named == cases for named in parts.values()):
             # What holds for all of them need not name them in each line.

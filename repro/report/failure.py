@@ -69,12 +69,17 @@ def headline(result: CaseResult) -> str:
     said = "diverges from what was published"
     if result.verdict is Verdict.UNEXPECTEDLY_MET:
         said = "meets what was published, though it is declared not to"
+    return f"{said}: {numbers_text(result)}"
+
+
+def numbers_text(result: CaseResult) -> str:
+    """Write the numbers for which a case failed, each beside the published one."""
     numbers = [
         f"{_named(c, result)} {value_text(c)}, published {c.printed}{_images_off(c)}"
         for c in result.comparisons
         if c.verdict.is_failure
     ]
-    return f"{said}: {'; '.join(numbers)}"
+    return "; ".join(numbers)
 
 
 def _images_off(comparison: ReferenceCheck) -> str:

@@ -16,7 +16,6 @@ from repro.evaluation.metrics import CALIBRATION_BINS
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import main_metrics
 from repro.records.environment import Environment
-from repro.records.past import Past
 from repro.records.result import CaseResult
 from repro.report import claims_report
 from repro.report.changes import (
@@ -28,6 +27,7 @@ from repro.report.changes import (
 )
 from repro.report.comparison import answer
 from repro.report.failure import images_text, where_on_all_images
+from repro.report.history import causes_then, red_since_text
 from repro.report.numbers import (
     difference_text,
     nonzero_text,
@@ -129,17 +129,23 @@ def _notes(report: Report) -> Iterator[str]:
             yield warning
     if report.claims:
         yield claims_report.totals_text(report.claims)
+    if report.compared:
+        yield f"Since run {report.compared.before}: {answer(report.compared)}."
 
 
 def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    """Yield what has changed since cases were as expected, and since the baseline."""
-    for title, parts in since_groups(report.results):
+    """Yield what several cases have in common that changed, and since the baseline.
+
+    What only one case has is said where that case is.
+    """
+    for title, parts in since_groups(report.results, least=2):
         yield title, [(*part, listed(cases)) for part, cases in parts.items()]
     if compared := report.compared:
         rows = [(*p, listed(cases)) for p, cases in baseline_groups(compared).items()]
         if compared.environment:
             rows.append(("environment", environment_text(compared.environment), ""))
-        yield f"Since run {compared.before}: {answer(compared)}", rows[:_CHANGES_SHOWN]
+        if rows:
+            yield f"Since run {compared.before}", rows[:_CHANGES_SHOWN]
 
 
 def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
@@ -186,20 +192,11 @@ def _row(case: ReportedCase, report: Report) -> dict[str, Any]:
         "metrics": {
             o.row.metric_name: (o.row, _share(o.comparison)) for o in case.rows
         },
-        "since": _red_since(past) if is_red else "",
+        "since": red_since_text(past),
         "history": Markup(history_svg(values, is_red=is_red))
         if len(values) > 1
         else "",
     }
-
-
-def _red_since(past: Sequence[Past]) -> str:
-    """Say since when a case is not as expected, of those runs that are known."""
-    fine = (Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE)
-    met = [place for place, one in enumerate(past) if one.verdict in fine]
-    if not met:
-        return f"in all {len(past):,} runs" if len(past) > 1 else ""
-    return f"since run {past[met[-1] + 1].run}" if met[-1] + 1 < len(past) else ""
 
 
 def _share(comparison: ReferenceCheck | None) -> str:
@@ -268,12 +265,18 @@ def _case(
     case: ReportedCase, report: Report, pictures: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
     result, since = case.result, case.result.since
+    parts = list(change_parts(since.difference)) if since else []
+    turn = report.turns.get(result.place)
+    then = causes_then(turn)
     return {
         "result": result,
         "number": case.number,
         "name": case.name,
         "since": heading(since) if since else "",
-        "since_parts": list(change_parts(since.difference)) if since else [],
+        "since_parts": parts,
+        "red_since": red_since_text(report.history.get(result.place, ())),
+        "then": [] if then == causes_then(since) else then,
+        "before": turn.run if turn else None,
         "again": again(report, result),
         "facts": list(_case_facts(result, len(report.environments) > 1)),
         "comparisons": [_comparison(c) for c in result.comparisons],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from repro.claims.result import ClaimResult, in_reading_order
+from repro.judgement.compare import Since
 from repro.judgement.flips import Flip
 from repro.records.compact import ImageNames
 from repro.records.comparison import (
@@ -21,7 +22,7 @@ from repro.records.comparison import (
 )
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
-from repro.records.past import Past, past_of_all
+from repro.records.past import Past, changes_then, past_of_all, red_since
 from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.rows import RowOrigin, cases_with_rows, in_order
@@ -80,9 +81,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `results` are in the order of the tables; `run` and `started` are None for a run
     that no ledger keeps; `history` has what earlier runs and this one measured of a
-    case, oldest first; `compared` says what has changed since a baseline, and `flips`
-    which images flipped. `photographs` is the folder of the images, where small copies
-    of those that flipped are to be shown.
+    case, oldest first, and `turns` what differed in the run since which a case is red,
+    where that is an earlier one; `compared` says what has changed since a baseline, and
+    `flips` which images flipped. `photographs` is the folder of the images, where small
+    copies of those that flipped are to be shown.
     """
 
     results: tuple[CaseResult, ...]
@@ -92,6 +94,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     exit_status: int | None = None
     arguments: tuple[str, ...] = ()
     history: dict[str, tuple[Past, ...]] = {}
+    turns: dict[str, Since] = {}
     compared: RunComparison | None = None
     flips: tuple[CaseFlips, ...] = ()
     photographs: Path | None = None
@@ -146,6 +149,7 @@ def recorded(report: Report, ledger: Ledger, run: Run) -> Report:
     Raises:
         LedgerError: the ledger cannot be read.
     """
+    history = _history(ledger, run, report.results)
     return msgspec.structs.replace(
         report,
         claims=tuple(in_reading_order(report.claims)),
@@ -153,7 +157,8 @@ def recorded(report: Report, ledger: Ledger, run: Run) -> Report:
         started=run.started,
         exit_status=run.exit_status,
         arguments=run.arguments,
-        history=_history(ledger, run, report.results),
+        history=history,
+        turns=dict(_turns(ledger, run, history)),
     )
 
 
@@ -164,6 +169,17 @@ def _history(
     wanted = {result.place for result in results}
     found = past_of_all(ledger, run.id, RUNS_SHOWN)
     return {place: past for place, past in found.items() if place in wanted}
+
+
+def _turns(
+    ledger: Ledger, run: Run, history: Mapping[str, Sequence[Past]]
+) -> Iterator[tuple[str, Since]]:
+    for place, past in history.items():
+        first = red_since(past)
+        if first is None or first.run == run.id:
+            continue
+        if since := changes_then(ledger, first):
+            yield place, since
 
 
 def since_run(report: Report, ledger: Ledger, run: int, baseline: Run) -> Report:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
-from repro.report.failure import headline
+from repro.report.failure import numbers_text
 from repro.report.report import Report
 from repro.report.rows import largest_difference, totals_text
 from repro.report.variants import names
@@ -56,8 +56,12 @@ def _wrong(
 def _listed(red: Sequence[CaseResult], called: dict[str, str]) -> str:
     said = []
     for result in red[:_SHOWN]:
-        why = headline(result) if result.verdict.is_failure else "was not measured"
-        said.append(f"{called[result.place]} {why}")
+        why = numbers_text(result)
+        if result.verdict is Verdict.UNEXPECTEDLY_MET:
+            why = f"met, though it is declared not to be, {why}"
+        elif result.is_broken:
+            why = "not measured"
+        said.append(f"{called[result.place]}: {why}")
     more = len(red) - len(said)
     return "; ".join(said) + (f"; and {more:,} more" if more else "")
 

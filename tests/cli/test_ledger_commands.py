@@ -11,11 +11,14 @@ from click.testing import CliRunner
 
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.cli import cli
+from repro.judgement.compare import CaseDifference, Change, Since
 from repro.judgement.verdict import Verdict
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
+from repro.report.faces import write_report
+from repro.report.report import report_of_run
 
-from ..made_results import predictions, result
+from ..made_results import metrics, predictions, result
 
 CASE = result("2M").id
 CLAIM = ClaimResult(
@@ -109,6 +112,39 @@ def test_history_has_a_line_a_run_and_a_sparkline(command: Command) -> None:
     assert lines[2].endswith("below")
     assert lines[3].endswith("reproduced")
     assert any(line.startswith("top-1") and "▁" in line for line in lines)
+
+
+def test_history_of_all_cases_has_a_line_each(command: Command) -> None:
+    for arguments in ((), ("supervised/*",)):
+        _, _, first, second = command("history", *arguments).splitlines()
+        assert first.split() == [result("1M").id, "76.500", "reproduced", "▁▁▁"]
+        assert second.split()[:5] == [CASE, "76.500", "below", "since", "run"]
+
+
+def test_history_says_what_differed_when_a_case_became_red(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    numbers = metrics()
+    other = Change("weights", "ab" * 32, "cd" * 32)
+    difference = CaseDifference(
+        case=CASE, before=numbers, after=numbers, weights=other, unknown=()
+    )
+    since = Since(1, Verdict.REPRODUCED, difference)
+    nights = [result("2M"), result("2M", Verdict.BELOW, since=since)]
+    with Ledger(tmp_path, create=True) as ledger:
+        for number, night in enumerate([*nights, nights[1], nights[1]]):
+            run = ledger.begin(str(number), 1, [], GitState("", ""))
+            ledger.record(run, night)
+        report = report_of_run(ledger, ledger.find_run("last"))
+    done = CliRunner().invoke(cli, ["history", CASE, "--ledger", str(tmp_path)])
+    *_, said, cause = done.output.splitlines()
+    assert said.startswith("red since run 2, 20")
+    assert cause == "  weights: abababab → cdcdcdcd"
+    write_report(tmp_path / "report.html", report)
+    page = (tmp_path / "report.html").read_text()
+    assert said.replace("red", '<p class="when">Red') in page
+    assert page.count("abababab → cdcdcdcd") == 1
 
 
 def test_a_report_can_be_made_of_a_run_long_ago(

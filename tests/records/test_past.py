@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from repro.judgement.verdict import Verdict
 from repro.records.environment import GitState
+from repro.records.identity import Asked
 from repro.records.ledger import Ledger
-from repro.records.past import LastMet, last_met, past_of_all
+from repro.records.past import LastMet, Past, last_met, past_of_all, red_since
 from repro.records.result import CaseResult
+from repro.report.history import red_since_text
 
 from ..made_results import measurement, metrics, result
 
@@ -38,9 +42,65 @@ def test_of_the_newest_runs_each_verdict_and_each_whole_top1_is_known(
     assert {
         place: [said.verdict for said in past] for place, past in found.items()
     } == {place: [r.verdict for r in results if r.place == place] for place in found}
-    assert found[nights[0].place] == (
-        (2, Verdict.REPRODUCED, 76.5),
-        (3, Verdict.INCONCLUSIVE, None),
-        (4, Verdict.NOT_RUN, None),
-        (5, Verdict.BELOW, 76.0),
-    )
+    assert [one[:4] for one in found[nights[0].place]] == [
+        (2, Verdict.REPRODUCED, 76.5, False),
+        (3, Verdict.INCONCLUSIVE, None, False),
+        (4, Verdict.NOT_RUN, None, False),
+        (5, Verdict.BELOW, 76.0, True),
+    ]
+
+
+def past(*verdicts: Verdict | str, folder: Path) -> tuple[Past, ...]:
+    with Ledger(folder, create=True) as ledger:
+        for number, verdict in enumerate(verdicts):
+            run = ledger.begin(str(number), 1, (), GitState("", ""))
+            broken = verdict == "broken"
+            found = Verdict.NOT_RUN if broken else Verdict(verdict)
+            ledger.record(run, result("1M", found, is_broken=broken))
+        (only,) = past_of_all(ledger, last=len(verdicts), runs=30).values()
+    return only
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "since", "said"),
+    [
+        (["reproduced", "below", "below"], 2, "since run 2, "),
+        (["below", "reproduced", "above"], 3, "since run 3, "),
+        (["expected divergence", "unexpectedly met"], 2, "since run 2, "),
+        (["reproduced", "not run", "below"], 3, "since run 3, "),
+        (["reproduced", "broken", "below"], 2, "since run 2, "),
+        (["below", "inconclusive", "below"], 1, "in all 3 runs"),
+        (["below", "reproduced"], None, ""),
+        (["below"], 1, ""),
+    ],
+)
+def test_a_case_is_red_since_the_first_run_after_it_was_as_expected(
+    tmp_path: Path, verdicts: list[str], since: int | None, said: str
+) -> None:
+    found = past(*verdicts, folder=tmp_path)
+    first = red_since(found)
+    assert (first.run if first else None) == since
+    assert red_since_text(found).startswith(said)
+    assert bool(red_since_text(found)) == bool(said)
+
+
+def test_a_case_whose_published_number_is_edited_has_one_history(
+    tmp_path: Path,
+) -> None:
+    edited = Asked(settings={}, digest="edited")
+    again = result("2M", Verdict.BELOW, asked=edited)
+    with Ledger(tmp_path, create=True) as ledger:
+        for number, nights in enumerate(
+            [[result("10M"), result("2M")], [again, result("10M")]]
+        ):
+            run = ledger.begin(str(number), 2, (), GitState("", ""))
+            for night in nights:
+                ledger.record(run, night)
+        found = past_of_all(ledger, last=2, runs=30)
+        assert [*found] == [again.place, result("10M").place]
+        assert [one.run for one in found[again.place]] == [1, 2]
+        # Of two in one run nothing tells which goes on from which.
+        ledger.record(2, result("2M"))
+        apart = past_of_all(ledger, last=2, runs=30)
+        assert [one.run for one in apart[again.place]] == [2]
+        assert [one.run for one in apart[result("2M").place]] == [1, 2]
