@@ -15,7 +15,7 @@ import xxhash
 from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
 from benchmarks.timing import compare, seconds, spread
-from repro.data import digests
+from repro import files
 from repro.data.dataset import Dataset, index_part
 from repro.data.places import read_image
 from repro.published import DatasetSpec
@@ -38,7 +38,7 @@ def warm_start(setting: Setting) -> list[Row]:
     with setting.empty_cache() as cache:
         _write(cache / spec.folder, names, per_class)
         # What is younger is not remembered.
-        time.sleep(digests.YOUNG_NANOSECONDS / 1e9 + 0.5)
+        time.sleep(files.YOUNG_NANOSECONDS / 1e9 + 0.5)
         cold = seconds(partial(_index, spec, cache))
         taken = [
             seconds(partial(_index, spec, cache))

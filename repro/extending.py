@@ -13,12 +13,13 @@ Whatever is named here keeps its name; where it is written may change.
 """
 
 from repro.data.listing import Image, Listing, Reader
-from repro.data.places import ImagePlace, Stamp, stamp_of
+from repro.data.places import ImagePlace
 from repro.diagnosis.setup import Facts, Setup, Variation
 from repro.diagnosis.suspects import Suspect, Topic
 from repro.engine.local import LocalEngine
 from repro.engine.protocol import Engine, Run
 from repro.errors import DatasetError, ExpectedError, OptionError, WeightsError
+from repro.files import Stamp, stamp_of
 from repro.models.libraries import Loader
 from repro.published import DatasetSpec, Metric, ModelSpec, Outcomes
 from repro.published.metrics import (

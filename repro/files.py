@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tokenize
 import uuid
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 PART_SUFFIX = ".part"
 #: What reading damaged bytes raises: JSON that is no UTF-8 is a ValueError, numpy reads
@@ -26,6 +29,8 @@ UNREADABLE = (
     zlib.error,
 )
 _SEAL_BYTES = 16
+#: Times of files may be as coarse as this: two seconds on some disks.
+YOUNG_NANOSECONDS = 2 * 10**9
 
 
 class DamageWarning(UserWarning):
@@ -97,6 +102,32 @@ def warn_of_damage(fault: str) -> None:
 
     said = brief(visible(f"{fault}; it is made again"))
     warnings.warn(said, DamageWarning, stacklevel=2)
+
+
+class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What changes when a file is written to: bytes, times in nanoseconds, inode.
+
+    Of an image inside an archive it is the archive's, with the image's own bytes and
+    the `offset` at which they begin.
+    """
+
+    size: int
+    modified: int
+    changed: int
+    inode: int
+    offset: int = 0
+
+    def is_young(self, moment: int) -> bool:
+        """Whether a file could have been written to after `moment` without another one.
+
+        Times of files are coarse, so that a second change can leave those of the first.
+        """
+        return max(self.modified, self.changed) >= moment - YOUNG_NANOSECONDS
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Take the stamp of a file."""
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def parse_size(text: str) -> int:

@@ -16,6 +16,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from cosmic_ray.commands import init
@@ -35,29 +37,42 @@ Position = tuple[int, int]
 def main() -> int:
     """Print what survives; 1 where too much does."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutants")
-    parser.add_argument("module", nargs="*", type=Path, help="all of the rooms without")
-    parser.add_argument("--count", type=int, default=50, help="of each module at most")
+    parser.add_argument("place", nargs="*", type=Path, help="modules or rooms; all six")
+    parser.add_argument("--count", type=int, default=150, help="of each place at most")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    modules = chosen.module or [
-        file for room in ROOMS for file in sorted(Path("repro", room).glob("*.py"))
-    ]
-    print(f"seed {chosen.seed}, at most {chosen.count} of each module", flush=True)
+    places = chosen.place or [Path("repro", room) for room in ROOMS]
+    print(
+        f"seed {chosen.seed}, at most {chosen.count} of each, "
+        f"repro {version('pytest-repro')}, {datetime.now(UTC):%Y-%m-%d}",
+        flush=True,
+    )
     tried = noticed = 0
     with tempfile.TemporaryDirectory() as folder, _copied_tree(Path(folder)):
-        for module in modules:
-            found = sample(module, chosen.count, random.Random(chosen.seed))
-            survivors = [diff for diff in map(survivor, found) if diff]
+        for place in places:
+            found = sample(place, chosen.count, random.Random(chosen.seed))
+            survivors = 0
+            for mutation in found:
+                if changed := survivor(mutation):
+                    survivors += 1
+                    print(f"{changed}\n", flush=True)
             tried += len(found)
-            noticed += len(found) - len(survivors)
-            print(f"{module}: {len(found) - len(survivors)} of {len(found)}")
-            print(*survivors, sep="\n", flush=True)
+            noticed += len(found) - survivors
+            print(f"{place}: {len(found) - survivors} of {len(found)}", flush=True)
     print(f"{noticed} of {tried} are noticed")
     return int(noticed < WANTED * tried)
 
 
-def sample(module: Path, count: int, drawn: random.Random) -> list[MutationSpec]:
-    """Draw some of the changes that can be made in a module, in their order."""
+def sample(place: Path, count: int, drawn: random.Random) -> list[MutationSpec]:
+    """Draw some of the changes that can be made in a module or room, in their order."""
+    modules = sorted(place.glob("*.py")) if place.is_dir() else [place]
+    found = [mutation for module in modules for mutation in changes(module)]
+    chosen = drawn.sample(range(len(found)), min(count, len(found)))
+    return [found[number] for number in sorted(chosen)]
+
+
+def changes(module: Path) -> list[MutationSpec]:
+    """List the changes of a module that are of what is evaluated."""
     with (
         tempfile.TemporaryDirectory() as folder,
         use_db(Path(folder) / "session.sqlite", WorkDB.Mode.create) as database,
@@ -65,13 +80,11 @@ def sample(module: Path, count: int, drawn: random.Random) -> list[MutationSpec]
         init([module], database, {})
         items = [item.mutations[0] for item in database.work_items]
     typed = list(unevaluated(module.read_text(encoding="utf-8")))
-    counted = [
+    return [
         item
         for item in items
         if not any(begin <= item.start_pos < end for begin, end in typed)
     ]
-    places = drawn.sample(range(len(counted)), min(count, len(counted)))
-    return [counted[place] for place in sorted(places)]
 
 
 def unevaluated(source: str) -> Iterator[tuple[Position, Position]]:

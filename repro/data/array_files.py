@@ -20,16 +20,15 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from repro.data.matlab import read_variable, variables
-from repro.data.places import Stamp, stamp_of
 from repro.errors import DatasetError
-from repro.files import UNREADABLE
+from repro.files import UNREADABLE, Stamp, stamp_of
 from repro.stored.pickles import Table, Unread, read_pickle
 
 Array = npt.NDArray[Any]
@@ -189,16 +188,23 @@ def _npz_sets(file: Path, _: re.Match[str]) -> Iterator[Arrays]:
 def _read_npz(file: Path, name: str) -> Array:
     from numpy.lib import format as npy
 
-    with zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
-        version = npy.read_magic(stream)
-        read = npy.read_array_header_1_0 if version == (1, 0) else None
-        shape, _, dtype = (read or npy.read_array_header_2_0)(stream)
-        _check_size(math.prod(shape) * dtype.itemsize)
-        if dtype.hasobject:
-            raise ValueError("it holds objects of Python, which are never read")
-    with zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
-        found: Array = npy.read_array(stream, allow_pickle=False)
+    with zipfile.ZipFile(file) as archive:
+        with archive.open(f"{name}.npy") as stream:
+            _check_header(stream)
+        with archive.open(f"{name}.npy") as stream:
+            found: Array = npy.read_array(stream, allow_pickle=False)
     return found
+
+
+def _check_header(stream: IO[bytes]) -> None:
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else None
+    shape, _, dtype = (read or npy.read_array_header_2_0)(stream)
+    _check_size(math.prod(shape) * dtype.itemsize)
+    if dtype.hasobject:
+        raise ValueError("it holds objects of Python, which are never read")
 
 
 # MNIST --------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ from repro.data.array_files import (
 from repro.data.class_names import is_numbered
 from repro.data.label_tables import understand_named_labels
 from repro.data.listing import Image, Listing, Reader, subfolders
-from repro.data.places import stamp_of
 from repro.errors import DatasetError
+from repro.files import stamp_of
 from repro.published import DatasetSpec
 from repro.words import counted
 

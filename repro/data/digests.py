@@ -21,14 +21,12 @@ import msgspec
 from filelock import FileLock
 
 from repro.data.listing import Image, Listing, place_in
-from repro.data.places import Stamp, digest_of, read_image
-from repro.files import read_sealed, replace_bytes, sealed
+from repro.data.places import digest_of, read_image
+from repro.files import Stamp, read_sealed, replace_bytes, sealed
 from repro.machine import available_cores
 
 INDEX = "index"
 VERSION = 1
-#: Times of files may be as coarse as this: two seconds on some disks.
-YOUNG_NANOSECONDS = 2 * 10**9
 #: Threads for each core that read: some of them wait for the disk.
 READERS_PER_CORE = 4
 #: Images that one thread reads before it is given more.
@@ -116,13 +114,11 @@ def _remember(
     file: Path, listing: Listing, digests: Mapping[str, str], began: int
 ) -> None:
     """Write down what is known; a cache that may only be read does without."""
-    # A file written in the same tick as it was read would keep its time stamp.
-    young = began - YOUNG_NANOSECONDS
     images = {
         image.name: Remembered(image.stamp, digests[image.name])
         for found in listing.images.values()
         for image in found
-        if max(image.stamp.modified, image.stamp.changed) < young
+        if not image.stamp.is_young(began)
     }
     with contextlib.suppress(OSError):
         content = msgspec.msgpack.encode(_Index(VERSION, images))

@@ -158,21 +158,25 @@ class StoreFolder:
 
     def fault(self, stratum: int) -> str:
         """Say what is wrong with a finished stratum; empty if its bytes are right."""
+        return self.compared(stratum)[1]
+
+    def compared(self, stratum: int) -> tuple[Pixels | None, str]:
+        """Map a stratum, and say what is wrong with these very bytes."""
         try:
             pixels, record = self.read(stratum), self.record(stratum)
         except FileNotFoundError:
-            return ""
+            return None, ""
         except (DatasetError, OSError, ValueError) as error:
-            return str(error)
+            return None, str(error)
         if pixels is None:
-            return ""
+            return None, ""
         file = self._pixel_file(stratum)
         if record.xxh128 is None:
-            return f"{file} is of an earlier version"
+            return None, f"{file} is of an earlier version"
         found = xxhash.xxh3_128_hexdigest(np.ascontiguousarray(pixels).data)
         if found != record.xxh128:
-            return f"{file} has another checksum than when it was written"
-        return ""
+            return None, f"{file} has another checksum than when it was written"
+        return pixels, ""
 
     def read_sound(self, stratum: int) -> Pixels | None:
         """Map the pixels of a stratum once they are what was written.
@@ -190,12 +194,12 @@ class StoreFolder:
         seen = (self.path, stratum, state and (state.st_ino, state.st_mtime_ns))
         if seen in _SOUND:
             return self.read(stratum)
-        fault = self.fault(stratum)
+        pixels, fault = self.compared(stratum)
         if fault:
             self._remove(stratum, fault)
             return None
         _SOUND.add(seen)
-        return self.read(stratum)
+        return pixels
 
     def _remove(self, stratum: int, fault: str) -> None:
         with self.try_lock(stratum) as is_mine:

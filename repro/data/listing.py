@@ -13,8 +13,9 @@ from typing import Protocol
 
 import msgspec
 
-from repro.data.places import ImageLocation, Stamp, stamp_of
+from repro.data.places import ImageLocation
 from repro.errors import DatasetError
+from repro.files import Stamp, stamp_of
 from repro.published import DatasetSpec
 from repro.words import spelt
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from repro.data.places import Stamp, stamp_of
+from repro.files import Stamp, stamp_of
 
 #: Of a variable that is compressed.
 _COMPRESSED = 15

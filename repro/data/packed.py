@@ -7,8 +7,9 @@ from collections.abc import Container, Iterator
 from pathlib import Path, PurePath
 
 from repro.data.listing import IMAGE_SUFFIXES, Image, Listing, Reader
-from repro.data.places import Member, Stamp, stamp_of
+from repro.data.places import Member
 from repro.errors import DatasetError
+from repro.files import Stamp, stamp_of
 from repro.published import DatasetSpec
 from repro.words import counted_names
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from repro.data.places import Stamp
 from repro.data.thrift import read_struct, read_varint
+from repro.files import Stamp
 
 #: A page with more is a bomb: a photograph has not so many bytes.
 LARGEST_PAGE = 2**26

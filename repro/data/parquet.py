@@ -12,9 +12,10 @@ import msgspec
 from repro.data.label_tables import understand_named_labels
 from repro.data.listing import Image, Listing, Reader
 from repro.data.pages import Page, page_values, pages_of
-from repro.data.places import UNKNOWN_SIZE, Stamp, stamp_of
+from repro.data.places import UNKNOWN_SIZE
 from repro.data.shards import find_shards, last_unsaid, list_shards, unique_name
 from repro.errors import DatasetError
+from repro.files import Stamp, stamp_of
 from repro.published import DatasetSpec
 from repro.words import counted, spelt
 

@@ -43,25 +43,6 @@ class Member(msgspec.Struct, frozen=True):
 UNKNOWN_SIZE = -1
 
 
-class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What changes when a file is written to: bytes, times in nanoseconds, inode.
-
-    Of an image inside an archive it is the archive's, with the image's own bytes and
-    the `offset` at which they begin.
-    """
-
-    size: int
-    modified: int
-    changed: int
-    inode: int
-    offset: int = 0
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Take the stamp of a file."""
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-
 #: What an image is read from.
 ImageLocation = str | Path | ImagePlace
 

@@ -22,6 +22,7 @@ from repro.evaluation.classifier import (
 from repro.evaluation.precision import arithmetic, in_type_of, input_type
 from repro.models.building import load_model
 from repro.models.clip import build_tokenizer
+from repro.models.own_files import read_own_files
 from repro.models.prompts import count_classes
 from repro.models.zeroshot import CLASSES_PER_PART, zeroshot_classifier
 from repro.published import ModelSpec, TextSpec
@@ -179,7 +180,9 @@ class Builder:
         for known, of_text, found in self._texts:
             if (known, of_text) == (key, text):
                 return found
-        tokenizer = build_tokenizer(setup.model, self._location)
+        tokenizer = build_tokenizer(
+            setup.model, read_own_files(setup.model, self._location)
+        )
         with arithmetic(setup.precision, self._device):
             encode = partial(zeroshot_classifier, model, tokenizer, device=self._device)
             classes = count_classes(text)

@@ -17,7 +17,7 @@ from repro.diagnosis.findings import Diagnosis
 from repro.diagnosis.known import Known
 from repro.engine.device import choose_device
 from repro.engine.settings import EngineSettings
-from repro.engine.sources import Source, Sources
+from repro.engine.sources import Source, Sources, own_files
 from repro.engine.stores import Stores
 from repro.errors import OptionError
 from repro.evaluation.batching import BatchSize
@@ -32,6 +32,7 @@ from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
 from repro.models.building import load_checkpoint
+from repro.models.own_files import OwnFiles
 from repro.models.prompts import count_classes
 from repro.models.weights import verify_weights
 from repro.models.zeroshot import zeroshot_classifier
@@ -78,7 +79,7 @@ class Evaluator:
         self._stores = Stores(settings, cases, self._threads)
         self._batch_sizes: dict[str, BatchSize] = {}
         self._weights_read: dict[Path, tuple[str, ...]] = {}
-        self._tokenizers: dict[tuple[Path, bytes], RememberingTokenizer] = {}
+        self._tokenizers: dict[tuple[tuple[str, ...], bytes], RememberingTokenizer] = {}
 
     def dataset(self, case: Case) -> Dataset:
         """Index the dataset of a case; it is done once.
@@ -99,10 +100,20 @@ class Evaluator:
         strata = first_strata(dataset, self.settings.limit)
         return sum(len(dataset.strata[stratum]) for stratum in strata)
 
-    def model(self, case: Case, weights: Path | None = None) -> nn.Module:
+    def model(
+        self,
+        case: Case,
+        weights: Path | None = None,
+        files: OwnFiles | None = None,
+    ) -> nn.Module:
         """Load the checkpoint of a case for inference, on the device.
 
         Its parameters are float32, or of the type that all of the case is computed in.
+
+        Args:
+            case: what is evaluated.
+            weights: file to take in place of the case's own.
+            files: of the model, where they were read already.
 
         Raises:
             NotAvailableError: its weights are not here.
@@ -116,12 +127,15 @@ class Evaluator:
                 weights,
                 self.device,
                 run_code=self.settings.run_code,
+                files=files,
             )
             model = in_type_of(self.settings.precision_of(case), loaded.model)
         self._weights_read[weights] = loaded.done
         return model
 
-    def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
+    def text_classifier(
+        self, case: Case, model: nn.Module, files: OwnFiles | None = None
+    ) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
         if case.protocol.text is None:
             raise OptionError(f"{case.id} is supervised; it has no text classifier")
@@ -130,7 +144,7 @@ class Evaluator:
             count_classes(case.protocol.text),
             f"the protocol {case.protocol.id!r} has {{}} class names",
         )
-        tokenizer = self._tokenizer(case)
+        tokenizer = self._tokenizer(case, files or own_files(case))
         precision = self.settings.precision_of(case)
         with (
             within_memory(self.device, f"encoding the classes of {case.id}"),
@@ -145,14 +159,13 @@ class Evaluator:
                 f"{precision} {self.device.type}",
             )
 
-    def _tokenizer(self, case: Case) -> RememberingTokenizer:
+    def _tokenizer(self, case: Case, files: OwnFiles) -> RememberingTokenizer:
         """Build the tokenizer of a model once."""
         from repro.models.clip import RememberingTokenizer, build_tokenizer
 
-        location = case.release.location
-        key = location, msgspec.json.encode(case.model)
+        key = files.digests, msgspec.json.encode(case.model)
         if key not in self._tokenizers:
-            built = build_tokenizer(case.model, location)
+            built = build_tokenizer(case.model, files)
             self._tokenizers[key] = RememberingTokenizer(built)
         return self._tokenizers[key]
 
@@ -161,6 +174,7 @@ class Evaluator:
         case: Case,
         weights: Path | None = None,
         dataset: Dataset | None = None,
+        files: OwnFiles | None = None,
     ) -> Classifier:
         """Load all that turns pixels into logits for the classes of the dataset.
 
@@ -168,17 +182,18 @@ class Evaluator:
             case: what is evaluated.
             weights: file to take in place of the case's own.
             dataset: images to take in place of the case's own.
+            files: of the model, where they were read already.
 
         Raises:
             NotAvailableError: the weights are not here.
             WeightsError: they are damaged or hold another architecture.
             EvaluationError: their outputs are not as many as the dataset names.
         """
-        model = self.model(case, weights)
+        model = self.model(case, weights, files)
         protocol, precision = case.protocol, self.settings.precision_of(case)
         forward: Callable[[Tensor], Tensor] = model
         if protocol.text is not None:
-            text = self.text_classifier(case, model)
+            text = self.text_classifier(case, model, files)
             forward = clip_forward(model, text, protocol, self.device, precision)
         classifier = Classifier(
             forward,
@@ -254,11 +269,14 @@ class Evaluator:
         """
         start = time.perf_counter()
         source = self._source(case, weights, dataset)
-        classifier = self.classifier(case, source.weights.path, source.dataset)
+        classifier = self.classifier(
+            case, source.weights.path, source.dataset, source.files
+        )
         self._sources.read_next(case)
         predictions = self.evaluate(
             classifier, case, progress, source.dataset, self._stops(case, source)
         )
+        source.weights.check_same()
         seconds = time.perf_counter() - start
         written = self._measurement(case, source, predictions, seconds)
         # It is known only now, which of them were found not to change a logit.
@@ -276,6 +294,7 @@ class Evaluator:
             if weights
             else self._sources.weights(case),
             dataset or self._sources.dataset(case),
+            own_files(case),
         )
 
     def _measurement(
@@ -361,6 +380,7 @@ class Evaluator:
         return measurement_key(
             case,
             self.settings.counted(case),
+            model_files=source.files.digests,
             weights_sha256=source.weights.sha256,
             dataset_fingerprint=source.dataset.fingerprint,
             environment=self._environment(),

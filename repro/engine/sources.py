@@ -16,6 +16,7 @@ from repro.engine.settings import EngineSettings
 from repro.errors import ReproError
 from repro.models.finding import find_weights
 from repro.models.integrity import check_recorded
+from repro.models.own_files import OwnFiles, read_own_files
 from repro.models.weights import WeightsFile, read_ahead, verify_weights
 from repro.records.identity import digest_of
 
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class Source(msgspec.Struct, frozen=True):
-    """The files of a case: its weights, which were hashed, and its images."""
+    """The files of a case: weights, which were hashed, images, and its model's own."""
 
     weights: WeightsFile
     dataset: Dataset
+    files: OwnFiles
 
 
 class Sources:
@@ -62,7 +64,7 @@ class Sources:
         Raises:
             ReproError: see `weights` and `dataset`.
         """
-        source = Source(self.weights(case), self.dataset(case))
+        source = self._find(case)
         self._checked = case, source
         return source
 
@@ -75,7 +77,10 @@ class Sources:
         checked, self._checked = self._checked, None
         if checked is not None and checked[0] is case:
             return checked[1]
-        return Source(self.weights(case), self.dataset(case))
+        return self._find(case)
+
+    def _find(self, case: Case) -> Source:
+        return Source(self.weights(case), self.dataset(case), own_files(case))
 
     def weights(self, case: Case) -> WeightsFile:
         """Find the weights file of a case, and fetch it where that is asked for.
@@ -123,6 +128,15 @@ class Sources:
             following = self._order[place + workers]
             with contextlib.suppress(ReproError):
                 read_ahead(find_weights(following, self._settings.checkpoints))
+
+
+def own_files(case: Case) -> OwnFiles:
+    """Read the files that the model of a case names.
+
+    Raises:
+        ExpectedError: one is not there, or cannot be read.
+    """
+    return read_own_files(case.model, case.release.location)
 
 
 def _index(case: Case, data: Path | None, cache: Path | None) -> Dataset | ReproError:

@@ -49,9 +49,10 @@ def clip_benchmark_table(file: Path, url: str = "") -> Table:
     """
     import open_clip
 
+    table, digest = read_table(file, COLUMNS)
     found = [
         (number, cells)
-        for number, cells in enumerate(read_table(file, COLUMNS), 2)
+        for number, cells in enumerate(table, 2)
         if cells["dataset"] in _DATASETS and cells["task"] == "zeroshot_classification"
     ]
     # Weights that were files on somebody's disk were not published.
@@ -73,8 +74,8 @@ def clip_benchmark_table(file: Path, url: str = "") -> Table:
         precision="amp-fp16",
         precision_note=_PRECISION_NOTE,
         protocol_note=f"preprocessing as in open_clip {open_clip.__version__}",
-        note=f"{origin_note(file, len(rows))}; {left_out:,} of weights that are "
-        "not published are left out; gflops are not in the table",
+        note=f"{origin_note(file, len(rows), digest)}; {left_out:,} of weights that "
+        "are not published are left out; gflops are not in the table",
     )
 
 

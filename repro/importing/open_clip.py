@@ -64,14 +64,14 @@ def open_clip_table(file: Path, url: str = "") -> Table:
     Raises:
         ExpectedError: the file is no such table.
     """
-    rows = read_table(file, COLUMNS, _NUMBERS)
+    rows, digest = read_table(file, COLUMNS, _NUMBERS)
     columns = [name for name in rows[0] if name] if rows else []
     table = _table(
         make_rows(file, enumerate(rows, 2), _row, "name", "pretrained"),
         _PRECISION_NOTE,
         url,
         _TOLERANCE,
-        origin_note(file, len(rows)),
+        origin_note(file, len(rows), digest),
     )
     return msgspec.structs.replace(
         table,

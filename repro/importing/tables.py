@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,19 +22,20 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 def read_table(
     file: Path, columns: Sequence[str], numbers: Sequence[Column] = ()
-) -> list[dict[str, str]]:
+) -> tuple[list[dict[str, str]], str]:
     """Read a CSV file that has at least these columns; every cell stays text.
 
-    Of each of the `numbers` it has at least one form.
+    Of each of the `numbers` it has at least one form. Beside the rows stands the
+    SHA-256 of what was read.
 
     Raises:
         ExpectedError: it cannot be read, lacks a column, or a row is cut off.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            found = list(reader.fieldnames or ())
-            rows = list(reader)
+        content = file.read_bytes()
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        found = list(reader.fieldnames or ())
+        rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ExpectedError(f"{file}: cannot be read as a table: {error}") from error
     wanted = [*((column,) for column in columns), *map(tuple, numbers)]
@@ -47,7 +49,7 @@ def read_table(
         empty = [" or ".join(w) for w in wanted if not any(map(row.get, w))]
         if empty:
             raise ExpectedError(f"{file}: row {number} has no {', '.join(empty)}")
-    return rows
+    return rows, hashlib.sha256(content).hexdigest()
 
 
 def printed_numbers(cells: Cells, columns: Sequence[Column]) -> dict[str, str]:
@@ -94,7 +96,6 @@ def make_rows(
     return tuple(rows)
 
 
-def origin_note(file: Path, rows: int) -> str:
+def origin_note(file: Path, rows: int, digest: str) -> str:
     """Say from which file the numbers were taken, so that it can be found again."""
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return f"{rows:,} rows of {file.name} with SHA-256 {digest}"

@@ -47,14 +47,15 @@ def timm_table(file: Path, url: str = "") -> Table:
     """
     import timm
 
-    rows = read_table(file, COLUMNS, _NUMBERS)
+    rows, digest = read_table(file, COLUMNS, _NUMBERS)
     return _table(
         url=url or _URL,
         rows=make_rows(file, enumerate(rows, 2), _row, "model"),
         precision="amp-fp16",
         precision_note=_PRECISION_NOTE,
         protocol_note=f"crop mode, mean and std as in timm {timm.__version__}",
-        note=origin_note(file, len(rows)) + "; gflops are estimated from param_count "
+        note=origin_note(file, len(rows), digest)
+        + "; gflops are estimated from param_count "
         "and img_size and only order the cases",
     )
 

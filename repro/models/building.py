@@ -12,6 +12,7 @@ from torch import nn
 from repro.errors import OptionError, WeightsError
 from repro.models.fitting import fit
 from repro.models.libraries import Loaded, Loader, find_loader
+from repro.models.own_files import OwnFiles, read_own_files
 from repro.models.skeleton import skeleton
 from repro.models.state import Contents, read_contents
 from repro.published import ModelSpec
@@ -37,6 +38,7 @@ def load_checkpoint(
     device: torch.device,
     *,
     run_code: bool = False,
+    files: OwnFiles | None = None,
 ) -> Loaded:
     """Load a checkpoint into its architecture: float32, for inference, strictly.
 
@@ -46,6 +48,7 @@ def load_checkpoint(
         weights: the checkpoint.
         device: where the model goes.
         run_code: whether code that a release brings may be run.
+        files: those that the spec names, where they were read already.
 
     Raises:
         WeightsError: the file is damaged or holds another architecture.
@@ -67,7 +70,7 @@ def load_checkpoint(
         loaded = Loaded(_load_arrays(loader, spec, contents), ())
     else:
         loaded = _convert(loader, spec, contents) or _fill(
-            loader, spec, location, contents
+            loader, spec, files or read_own_files(spec, location), contents
         )
     model = loaded.model.requires_grad_(False).to(device).eval()
     return Loaded(model, loaded.done)
@@ -153,13 +156,13 @@ def _named(weights: Path) -> Iterator[None]:
 
 
 def _fill(
-    loader: Loader, spec: ModelSpec, location: Path, contents: Contents
+    loader: Loader, spec: ModelSpec, files: OwnFiles, contents: Contents
 ) -> Loaded:
     """Build an architecture without initialising it and give it the tensors."""
     with skeleton():
-        model = loader.build(spec, location)
+        model = loader.build_as_read(spec, files)
     if any(buffer.is_meta for buffer in model.buffers()):
         # Buffers that are computed where the parameters are need real ones.
-        model = loader.build(spec, location)
+        model = loader.build_as_read(spec, files)
     reading = fit(model, spec, contents)
     return Loaded(model, reading.done)

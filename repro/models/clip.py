@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from repro.errors import ExpectedError
-from repro.models.libraries.common import existing, offline, split_tag
+from repro.models.libraries.common import offline, split_tag
+from repro.models.own_files import OwnFiles
 from repro.published import ModelSpec
 
 Tokenizer = Callable[[Sequence[str]], Tensor]
@@ -35,12 +35,12 @@ class RememberingTokenizer:
         return self._tokens
 
 
-def build_tokenizer(spec: ModelSpec, location: Path) -> Tokenizer:
+def build_tokenizer(spec: ModelSpec, files: OwnFiles) -> Tokenizer:
     """Build the tokenizer of a model: a list of P prompts to int64 `[P, context]`.
 
     Raises:
-        ExpectedError: a file that the spec names does not exist, or the tokenizer needs
-            files or packages that are not on this machine.
+        ExpectedError: a file that the spec names has changed since it was read, or the
+            tokenizer needs files or packages that are not on this machine.
     """
     import open_clip
 
@@ -58,8 +58,9 @@ def build_tokenizer(spec: ModelSpec, location: Path) -> Tokenizer:
         return tokenizer
     context = open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH
     if spec.config:
-        config = json.loads(existing(spec, location / spec.config).read_text())
+        config = json.loads(files.contents["config"])
         context = config["text_cfg"].get("context_length", context)
-    merges = existing(spec, location / spec.tokenizer)
-    tokenizer = open_clip.SimpleTokenizer(str(merges), context_length=context)
+    merges = str(files.path("tokenizer"))
+    tokenizer = open_clip.SimpleTokenizer(merges, context_length=context)
+    files.check_same()
     return tokenizer

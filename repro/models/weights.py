@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from repro.errors import WeightsError
-from repro.files import replace_bytes
+from repro.files import Stamp, read_sealed, replace_bytes, sealed, stamp_of
 from repro.models.containers import check_complete, parts_of
 
 
@@ -19,17 +20,33 @@ class WeightsFile(msgspec.Struct, frozen=True):
     """A weights file: where it lies, its bytes, and its SHA-256.
 
     `shards` are the files of an index, itself first; its digest is that of theirs.
+    `stamp` is what the file had before it was hashed.
     """
 
     path: Path
     size: int
     sha256: str
     shards: tuple[WeightsFile, ...] = ()
+    stamp: Stamp | None = None
 
     @property
     def files(self) -> tuple[WeightsFile, ...]:
         """The files that it consists of."""
         return self.shards or (self,)
+
+    def check_same(self) -> None:
+        """Insist that nobody has written to it, or replaced it, since it was hashed.
+
+        Raises:
+            WeightsError: somebody has.
+        """
+        for file in self.files:
+            if file.stamp != _stamp(file.path):
+                raise WeightsError(
+                    f"{file.path} was written to or replaced after it was hashed, so "
+                    "nothing tells what was read of it. Leave weights alone while "
+                    "they are evaluated, and run again"
+                )
 
 
 def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
@@ -51,15 +68,11 @@ def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
 
 
 def _verify(path: Path, cache: Path | None, *, is_whole: bool) -> WeightsFile:
-    status = path.stat()
-    note = None
-    if cache is not None:
-        stamps = f"{status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
-        known = f"{path.resolve()}\0{status.st_size}\0{stamps}"
-        key = hashlib.sha256(known.encode()).hexdigest()[:32]
-        note = cache / "weights" / f"{key}.sha256"
-        if note.is_file():
-            return WeightsFile(path, status.st_size, note.read_text())
+    stamp = stamp_of(path.stat())
+    note = cache and _note_of(path, stamp, cache)
+    if note and (digest := _remembered(note)):
+        return WeightsFile(path, stamp.size, digest, stamp=stamp)
+    began = time.time_ns()
     try:
         if is_whole:
             check_complete(path)
@@ -68,12 +81,34 @@ def _verify(path: Path, cache: Path | None, *, is_whole: bool) -> WeightsFile:
         raise WeightsError(
             f"{path} cannot be read: {error.strerror}. Make it readable"
         ) from error
-    if note is not None:
+    found = WeightsFile(path, stamp.size, digest, stamp=stamp)
+    found.check_same()
+    if note and not stamp.is_young(began):
         # Without the note, it is only hashed again.
         with contextlib.suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True)
-            replace_bytes(note, digest.encode())
-    return WeightsFile(path, status.st_size, digest)
+            replace_bytes(note, sealed(digest.encode()))
+    return found
+
+
+def _note_of(path: Path, stamp: Stamp, cache: Path) -> Path:
+    known = msgspec.json.encode([str(path.resolve()), stamp])
+    return cache / "weights" / f"{hashlib.sha256(known).hexdigest()[:32]}.sha256"
+
+
+def _remembered(note: Path) -> str:
+    """Read a digest that was written down; nothing where it is not, or damaged."""
+    try:
+        return (read_sealed(note) or b"").decode()
+    except OSError:
+        return ""
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return stamp_of(path.stat())
+    except OSError:
+        return None
 
 
 def hash_file(path: Path, advance: Callable[[int], object] | None = None) -> str:

@@ -91,6 +91,7 @@ def measurement_key(
     case: Case,
     settings: Mapping[str, Any],
     *,
+    model_files: tuple[str, ...],
     weights_sha256: str,
     dataset_fingerprint: str,
     environment: Environment,
@@ -102,21 +103,18 @@ def measurement_key(
     Args:
         case: what is measured.
         settings: of the engine, those that count.
+        model_files: SHA-256 of the files that the model names.
         weights_sha256: of the weights file.
         dataset_fingerprint: of the images.
         environment: that it is measured in.
         may_end_early: whether published numbers can end the evaluation.
         code: that the run was started with; what is found here by default.
     """
-    location = case.release.location
     return MeasurementKey(
         case=case.id,
         release=case.release.id,
         model=case.model,
-        model_files=tuple(
-            hashlib.sha256((location / file).read_bytes()).hexdigest()
-            for file in case.model.files.values()
-        ),
+        model_files=model_files,
         protocol=case.protocol,
         dataset=case.dataset,
         weights_sha256=weights_sha256,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from repro.data import digests
+from repro import files
 from repro.data.dataset import index_part
 from repro.data.geometry import Pixels
 from repro.data.pixels import PixelStore, stream
@@ -136,7 +136,7 @@ def test_an_oracle_scores_what_the_files_show_whatever_was_done_to_them(
     layout: str, rounds: list[list[tuple[str, int, int, int]]], waits: bool
 ) -> None:
     # Ten ticks of a clock that counts in hundredths; two seconds would take minutes.
-    young = mock.patch.object(digests, "YOUNG_NANOSECONDS", 10**8)
+    young = mock.patch.object(files, "YOUNG_NANOSECONDS", 10**8)
     with young, tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder), layout)
         seen: dict[str, str] = {}

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import xxhash
 
+from repro import files
 from repro.data import digests as digests_module
 from repro.data import pixels
 from repro.data.dataset import Dataset, index_part, remembered_dataset
@@ -95,7 +96,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Believe files of this very moment, as if two seconds had passed."""
-    monkeypatch.setattr(digests_module, "YOUNG_NANOSECONDS", -(10**9))
+    monkeypatch.setattr("repro.files.YOUNG_NANOSECONDS", -(10**9))
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -153,7 +154,7 @@ def test_what_is_written_while_it_is_read_is_not_believed(
     images.index(images.cache)
     images.index(images.cache)
     assert len(images.read) == 12
-    time.sleep(digests_module.YOUNG_NANOSECONDS / 1e9 + 0.1)
+    time.sleep(files.YOUNG_NANOSECONDS / 1e9 + 0.1)
     images.index(images.cache)
     assert len(images.read) == 12
     images.index(images.cache)

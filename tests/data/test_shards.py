@@ -17,9 +17,9 @@ import pytest
 
 from repro.data.dataset import index_dataset
 from repro.data.pages import LARGEST_PAGE, pages_of
-from repro.data.places import stamp_of
 from repro.data.thrift import read_struct
 from repro.errors import DatasetError
+from repro.files import stamp_of
 
 from ..memory import grows_by_less_than
 from .plain_loop import loop, predicted

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from repro.cases import list_cases
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
+from repro.files import DamageWarning, sealed
 from repro.models.building import load_model
 from repro.models.finding import find_weights
 from repro.models.libraries.timm import TimmLoader
@@ -264,19 +265,33 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(
 
 
 def test_a_hash_is_remembered_until_the_file_changes(
-    vit_state: StateDict, tmp_path: Path
+    vit_state: StateDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As if the file had lain there for two seconds.
+    monkeypatch.setattr("repro.files.YOUNG_NANOSECONDS", -(10**9))
     file, cache = tmp_path / "a.pt", tmp_path / "cache"
     torch.save(vit_state, file)
     first = verify_weights(file, cache)
     (note,) = (cache / "weights").iterdir()
-    note.write_text("what is remembered")
+    note.write_bytes(sealed(b"what is remembered"))
     assert verify_weights(file, cache).sha256 == "what is remembered"
     vit_state["head.bias"] += 1
     torch.save(vit_state, file)
     second = verify_weights(file, cache)
     assert second.sha256 not in (first.sha256, "what is remembered")
     assert second == verify_weights(file, None)
+    for note in (cache / "weights").iterdir():
+        note.write_bytes(note.read_bytes()[:-1])
+    with pytest.warns(DamageWarning, match="is not as it was written"):
+        assert verify_weights(file, cache) == second
+
+
+def test_a_hash_of_a_file_that_was_just_written_is_not_remembered(
+    vit_state: StateDict, tmp_path: Path
+) -> None:
+    torch.save(vit_state, tmp_path / "a.pt")
+    verify_weights(tmp_path / "a.pt", tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repro import files
 from repro.cases import list_cases
-from repro.data import digests
 from repro.data.dataset import first_strata
 from repro.data.layout import StoreFolder, store_identity, store_path
 from repro.engine.evaluator import Evaluator
@@ -93,7 +93,7 @@ def test_pixels_of_other_images_or_another_decoder_are_not_there(
         return stores_there(CASES, data, cache)
 
     # What is younger than two seconds is not remembered, and so not known to be there.
-    with mock.patch.object(digests, "YOUNG_NANOSECONDS", -(10**9)):
+    with mock.patch.object(files, "YOUNG_NANOSECONDS", -(10**9)):
         Evaluator(settings, CASES).dataset(CASES[0])
     assert complete("another Pillow") == set()
     assert complete() == {(which_images(CASES[0], data), CASES[0].protocol.geometry)}

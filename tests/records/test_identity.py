@@ -43,6 +43,7 @@ def case() -> Case:
 
 def key_of(case: Case, settings: EngineSettings, **fields: Any) -> MeasurementKey:
     given: dict[str, Any] = {
+        "model_files": (),
         "weights_sha256": "ab" * 32,
         "dataset_fingerprint": "cd" * 32,
         "environment": ENVIRONMENT,
@@ -71,6 +72,7 @@ def in_a_run(case: Case, settings: EngineSettings, seed: int) -> CaseResult:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("model_files", ("ef" * 32,)),
         ("weights_sha256", "ef" * 32),
         ("dataset_fingerprint", "ef" * 32),
         ("environment", msgspec.structs.replace(ENVIRONMENT, decoder="another")),

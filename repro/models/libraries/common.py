@@ -34,17 +34,6 @@ def split_tag(spec: ModelSpec) -> tuple[str, str]:
     return architecture, tag
 
 
-def existing(spec: ModelSpec, file: Path) -> Path:
-    """Give a file that a spec names.
-
-    Raises:
-        ExpectedError: it does not exist.
-    """
-    if not file.is_file():
-        raise ExpectedError(f"model {spec.id!r} names {file}, which does not exist")
-    return file
-
-
 def reason(error: BaseException) -> str:
     """Say in one line, and shortened, why a library refused something."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.libraries.common import (
-    existing,
     fill_from_arrays,
     handing,
     hub_file,
@@ -40,7 +39,7 @@ class OpenClipLoader(Loader):
         import open_clip
 
         if spec.config:
-            open_clip.add_model_config(existing(spec, location / spec.config))
+            open_clip.add_model_config(location / spec.config)
             return _create(spec, spec.architecture, spec.options)
         return _create(spec, split_tag(spec)[0], spec.options)
 

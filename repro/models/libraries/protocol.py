@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from repro.models.own_files import OwnFiles
     from repro.models.state import StateDict
     from repro.published import ModelSpec
 
@@ -44,6 +45,19 @@ class Loader(Protocol):
             ExpectedError: the library does not have it or refuses the arguments.
         """
         ...
+
+    def build_as_read(self, spec: ModelSpec, files: OwnFiles) -> nn.Module:
+        """Build an architecture of files that were read, and have digests.
+
+        The default insists that they are the same on disk after `build`; a loader that
+        takes their bytes from here needs no such thing.
+
+        Raises:
+            ExpectedError: as for `build`, or they were changed meanwhile.
+        """
+        model = self.build(spec, files.location)
+        files.check_same()
+        return model
 
     def load(self, spec: ModelSpec, state: StateDict) -> nn.Module | None:
         """Build a checkpoint that the library publishes and convert its tensors.

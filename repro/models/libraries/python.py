@@ -13,8 +13,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError
-from repro.models.libraries.common import existing, reason
+from repro.models.libraries.common import reason
 from repro.models.libraries.protocol import Loader
+from repro.models.own_files import OwnFiles, read_own_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,15 +32,20 @@ class PythonLoader(Loader):
     runs_code = True
 
     def build(self, spec: ModelSpec, location: Path) -> nn.Module:
-        """Run the file, and call what the spec names."""
+        """Read the file, run it, and call what the spec names."""
+        return self.build_as_read(spec, read_own_files(spec, location))
+
+    def build_as_read(self, spec: ModelSpec, files: OwnFiles) -> nn.Module:
+        """Run what was read, whatever the file holds by now."""
         from torch import nn
 
-        file = existing(spec, location / spec.code)
-        make = getattr(run_file(file), spec.architecture, None)
+        file = files.path("code")
+        module = _run(file.resolve(), files.contents["code"])
+        make = getattr(module, spec.architecture, None)
         if not callable(make):
             raise ExpectedError(
                 f"{file} has no function or class {spec.architecture!r} for model "
-                f"{spec.id!r}; it has {', '.join(makers(file)) or 'none'}"
+                f"{spec.id!r}; it has {', '.join(_made_in(module)) or 'none'}"
             )
         try:
             model = make(**spec.options)
@@ -63,7 +69,10 @@ def makers(file: Path) -> dict[str, Callable[..., Any]]:
     Raises:
         ExpectedError: the file cannot be run.
     """
-    module = run_file(file)
+    return _made_in(run_file(file))
+
+
+def _made_in(module: ModuleType) -> dict[str, Callable[..., Any]]:
     return {
         name: made
         for name, made in vars(module).items()
