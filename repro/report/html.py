@@ -144,8 +144,18 @@ def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]
         rows = [(*p, listed(cases)) for p, cases in baseline_groups(compared).items()]
         if compared.environment:
             rows.append(("environment", environment_text(compared.environment), ""))
+        if report.flips and not report.photographs:
+            rows.append(("flipped images", _to_see_them(report), ""))
         if rows:
             yield f"Since run {compared.before}", rows[:_CHANGES_SHOWN]
+
+
+def _to_see_them(report: Report) -> str:
+    return (
+        "named with their cases; to see them here, small, with the images in DIR: "
+        f"repro report {report.run} --baseline {report.baseline} --thumbnails DIR "
+        "-o FILE.html"
+    )
 
 
 def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:

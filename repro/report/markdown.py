@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from repro.diagnosis.sentences import diagnosis_parts
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report import claims_report
@@ -24,7 +23,7 @@ from repro.report.rows import (
     totals_text,
 )
 from repro.report.summary import again, verdict_sentence
-from repro.report.variants import names, reasons
+from repro.report.variants import causes, reasons
 from repro.words import counted, listed
 
 #: GitHub refuses the summary of a step that is longer.
@@ -158,14 +157,13 @@ def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
 
 def _causes(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield what was found to explain cases, what was tried, and what to do."""
-    found = [r for r in results if r.diagnosis and r.diagnosis.is_needed]
+    found = causes(results)
     if found:
         yield from ("", "## Likely causes", "")
-    called = names(results)
-    for result in found:
-        assert result.diagnosis is not None
-        yield f"- `{called[result.place]}`: {_escaped(result.diagnosis.sentence)}"
-        for label, text in diagnosis_parts(result.diagnosis)[1:]:
+    for ((_, sentence), *more), cases in found.items():
+        named = listed([f"`{case}`" for case in cases])
+        yield f"- {named}: {_escaped(sentence)}"
+        for label, text in more:
             yield f"    - {label}: {_escaped(text)}"
 
 

@@ -9,7 +9,7 @@ from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.failure import numbers_text
 from repro.report.report import Report
-from repro.report.rows import largest_difference, totals_text
+from repro.report.rows import largest_difference
 from repro.report.variants import names
 from repro.words import counted, listed
 
@@ -32,7 +32,10 @@ def verdict_sentence(report: Report) -> str:
         return "No case was measured."
     met = [r for r in results if r.verdict is Verdict.REPRODUCED]
     if len(met) < len(results):
-        return f"Nothing contradicts what was published. {totals_text(results)}."
+        return (
+            f"Nothing contradicts what was published: {len(met):,} of "
+            f"{counted(len(results), 'case')} meet it."
+        )
     every = "The case meets" if len(met) == 1 else f"All {len(met):,} cases meet"
     far = ", ".join(largest_difference(met))
     return f"{every} what was published; largest difference {far}."

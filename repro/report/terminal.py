@@ -8,7 +8,6 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from repro.diagnosis.sentences import CALLED
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.changes import decided_text, since_groups
@@ -23,7 +22,7 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.variants import names
+from repro.report.variants import causes
 from repro.words import counted, listed, wrapped
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
@@ -65,16 +64,22 @@ def table_lines(
     cases = cases_with_rows(results)
     red = [case for case in cases if case.result.is_failure]
     fine = [c for c in cases if c.result.measurement and not c.result.is_failure]
+    missing = [case for case in cases if case.result.verdict is Verdict.NOT_RUN]
+    between = [*_decided(fine, width)]
+    between += _not_run([c for c in missing if not c.result.is_broken], width)
+    above: list[Row] = []
+    below = [o.row for case in red if case.result.verdict.is_failure for o in case.rows]
     if verbosity == "verbose":
         rest = [case for case in cases if not case.result.verdict.is_failure]
-        yield from _table([o.row for case in rest for o in case.rows], width)
+        above = [o.row for case in rest for o in case.rows]
     else:
         yield from _summarised(fine, width, is_quiet=verbosity == "quiet")
-    yield from _decided(fine, width)
-    missing = [case for case in cases if case.result.verdict is Verdict.NOT_RUN]
-    yield from _not_run([c for c in missing if not c.result.is_broken], width)
-    diverging = [case for case in red if case.result.verdict.is_failure]
-    yield from _table([o.row for case in diverging for o in case.rows], width)
+    if between:
+        yield from _table(above, width)
+        yield from between
+        yield from _table(below, width)
+    else:
+        yield from _table([*above, *below], width)
     for case in red:
         if case.result.is_broken:
             yield from _explained("failed", case.name, case.result.reason, width, "bad")
@@ -202,7 +207,8 @@ def _not_run(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style
 def _explained(
     what: str, case: str, reason: str, width: int, style: Style
 ) -> Iterator[tuple[str, Style]]:
-    yield f"{what}: {case}", style
+    for line in wrapped(f"{what}: {case}", width):
+        yield line, style
     for part in reason.splitlines():
         for line in wrapped(part, width - 4):
             yield f"    {line}", "dim"
@@ -278,13 +284,9 @@ def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Sty
 
 
 def _causes(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
-    """Yield what was found to explain a case, or that nothing was."""
-    called = names(results)
-    for result in results:
-        found = result.diagnosis
-        if found and found.is_needed:
-            what, name = CALLED[found.outcome], called[result.place]
-            yield from _explained(what, name, found.sentence, width, "plain")
+    """Yield what was found to explain cases, or that nothing was, once for all."""
+    for ((what, sentence),), cases in causes(results, parts=1).items():
+        yield from _explained(what, listed(cases), sentence, width, "plain")
 
 
 def _style(verdict: Verdict) -> Style:

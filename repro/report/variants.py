@@ -6,6 +6,7 @@ import os
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
+from repro.diagnosis.sentences import diagnosis_parts
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 
@@ -48,6 +49,25 @@ def reasons(
         if result.reason and result.verdict in verdicts:
             key = result.verdict, result.reason.splitlines()[0]
             found.setdefault(key, []).append(called[result.place])
+    return found
+
+
+def causes(
+    results: Iterable[CaseResult], parts: int | None = None
+) -> dict[tuple[tuple[str, str], ...], list[str]]:
+    """Give what diagnoses say, each with the names of the cases that it is said of.
+
+    Args:
+        results: of all cases.
+        parts: how many of the labels with texts; None for all.
+    """
+    results = list(results)
+    called = names(results)
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for result in results:
+        if result.diagnosis and result.diagnosis.is_needed:
+            said = tuple(diagnosis_parts(result.diagnosis)[:parts])
+            found.setdefault(said, []).append(called[result.place])
     return found
 
 

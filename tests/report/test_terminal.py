@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from repro.diagnosis.findings import Diagnosis
 from repro.errors import NotAvailableError
 from repro.judgement.compare import CaseDifference, Change, Since
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.claims_report import claim_lines
+from repro.report.markdown import markdown
 from repro.report.numbers import difference_text, nonzero_text
-from repro.report.report import Report
+from repro.report.report import Report, report_of_results
 from repro.report.terminal import Verbosity, table_lines
 
 from ..made_results import comparison, metrics, result
@@ -166,3 +168,36 @@ def test_what_changed_stands_below_the_cases_that_share_it() -> None:
     alone = lines(found[:1], 80)
     place = alone.index(f"Since run 1, where it was met: {one}")
     assert alone[place + 1] == "  published: top1 76.8 → 76.5 (edited since)"
+
+
+def unsettled() -> Diagnosis:
+    said = "Whether one of 37 variations explains it is not settled."
+    return Diagnosis(outcome="unsettled", sentence=said, advice="Look at more images")
+
+
+def test_a_cause_that_cases_share_is_said_once_with_their_names() -> None:
+    red = [
+        result(size, Verdict.BELOW, difference=-0.31, diagnosis=unsettled())
+        for size in SIZES[:2]
+    ]
+    ids = [one.id for one in red]
+    text = "\n".join(lines(red, 120))
+    assert f"cause not settled: {', '.join(ids)}\n" in text
+    assert text.count(unsettled().sentence) == 1
+    said = markdown(report_of_results(red))
+    assert said.count("Whether one of 37") == said.count("Look at more images") == 1
+    assert f"- `{ids[0]}`, `{ids[1]}`: Whether" in said
+
+
+def test_every_number_is_in_one_table_unless_something_stands_between() -> None:
+    family = whole_family("supervised/real")
+    red = result("640M", Verdict.BELOW, difference=-0.31)
+    for found, tables in (
+        ([*family, red], 1),
+        (family, 1),
+        ([red], 1),
+        ([*family, red, result("1280M", Verdict.NOT_RUN)], 2),
+    ):
+        said = lines(found, 80, "verbose")
+        assert sum("metric" in line for line in said) == tables
+        assert sum(line == "supervised/real@plain" for line in said) == tables
