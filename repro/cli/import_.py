@@ -226,7 +226,7 @@ def table(
             spread=others["spread"] or "",
             note=f"{grid.title} of {name}",
         )
-        written = entering.entered_text(compared.added, origin, release.sources)
+        written = entering.references_text(compared.added, origin, release.sources)
     except ExpectedError as error:
         raise ExpectedError(f"{name}: {error}") from None
     for line in (*understood.lines, "", *compared.lines()):

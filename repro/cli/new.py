@@ -87,8 +87,14 @@ def new(
             "--from-checkpoint and --weights exclude each other; leave one out"
         )
 
-    from repro.importing.nightly import BADGE, TOX, WORKFLOW, nightly_files
-    from repro.importing.template import module_name, module_template
+    from repro.importing.project import (
+        BADGE,
+        TOX,
+        WORKFLOW,
+        module_name,
+        module_template,
+        nightly_files,
+    )
 
     folder = Path("expected", name)
     test = Path("tests", module_name(name))
@@ -101,7 +107,7 @@ def new(
         contents, run_code = begun.contents(), begun.runs_code
         paths = {"checkpoints": begun.root, "data": begun.data}
     else:
-        contents = _from_template(name, folder, checkpoint)
+        contents = _blank(name, checkpoint)
     files = {folder / file: content for file, content in contents.items()}
     _refuse_existing(list(files))
     places = {"expected": folder, **paths}
@@ -133,10 +139,8 @@ def _refuse_existing(files: list[Path]) -> None:
             raise OptionError(f"{file} exists; choose another NAME or remove it")
 
 
-def _from_template(
-    name: str, folder: Path, checkpoint: Path | None
-) -> dict[str, bytes]:
-    from repro.importing.template import release_template
+def _blank(name: str, checkpoint: Path | None) -> dict[str, bytes]:
+    from repro.importing.drafts import blank_draft
     from repro.importing.writing import CLASSES_FILE, class_list
 
     found = None
@@ -146,7 +150,7 @@ def _from_template(
         found = inspect_weights(checkpoint)
     stem = split_weights_name(checkpoint.name)[0] if checkpoint else "best"
     return {
-        "release.toml": release_template(name, str(folder), found, stem).encode(),
+        "release.toml": blank_draft(name, found, stem).text().encode(),
         CLASSES_FILE: class_list(),
     }
 

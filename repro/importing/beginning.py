@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,16 @@ import msgspec
 from repro.cases import Case
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
+from repro.importing.drafts import (
+    UNKNOWN,
+    USUAL,
+    Draft,
+    DraftDataset,
+    DraftFamily,
+    DraftModel,
+    DraftProtocol,
+    zero_shot_protocol,
+)
 from repro.importing.preprocessing import Preprocessing
 from repro.importing.survey import (
     SMALL_PIXELS,
@@ -31,11 +40,10 @@ from repro.importing.trial import (
     choose,
     trial_of,
 )
-from repro.importing.writing import CLASSES_FILE, class_list, quoted
+from repro.importing.writing import CLASSES_FILE, class_list
 from repro.published import (
     RELEASE_FILE,
     ModelSpec,
-    parse_geometry,
     read_releases,
     split_weights_name,
 )
@@ -45,49 +53,6 @@ _IMAGENET = 1000
 #: More classes than these stand in a file of their own.
 _LISTED = 50
 _OWN_CLASSES = "classes.txt"
-_UNKNOWN = ModelSpec(id="to-be-named", loader="timm", architecture="resnet50")
-_HEAD = """\
-# {name}: what was published and how it was measured.
-# All keys: docs/expected-format.md of repro
-schema = 1
-
-[release]
-id = {quoted}
-title = {quoted}  # of the paper or project
-# paper = "https://..."
-# code = "https://..."
-
-# Where numbers are read, so that somebody else can open it; at a commit if it is code.
-[source.paper]
-title = "{name}, Table 1"
-url = "https://..."
-
-[dataset.{dataset}]
-title = {title}
-folder = {folder}
-classes = {classes}
-images = {images}
-"""
-_TEXT = """\
-logit_scale = "checkpoint"
-
-[protocol.{id}.text]
-classnames = {classnames}
-templates = {templates}
-"""
-_TAIL = """\
-# One for each row of the table; repro import table enters all of them. Digits in
-# quotes, as they are printed: they say how precise a number is.
-# [[reference]]
-# family = {family}
-# checkpoint = {checkpoint}
-# dataset = "{dataset}"
-# protocol = "{protocol}"
-# source = "paper"
-# top1 = "76.13"
-"""
-
-
 _Tried = dict[Normalisation, Predictions]
 
 
@@ -256,7 +221,7 @@ class Beginning:
 
     def contents(self) -> dict[str, bytes]:
         """Give the files of the release by their names."""
-        contents = {RELEASE_FILE: self.text().encode()}
+        contents = {RELEASE_FILE: self.draft().text().encode()}
         if self.images.is_imagenet or self._outputs != len(self.images.classes):
             contents[CLASSES_FILE] = class_list()
         if self._code:
@@ -265,32 +230,29 @@ class Beginning:
             contents[_OWN_CLASSES] = "\n".join((*self.images.classes, "")).encode()
         return contents
 
-    def text(self) -> str:
-        """Write the TOML."""
+    def draft(self) -> Draft:
+        """Propose the TOML."""
         images = self.images
-        parts = [
-            _HEAD.format(
-                name=self.name,
-                quoted=quoted(self.name),
-                dataset=self._dataset,
-                title=quoted(images.folder.name),
-                folder=quoted(images.folder.name),
-                classes=self._classes(),
-                images=images.images,
-            )
-            + self._outputs_line(),
-            *(self._protocol_table(id_, way) for id_, way in self._ways().items()),
-            *(_model_table(id_, model) for id_, model in self._models().items()),
-            *map(self._family_table, self._families()),
-        ]
-        first = self.checkpoints[0]
-        tail = _TAIL.format(
-            family=quoted(first.family),
-            checkpoint=quoted(first.name),
-            dataset=self._dataset,
-            protocol=self._protocol_of(first),
+        classes: str | tuple[str, ...] = images.classes
+        if images.is_imagenet:
+            classes = CLASSES_FILE
+        elif len(images.classes) > _LISTED:
+            classes = _OWN_CLASSES
+        dataset = DraftDataset(
+            id=self._dataset,
+            title=images.folder.name,
+            folder=images.folder.name,
+            classes=classes,
+            images=images.images,
+            outputs="" if self._outputs == len(images.classes) else CLASSES_FILE,
         )
-        return "\n".join([*parts, tail])
+        return Draft(
+            name=self.name,
+            dataset=dataset,
+            protocols={id_: self._protocol(way) for id_, way in self._ways().items()},
+            models={id_: _model(spec) for id_, spec in self._models().items()},
+            families=[self._family(members) for members in self._families()],
+        )
 
     @property
     def runs_code(self) -> bool:
@@ -305,18 +267,6 @@ class Beginning:
             name = name.removesuffix(suffix)
         return re.sub(r"[^\w-]", "-", name, flags=re.ASCII).strip("-") or "images"
 
-    def _classes(self) -> str:
-        if self.images.is_imagenet:
-            return quoted(CLASSES_FILE)
-        if len(self.images.classes) > _LISTED:
-            return quoted(_OWN_CLASSES)
-        return f"[{', '.join(map(quoted, self.images.classes))}]"
-
-    def _outputs_line(self) -> str:
-        if self._outputs == len(self.images.classes):
-            return ""
-        return f"outputs = {quoted(CLASSES_FILE)}\n"
-
     def _ways(self) -> dict[str, Way]:
         """Name each way to evaluate once, the one of most checkpoints first."""
         counts = Counter(_key(one.way) for one in self.checkpoints if one.way)
@@ -324,7 +274,7 @@ class Beginning:
         ways = [by_key[key] for key, _ in counts.most_common()]
         return {
             "paper" if not number else f"paper-{number + 1}": way
-            for number, way in enumerate(ways or [_PLACEHOLDER])
+            for number, way in enumerate(ways or [_USUAL])
         }
 
     def _protocol_of(self, one: Checkpoint) -> str:
@@ -335,10 +285,10 @@ class Beginning:
         """Name each model once."""
         named: dict[str, ModelSpec] = {}
         for one in self.checkpoints:
-            model = one.weights.model or _UNKNOWN
+            model = one.weights.model or UNKNOWN
             if not any(_same(model, other) for other in named.values()):
                 # An architecture with a placeholder is a name of no model.
-                is_named = model is not _UNKNOWN and "{" not in model.architecture
+                is_named = model is not UNKNOWN and "{" not in model.architecture
                 stem = model.architecture if is_named else model.id
                 id_, number = stem, 1
                 while id_ in named:
@@ -348,7 +298,7 @@ class Beginning:
         return named
 
     def _model_of(self, one: Checkpoint) -> str:
-        model = one.weights.model or _UNKNOWN
+        model = one.weights.model or UNKNOWN
         return next(id_ for id_, other in self._models().items() if _same(model, other))
 
     def _families(self) -> list[list[Checkpoint]]:
@@ -357,74 +307,31 @@ class Beginning:
             families.setdefault(one.family, []).append(one)
         return list(families.values())
 
-    def _family_table(self, members: Sequence[Checkpoint]) -> str:
+    def _family(self, members: Sequence[Checkpoint]) -> DraftFamily:
         models = {one.name: self._model_of(one) for one in members}
         usual, _ = Counter(models.values()).most_common(1)[0]
-        others = {name: model for name, model in models.items() if model != usual}
         protocols = Counter(self._protocol_of(one) for one in members if one.way)
-        lines = [
-            f"[family.{quoted(members[0].family)}]",
-            f"model = {quoted(usual)}",
-            'training_data = "..."',
-            '# folder = "https://..."        # where the weights can be downloaded',
-            f'protocols = ["{next(iter(protocols), "paper")}"]'
-            "           # for checkpoints that no number speaks of",
-            f"datasets = [{quoted(self._dataset)}]",
-        ]
-        if others:
-            pairs = (f"{quoted(name)} = {quoted(m)}" for name, m in others.items())
-            lines.insert(2, f"models = {{ {', '.join(pairs)} }}")
-        tried = (f"# {one.sentence()}" for one in members)
-        return "\n".join([*tried, *lines, ""])
-
-    def _said_of_others(self, way: Way) -> list[str]:
-        """Name what the images do not tell from the normalisation that is proposed."""
-        if not (alike := self._alike.get(_key(way))):
-            return []
-        said = f"A hundred images do not tell it from: {'; '.join(alike)}."
-        return textwrap.wrap(said, 88, initial_indent="# ", subsequent_indent="# ")
-
-    def _protocol_table(self, id_: str, way: Way) -> str:
-        used = way.preprocessing
-        lines = [
-            "# Proposed from the files. Look into the evaluation script: the size and",
-            "# filter of the resize, crop, mean and std each move what is measured.",
-            *self._said_of_others(way),
-            f"[protocol.{id_}]",
-            f"geometry = {quoted(used.geometry)}",
-            f"mean = {_channels(used, used.mean)}",
-            f"std = {_channels(used, used.std)}",
-            'source = "paper"',
-            "",
-        ]
-        text = "\n".join(lines)
-        if not way.zero_shot:
-            return text
-        listed = [name.replace("_", " ") for name in self.images.classes]
-        is_imagenet = self._outputs == _IMAGENET
-        return text + _TEXT.format(
-            id=id_,
-            classnames=quoted("open_clip:IMAGENET_CLASSNAMES")
-            if is_imagenet
-            else f"[{', '.join(map(quoted, listed))}]",
-            templates=quoted("open_clip:OPENAI_IMAGENET_TEMPLATES")
-            if is_imagenet
-            else '["a photo of a {}."]',
+        return DraftFamily(
+            name=members[0].family,
+            checkpoint=members[0].name,
+            model=usual,
+            models={name: model for name, model in models.items() if model != usual},
+            protocols=[next(iter(protocols), "paper")],
+            notes=[one.sentence() for one in members],
         )
 
+    def _protocol(self, way: Way) -> DraftProtocol:
+        alike = self._alike.get(_key(way), [])
+        # What the images do not tell from the normalisation that is proposed.
+        others = f"A hundred images do not tell it from: {'; '.join(alike)}."
+        note = others if alike else ""
+        if not way.zero_shot:
+            return DraftProtocol(preprocessing=way.preprocessing, note=note)
+        classes = None if self._outputs == _IMAGENET else self.images.classes
+        return zero_shot_protocol(way.preprocessing, classes, note)
 
-_PLACEHOLDER = Way(
-    preprocessing=Preprocessing(
-        "rgb|resize(256,bilinear)|center_crop(224)",
-        (0.485, 0.456, 0.406),
-        (0.229, 0.224, 0.225),
-    ),
-    zero_shot=False,
-)
 
-
-def _channels(used: Preprocessing, numbers: Sequence[float]) -> list[float]:
-    return list(numbers[: parse_geometry(used.geometry).channels])
+_USUAL = Way(preprocessing=USUAL, zero_shot=False)
 
 
 def _key(way: Way) -> str:
@@ -446,21 +353,7 @@ def _count_named(weights: Sequence[SurveyedWeights], images: SurveyedImages) -> 
     return len(images.classes)
 
 
-def _model_table(id_: str, model: ModelSpec) -> str:
-    lines = [f"[model.{quoted(id_)}]"]
-    if model is _UNKNOWN:
-        lines.append("# No architecture that was tried fits: name it here.")
-    lines += [
-        f"loader = {quoted(model.loader)}",
-        f"architecture = {quoted(model.architecture)}",
-    ]
-    if model.code:
-        lines.append(f"code = {quoted(model.code)}")
-    if model.options:
-        pairs = (f"{key} = {value}" for key, value in model.options.items())
-        lines.append(f"options = {{ {', '.join(pairs)} }}")
-    if model.weights_key:
-        lines.append(f"weights_key = {quoted(model.weights_key)}")
-    if model.gflops != _UNKNOWN.gflops:
-        lines.append(f"gflops = {model.gflops}  # of one image, counted")
-    return "\n".join([*lines, ""])
+def _model(spec: ModelSpec) -> DraftModel:
+    if spec is UNKNOWN:
+        return DraftModel(spec, "No architecture that was tried fits: name it here.")
+    return DraftModel(spec)

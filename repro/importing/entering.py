@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import msgspec
 from repro.errors import ExpectedError, OptionError
 from repro.files import replace_bytes
 from repro.importing.printed import Entry, Understood
-from repro.importing.writing import quoted
+from repro.importing.toml import write_toml
 from repro.published import (
     METRICS,
     RELEASE_FILE,
@@ -142,8 +141,15 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def references_text(entries: Sequence[Entry], origin: Origin) -> str:
-    """Write numbers as references, those of one case together.
+def references_text(
+    entries: Sequence[Entry], origin: Origin, sources: Collection[str]
+) -> str:
+    """Write numbers as references, and their source where the release has it not.
+
+    Args:
+        entries: the numbers; those of one case become one reference.
+        origin: where they were read.
+        sources: that the release has.
 
     Raises:
         ExpectedError: a number has a spread, but nothing says of how many runs.
@@ -160,35 +166,33 @@ def references_text(entries: Sequence[Entry], origin: Origin) -> str:
     groups: dict[tuple[object, ...], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((*entry.case, bool(entry.printed.spread)), []).append(entry)
-    parts = itertools.chain.from_iterable(
-        _reference(group, origin) for group in groups.values()
+    return write_toml(
+        "references",
+        source=None if origin.source.id in sources else origin.source,
+        note=origin.note,
+        references=[_reference(group, origin) for group in groups.values()],
     )
-    return f"\n# {origin.note}\n" + "".join(parts)
 
 
-def _reference(entries: Sequence[Entry], origin: Origin) -> Iterator[str]:
+def _reference(entries: Sequence[Entry], origin: Origin) -> dict[str, object]:
     first = entries[0]
-    yield "\n[[reference]]\n"
-    for key, value in (
-        ("family", first.family),
-        ("checkpoint", first.checkpoint),
-        ("dataset", first.dataset),
-        ("protocol", first.protocol),
-        ("source", origin.source.id),
-    ):
-        yield f"{key} = {quoted(value)}\n"
+    written: dict[str, object] = {
+        "family": first.family,
+        "checkpoint": first.checkpoint,
+        "dataset": first.dataset,
+        "protocol": first.protocol,
+        "source": origin.source.id,
+    }
     for entry in entries:
         printed = entry.printed
         text = printed.digits + (f" ± {printed.spread}" if printed.spread else "")
-        yield f"{entry.metric} = {quoted(text)}\n"
+        written[entry.metric] = text
     shares = any(METRICS[entry.metric].unit.whole for entry in entries)
     if shares and origin.unit != origin.source.unit:
-        yield f"unit = {quoted(origin.unit)}\n"
+        written["unit"] = origin.unit
     if first.printed.spread:
-        yield f"runs = {origin.runs}\n"
-        if origin.spread:
-            yield f"spread = {quoted(origin.spread)}\n"
-    yield f"note = {quoted(_places(entries))}\n"
+        written |= {"runs": origin.runs, "spread": origin.spread}
+    return written | {"note": _places(entries)}
 
 
 def _places(entries: Iterable[Entry]) -> str:
@@ -229,27 +233,6 @@ def origin_source(
         raise OptionError(f"--source={name!r}: {error}") from error
 
 
-def entered_text(
-    entries: Sequence[Entry], origin: Origin, sources: Collection[str]
-) -> str:
-    """Write numbers as references, and their source where the release has it not.
-
-    Raises:
-        ExpectedError: see `references_text`.
-    """
-    own = "" if origin.source.id in sources else source_text(origin.source)
-    return own + references_text(entries, origin)
-
-
-def source_text(source: Source) -> str:
-    """Write a source that a release does not have yet."""
-    return (
-        f"\n[source.{source.id}]\n"
-        f"title = {quoted(source.title)}\n"
-        f"url = {quoted(source.url)}\n"
-    )
-
-
 def release_file(release: Release) -> Path:
     """Give the file that new references are written to."""
     return release.location / REFERENCES_FILE
@@ -264,9 +247,8 @@ def enter(folder: Path, file: Path, text: str) -> None:
     try:
         before = file.read_bytes() if file.exists() else None
         old = before or b""
-        gap = b"" if not old or old.endswith(b"\n") else b"\n"
-        new = old + gap + text.encode() if old else text.lstrip("\n").encode()
-        replace_bytes(file, new)
+        gap = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
+        replace_bytes(file, old + gap + text.encode())
         try:
             read_releases([folder])
         except ExpectedError:

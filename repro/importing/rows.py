@@ -48,6 +48,13 @@ class OtherSet(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     url: str
 
+    @property
+    def class_names(self) -> str | list[str]:
+        """Give the file of its classes, or their numbers."""
+        if isinstance(self.classes, str):
+            return self.classes
+        return [str(number) for number in range(self.classes)]
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of one checkpoint: digits as printed; there may be none.
@@ -83,6 +90,11 @@ class Entry(NamedTuple):
         """Name of the protocol, which has the prompts of its dataset."""
         suffix = f"-{self.other.id}" if self.other else ""
         return f"{self.row.protocol}{suffix}"
+
+    @property
+    def source(self) -> str:
+        """Name of the source, of which each column of a table is one."""
+        return self.other.id if self.other else "published"
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):

@@ -208,12 +208,12 @@ def _is_above(folder: Path, classes: list[str]) -> bool:
 def usual_preprocessing(
     model: ModelSpec, found: Inspection, images: SurveyedImages
 ) -> Preprocessing:
-    """Tell what a model's library does with photographs before such a model.
+    """Tell what images go through before a model.
 
     Small images of one size are used as they are, or resized to the size that the
-    model was built for.
+    model was built for; for others it is what the model's library does.
     """
-    usual = _PREPROCESSING[model.loader](model, found)
+    usual = library_preprocessing(model, found)
     if images.size is None or max(images.size) > SMALL_PIXELS:
         return usual
     width, height = images.size
@@ -225,6 +225,11 @@ def usual_preprocessing(
         steps = f"|resize({side}x{side},bicubic)"
     first = "grey" if _takes_grey(found) else "rgb"
     return msgspec.structs.replace(usual, geometry=f"{first}{steps}")
+
+
+def library_preprocessing(model: ModelSpec, found: Inspection) -> Preprocessing:
+    """Tell what a model's library does with photographs before such a model."""
+    return _PREPROCESSING[model.loader](model, found)
 
 
 def _takes_grey(found: Inspection) -> bool:

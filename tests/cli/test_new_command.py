@@ -36,6 +36,11 @@ def written(name: str) -> Release:
     return release
 
 
+def comments(file: Path) -> str:
+    """Give the text of a file as if no line of a comment had been broken."""
+    return file.read_text().replace("\n# ", " ")
+
+
 def test_a_new_release_can_be_read_as_it_stands() -> None:
     result = new("two-moons")
     assert result.output.splitlines() == [
@@ -137,10 +142,10 @@ def test_a_checkpoint_fills_in_its_architecture(
     assert written("two-moons").protocols["paper"].kind == (
         "clip" if loader == "open_clip" else "supervised"
     )
-    text = (project / "expected/two-moons/release.toml").read_text()
+    text = comments(project / "expected/two-moons/release.toml")
     assert "every name and shape fits this architecture" in text
     outputs = options.get("num_classes")
-    assert (f"# The weights have {outputs} outputs" in text) == (outputs is not None)
+    assert (f"The weights have {outputs} outputs" in text) == (outputs is not None)
 
 
 def test_a_state_dict_inside_a_training_checkpoint_is_found(project: Path) -> None:
@@ -155,8 +160,8 @@ def test_an_architecture_that_was_not_tried_is_left_to_the_author(
 ) -> None:
     torch.save(nn.Linear(3, 2).state_dict(), project / "best.pt")
     new("two-moons", "--from-checkpoint", "best.pt")
-    text = (project / "expected/two-moons/release.toml").read_text()
-    assert "2 tensors with 8 values;\n# no architecture that was tried fits" in text
+    text = comments(project / "expected/two-moons/release.toml")
+    assert "2 tensors with 8 values; no architecture that was tried fits" in text
     assert written("two-moons").models["main"].architecture == "resnet50"
 
 

@@ -1,7 +1,8 @@
-"""What a repository of one's own needs to check its numbers every night."""
+"""What a repository of one's own needs beside its numbers: tests, and every night."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,38 @@ BADGE = (
     "raw.githubusercontent.com/OWNER/REPOSITORY/badges/reproduced.badge.json)]"
     "(https://github.com/OWNER/REPOSITORY/actions/workflows/nightly.yml)"
 )
+_TEST = '''\
+"""The numbers published with {name}."""
+
+import pytest
+
+
+@pytest.mark.repro({places})
+def test_{identifier}(case, reproduce):
+    """Each checkpoint scores what was published, within its tolerance."""
+    reproduce(case)
+'''
+
+
+def module_name(name: str) -> str:
+    """Give the file name of the test module of a release."""
+    return f"test_{name.replace('-', '_').replace('.', '_')}.py"
+
+
+def module_template(
+    name: str, places: Mapping[str, str], *, run_code: bool = False
+) -> str:
+    """Write a test module that runs the cases of a release.
+
+    Args:
+        name: of the release.
+        places: paths from the module by the keyword of the marker.
+        run_code: whether models are built by code beside the numbers.
+    """
+    identifier = "".join(c if c.isalnum() else "_" for c in name)
+    marked = ", ".join(f"{key}={json.dumps(path)}" for key, path in places.items())
+    marked += ", run_code=True" * run_code
+    return _TEST.format(name=name, places=marked, identifier=identifier)
 
 
 def nightly_files(test: Path, places: Mapping[str, str]) -> dict[Path, bytes]:

@@ -1,0 +1,177 @@
+"""The first TOML of a release: what its files tell, and places for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from repro.importing.preprocessing import Preprocessing
+from repro.importing.survey import library_preprocessing
+from repro.importing.toml import write_toml
+from repro.importing.writing import CLASSES_FILE
+from repro.models.inspection import Inspection
+from repro.models.naming import fitting_model
+from repro.published import ModelSpec, parse_geometry
+
+#: Where nothing tells more.
+USUAL = Preprocessing(
+    "rgb|resize(256,bilinear)|center_crop(224)",
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)
+UNKNOWN = ModelSpec(id="to-be-named", loader="timm", architecture="resnet50")
+_IMAGENET_CLASSES = 1000
+
+
+class DraftDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset; `classes` and `outputs` are a list or the name of a file."""
+
+    id: str
+    title: str
+    folder: str
+    classes: str | Sequence[str]
+    images: int
+    files: str = ""
+    outputs: str = ""
+    note: str = ""
+
+
+class DraftProtocol(msgspec.Struct, frozen=True, kw_only=True):
+    """A protocol, zero-shot if it has class names."""
+
+    preprocessing: Preprocessing
+    classnames: str | Sequence[str] = ""
+    templates: str | Sequence[str] = ""
+    note: str = ""
+
+    @property
+    def geometry(self) -> str:
+        """From a photograph to pixels."""
+        return self.preprocessing.geometry
+
+    @property
+    def mean(self) -> Sequence[float]:
+        """Of each channel that the geometry gives."""
+        return self.preprocessing.mean[: self._channels]
+
+    @property
+    def std(self) -> Sequence[float]:
+        """Of each channel that the geometry gives."""
+        return self.preprocessing.std[: self._channels]
+
+    @property
+    def _channels(self) -> int:
+        return parse_geometry(self.geometry).channels
+
+
+class DraftModel(msgspec.Struct, frozen=True):
+    """What weights fit into, and how that is known."""
+
+    spec: ModelSpec
+    note: str = ""
+
+
+class DraftFamily(msgspec.Struct, frozen=True, kw_only=True):
+    """A family: `checkpoint` is one of its own, `models` those that have another."""
+
+    name: str
+    checkpoint: str
+    model: str
+    models: Mapping[str, str] = {}
+    protocols: Sequence[str] = ("paper",)
+    notes: Sequence[str] = ()
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A release to be completed by its author; it can be read as it stands."""
+
+    name: str
+    dataset: DraftDataset
+    protocols: Mapping[str, DraftProtocol]
+    models: Mapping[str, DraftModel]
+    families: Sequence[DraftFamily]
+
+    def text(self) -> str:
+        """Write the TOML."""
+        return write_toml("draft", draft=self)
+
+
+def zero_shot_protocol(
+    preprocessing: Preprocessing, classes: Sequence[str] | None, note: str = ""
+) -> DraftProtocol:
+    """Give OpenAI's prompts for ImageNet, and for other classes one with their names.
+
+    Args:
+        preprocessing: of the images.
+        classes: names of class folders, unless they are those of ImageNet.
+        note: is kept.
+    """
+    names = [name.replace("_", " ") for name in classes or ()]
+    return DraftProtocol(
+        preprocessing=preprocessing,
+        classnames=names or "open_clip:IMAGENET_CLASSNAMES",
+        templates=["a photo of a {}."]
+        if names
+        else "open_clip:OPENAI_IMAGENET_TEMPLATES",
+        note=note,
+    )
+
+
+def blank_draft(name: str, found: Inspection | None, checkpoint: str) -> Draft:
+    """Draft a release for ImageNet, which a weights file tells the model of.
+
+    Args:
+        name: of the release and its family.
+        found: in the weights file, if there is one.
+        checkpoint: what a case of the family may be called.
+    """
+    spec = fitting_model(found.shapes, found.entry) if found else None
+    preprocessing = library_preprocessing(spec, found) if spec and found else USUAL
+    is_clip = spec is not None and spec.loader == "open_clip"
+    protocol = (
+        zero_shot_protocol(preprocessing, None)
+        if is_clip
+        else DraftProtocol(preprocessing=preprocessing)
+    )
+    dataset = DraftDataset(
+        id="imagenet-val",
+        title="ImageNet-1k validation (ILSVRC 2012)",
+        folder="val",
+        classes=CLASSES_FILE,
+        images=50_000,
+        files="repro:imagenet-val",
+        note=_said_of_classes(found),
+    )
+    model = DraftModel(spec or _unnamed(found), _said_of_model(found, spec))
+    return Draft(
+        name=name,
+        dataset=dataset,
+        protocols={"paper": protocol},
+        models={"main": model},
+        families=[DraftFamily(name=name, checkpoint=checkpoint, model="main")],
+    )
+
+
+def _unnamed(found: Inspection | None) -> ModelSpec:
+    key = found.entry if found else ""
+    return msgspec.structs.replace(UNKNOWN, weights_key=key)
+
+
+def _said_of_classes(found: Inspection | None) -> str:
+    """Say where the weights were not trained for the classes that the file has."""
+    if found is None or found.classes in (None, _IMAGENET_CLASSES):
+        return "For another one than ImageNet change all of it."
+    return (
+        f"The weights have {found.classes:,} outputs: name their classes here, or what "
+        "each output is as `outputs`."
+    )
+
+
+def _said_of_model(found: Inspection | None, spec: ModelSpec | None) -> str:
+    if found is None:
+        return ""
+    what = f"Inspected: {len(found.shapes):,} tensors with {found.parameters:,} values"
+    if spec:
+        return f"{what}; every name and shape fits this architecture."
+    return f"{what}; no architecture that was tried fits: name it here."
