@@ -44,18 +44,15 @@ def test_every_step_is_run_on_a_processor_and_none_is_wrong(tmp_path: Path) -> N
 
 
 def test_a_device_that_is_not_here_is_refused_before_anything_is_tried(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = [f"-o{tmp_path / 'a.json'}", "--device=meta"]
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.gpu_trial", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "--device is 'meta', but torch finds no meta device here" in done.stderr
+    from gpu_trial.__main__ import main
+
+    with pytest.raises(SystemExit, match="2"):
+        main([f"-o{tmp_path / 'a.json'}", "--device=meta"])
+    said = capsys.readouterr().err
+    assert "--device is 'meta', but torch finds no meta device here" in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.gpu

@@ -86,7 +86,7 @@ ROWS = {
     "eval expected": Row(EVAL, "--expected=embedded", "of the 500 images"),
     "eval cache": Row(EVAL, "--cache=pixels", "pixels/pixels/"),
     "eval device": Row(EVAL, "--device=tpu", "--device is 'tpu'; it must be"),
-    "eval precision": Row(EVAL, "--precision=bf16", "Loss: 0.929"),
+    "eval precision": Row(EVAL, "--precision=fp8", "--precision is 'fp8'; it must be"),
     "eval accelerate": Row(EVAL, "--accelerate=compile", "compile was not used"),
     **{
         f"import {name} {parameter}": row

@@ -52,6 +52,15 @@ def test_details_come_before_the_lines_of_the_releases_scripts() -> None:
     assert lines[3].startswith("checkpoint: ")
 
 
+def test_in_another_precision_the_loss_is_near_and_another_one() -> None:
+    weights = EMBEDDED / "checkpoints" / "supervised" / "real" / "80.pt"
+    options: tuple[tuple[str, ...], ...] = ((), ("--precision=bf16",))
+    lines = [_eval("supervised", weights, *given).stdout for given in options]
+    published, rounded = (float(one.rpartition("Loss: ")[2]) for one in lines)
+    assert rounded != published
+    assert rounded == pytest.approx(published, rel=0.02)
+
+
 def test_real_labels_are_for_imagenet_only() -> None:
     weights = EMBEDDED / "checkpoints" / "supervised" / "real" / "160.pt"
     result = _eval("supervised", weights, "--real-labels", "timm")

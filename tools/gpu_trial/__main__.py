@@ -9,7 +9,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -24,13 +24,13 @@ from .findings import Step, Trial, encode
 from .paths import PATHS, Tried
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run each step, write what it found, and say 1 where one is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tools.gpu_trial")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--only", action="append", default=[], metavar="PART")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     try:
         device = choose_device(chosen.device)
     except OptionError as error:
