@@ -33,6 +33,8 @@ _OUTCOMES: dict[Verdict, Outcome] = {
     Verdict.UNEXPECTEDLY_MET: "FAILED",
 }
 
+_MOST_DIGITS, _LARGEST_VALUE = 6, 1e6
+
 
 class AttestationError(ReproError):
     """A statement that is none, or does not hold for what it is shown."""
@@ -73,6 +75,20 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     def test(self) -> str:
         """What a test is called that met this number, or did not, after its case."""
         return f"{self.metric} {self.published} ({self.source})"
+
+    @property
+    def outcome(self) -> str:
+        """What was measured, with the digits of what was published."""
+        if self.measured is None or self.difference is None:
+            return "not measured"
+        decimals = self.published.partition(" ")[0].partition(".")[2]
+        digits = min(max(2, len(decimals)), _MOST_DIGITS)
+        # Of a stranger it may be any number.
+        form = "e" if abs(self.measured) > _LARGEST_VALUE else "f"
+        return (
+            f"measured {self.measured:.{digits}{form}}, difference "
+            f"{self.difference:+.{digits}{form}}, tolerance {self.tolerance:.3g}"
+        )
 
 
 class Statement(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -168,6 +184,21 @@ def _tests(numbers: Iterable[Number], case: str = "") -> dict[Outcome, tuple[str
     for number in numbers:
         found[_OUTCOMES[number.verdict]].append(case + number.test)
     return {outcome: tuple(names) for outcome, names in found.items()}
+
+
+def numbers_of(statement: Statement, sha256: str) -> dict[Outcome, list[Number]]:
+    """Give what is stated of a subject by how it came out, in the order of the tests.
+
+    The statement must not contradict itself.
+    """
+    found: dict[Outcome, list[Number]] = {"FAILED": [], "WARNED": [], "PASSED": []}
+    for subject in statement.subject:
+        if subject.digest.get("sha256") == sha256:
+            stated = subject.annotations.get("measured", [])
+            for number in msgspec.convert(stated, list[Number]):
+                found[_OUTCOMES[number.verdict]].append(number)
+            break
+    return found
 
 
 def contradiction(statement: Statement) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -93,19 +94,23 @@ def verify_attestation(file: Path, weights: Path, public_key: Path | None) -> No
     exit code is 1 where it says that a published number was not met.
     """
     from repro.attestation.envelope import check_subject, read_attestation
+    from repro.attestation.statement import numbers_of
     from repro.models.weights import hash_file
 
     statement = read_attestation(file, public_key)
-    check_subject(statement, file, weights, hash_file(weights))
+    digest = hash_file(weights)
+    check_subject(statement, file, weights, digest)
     predicate = statement.predicate
     who = f"signed by the key in {public_key}" if public_key else "not signed"
     echo(f"{predicate.result}: {weights} by {file}, {who}")
-    for word, tests in (
-        ("met", predicate.passed_tests),
-        ("warned", predicate.warned_tests),
-        ("not met", predicate.failed_tests),
+    measured = numbers_of(statement, digest)
+    for word, tests, numbers in (
+        ("met", predicate.passed_tests, measured["PASSED"]),
+        ("warned", predicate.warned_tests, measured["WARNED"]),
+        ("not met", predicate.failed_tests, measured["FAILED"]),
     ):
-        for test in tests:
-            echo(f"  {word:<8}{test}")
+        # Whoever wrote it without repro may not say what was measured.
+        for test, number in zip_longest(tests, numbers):
+            echo(f"  {word:<8}{test}{f': {number.outcome}' if number else ''}")
     if predicate.result == "FAILED":
         raise SystemExit(1)

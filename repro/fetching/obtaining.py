@@ -11,15 +11,11 @@ import msgspec
 
 from repro.errors import FetchError, NotAvailableError, WeightsError
 from repro.fetching.archive import DamagedError, unpack
+from repro.fetching.hub import file_of_hub
 from repro.fetching.links import Link, file_name, read_link
 from repro.fetching.progress import Progress
 from repro.fetching.space import check_space
-from repro.fetching.transfer import (
-    NoNetworkError,
-    Patience,
-    download,
-    is_unknown_host,
-)
+from repro.fetching.transfer import Patience, download
 from repro.models.containers import check_complete
 from repro.published import WEIGHTS_SUFFIXES, check_weights_name
 
@@ -142,24 +138,11 @@ def _copy(
 
 
 def _from_hub(link: Link, name: str, work: Path) -> Obtained:
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
     name = _weights_name(link, name or file_name(link))
-    try:
-        # It resumes, and checks the size, itself.
-        path = hf_hub_download(
-            link.repository,
-            link.target,
-            revision=link.revision,
-            local_dir=work / "hub",
-        )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        if is_unknown_host(error):
-            raise NoNetworkError(constants.ENDPOINT) from error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise FetchError(f"{link.text} cannot be fetched: {reason}") from error
-    return Obtained({name: Path(path)})
+    path = file_of_hub(
+        link.text, link.repository, link.target, link.revision, work / "hub"
+    )
+    return Obtained({name: path})
 
 
 def _is_weights_name(name: str) -> bool:

@@ -9,6 +9,7 @@ https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 
 import msgspec
 
-from repro.errors import ExpectedError, FetchError, OptionError
+from repro.errors import ExpectedError, OptionError
+from repro.fetching.hub import MissingError, file_of_hub
+from repro.fetching.transfer import NoNetworkError
 from repro.importing.card_models import CardModel, model_of
 from repro.importing.labels import metric_named, simplified
 from repro.importing.rows import Row, Table
@@ -117,29 +120,15 @@ def find_card(what: str, url: str) -> Card:
 
 
 def _of_hub(text: str) -> Card:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HfHubHTTPError,
-        HFValidationError,
-    )
-
     repository, _, wanted = text.removeprefix("hf://").rstrip("/").partition("@")
     if repository.count("/") != 1:
         raise OptionError(f"{text} must be hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
-    try:
-        file = Path(hf_hub_download(repository, CARD, revision=wanted or None))
-        revision = file.parent.name
-        for name in ("config.json", "open_clip_config.json"):
-            try:
-                hf_hub_download(repository, name, revision=revision)
-            except EntryNotFoundError:
-                continue
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise FetchError(
-            f"{text} cannot be fetched: {shortened(reason, 300)}"
-        ) from error
+    file = file_of_hub(text, repository, CARD, wanted or None)
+    revision = file.parent.name
+    for name in ("config.json", "open_clip_config.json"):
+        # A card that was kept is read without a network, with what was kept of these.
+        with contextlib.suppress(MissingError, NoNetworkError):
+            file_of_hub(text, repository, name, revision)
     return Card(
         file=file,
         url=f"https://huggingface.co/{repository}/blob/{revision}/{CARD}",

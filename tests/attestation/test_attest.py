@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,11 @@ def test_weights_that_met_their_numbers_are_verified(attested: Attested) -> None
     assert done.exit_code == 0, done.exception
     assert done.output.startswith("PASSED: ")
     assert "not signed" in done.output
+    told = r"top1 (\S+) .*: measured (\S+), difference (\S+), tolerance (\S+)$"
+    ((published, *rest),) = re.findall(told, done.output, re.MULTILINE)
+    measured, difference, tolerance = map(float, rest)
+    assert measured - float(published) == pytest.approx(difference)
+    assert abs(difference) <= tolerance
 
 
 def test_a_number_that_was_not_met_is_said(attested: Attested) -> None:

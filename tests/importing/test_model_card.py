@@ -359,3 +359,25 @@ def test_a_repository_that_the_hub_does_not_have_is_one_clear_error(hub: Host) -
     done = CliRunner().invoke(cli, ["import", "model-card", "hf://somebody/nothing"])
     assert isinstance(done.exception, ReproError)
     assert "hf://somebody/nothing cannot be fetched: 404" in str(done.exception)
+
+
+def test_without_a_network_it_is_said_at_once_unless_the_card_was_kept(
+    hub: Host,
+    repository: Repository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    repository.write(index(entry(TOP1)))
+    hub.share("/somebody/a-resnet/resolve/main/README.md", repository.card.read_bytes())
+    config = (repository.folder / "config.json").read_bytes()
+    hub.share(f"/somebody/a-resnet/resolve/{'0' * 40}/config.json", config)
+    card = ["import", "model-card", "-o", str(tmp_path / "release")]
+    assert CliRunner().invoke(cli, [*card, "hf://somebody/a-resnet"]).exit_code == 0
+    # No name below .invalid is ever found (RFC 6761), with a network or without.
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://hub.invalid")
+    assert CliRunner().invoke(cli, [*card, "hf://somebody/a-resnet"]).exit_code == 0
+    done = CliRunner().invoke(cli, [*card, "hf://somebody/another"])
+    said = "there is no network here: hub.invalid cannot be looked up"
+    assert str(done.exception) == said
+    assert "Retrying" not in caplog.text
