@@ -24,7 +24,7 @@ from repro.cli.options import (
 from repro.cli.output import echo
 from repro.errors import ExpectedError, NotAvailableError, OptionError
 from repro.options.table import Settings
-from repro.published import Kind, Release, read_releases
+from repro.published import GUARDED, Kind, Release, read_releases
 
 if TYPE_CHECKING:
     from repro.data.dataset import Dataset
@@ -100,6 +100,11 @@ def evaluate(
     """
     if ckpt and not ckpt.is_file():
         raise click.BadParameter(f"{ckpt} does not exist", param_hint="--ckpt")
+    if real_labels and precision == GUARDED:
+        raise OptionError(
+            "--real-labels needs the first class of every image in float32, which "
+            "--precision guarded does not give; leave one out"
+        )
     asked = _asked(what, ckpt, table, protocol, read_releases(expected))
     case = asked.case
     weights = ckpt or _cached(case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from repro.cases import Case
 from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
 from repro.diagnosis.known import Known
+from repro.engine.batch_sizes import BatchSizes
 from repro.engine.device import choose_device
+from repro.engine.guarding import Guarding, Images
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources, own_files
 from repro.engine.stores import Stores
@@ -28,6 +31,7 @@ from repro.evaluation.metrics import calibration_error
 from repro.evaluation.outputs import outputs_of
 from repro.evaluation.precision import arithmetic, in_type_of
 from repro.evaluation.predictions import Predictions
+from repro.judgement.guarded import Guarded
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
@@ -39,7 +43,7 @@ from repro.models.zeroshot import zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
-from repro.records.identity import MeasurementKey, digest_of, measurement_key
+from repro.records.identity import MeasurementKey, measurement_key
 from repro.records.result import Measurement
 
 if TYPE_CHECKING:
@@ -77,7 +81,8 @@ class Evaluator:
         cases = list(planned)
         self._sources = Sources(settings, cases, downloading)
         self._stores = Stores(settings, cases, self._threads)
-        self._batch_sizes: dict[str, BatchSize] = {}
+        self._batch_sizes = BatchSizes(settings, self.device)
+        self._guarding = Guarding(settings, self.device, self._batch_sizes)
         self._weights_read: dict[Path, tuple[str, ...]] = {}
         self._tokenizers: dict[tuple[tuple[str, ...], bytes], RememberingTokenizer] = {}
 
@@ -273,15 +278,34 @@ class Evaluator:
             case, source.weights.path, source.dataset, source.files
         )
         self._sources.read_next(case)
-        predictions = self.evaluate(
-            classifier, case, progress, source.dataset, self._stops(case, source)
-        )
+        how = progress, source.dataset, self._stops(case, source)
+        predictions, guarded = self._evaluate_guarded(classifier, case, *how)
+        if predictions is None:
+            predictions = self.evaluate(classifier, case, *how)
         source.weights.check_same()
         seconds = time.perf_counter() - start
-        written = self._measurement(case, source, predictions, seconds)
+        written = self._measurement(case, source, predictions, seconds, guarded)
         # It is known only now, which of them were found not to change a logit.
         used = msgspec.structs.replace(written, accelerations=classifier.accelerations)
         return used, predictions
+
+    def _evaluate_guarded(
+        self,
+        classifier: Classifier,
+        case: Case,
+        progress: Progress,
+        dataset: Dataset,
+        is_settled: Settled,
+    ) -> tuple[Predictions | None, Guarded | None]:
+        """Evaluate with guarded precision, where that is asked for and pays."""
+        if not self.settings.is_guarded(case):
+            return None, None
+        images = Images(
+            dataset,
+            first_strata(dataset, self.settings.limit),
+            partial(self._stores.pixels, dataset, case),
+        )
+        return self._guarding.evaluate(classifier, case, images, progress, is_settled)
 
     def _source(
         self, case: Case, weights: Path | None, dataset: Dataset | None
@@ -298,13 +322,20 @@ class Evaluator:
         )
 
     def _measurement(
-        self, case: Case, source: Source, predictions: Predictions, seconds: float
+        self,
+        case: Case,
+        source: Source,
+        predictions: Predictions,
+        seconds: float,
+        guarded: Guarded | None,
     ) -> Measurement:
         """Write down what was measured, with all that it depends on."""
         # A measurement of all images is right whatever could have ended it, so its key
         # is that of one that nothing can end; others find it by that.
         is_whole = predictions.is_complete or not self.settings.may_end_early
         key = self._key(case, source)
+        if predictions.recomputed is None:
+            key = key.unguarded
         return Measurement(
             metrics=predictions.metrics(),
             total=len(source.dataset),
@@ -317,12 +348,15 @@ class Evaluator:
             environment=key.environment,
             key=(key.whole if is_whole else key).digest,
             conditions=key.conditions,
-            intervals=_intervals(predictions, source.dataset),
+            intervals=_intervals(predictions, source.dataset, guarded),
             stopped_early=self.settings.limit is None and not predictions.is_complete,
             workers=self.settings.workers,
-            calibration_error=calibration_error(predictions),
+            calibration_error=calibration_error(predictions)
+            if predictions.confidences is not None
+            else None,
             weights_read=self._weights_read.get(source.weights.path, ()),
             images_assumed=source.dataset.assumed,
+            guarded=guarded,
         )
 
     def diagnose(
@@ -346,7 +380,7 @@ class Evaluator:
             threads=self._threads,
             precision=settings.precision_of(case),
             cache=settings.cache,
-            batch_size=self._fixed_batch_size,
+            batch_size=self._batch_sizes.fixed,
             share=settings.diagnose_share,
             seconds=settings.diagnose_time,
             only_evaluated=settings.limit is not None,
@@ -407,36 +441,17 @@ class Evaluator:
 
     def batch_size(self, case: Case) -> BatchSize:
         """Give the batch size for a case; what was found for one counts for others."""
-        settings = self.settings
-        # What decides about memory: the model, its pixels, the classes, the arithmetic.
-        precision = settings.precision_of(case)
-        needs = digest_of((case.model, case.protocol, case.dataset, precision))
-        if needs not in self._batch_sizes:
-            is_kept = settings.batch_size == "remembered"
-            self._batch_sizes[needs] = BatchSize(
-                self.device.type,
-                self._fixed_batch_size,
-                self._kept_batch_size(needs) if is_kept else None,
-            )
-        return self._batch_sizes[needs]
-
-    @property
-    def _fixed_batch_size(self) -> int | None:
-        size = self.settings.batch_size
-        return None if size == "remembered" else size
-
-    def _kept_batch_size(self, needs: str) -> Path | None:
-        """Name the file of a size that is the fastest with all that is as it is now."""
-        settings, found = self.settings, describe_environment(str(self.device))
-        share = torch.get_num_threads(), settings.accelerate
-        here = digest_of((needs, found.device, found.packages.get("torch"), share))
-        return settings.cache and settings.cache / "batch-sizes" / f"{here}.txt"
+        return self._batch_sizes.of(case, self.settings.precision_of(case))
 
 
-def _intervals(predictions: Predictions, dataset: Dataset) -> dict[str, Interval]:
-    """Bound every metric on the whole dataset where a part of it was evaluated."""
+def _intervals(
+    predictions: Predictions, dataset: Dataset, guarded: Guarded | None
+) -> dict[str, Interval]:
+    """Bound every metric on the whole dataset where it is not known exactly."""
     if predictions.is_complete:
         return {}
     sizes, strata = dataset.class_sizes, len(dataset.strata)
     bounds = {m: interval_of(predictions, m, sizes, strata) for m in METRICS}
+    if guarded is not None:
+        bounds = guarded.widen(bounds, predictions)
     return {metric: bound for metric, bound in bounds.items() if bound is not None}

@@ -104,7 +104,7 @@ def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Ref
 
     def measure(evaluator: Evaluator, case: Case) -> Answer:
         found = evaluator.key(case)
-        if found.whole.digest in job.known and not anew:
+        if not anew and not job.known.isdisjoint(found.as_good):
             return Answer(key=found)
         measurement, predictions = evaluator.measure(case)
         return Answer(key=found, measurement=measurement, predictions=predictions)

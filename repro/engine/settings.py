@@ -10,7 +10,7 @@ import msgspec
 
 from repro.cases import Case
 from repro.evaluation.acceleration import AUTO
-from repro.published import Precision
+from repro.published import GUARDED, AskedPrecision, Precision
 from repro.records.environment import GitState
 
 #: Fields that cannot change what is measured, and why. A field that is not here counts.
@@ -42,7 +42,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `ray_address` is that of its cluster; `data` and `checkpoints` are None where a
     release ships its own; `cache` is None to keep nothing on disk, and the pixel stores
     that are needed least are dropped when all of them would have more than
-    `cache_limit` bytes; `precision` is None for that of the published numbers;
+    `cache_limit` bytes; `precision` is None for that of the published numbers,
+    which guarded precision is too;
     `batch_size` is None to find it, `remembered` to do so once for all runs; `limit` is
     how many images of each dataset to evaluate at least, in whole strata; `workers` is
     how many processes share this machine; with `early_stop` a full evaluation ends once
@@ -62,7 +63,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     cache_limit: int | None = None
     device: str = "auto"
-    precision: Precision | None = None
+    precision: AskedPrecision | None = None
     batch_size: int | Literal["remembered"] | None = None
     limit: int | None = None
     workers: int = 1
@@ -82,7 +83,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Give the fields that count by themselves in the key of a measurement."""
         counted = self._but({**WITHOUT_INFLUENCE, **STANDING_FOR})
         # Asked for or published so: it is the same arithmetic.
-        return {**counted, "precision": self.precision_of(case)}
+        precision = GUARDED if self.is_guarded(case) else self.precision_of(case)
+        return {**counted, "precision": precision}
 
     def chosen(self) -> dict[str, Any]:
         """Give what `asked` gives where it is not as it is by default."""
@@ -100,4 +102,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def precision_of(self, case: Case) -> Precision:
         """Give the arithmetic of a case: as published unless asked otherwise."""
-        return self.precision or case.protocol.precision
+        if self.precision is None or self.precision == GUARDED:
+            return case.protocol.precision
+        return self.precision
+
+    def is_guarded(self, case: Case) -> bool:
+        """Whether decisions of float32 may come from cheaper arithmetic."""
+        return self.precision == GUARDED and case.protocol.precision == "fp32"

@@ -43,9 +43,11 @@ def read_names(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def in_words(precision: str, accelerations: Iterable[Acceleration]) -> str:
+def in_words(
+    precision: str, accelerations: Iterable[Acceleration], guarded: str = ""
+) -> str:
     """Say how a forward pass was computed: `fp32, channels-last`."""
-    parts = [precision]
+    parts = [f"{precision} ({guarded})" if guarded else precision]
     for acceleration in accelerations:
         why = "" if acceleration.used else f" not used ({acceleration.reason})"
         parts.append(f"{acceleration.name}{why}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -43,7 +44,7 @@ class Classifier:
         outputs: Outputs | None = None,
         channels: int = 3,
     ) -> None:
-        self.forward = forward
+        self.forward = self._plain = forward
         self.device = device
         self.precision: Precision = precision
         self._channels = channels
@@ -59,10 +60,23 @@ class Classifier:
             model: that `forward` computes.
             wanted: names of accelerators, `auto` for those that pay.
         """
+        self._asked = model, wanted
         self._accelerated = Accelerated(
             model, self.forward, self.device, wanted, self.precision
         )
         self.forward = self._accelerated
+
+    def computed_in(self, precision: Precision) -> Classifier:
+        """Give one of the same model in another arithmetic, accelerated alike.
+
+        Args:
+            precision: that parameters of float32 can be computed in.
+        """
+        other = copy.copy(self)
+        other.precision, other.forward = precision, self._plain
+        if self._accelerated:
+            other.accelerate(*self._asked)
+        return other
 
     @property
     def accelerations(self) -> tuple[Acceleration, ...]:
@@ -204,7 +218,8 @@ def text_comparison(
     It compares them with a zero-shot text classifier `[C, D]`. Autocast counts there:
     evaluation scripts have the product inside of it too
     (github.com/mlfoundations/open_clip, src/open_clip_train/zero_shot.py). TF32 does
-    not: beside the model this product costs nothing, and every logit comes of it.
+    not, nor what guards float32: beside the model this product costs nothing, and every
+    logit comes of it.
 
     Raises:
         WeightsError: the protocol wants the checkpoint's scale and it has none.
@@ -223,11 +238,12 @@ def text_comparison(
         logits: Tensor = scale * features.to(directions.dtype) @ directions
         return logits
 
-    if precision != "tf32":
+    if precision not in ("fp32", "tf32"):
         return compare
 
     def compare_exactly(features: Tensor) -> Tensor:
-        with multiplying_float32(as_tf32=False):
+        off = torch.autocast(features.device.type, enabled=False)
+        with multiplying_float32(as_tf32=False), off:
             return compare(features)
 
     return compare_exactly

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, partial
 from itertools import takewhile
 from typing import NamedTuple, TypeVar
 
@@ -23,8 +23,11 @@ from repro.evaluation.memory import give_back, is_out_of_memory, too_little
 from repro.evaluation.predictions import TOP, Predictions, join
 
 Progress = Callable[[int], object]
-#: The most likely classes, the losses and the confidences of some images.
-Scores = tuple[Tensor, Tensor, Tensor]
+#: The most likely classes, the losses, the confidences and, where they are wanted, the
+#: margins of some images.
+Scores = tuple[Tensor, ...]
+#: Positions of some images in their dataset, and their pixels.
+Part = tuple[npt.NDArray[np.int64], Pixels]
 Settled = Callable[[Predictions], bool]
 T = TypeVar("T")
 
@@ -38,6 +41,7 @@ def evaluate(
     device: torch.device,
     progress: Progress = lambda images: None,
     is_settled: Settled = lambda predictions: False,
+    with_margins: bool = False,
 ) -> Predictions:
     """Predict the classes of all images of some strata.
 
@@ -51,18 +55,45 @@ def evaluate(
         progress: called with the number of images after each batch.
         is_settled: called after each stratum with all predictions so far; the rest is
             left out once it says so.
+        with_margins: whether to keep what decisions hang on; logits that are not finite
+            are then for the caller to see.
 
     Raises:
         EvaluationError: the logits have another number of classes, are not finite, or
             one image alone does not fit into memory.
     """
-    # A GPU goes on with the next stratum while what it found in the last one comes.
+    return evaluate_parts(
+        classifier,
+        dataset,
+        ((dataset.strata[stratum], pixels) for stratum, pixels in strata),
+        batch_size=batch_size,
+        device=device,
+        progress=progress,
+        is_settled=is_settled,
+        with_margins=with_margins,
+    )
+
+
+def evaluate_parts(
+    classifier: Callable[[Tensor], Tensor],
+    dataset: Dataset,
+    images: Iterable[Part],
+    *,
+    batch_size: BatchSize,
+    device: torch.device,
+    progress: Progress = lambda images: None,
+    is_settled: Settled = lambda predictions: False,
+    with_margins: bool = False,
+) -> Predictions:
+    """Predict the classes of some images, which come in parts: see `evaluate`."""
+    # A GPU goes on with the next part while what it found in the last one comes.
     ahead = 1 if device.type == "cuda" else 0
+    score = partial(_score, with_margins=with_margins)
     computed: deque[_Computed] = deque()
     parts: list[Predictions] = []
     with _current(device):
-        for stratum, pixels in strata:
-            members, how = dataset.strata[stratum], (batch_size, device, progress)
+        for members, pixels in images:
+            how = batch_size, device, progress, score
             computed.append(_compute(classifier, dataset, members, pixels, *how))
             if len(computed) > ahead:
                 parts.append(_read(computed.popleft(), dataset))
@@ -139,7 +170,8 @@ def _compute(
     pixels: Pixels,
     batch_size: BatchSize,
     device: torch.device,
-    progress: Progress = lambda images: None,
+    progress: Progress,
+    score_of: Callable[[Tensor, Tensor], Scores],
 ) -> _Computed:
     """Let the device compute some images, without waiting for it: see `evaluate`."""
     labels = _send(torch.from_numpy(dataset.labels[members]), device)
@@ -147,7 +179,7 @@ def _compute(
     def score(batch: Tensor, place: slice) -> Scores:
         logits = classifier(batch)
         _check_outputs(logits, len(batch), dataset)
-        return _score(logits, labels[place])
+        return score_of(logits, labels[place])
 
     if batch_size.has_to_be_known:
         with batch_size.remembering():
@@ -156,8 +188,7 @@ def _compute(
     for place, found in _batches(score, pixels, batch_size, device):
         scores.append(found)
         progress(place.stop - place.start)
-    top, losses, confidences = map(torch.cat, zip(*scores, strict=True))
-    return _fetch(members, (top, losses, confidences))
+    return _fetch(members, tuple(map(torch.cat, zip(*scores, strict=True))))
 
 
 def _search(
@@ -177,7 +208,7 @@ def _search(
             pass
 
 
-def _score(logits: Tensor, labels: Tensor) -> Scores:
+def _score(logits: Tensor, labels: Tensor, *, with_margins: bool = False) -> Scores:
     """Find the most likely classes, the losses and the confidences of a batch."""
     if not has_float64(logits.device):
         logits, labels = logits.cpu(), labels.cpu()
@@ -185,7 +216,25 @@ def _score(logits: Tensor, labels: Tensor) -> Scores:
     # In float64, so that the sum does not depend on its order.
     likelihoods = functional.log_softmax(logits.double(), dim=1)
     losses = functional.nll_loss(likelihoods, labels, reduction="none")
-    return top, losses, likelihoods.amax(dim=1).exp()
+    confidences = likelihoods.amax(dim=1).exp()
+    if not with_margins:
+        return top, losses, confidences
+    return top, losses, confidences, _margins(logits, labels)
+
+
+def _margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """Give how far each label is before the best other class, and the fifth other.
+
+    Their signs say whether it is the first, and whether it is among the first five.
+    """
+    place = labels[:, None]
+    others = logits.scatter(1, place, -torch.inf)
+    own, count = logits.gather(1, place), logits.shape[1] - 1
+    best = others.topk(min(TOP, count), dim=1).values
+    nobody = torch.full_like(own, -torch.inf)
+    first = best[:, :1] if count else nobody
+    last = best[:, TOP - 1 :] if count >= TOP else nobody
+    return own - torch.cat([first, last], dim=1)
 
 
 @cache
@@ -211,12 +260,11 @@ def _fetch(members: npt.NDArray[np.int64], scores: Scores) -> _Computed:
     A plain copy would wait on the stream for all that the device was given since: it
     would end each stratum with a device that has nothing to do.
     """
-    top, losses, confidences = scores
-    found = top.to(torch.int32), losses, confidences.float()
+    top, losses, confidences, *margins = scores
+    found = top.to(torch.int32), losses, confidences.float(), *margins
     is_cuda = losses.device.type == "cuda"
     # Torch takes pinned memory for what it need not wait for.
-    first, second, third = (part.to("cpu", non_blocking=is_cuda) for part in found)
-    here = first, second, third
+    here = tuple(part.to("cpu", non_blocking=is_cuda) for part in found)
     if not is_cuda:
         return _Computed(members, here, lambda: None)
     # Decoding needs the core that waiting in a loop would take.
@@ -228,7 +276,7 @@ def _fetch(members: npt.NDArray[np.int64], scores: Scores) -> _Computed:
 def _read(computed: _Computed, dataset: Dataset) -> Predictions:
     """Wait for what was found of a stratum, and for nothing else."""
     computed.arrive()
-    classes, losses, confidences = (part.numpy() for part in computed.scores)
+    classes, losses, confidences, *margins = (p.numpy() for p in computed.scores)
     predictions = Predictions(
         indices=computed.members,
         labels=dataset.labels[computed.members],
@@ -236,8 +284,10 @@ def _read(computed: _Computed, dataset: Dataset) -> Predictions:
         losses=losses,
         total=len(dataset),
         confidences=confidences,
+        margins=margins[0] if margins else None,
     )
-    _check_finite(predictions)
+    if not margins:
+        check_finite(predictions)
     return predictions
 
 
@@ -313,7 +363,12 @@ def _check_outputs(logits: Tensor, images: int, dataset: Dataset) -> None:
         )
 
 
-def _check_finite(predictions: Predictions) -> None:
+def check_finite(predictions: Predictions) -> None:
+    """Refuse what a model says when its logits are not finite.
+
+    Raises:
+        EvaluationError: a loss is not.
+    """
     if not np.isfinite(predictions.losses).all():
         raise EvaluationError(
             "the model gives logits that are not finite; the weights are damaged, or "

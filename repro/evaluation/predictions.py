@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -75,7 +76,9 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     where the dataset has fewer classes); `losses` float64 `[N]` are cross-entropies in
     nats; `total` is the number of images of the whole dataset; `confidences` float32
     `[N]` are the probabilities of the most likely classes, None where they were not
-    kept.
+    kept. `recomputed` bool `[N]` tells which images guarded precision has computed in
+    float32; `margins` float32 `[N, 2]`, which are not kept, how far the label's logit
+    is above the best other and the fifth other.
     """
 
     indices: npt.NDArray[np.int64]
@@ -84,6 +87,8 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     losses: npt.NDArray[np.float64]
     total: int
     confidences: npt.NDArray[np.float32] | None = None
+    recomputed: npt.NDArray[np.bool_] | None = None
+    margins: npt.NDArray[np.float32] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -106,6 +111,10 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
                 if name not in ALWAYS_COUNTED
             },
         )
+
+
+#: Fields with one entry for each image.
+PER_IMAGE = tuple(name for name in Predictions.__struct_fields__ if name != "total")
 
 
 def exact_mean(predictions: Predictions, metric: Metric) -> Fraction:
@@ -148,17 +157,13 @@ def weighted_values(
 
 def join(parts: Sequence[Predictions]) -> Predictions:
     """Join predictions of different images of one dataset, in the dataset's order."""
-    indices = np.concatenate([part.indices for part in parts])
-    order = np.argsort(indices)
-    kept = [part.confidences for part in parts if part.confidences is not None]
-    return Predictions(
-        indices=indices[order],
-        labels=np.concatenate([part.labels for part in parts])[order],
-        classes=np.concatenate([part.classes for part in parts])[order],
-        losses=np.concatenate([part.losses for part in parts])[order],
-        total=parts[0].total,
-        confidences=np.concatenate(kept)[order] if len(kept) == len(parts) else None,
-    )
+    order = np.argsort(np.concatenate([part.indices for part in parts]))
+    joined: dict[str, Any] = {}
+    for name in PER_IMAGE:
+        values = [getattr(part, name) for part in parts]
+        is_known = all(value is not None for value in values)
+        joined[name] = np.concatenate(values)[order] if is_known else None
+    return Predictions(total=parts[0].total, **joined)
 
 
 def save_predictions(predictions: Predictions, file: Path) -> None:
@@ -172,11 +177,5 @@ def save_predictions(predictions: Predictions, file: Path) -> None:
 def load_predictions(file: Path) -> Predictions:
     """Read what `save_predictions` wrote."""
     with np.load(file, allow_pickle=False) as content:
-        return Predictions(
-            indices=content["indices"],
-            labels=content["labels"],
-            classes=content["classes"],
-            losses=content["losses"],
-            total=int(content["total"]),
-            confidences=content.get("confidences"),
-        )
+        kept = {name: content.get(name) for name in PER_IMAGE}
+        return Predictions(total=int(content["total"]), **kept)

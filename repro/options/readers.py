@@ -95,12 +95,13 @@ def size(text: str, base: Path) -> int:
 
 def precision(text: str, base: Path) -> str | None:
     """Give the name of an arithmetic, or None where it says `published`."""
-    from repro.published import PRECISIONS
+    from repro.published import GUARDED, PRECISIONS
 
     if text == "published":
         return None
-    if text not in PRECISIONS:
-        raise ValueError(f"must be one of published, {', '.join(PRECISIONS)}")
+    if text not in (GUARDED, *PRECISIONS):
+        known = ", ".join(("published", GUARDED, *PRECISIONS))
+        raise ValueError(f"must be one of {known}")
     return text
 
 

@@ -15,7 +15,7 @@ from repro.options.option import Option
 
 if TYPE_CHECKING:
     from repro.engine.settings import EngineSettings
-    from repro.published import Precision
+    from repro.published import AskedPrecision
 
 
 def own_expected(project: Path) -> tuple[Path, ...]:
@@ -92,10 +92,12 @@ class Settings:
         default="auto",
         metavar="NAME",
     )
-    precision: Option[Precision | None] = Option(
+    precision: Option[AskedPrecision | None] = Option(
         "arithmetic: published, as the protocol of the number says, or fp32, tf32, "
         "amp-fp16, amp-bf16 (mixed precision), fp16 or bf16 (all of the model); "
-        "another one than that of the number settles nothing (default: published)",
+        "another one than that of the number settles nothing. Or guarded: as "
+        "published, with the decisions of fp32 from mixed precision where that is "
+        "faster, and in fp32 only what could be decided otherwise (default: published)",
         readers.precision,
         metavar="NAME",
     )

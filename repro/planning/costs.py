@@ -12,7 +12,7 @@ import msgspec
 from repro.cases import Case
 from repro.errors import LedgerError, OptionError
 from repro.files import replace_bytes
-from repro.published import Precision
+from repro.published import GUARDED, AskedPrecision
 from repro.records.ledger import Ledger
 from repro.records.timings import Timing, load_timings
 
@@ -93,7 +93,7 @@ def recorded_costs(
     timings: Iterable[Timing],
     device: Device,
     cores: int,
-    precision: Precision | None = None,
+    precision: AskedPrecision | None = None,
 ) -> Costs:
     """Learn from earlier measurements on the same kind of device.
 
@@ -108,6 +108,7 @@ def recorded_costs(
     """
     known = {case.id: case for case in cases}
     assumed = GPU_SPEED if device == "cuda" else CORE_SPEED * cores
+    asked = None if precision == GUARDED else precision
     seconds: dict[str, float] = {}
     diagnosed: dict[str, float] = {}
     speeds: dict[str, float] = {}
@@ -115,7 +116,7 @@ def recorded_costs(
         if timing.device.partition(":")[0] != device or not timing.images:
             continue
         case = known.get(timing.case)
-        if case and timing.precision != (precision or case.protocol.precision):
+        if case and timing.precision != (asked or case.protocol.precision):
             continue
         busy = timing.seconds
         if device == "cpu":

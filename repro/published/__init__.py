@@ -54,8 +54,10 @@ from repro.published.statements import (
     SlopesClaim,
 )
 from repro.published.vocabulary import (
+    GUARDED,
     MEASURED,
     PRECISIONS,
+    AskedPrecision,
     Kind,
     Precision,
     Printed,
@@ -68,12 +70,14 @@ from repro.published.vocabulary import (
 __all__ = [
     "CHECKSUMS_FILE",
     "EMBEDDED",
+    "GUARDED",
     "LOADERS",
     "MEASURED",
     "METRICS",
     "PRECISIONS",
     "RELEASE_FILE",
     "WEIGHTS_SUFFIXES",
+    "AskedPrecision",
     "CenterCrop",
     "Claim",
     "Checksum",

@@ -108,7 +108,9 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     their mean `over` the images or the classes, and `bound` is how a part of the images
     bounds it (None: not at all). `complement_of` names the metric that
     this one is the rest of. An accuracy with `is_main` is shown where nothing was
-    published, and drawn over the number of training images.
+    published, and drawn over the number of training images. `is_guarded` tells that it
+    hangs on nothing but whether the label is the first class, whether it is among the
+    first five, and the mean loss: what guarded precision has of every image.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     allowance: Allowance
     complement_of: str = ""
     is_main: bool = False
+    is_guarded: bool = False
 
 
 PERCENT = Unit(
@@ -165,6 +168,7 @@ def variant(
 ) -> Metric:
     """Make another metric of one; what is not said stays, but it is no main one."""
     words = {"name": name, "title": title, "phrase": phrase, "label": label or title}
+    others = {"is_guarded": False, **others}
     return msgspec.structs.replace(metric, **words, is_main=False, **others)
 
 
@@ -178,6 +182,7 @@ def complement(metric: Metric, *, name: str, title: str, phrase: str) -> Metric:
         is_higher_better=not metric.is_higher_better,
         each=lambda outcomes: ~metric.each(outcomes),
         complement_of=metric.name,
+        is_guarded=metric.is_guarded,
     )
 
 
@@ -192,6 +197,7 @@ TOP1 = Metric(
     bound="share",
     allowance=Allowance(share=IMAGES, origin="25 of 50,000 images"),
     is_main=True,
+    is_guarded=True,
 )
 TOP5 = variant(
     TOP1,
@@ -200,6 +206,7 @@ TOP5 = variant(
     title="top-5 accuracy",
     phrase="its top-5 is",
     each=hits_within(5),
+    is_guarded=True,
 )
 LOSS_METRIC = Metric(
     name="loss",
@@ -212,6 +219,7 @@ LOSS_METRIC = Metric(
     bound="mean",
     allowance=Allowance(share=LOSS, origin="0.1 %", is_relative=True),
     is_main=True,
+    is_guarded=True,
 )
 #: open_clip's CLIP_benchmark calls it so (sklearn's `balanced_accuracy_score`): the
 #: accuracy of each class, and of these the mean, whatever the sizes of the classes.
@@ -223,6 +231,7 @@ MEAN_PER_CLASS = variant(
     over="classes",
     bound="mean of shares",
     allowance=Allowance(share=IMAGES, origin="25 of 50,000 images of each class"),
+    is_guarded=True,
 )
 
 ERROR = complement(TOP1, name="error", title="top-1 error", phrase="its top-1 error is")

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
@@ -39,6 +39,11 @@ Expectation = Literal["holds", "fails", "undecided"]
 #: and its input are of that type.
 Precision = Literal["fp32", "tf32", "amp-fp16", "amp-bf16", "fp16", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+#: Asked for in place of one: float32's decisions, most of them from cheaper arithmetic.
+#: What was published in another one is computed as it was published.
+GUARDED: Final = "guarded"
+AskedPrecision = Precision | Literal["guarded"]
 
 #: The source of numbers that were measured here and accepted: nobody published them.
 MEASURED = "measured"

@@ -39,6 +39,11 @@ def encode_predictions(predictions: Predictions) -> bytes:
         # infinite, and such a loss is huge either way.
         losses=np.minimum(predictions.losses, largest).astype(np.float16),
         total=predictions.total,
+        **(
+            {}
+            if predictions.recomputed is None
+            else {"recomputed": np.packbits(predictions.recomputed)}
+        ),
     )
     return stream.getvalue()
 
@@ -60,6 +65,9 @@ def decode_predictions(content: bytes) -> Predictions:
             classes=classes,
             losses=kept["losses"].astype(np.float64),
             total=int(kept["total"]),
+            recomputed=np.unpackbits(kept["recomputed"], count=len(labels)).astype(bool)
+            if "recomputed" in kept
+            else None,
         )
 
 

@@ -16,10 +16,20 @@ import msgspec
 
 import repro
 from repro.cases import Case
-from repro.published import DatasetSpec, ModelSpec, Protocol, Reference
+from repro.published import (
+    GUARDED,
+    METRICS,
+    DatasetSpec,
+    ModelSpec,
+    Protocol,
+    Reference,
+)
+from repro.published.metrics import Bound
 from repro.records.environment import Environment, GitState, git_state
 
-_OF_CHECKPOINT = ("case", "model", "model_files", "weights_sha256", "ends_with")
+_OF_CHECKPOINT = (
+    *("case", "model", "model_files", "weights_sha256", "ends_with", "decides"),
+)
 _OF_SOFTWARE = ("environment", "code", "changes")
 
 
@@ -30,7 +40,8 @@ class MeasurementKey(msgspec.Struct, frozen=True, kw_only=True):
     `model_files` are SHA-256 of the files that describe the model; `code` is that of
     repro itself, `changes` those of the working tree that the run was started in, whose
     commit is in the environment; `ends_with` are the published numbers that may end an
-    evaluation early, none where that is not allowed.
+    evaluation early, none where that is not allowed; `decides` are those that guarded
+    precision computes as much in float32 for as they need.
     """
 
     case: str
@@ -46,6 +57,7 @@ class MeasurementKey(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     changes: str
     ends_with: tuple[Reference, ...] = ()
+    decides: tuple[Reference, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -69,6 +81,19 @@ class MeasurementKey(msgspec.Struct, frozen=True, kw_only=True):
     def whole(self) -> MeasurementKey:
         """The key of the measurement if it is not ended early: no number matters."""
         return msgspec.structs.replace(self, ends_with=())
+
+    @property
+    def unguarded(self) -> MeasurementKey:
+        """The key of the measurement if every image is computed in float32."""
+        if self.settings.get("precision") != GUARDED:
+            return self
+        settings = {**self.settings, "precision": "fp32"}
+        return msgspec.structs.replace(self, settings=settings, decides=())
+
+    @property
+    def as_good(self) -> tuple[str, ...]:
+        """Digests of measurements of all images that serve as this one."""
+        return self.whole.digest, self.unguarded.whole.digest
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +149,7 @@ def measurement_key(
         code=code_digest(),
         changes=(code or git_state(Path.cwd())).changes,
         ends_with=_numbers(case) if may_end_early else (),
+        decides=_numbers(case, "mean") if settings["precision"] == GUARDED else (),
     )
 
 
@@ -161,11 +187,15 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _numbers(case: Case) -> tuple[Reference, ...]:
-    """Give the published numbers of a case, wherever they are written down."""
+def _numbers(case: Case, bound: Bound | None = None) -> tuple[Reference, ...]:
+    """Give the published numbers of a case, wherever they are written down.
+
+    With `bound` only those of metrics that a part of the images bounds in this way.
+    """
     return tuple(
         msgspec.structs.replace(reference, defined_in=None)
         for reference in case.references
+        if bound is None or METRICS[reference.metric].bound == bound
     )
 
 

@@ -10,6 +10,7 @@ from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.acceleration import Acceleration, in_words
 from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
+from repro.judgement.guarded import Guarded, is_decided
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import (
     ReferenceCheck,
@@ -18,7 +19,14 @@ from repro.judgement.verdict import (
     unmeasured,
     verdict_of,
 )
-from repro.published import Kind, Precision, Reference, Release, is_same_arithmetic
+from repro.published import (
+    METRICS,
+    Kind,
+    Precision,
+    Reference,
+    Release,
+    is_same_arithmetic,
+)
 from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
 
@@ -36,7 +44,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     share from 0 to
     1, None where it was not kept. `accelerations` are those that were wanted, used or
     not. `weights_read` says what was done to the names of the weights to read them,
-    `images_assumed` what was concluded to tell the labels of the images.
+    `images_assumed` what was concluded to tell the labels of the images. `guarded` says
+    how decisions of float32 were obtained where not every image was computed in it.
     """
 
     metrics: Metrics
@@ -57,11 +66,13 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     accelerations: tuple[Acceleration, ...] = ()
     weights_read: tuple[str, ...] = ()
     images_assumed: tuple[str, ...] = ()
+    guarded: Guarded | None = None
 
     @property
     def arithmetic(self) -> str:
         """Say in which precision it was computed, and what made it faster."""
-        return in_words(self.precision, self.accelerations)
+        guarded = self.guarded.in_words(self.metrics.images) if self.guarded else ""
+        return in_words(self.precision, self.accelerations, guarded)
 
     def in_other_precision(self, published: Precision) -> str:
         """Say that it was computed in another precision than a number; else nothing."""
@@ -144,7 +155,7 @@ def judge(
     if unsettled := measurement.in_other_precision(published):
         return compare(reference, release, metrics, unsettled)
     if measurement.is_complete:
-        return compare(reference, release, metrics)
+        return _judge_whole(reference, release, measurement)
     part = f"{metrics.images:,} of {measurement.total:,} images"
     interval = measurement.intervals.get(reference.metric)
     return compare(reference, release, metrics, part, interval)
@@ -154,6 +165,22 @@ def judge_case(case: Case, measurement: Measurement) -> CaseResult:
     """Compare a measurement with every published number of its case."""
     checks = tuple(judge(one, case.release, measurement) for one in case.references)
     return result_of(case, verdict_of(checks), measurement, checks)
+
+
+def _judge_whole(
+    reference: Reference, release: Release, measurement: Measurement
+) -> ReferenceCheck:
+    """Compare a measurement of all images, whose loss may be known within limits."""
+    metrics, guarded = measurement.metrics, measurement.guarded
+    if (
+        guarded is None
+        or guarded.reason
+        or METRICS[reference.metric].bound != "mean"
+        or is_decided(reference, guarded.loss)
+    ):
+        return compare(reference, release, metrics)
+    why = "the loss is not known well enough from guarded precision"
+    return compare(reference, release, metrics, why)
 
 
 def not_run(

@@ -83,7 +83,7 @@ class RunFolder:
         # One lock whatever numbers may end it: what the first of two evaluates to the
         # end serves the other, whose own numbers might have ended it.
         with FileLock(self._folder / f"{whole}.lock"):
-            for digest in dict.fromkeys((whole, key.digest)):
+            for digest in dict.fromkeys((*key.as_good, key.digest)):
                 if kept := self._kept(digest):
                     return kept
             measurement, predictions = measure()

@@ -23,7 +23,11 @@ def detail_lines(
         classes: names of the dataset's classes in label order.
         real: score with the ImageNet-ReaL labels.
     """
-    error = 100 * calibration_error(predictions)
+    error = "not known from guarded precision"
+    if predictions.confidences is not None:
+        error = (
+            f"{100 * calibration_error(predictions):.4f} % ({CALIBRATION_BINS} bins)"
+        )
     by_class = class_accuracy(predictions, len(classes))
     worst = np.argsort(by_class)[:_WORST]
     listed = ", ".join(
@@ -33,7 +37,7 @@ def detail_lines(
     )
     lines = [
         f"Top-5 Accuracy: {predictions.metrics().percent('top5')}",
-        f"Expected calibration error: {error:.4f} % ({CALIBRATION_BINS} bins)",
+        f"Expected calibration error: {error}",
         f"Lowest class accuracies: {listed}",
     ]
     if real:

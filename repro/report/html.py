@@ -27,6 +27,7 @@ from repro.report.changes import (
 )
 from repro.report.comparison import answer
 from repro.report.failure import images_text, where_on_all_images
+from repro.report.guarded import guarded_lines
 from repro.report.history import causes_then, red_since_text
 from repro.report.numbers import (
     difference_text,
@@ -123,6 +124,7 @@ def _anchor(name: str) -> str:
 
 
 def _notes(report: Report) -> Iterator[str]:
+    yield from guarded_lines(report.results)
     if shift := shift_of(report.results):
         yield shift_text(shift)
         if warning := shift_warning(shift):

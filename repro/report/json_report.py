@@ -22,6 +22,7 @@ SCHEMA_VERSION = 1
 _MEASURED = (
     *("seconds", "precision", "device", "key", "weights", "weights_sha256"),
     *("weights_read", "dataset_fingerprint", "images_assumed", "environment"),
+    "guarded",
 )
 
 

@@ -13,6 +13,7 @@ from repro.report.changes import (
     since_groups,
 )
 from repro.report.comparison import answer
+from repro.report.guarded import guarded_lines
 from repro.report.report import Report
 from repro.report.rows import (
     Row,
@@ -91,6 +92,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield _escaped(verdict_sentence(report))
     yield ""
     yield totals_text(results)
+    for said in guarded_lines(results):
+        yield from ("", said)
     if shift := shift_of(results):
         yield from ("", shift_text(shift))
         if warning := shift_warning(shift):

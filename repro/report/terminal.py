@@ -11,6 +11,7 @@ from tabulate import tabulate
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.changes import decided_text, since_groups
+from repro.report.guarded import guarded_lines
 from repro.report.lacking import lacking_groups
 from repro.report.rows import (
     CaseRows,
@@ -85,6 +86,9 @@ def table_lines(
             yield from _explained("failed", case.name, case.result.reason, width, "bad")
     yield from _since(results, width)
     yield from _causes(results, width)
+    for said in guarded_lines(results):
+        for line in wrapped(said, width):
+            yield line, "plain"
     if shift := shift_of(results):
         for line in wrapped(shift_text(shift), width):
             yield line, "plain"

@@ -1,0 +1,206 @@
+"""Guarded precision in this process: a model in two arithmetics, where that pays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from repro.cases import Case
+from repro.data.dataset import Dataset
+from repro.data.geometry import Pixels
+from repro.engine.batch_sizes import BatchSizes
+from repro.engine.settings import EngineSettings
+from repro.evaluation.batching import BatchSize
+from repro.evaluation.classifier import Classifier
+from repro.evaluation.evaluate import (
+    Part,
+    Progress,
+    Settled,
+    check_finite,
+    evaluate,
+    evaluate_parts,
+    wait_for,
+)
+from repro.evaluation.predictions import Predictions
+from repro.judgement.guarded import Guard, Guarded, obstacle
+from repro.published import Precision, Reference
+from repro.records.identity import digest_of
+
+#: What is cheap, by the kind of a device. Both round a number to fewer digits; bf16 has
+#: the range of float32, and what leaves that of fp16 is computed again.
+CHEAP: dict[str, Precision] = {"cpu": "amp-bf16", "cuda": "amp-fp16"}
+#: It pays below this part of the time of float32: a tenth to a quarter comes on top.
+PAYS = 0.7
+#: Images of a batch that is timed, by the kind of a device, and how often it is.
+_TIMED, _TIMES = {"cpu": 8, "cuda": 128}, 2
+#: A sample of fewer images is most of them.
+LEAST_IMAGES = 5000
+#: Images that are taken together, from however many strata.
+_TOGETHER = 256
+
+Strata = Callable[[Sequence[int]], Iterator[tuple[int, Pixels]]]
+
+
+class Images(NamedTuple):
+    """The images that are evaluated: their strata, and how to get their pixels."""
+
+    dataset: Dataset
+    numbers: Sequence[int]
+    pixels: Strata
+
+    def some(self, wanted: npt.NDArray[np.int64]) -> Iterator[Part]:
+        """Yield the images at some positions, from several strata together."""
+        dataset = self.dataset
+        rows = {n: np.isin(dataset.strata[n], wanted) for n in self.numbers}
+        members: list[npt.NDArray[np.int64]] = []
+        pixels: list[Pixels] = []
+        for stratum, found in self.pixels([n for n in rows if rows[n].any()]):
+            members.append(dataset.strata[stratum][rows[stratum]])
+            pixels.append(found[rows[stratum]])
+            if sum(map(len, members)) >= _TOGETHER:
+                yield np.concatenate(members), np.concatenate(pixels)
+                members, pixels = [], []
+        if members:
+            yield np.concatenate(members), np.concatenate(pixels)
+
+
+class Both(NamedTuple):
+    """A model in cheap arithmetic and in float32, each with its size of batches."""
+
+    cheap: Classifier
+    exact: Classifier
+    cheap_size: BatchSize
+    exact_size: BatchSize
+
+
+class Guarding:
+    """Evaluates with the decisions of float32, most of them from cheap arithmetic.
+
+    Args:
+        settings: whether anything is kept on disk.
+        device: that computes.
+        sizes: of batches.
+    """
+
+    def __init__(
+        self, settings: EngineSettings, device: torch.device, sizes: BatchSizes
+    ) -> None:
+        self._settings = settings
+        self._device = device
+        self._sizes = sizes
+        self._slower: dict[str, str] = {}
+
+    def evaluate(
+        self,
+        classifier: Classifier,
+        case: Case,
+        images: Images,
+        progress: Progress,
+        is_settled: Settled,
+    ) -> tuple[Predictions | None, Guarded]:
+        """Evaluate a case, if that pays; else say why it does not.
+
+        Args:
+            classifier: in float32.
+            case: whose numbers say how well the loss has to be known.
+            images: that are evaluated.
+            progress: called with the number of images after each batch.
+            is_settled: called after a stratum with predictions so far, some of which
+                may not be decided as in float32, and again when they are.
+
+        Raises:
+            EvaluationError: see `repro.evaluation.evaluate`.
+        """
+        if why := self._why_not(case, images):
+            return None, Guarded(reason=why)
+        precision = CHEAP[self._device.type]
+        both = Both(
+            classifier.computed_in(precision),
+            classifier,
+            self._sizes.of(case, precision),
+            self._sizes.of(case, classifier.precision),
+        )
+        # Checkpoints of one model go the same way.
+        model = digest_of((case.model, case.protocol))
+        if model not in self._slower:
+            self._slower[model] = slower(both, images)
+        if why := self._slower[model]:
+            return None, Guarded(reason=why)
+        return evaluate_guarded(both, case.references, images, progress, is_settled)
+
+    def _why_not(self, case: Case, images: Images) -> str:
+        """Say why a case cannot be guarded, without computing anything; or nothing."""
+        number = sum(len(images.dataset.strata[n]) for n in images.numbers)
+        if self._device.type not in CHEAP:
+            return f"no cheap arithmetic is known for {self._device.type}"
+        if number < LEAST_IMAGES:
+            return f"{number:,} images are too few to learn from a part of them"
+        if self._settings.cache is None:
+            return "without a cache images would be decoded several times"
+        return obstacle()
+
+
+def evaluate_guarded(
+    both: Both,
+    references: Sequence[Reference],
+    images: Images,
+    progress: Progress = lambda images: None,
+    is_settled: Settled = lambda predictions: False,
+) -> tuple[Predictions, Guarded]:
+    """Evaluate a model in both arithmetics: see `Guarding.evaluate`."""
+    dataset, device = images.dataset, both.exact.device
+
+    def exactly(wanted: npt.NDArray[np.int64]) -> Predictions:
+        found = evaluate_parts(
+            both.exact,
+            dataset,
+            images.some(wanted),
+            batch_size=both.exact_size,
+            device=device,
+            with_margins=True,
+        )
+        check_finite(found)
+        return found
+
+    guard = Guard(exactly, dataset.digests, references)
+    cheap = evaluate(
+        both.cheap,
+        dataset,
+        images.pixels(images.numbers),
+        batch_size=both.cheap_size,
+        device=device,
+        progress=progress,
+        # To ask what is cheap costs nothing; what is sure costs images in float32.
+        is_settled=lambda found: is_settled(found) and is_settled(guard.settle(found)),
+        with_margins=True,
+    )
+    found = guard.settle(cheap)
+    return found, guard.report(cheap, both.cheap.precision)
+
+
+def slower(both: Both, images: Images) -> str:
+    """Say why the cheap arithmetic is not faster enough; empty if it is.
+
+    Both are timed in turns on the first images, once each has computed them.
+    """
+    device = both.exact.device
+    ((_, pixels),) = images.pixels(images.numbers[:1])
+    batch = torch.from_numpy(np.array(pixels[: _TIMED.get(device.type, 8)]))
+    seconds: dict[str, float] = {}
+    for number in range(1 + _TIMES):
+        for classifier in (both.cheap, both.exact):
+            start = time.perf_counter()
+            classifier(batch)
+            wait_for(device)
+            taken, name = time.perf_counter() - start, classifier.precision
+            if number:
+                seconds[name] = min(taken, seconds.get(name, taken))
+    part = seconds[both.cheap.precision] / seconds[both.exact.precision]
+    if part <= PAYS:
+        return ""
+    return f"{both.cheap.precision} takes {part:.2f} of the time of fp32"
