@@ -20,6 +20,8 @@ from repro.words import counted, listed, shortened, wrapped
 
 _MISSING_SHOWN = 2
 _DECIMALS = 3
+#: Columns that a verdict and a sentence need to be worth the name before them.
+_ROOM = 70
 
 
 def claim_lines(
@@ -33,12 +35,15 @@ def claim_lines(
         verbosity: `verbose` has the numbers of all, `quiet` only what surprises.
     """
     longest = max((len(result.id) for result in results), default=0)
+    has_room = width - longest >= _ROOM
     for result in in_reading_order(results):
         if verbosity != "verbose" and not result.is_surprise:
             is_missing = result.verdict is ClaimVerdict.MISSING and not result.findings
             said = missing_text(result) if is_missing else result.text
-            line = f"{result.verdict:<10}{result.id:<{longest}}  {said}"
+            # Where both have no room, the sentence tells more than its name.
+            name = f"{result.id:<{longest}}  " if is_missing or has_room else ""
             if verbosity == "normal":
+                line = f"{result.verdict:<10}{name}{said}"
                 yield shortened(line, width), _style(result)
             continue
         yield f"{result.verdict:<10}{result.id}"[:width], _style(result)

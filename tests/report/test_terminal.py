@@ -73,6 +73,19 @@ def test_no_line_is_wider_than_the_terminal(
     assert all(len(line) <= width for line in claims)
 
 
+def test_a_claim_is_named_where_its_sentence_has_room_beside_the_name(
+    report: Report,
+) -> None:
+    surprise = report.claims[0]
+    claim = msgspec.structs.replace(surprise, expected=surprise.verdict)
+    said = {
+        width: [line for line, _ in claim_lines([claim], width)][0]
+        for width in (60, 200)
+    }
+    assert said[200] == f"{claim.verdict:<10}{claim.id}  {claim.text}"
+    assert said[60].removeprefix(f"{claim.verdict:<10}")[:30] == claim.text[:30]
+
+
 def test_what_is_not_here_is_counted_by_family_with_one_command_for_all() -> None:
     lacking = NotAvailableError("", "weights", "repro fetch {} --checkpoints W")
     found = [
