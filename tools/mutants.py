@@ -2,32 +2,42 @@
 
 cosmic-ray makes the changes; here are which of them are tried, in a copy of the working
 tree, and which tests are asked: those of the module's name first, then its folder's.
+Each is asked in a fork of this process, which has imported what others wrote already.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import contextlib
+import difflib
+import importlib
+import multiprocessing
 import os
 import random
-import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
+import pytest
 from cosmic_ray.commands import init
-from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome
+from cosmic_ray.work_item import MutationSpec
 
 ROOMS = ("judgement", "claims", "evaluation", "data", "published", "records")
 #: Seconds after which tests that no longer end have noticed.
-PATIENCE = 300.0
+PATIENCE = 120.0
+#: Packages of others that take seconds to import.
+HEAVY = ("torch", "torchvision", "timm", "open_clip", "scipy.stats", "hypothesis")
 #: The part of mutants that tests must notice.
 WANTED = 0.9
 
@@ -50,12 +60,14 @@ def main() -> int:
     tried = noticed = 0
     with tempfile.TemporaryDirectory() as folder, _copied_tree(Path(folder)):
         for place in places:
+            if not are_content(_tests_of(_modules(place)[0])):
+                sys.exit(f"the tests of {place} fail as they are")
             found = sample(place, chosen.count, random.Random(chosen.seed))
             survivors = 0
-            for mutation in found:
+            for number, mutation in enumerate(found, 1):
                 if changed := survivor(mutation):
                     survivors += 1
-                    print(f"{changed}\n", flush=True)
+                    print(f"{number}:\n{changed}\n", flush=True)
             tried += len(found)
             noticed += len(found) - survivors
             print(f"{place}: {len(found) - survivors} of {len(found)}", flush=True)
@@ -65,10 +77,13 @@ def main() -> int:
 
 def sample(place: Path, count: int, drawn: random.Random) -> list[MutationSpec]:
     """Draw some of the changes that can be made in a module or room, in their order."""
-    modules = sorted(place.glob("*.py")) if place.is_dir() else [place]
-    found = [mutation for module in modules for mutation in changes(module)]
+    found = [mutation for module in _modules(place) for mutation in changes(module)]
     chosen = drawn.sample(range(len(found)), min(count, len(found)))
     return [found[number] for number in sorted(chosen)]
+
+
+def _modules(place: Path) -> list[Path]:
+    return sorted(place.glob("*.py")) if place.is_dir() else [place]
 
 
 def changes(module: Path) -> list[MutationSpec]:
@@ -79,7 +94,7 @@ def changes(module: Path) -> list[MutationSpec]:
     ):
         init([module], database, {})
         items = [item.mutations[0] for item in database.work_items]
-    typed = list(unevaluated(module.read_text(encoding="utf-8")))
+    typed = list(without_effect(module.read_text(encoding="utf-8")))
     return [
         item
         for item in items
@@ -87,9 +102,16 @@ def changes(module: Path) -> list[MutationSpec]:
     ]
 
 
-def unevaluated(source: str) -> Iterator[tuple[Position, Position]]:
-    """Yield where types stand that nothing evaluates."""
+def without_effect(source: str) -> Iterator[tuple[Position, Position]]:
+    """Yield where types stand that nothing evaluates, and what forbids to write.
+
+    That a struct is `frozen` changes nothing where nobody writes to it.
+    """
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            for keyword in node.keywords:
+                end = keyword.end_lineno or 0, keyword.end_col_offset or 0
+                yield (keyword.lineno, keyword.col_offset), end
         if isinstance(node, ast.FunctionDef):
             arguments = node.args
             every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
@@ -101,16 +123,37 @@ def unevaluated(source: str) -> Iterator[tuple[Position, Position]]:
 
 def survivor(mutation: MutationSpec) -> str:
     """Make a change and ask the tests; the change where none notices, else nothing."""
-    result = mutate_and_test([mutation], shlex.join(_command(mutation)), PATIENCE)
-    return str(result.diff) if result.test_outcome == TestOutcome.SURVIVED else ""
+    operator = get_operator(mutation.operator_name)(**mutation.operator_args)
+    place = mutation.module_path
+    with use_mutation(place, operator, mutation.occurrence) as (before, after):
+        if after is None or not are_content(_tests_of(Path(place))):
+            return ""
+    lines = before.splitlines(), after.splitlines()
+    return "\n".join(difflib.unified_diff(*lines, str(place), n=2, lineterm=""))
 
 
-def _command(mutation: MutationSpec) -> Sequence[str]:
-    module = Path(mutation.module_path)
+def are_content(tests: Sequence[str]) -> bool:
+    """Whether tests pass with the code as it is."""
+    asked = multiprocessing.get_context("fork").Process(target=_ask, args=(tests,))
+    asked.start()
+    asked.join(PATIENCE)
+    if asked.exitcode is None and asked.pid is not None:
+        os.killpg(asked.pid, signal.SIGKILL)
+        asked.join()
+    return asked.exitcode == 0
+
+
+def _ask(tests: Sequence[str]) -> None:
+    os.setsid()
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1), os.dup2(silence, 2)
+    sys.exit(pytest.main(["-qx", "-pno:cacheprovider", *tests]))
+
+
+def _tests_of(module: Path) -> Sequence[str]:
     tests = Path("tests", module.parent.name)
     own = tests / f"test_{module.stem}.py"
-    asked = [str(own)] * own.exists() + [str(tests)]
-    return sys.executable, "-m", "pytest", "-qx", "-pno:cacheprovider", *asked
+    return [str(own)] * own.exists() + [str(tests)]
 
 
 @contextlib.contextmanager
@@ -119,9 +162,13 @@ def _copied_tree(folder: Path) -> Iterator[None]:
     copy = folder / "tree"
     ignored = shutil.ignore_patterns(".*", "__pycache__")
     shutil.copytree(Path(), copy, ignore=ignored, symlinks=True)
-    os.environ["PYTHONPATH"] = str(copy)
     # A module is changed faster than the second that its compiled file tells it by.
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    by_hash = PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(copy / "repro", quiet=2, invalidation_mode=by_hash)
+    os.environ["PYTHONPATH"] = str(copy)
+    sys.path.insert(0, str(copy))
+    for package in HEAVY:
+        importlib.import_module(package)
     with contextlib.chdir(copy):
         yield
 
