@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.evaluation.predictions import Metrics, Predictions
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.environment import Environment
@@ -140,3 +141,34 @@ def result(
         reason="" if ran else "no weights: get them from their publisher",
     )
     return msgspec.structs.replace(made, **fields)
+
+
+def made_claim(
+    verdict: ClaimVerdict,
+    expected: str = "holds",
+    text: str = "Real images are better.",
+) -> ClaimResult:
+    """Give a claim with one number."""
+    finding = Finding(
+        subject="real better by",
+        value=-0.00042,
+        interval=(-0.00051, -0.00033),
+        origin="images resampled",
+        wanted="above 0",
+        verdict=verdict,
+    )
+    return ClaimResult(
+        id="order",
+        release="made",
+        kind="ordering",
+        text=text,
+        metric="loss",
+        dataset="imagenet-val",
+        protocol="plain",
+        source="paper",
+        source_title="a paper",
+        source_url="https://example.org/paper",
+        expected=expected,
+        verdict=verdict,
+        findings=(finding,),
+    )

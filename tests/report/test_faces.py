@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from repro.cases import list_cases
-from repro.claims.result import ClaimResult, ClaimVerdict, Finding
+from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.errors import OptionError
 from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Verdict
@@ -27,7 +27,7 @@ from repro.report.report import Report, report_of_results
 from repro.report.rows import Row, rows_of, shift_of
 from repro.report.terminal import table_lines
 
-from ..made_results import comparison, measurement, result
+from ..made_results import comparison, made_claim, measurement, result
 from .conftest import HOSTILE
 
 #: Case, metric, published, measured and difference, as texts.
@@ -247,40 +247,14 @@ def test_the_badge_is_green_only_when_all_is_reproduced(
     assert json.loads((tmp_path / "a.badge.json").read_text())["color"] == colour
 
 
-def claim(verdict: ClaimVerdict, expected: str = "holds") -> ClaimResult:
-    finding = Finding(
-        subject="real better by",
-        value=-0.00042,
-        interval=(-0.00051, -0.00033),
-        origin="images resampled",
-        wanted="above 0",
-        verdict=verdict,
-    )
-    return ClaimResult(
-        id="order",
-        release="made",
-        kind="ordering",
-        text="Real images are better.",
-        metric="loss",
-        dataset="imagenet-val",
-        protocol="plain",
-        source="paper",
-        source_title="a paper",
-        source_url="https://example.org/paper",
-        expected=expected,
-        verdict=verdict,
-        findings=(finding,),
-    )
-
-
 @pytest.mark.parametrize(
     ("made", "message", "colour"),
     [
-        (claim(ClaimVerdict.HOLDS), "1/1, 1/1 claims", "brightgreen"),
-        (claim(ClaimVerdict.FAILS), "1/1, 0/1 claims", "red"),
-        (claim(ClaimVerdict.FAILS, "fails"), "1/1, 1/1 claims", "brightgreen"),
-        (claim(ClaimVerdict.HOLDS, "fails"), "1/1, 0/1 claims", "red"),
-        (claim(ClaimVerdict.UNDECIDED), "1/1, 0/1 claims", "yellow"),
+        (made_claim(ClaimVerdict.HOLDS), "1/1, 1/1 claims", "brightgreen"),
+        (made_claim(ClaimVerdict.FAILS), "1/1, 0/1 claims", "red"),
+        (made_claim(ClaimVerdict.FAILS, "fails"), "1/1, 1/1 claims", "brightgreen"),
+        (made_claim(ClaimVerdict.HOLDS, "fails"), "1/1, 0/1 claims", "red"),
+        (made_claim(ClaimVerdict.UNDECIDED), "1/1, 0/1 claims", "yellow"),
     ],
 )
 def test_the_badge_counts_claims(
@@ -299,7 +273,7 @@ def test_a_difference_that_is_not_zero_looks_like_it_in_no_face(
         comparison("loss", "0.800000", difference=-4e-8),
     )
     made = [result(f"{n}M", comparisons=shifts) for n in range(1, 4)]
-    report = report_of_results(made, [claim(ClaimVerdict.FAILS)])
+    report = report_of_results(made, [made_claim(ClaimVerdict.FAILS)])
     said = {
         "terminal": "\n".join(line for line, _ in table_lines(made, 200, "verbose"))
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from repro.claims.result import ClaimVerdict
 from repro.diagnosis.findings import Diagnosis
 from repro.errors import NotAvailableError
 from repro.judgement.compare import CaseDifference, Change, Since
@@ -16,7 +17,7 @@ from repro.report.numbers import difference_text, nonzero_text
 from repro.report.report import Report, report_of_results
 from repro.report.terminal import Verbosity, table_lines
 
-from ..made_results import comparison, metrics, result
+from ..made_results import comparison, made_claim, metrics, result
 
 SIZES = ("1M", "4M", "16M", "64M")
 
@@ -69,21 +70,23 @@ def test_no_line_is_wider_than_the_terminal(
 ) -> None:
     said = lines(list(report.results), width, verbosity)
     assert max(map(len, said)) <= width
-    claims = [line for line, _ in claim_lines(report.claims, width)]
-    assert all(len(line) <= width for line in claims)
 
 
-def test_a_claim_is_named_where_its_sentence_has_room_beside_the_name(
-    report: Report,
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("expected", ["holds", "fails"])
+def test_no_line_of_a_claim_is_wider_than_the_terminal(
+    width: int, expected: str
 ) -> None:
-    surprise = report.claims[0]
-    claim = msgspec.structs.replace(surprise, expected=surprise.verdict)
-    said = {
-        width: [line for line, _ in claim_lines([claim], width)][0]
-        for width in (60, 200)
-    }
-    assert said[200] == f"{claim.verdict:<10}{claim.id}  {claim.text}"
-    assert said[60].removeprefix(f"{claim.verdict:<10}")[:30] == claim.text[:30]
+    claim = made_claim(ClaimVerdict.HOLDS, expected, "Real images are better. " * 9)
+    assert all(len(line) <= width for line, _ in claim_lines([claim], width))
+
+
+def test_a_claim_is_named_where_its_sentence_has_room_beside_the_name() -> None:
+    claim = made_claim(ClaimVerdict.HOLDS, text="Real images are better. " * 2)
+    wide = next(line for line, _ in claim_lines([claim], 80))
+    narrow = next(line for line, _ in claim_lines([claim], 60))
+    assert wide == f"holds     order  {claim.text}"
+    assert narrow == f"holds     {claim.text}"
 
 
 def test_what_is_not_here_is_counted_by_family_with_one_command_for_all() -> None:
