@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -46,9 +47,19 @@ def test_what_a_service_reads_has_its_form(schema: str, files: list[str]) -> Non
     run("check_jsonschema", "--builtin-schema", schema, *files)
 
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
 def test_the_citation_has_the_version_of_the_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {PROJECT['version']}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_each_python_that_is_promised_is_one_that_ci_runs() -> None:
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    (matrix,) = re.findall(r"^        python: \[(.+)\]$", workflow, re.MULTILINE)
+    promised = re.findall(r"Python :: (3\.\d+)", " ".join(PROJECT["classifiers"]))
+    assert re.findall(r'"(.+?)"', matrix) == promised
+    assert PROJECT["requires-python"] == f">={promised[0]}"
 
 
 def test_a_bug_is_reported_with_the_environment() -> None:

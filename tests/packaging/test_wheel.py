@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from pathlib import Path
 
@@ -118,6 +119,13 @@ def test_the_command_lists_the_cases_that_are_shipped(installed: Installed) -> N
     assert "supervised/in-captions-cfg2.0/16M" in installed.run("repro", "cases")
     embedded = installed.run("repro", "cases", "--expected", "embedded")
     assert "supervised/real/80@digits-supervised" in embedded
+
+
+def test_both_commands_say_the_version_of_the_wheel(installed: Installed) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for command in project["scripts"]:
+        said = installed.run(command, "--version")
+        assert said.strip() == f"{command}, version {project['version']}"
 
 
 def test_the_embedded_release_is_reproduced(installed: Installed) -> None:
