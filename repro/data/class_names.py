@@ -185,17 +185,33 @@ def _by_word(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     return found
 
 
+def wordnet_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """Give all names that WordNet has for each class, with commas between.
+
+    Empty where one of the classes is none of its ids, or timm is without the list.
+    """
+    if not all(map(WORDNET.fullmatch, classes)):
+        return ()
+    named = _wordnet_rows()
+    return tuple(named[c] for c in classes) if named.keys() >= set(classes) else ()
+
+
+@lru_cache
+def _wordnet_rows() -> dict[str, str]:
+    """Give the names of each id of WordNet, as timm ships them."""
+    file = file_shipped_with("timm", "data/_info/imagenet_synset_to_lemma.txt")
+    lines = file.read_text("utf-8").splitlines() if file else []
+    return dict(line.split("\t", 1) for line in lines)
+
+
 @lru_cache
 def _wordnet_words() -> dict[str, set[str]]:
     """Give the classes of ImageNet by each of their words in WordNet, as timm ships it.
 
     Empty where timm is without it.
     """
-    file = file_shipped_with("timm", "data/_info/imagenet_synset_to_lemma.txt")
-    if file is None:
-        return {}
     known = set(shipped_list("imagenet-val").classes)
-    rows = (line.split("\t") for line in file.read_text("utf-8").splitlines())
+    rows = _wordnet_rows().items()
     named = [(words, class_) for class_, words in rows if class_ in known]
     each = ((w.strip(), class_) for words, class_ in named for w in words.split(","))
     return _by_word((*each, *named, *_TOLD_APART.items()))

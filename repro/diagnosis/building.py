@@ -87,7 +87,8 @@ class Builder:
     def body(self, body: Body, *, is_clip: bool) -> Callable[[Tensor], Tensor]:
         """Give the function from uint8 pixels `[B, 3, H, W]` to features `[B, D]`.
 
-        These are unit vectors of images for a CLIP model, else logits of all outputs.
+        Where an image has several views, from `[B, V, 3, H, W]`. These are unit vectors
+        of images for a CLIP model, else logits of all outputs.
 
         Raises:
             NotApplicableError: the model has nothing to vary there.
@@ -95,7 +96,7 @@ class Builder:
         """
         model = self._model(body)
         forward = image_embedder(model, self._device) if is_clip else model
-        features = Classifier(
+        features: Callable[[Tensor], Tensor] = Classifier(
             forward,
             body.mean,
             body.std,
@@ -103,18 +104,9 @@ class Builder:
             body.precision,
             channels=body.view.geometry.channels,
         )
-        if body.channels == RGB and not body.flips:
-            return features
-        channels = list(body.channels)
-
-        def compute(pixels: Tensor) -> Tensor:
-            pixels = pixels[:, channels]
-            if not body.flips:
-                return features(pixels)
-            # Logits of images are a linear function of these.
-            return (features(pixels) + features(pixels.flip(-1))) / 2
-
-        return compute
+        if body.channels != RGB:
+            features = _of_channels(features, list(body.channels))
+        return _of_views(features) if body.passes > 1 else features
 
     def head(
         self, setup: Setup, allow: Callable[[float], None]
@@ -196,6 +188,23 @@ class Builder:
             encoded = encode(text, cache=self._cache, note=note)
         self._texts.append((key, text, encoded))
         return encoded
+
+
+def _of_channels(
+    features: Callable[[Tensor], Tensor], channels: list[int]
+) -> Callable[[Tensor], Tensor]:
+    return lambda pixels: features(pixels[:, channels])
+
+
+def _of_views(features: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Average over the views of each image: from pixels `[B, V, 3, H, W]`."""
+
+    def compute(pixels: Tensor) -> Tensor:
+        # Logits of images are a linear function of these.
+        each = features(pixels.flatten(0, 1))
+        return each.view(*pixels.shape[:2], -1).mean(dim=1)
+
+    return compute
 
 
 def change_model(model: nn.Module, body: Body) -> None:

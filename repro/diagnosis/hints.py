@@ -13,9 +13,13 @@ import numpy.typing as npt
 from repro.evaluation.predictions import Predictions
 from repro.published import DatasetSpec
 
+PIXELS = ("PNG", "BMP", "PPM", "TIFF")
 LOSSLESS = (".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".npy", ".npz")
 JPEG = (".jpg", ".jpeg")
 
+
+#: Photographs of so many people do not have one size.
+MANY = 16
 
 #: A folder of training images, as people call it.
 _OF_TRAINING = re.compile(r"train(ing|set)?(?![a-z])", re.IGNORECASE)
@@ -26,15 +30,29 @@ class Format(NamedTuple):
 
     what: str
     suffixes: tuple[str, ...]
+    formats: tuple[str, ...]
     source: str
+
+
+class Looked(NamedTuple):
+    """What an image is: its format as Pillow names it, its width and height."""
+
+    format: str
+    size: tuple[int, int]
 
 
 #: By a word that stands in the name of a dataset.
 PUBLISHED_AS = {
-    "cifar": Format("pixels", LOSSLESS, "https://www.cs.toronto.edu/~kriz/cifar.html"),
-    "mnist": Format("pixels", LOSSLESS, "http://yann.lecun.com/exdb/mnist/"),
-    "svhn": Format("pixels", LOSSLESS, "http://ufldl.stanford.edu/housenumbers/"),
-    "imagenet": Format("JPEG", JPEG, "https://image-net.org/download.php"),
+    "cifar": Format(
+        "pixels", LOSSLESS, PIXELS, "https://www.cs.toronto.edu/~kriz/cifar.html"
+    ),
+    "mnist": Format("pixels", LOSSLESS, PIXELS, "http://yann.lecun.com/exdb/mnist/"),
+    "svhn": Format(
+        "pixels", LOSSLESS, PIXELS, "http://ufldl.stanford.edu/housenumbers/"
+    ),
+    "imagenet": Format(
+        "JPEG", JPEG, ("JPEG", "MPO"), "https://image-net.org/download.php"
+    ),
 }
 
 
@@ -64,6 +82,39 @@ def file_hints(
                 f"published as {published.what} ({published.source}): they were "
                 "encoded again, which moves pixels"
             )
+
+
+def content_hints(spec: DatasetSpec, looked: Sequence[Looked]) -> Iterator[str]:
+    """Say where the content of images tells that they are a copy that was changed.
+
+    Args:
+        spec: of the dataset.
+        looked: what some of its images are.
+    """
+    called = _called(spec).lower()
+    for name, published in PUBLISHED_AS.items():
+        others = {file.format for file in looked} - set(published.formats)
+        if name in called and others:
+            yield (
+                f"of {len(looked):,} images that were looked at, some hold "
+                f"{', '.join(sorted(others))} whatever they are called, but "
+                f"{spec.title} was published as {published.what} "
+                f"({published.source}): they were encoded again, which moves pixels"
+            )
+    sides = {min(file.size) for file in looked}
+    if "imagenet" in called and len(looked) >= MANY and len(sides) == 1:
+        (side,) = sides
+        if str(side) not in called:
+            yield (
+                f"all of {len(looked):,} images that were looked at have a short side "
+                f"of {side} pixels: this is a copy that was resized, and another "
+                "resize follows"
+            )
+
+
+def is_jpeg(file: str) -> bool:
+    """Tell by the name of a file whether it is a JPEG."""
+    return PurePath(file).suffix.lower() in JPEG
 
 
 def _called(spec: DatasetSpec) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels, decode, transform
+from repro.data.places import ImageLocation, read_image
+from repro.diagnosis.hints import Looked
 from repro.diagnosis.setup import View
 from repro.evaluation.predictions import Predictions
 from repro.published import CenterCrop, Geometry, Resize
@@ -35,6 +39,8 @@ class PixelSource:
     def pixels(self, members: Indices, view: View, *, keep: bool = True) -> Pixels:
         """Give the pixels of some images: uint8 `[N, 3, H, W]`.
 
+        Of a view of several crops `[N, crops, 3, H, W]`.
+
         Args:
             members: positions in the dataset.
             view: how they become pixels.
@@ -48,7 +54,8 @@ class PixelSource:
             self._kept = view, {}
         kept = self._kept[1] if self._kept and self._kept[0] == view else {}
         size = self._dataset.size_in(view.geometry)
-        pixels = np.empty((len(members), 3, *size), dtype=np.uint8)
+        crops = (view.crops,) if view.crops > 1 else ()
+        pixels = np.empty((len(members), *crops, 3, *size), dtype=np.uint8)
 
         def fill(row: int) -> None:
             index = int(members[row])
@@ -64,24 +71,73 @@ class PixelSource:
         return pixels
 
 
+def look_at(dataset: Dataset, number: int) -> list[Looked]:
+    """Read from some images of a dataset, spread over it, what they are.
+
+    Raises:
+        DatasetError: one of them is missing or has changed.
+    """
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, number).astype(int)).tolist()
+    found = []
+    for index in chosen:
+        content = read_image(dataset.place(index), dataset.digests[index])
+        with Image.open(io.BytesIO(content)) as image:
+            found.append(Looked(image.format or "", image.size))
+    return found
+
+
 def _write(dataset: Dataset, index: int, view: View, output: Pixels) -> None:
-    """Decode an image and write its pixels, uint8 `[3, H, W]`."""
+    """Decode an image and write its pixels, uint8 `[3, H, W]`, or of several crops."""
     geometry = view.geometry
-    if view.crop_first is None and not view.by_area:
+    if view.is_plain:
         dataset.planar_pixels(index, [geometry], [output])
         return
-    image = decode(dataset.place(index), dataset.digests[index])
     resize, *rest = geometry.steps
     assert isinstance(resize, Resize)
+    place = dataset.place(index), dataset.digests[index]
+    image = _drafted(*place, resize) if view.draft else decode(*place)
+    steps: tuple[Step, ...] = geometry.steps
     if view.crop_first is not None:
         image = _middle(image, view.crop_first)
         height, width = geometry.output_size
-        steps: tuple[Step, ...] = (Resize(height, width, resize.filter),)
-    else:
+        steps = (Resize(height, width, resize.filter),)
+    elif view.by_area:
         image = _resized_by_area(image, resize)
         steps = tuple(rest)
-    geometry = Geometry(steps, geometry.is_grey)
-    output[:] = np.asarray(transform(image, geometry)).transpose(2, 0, 1)
+    elif view.crops > 1:
+        image = transform(image, Geometry((resize,), geometry.is_grey))
+        crops = _crops(image, geometry, view.crops)
+        output[:] = np.stack([_planes(crop) for crop in crops])
+        return
+    output[:] = _planes(transform(image, Geometry(steps, geometry.is_grey)))
+
+
+def _planes(image: Image.Image) -> Pixels:
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def _drafted(place: ImageLocation, digest: str, resize: Resize) -> Image.Image:
+    """Decode a photograph at the smallest fraction that the resize does not enlarge."""
+    with Image.open(io.BytesIO(read_image(place, digest))) as image:
+        image.draft("RGB", (resize.width or resize.height, resize.height))
+        return image.convert("RGB")
+
+
+def _crops(
+    image: Image.Image, geometry: Geometry, number: int
+) -> Iterator[Image.Image]:
+    """Cut out corners and middle, of the mirrored image too where these are ten.
+
+    As torchvision's `five_crop` and `ten_crop`: the middle of a mirrored image is not
+    always the mirrored middle.
+    """
+    height, width = geometry.output_size
+    middle = Geometry(geometry.steps[1:])
+    for whole in (image, ImageOps.mirror(image))[: number // 5]:
+        for top in (0, whole.height - height):
+            for left in (0, whole.width - width):
+                yield whole.crop((left, top, left + width, top + height))
+        yield transform(whole, middle)
 
 
 def _middle(image: Image.Image, share: float) -> Image.Image:

@@ -18,14 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.cases import Case
+from repro.data.class_names import wordnet_names
 from repro.data.dataset import Dataset
 from repro.diagnosis.building import NotApplicableError
 from repro.diagnosis.clerical import find_account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
-from repro.diagnosis.hints import file_hints, find_renaming
-from repro.diagnosis.images import balanced_order, spread_order
+from repro.diagnosis.hints import content_hints, file_hints, find_renaming, is_jpeg
+from repro.diagnosis.images import balanced_order, look_at, spread_order
 from repro.diagnosis.known import Known
-from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
+from repro.diagnosis.laboratory import FEW, Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace
 from repro.diagnosis.race import race
 from repro.diagnosis.sentences import advice, clerical, evidence, sentence
@@ -41,11 +42,15 @@ from repro.diagnosis.trials import (
 )
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
+from repro.models.prompts import spelt_out
 from repro.models.state import state_entries
 
 #: Every suspect sees this share of the dataset's images, but not more than so many.
 FIRST_SHARE = 0.02
 FIRST_IMAGES = 1000
+
+#: So many images are looked at for what they are.
+LOOKED_AT = 32
 
 Indices = npt.NDArray[np.int64]
 Ways = list[tuple[Topic, Suspect, Setup]]
@@ -92,6 +97,9 @@ class Investigation:
         )
         self._facts = Facts(
             classes=case.dataset.classes,
+            wordnet=wordnet_names(case.dataset.classes),
+            text=spelt_out(case.protocol.text) if case.protocol.text else None,
+            is_jpeg=any(map(is_jpeg, dataset.files)),
             entries=state_entries(weights) if case.model.weights_key else (),
             renaming=find_renaming(run, len(case.dataset.classes)),
         )
@@ -168,7 +176,9 @@ class Investigation:
                 continue
             group = Group(body, members, self._look)
             named = [member.suspect for member in members]
-            self._attempt(named, partial(group.look, first))
+            # Several views of fewer images cost as much, or twice at most.
+            images = max(min(FEW, first), first // max(1, group.passes // 2))
+            self._attempt(named, partial(group.look, images))
             if group.images:
                 groups.append(group)
         return groups
@@ -196,14 +206,18 @@ class Investigation:
             cause=best.suspect if best and explains else "",
             topic=best.topic if best and explains else "",
             evidence=evidence(trials) if explains else "",
-            hints=tuple(
-                file_hints(self._case.dataset, self._dataset.files, self._dataset.root)
-            ),
+            hints=self._hints(),
             trials=tuple(trials),
             untried=self._untried,
             images=self._laboratory.evaluated,
             total=self._run.total,
         )
+
+    def _hints(self) -> tuple[str, ...]:
+        """Say what the files give away: their names, and what some of them hold."""
+        spec, ours = self._case.dataset, self._dataset
+        named = tuple(file_hints(spec, ours.files, ours.root))
+        return named or tuple(content_hints(spec, look_at(ours, LOOKED_AT)))
 
     def _trial(self, candidate: Candidate) -> Trial:
         assert candidate.predictions is not None

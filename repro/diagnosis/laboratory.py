@@ -28,6 +28,9 @@ from repro.published import Precision
 #: Images whose pixels are in memory at a time.
 PIECE = 1000
 
+#: Dimensions of images that have one view each: `[N, 3, H, W]`.
+IMAGES_DIM = 4
+
 #: Images by which a suspect is timed before it sees as many as the others.
 FEW = 4
 
@@ -102,6 +105,11 @@ class Group:
         self.images = 0
         #: Seconds for an image, when it last saw some.
         self.rate = 0.0
+
+    @property
+    def passes(self) -> int:
+        """How many forward passes an image takes."""
+        return self.body.passes
 
     @property
     def fit(self) -> float:
@@ -192,12 +200,14 @@ class Laboratory:
         body = self._body(group.body)
         found = [[m.predictions] if m.predictions else [] for m in group.members]
         is_new, seen = not group.images, 0
+        most = max(FEW, PIECE // group.passes)
         while seen < len(members) and not (seen and self._pace.is_over):
             start = time.perf_counter()
             is_probe = is_new and not seen
-            size = FEW if is_probe else self._pace.images(PIECE, FEW, group.rate)
+            size = FEW if is_probe else self._pace.images(most, FEW, group.rate)
             piece = np.sort(members[seen : seen + size])
             pixels = self._source.pixels(piece, group.body.view, keep=is_new)
+            pixels = _views(pixels, group.body)
             sizes = self._few if is_probe else self._batch_size
             features, seconds = self._forward(body, pixels, sizes)
             seen += len(piece)
@@ -235,8 +245,9 @@ class Laboratory:
         start = time.perf_counter()
         features = compute_features(body, pixels, batch_size, self._device)
         wait_for(self._device)
-        self.evaluated += len(pixels)
-        self.progress(len(pixels))
+        passes = len(pixels) * (pixels.shape[1] if pixels.ndim > IMAGES_DIM else 1)
+        self.evaluated += passes
+        self.progress(passes)
         return features, time.perf_counter() - start
 
     def _body(self, body: Body) -> Callable[[Tensor], Tensor]:
@@ -245,6 +256,15 @@ class Laboratory:
             self._built = None
             self._built = body, self._builder.body(body, is_clip=self._is_clip)
         return self._built[1]
+
+
+def _views(pixels: Pixels, body: Body) -> Pixels:
+    """Put several views of an image beside each other: `[N, V, 3, H, W]`."""
+    if body.passes == 1:
+        return pixels
+    views = pixels if pixels.ndim > IMAGES_DIM else pixels[:, None]
+    mirrored = [views[..., ::-1]] if body.is_mirrored else []
+    return np.concatenate([views, *mirrored], axis=1)
 
 
 def _smoothed(found: Predictions, logits: Tensor, smoothing: float) -> Predictions:

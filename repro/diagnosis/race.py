@@ -21,6 +21,10 @@ class Contender(Protocol):
         """How many images it has seen."""
 
     @property
+    def passes(self) -> int:
+        """What an image costs it."""
+
+    @property
     def fit(self) -> float:
         """How likely it is right."""
 
@@ -50,18 +54,18 @@ def race(
     Args:
         contenders: that have seen a few images each.
         total: how many there are to see.
-        budget: how many may be seen, all together.
+        budget: what may be spent, all together.
         is_over: tells when to stop whatever is left; a look may then have been cut.
 
     Returns:
-        How many were seen.
+        What was spent.
     """
     spent = 0
     while not is_over() and (turn := _next(contenders, total, budget - spent)):
         chosen, images = turn
         before = chosen.images
         chosen.look(images)
-        spent += chosen.images - before
+        spent += (chosen.images - before) * chosen.passes
     return spent
 
 
@@ -80,9 +84,10 @@ def _next(
     if not close:
         return None
     chosen = min(close, key=lambda c: (c.images, -c.fit))
-    images = min(chosen.images, total - chosen.images, left)
+    images = min(chosen.images, total - chosen.images, left // chosen.passes)
     rest = total - leader.images
-    if 0 < rest <= left < images + total - min(c.images for c in close):
+    dearest = max((total - c.images) * c.passes for c in close)
+    if 0 < rest * leader.passes <= left < images * chosen.passes + dearest:
         # The last that can be afforded, whoever becomes the likeliest: is it right?
         return leader, rest
     return (chosen, images) if images > 0 else None

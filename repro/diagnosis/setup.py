@@ -6,14 +6,30 @@ from typing import Literal
 
 import msgspec
 
-from repro.published import Filter, Geometry, ModelSpec, Precision, Protocol
+from repro.published import (
+    Filter,
+    Geometry,
+    ModelSpec,
+    Precision,
+    Protocol,
+    TextSpec,
+)
 
 Channels = tuple[int, int, int]
 RGB: Channels = (0, 1, 2)
 
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
 Pooling = Literal["token", "avg"]
-Wording = Literal["underscores", "lower case", "no full stop", "folder names"]
+Wording = Literal[
+    "underscores",
+    "lower case",
+    "no full stop",
+    "folder names",
+    "first of WordNet",
+    "all of WordNet",
+]
+#: Five crops are those of corners and middle, ten also those of the mirrored image.
+Views = Literal["mirrored", "five crops", "ten crops"]
 
 
 class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,8 +44,9 @@ class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     further; `epsilon` is that of every LayerNorm; `weights_key` is the entry of the
     weights file. `normalised` is done to the pixels with the protocol's own mean and
     std; `crop_first` is the share of both sides that is cut out and then resized to the
-    crop's size; `by_area` resizes by the areas that pixels cover; `flips` averages with
-    the mirrored image; `wording` changes names or templates; `smoothing` is the share
+    crop's size; `by_area` resizes by the areas that pixels cover; `draft` lets the JPEG
+    decoder make photographs smaller; `views` averages the logits of several of an
+    image; `wording` changes names or templates; `smoothing` is the share
     of each label that the loss spreads over all classes.
     """
 
@@ -53,7 +70,8 @@ class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     normalised: Literal["twice", "unscaled"] | None = None
     crop_first: float | None = None
     by_area: bool | None = None
-    flips: bool | None = None
+    draft: bool | None = None
+    views: Views | None = None
     wording: Wording | None = None
     smoothing: float | None = None
 
@@ -64,6 +82,13 @@ class View(msgspec.Struct, frozen=True):
     geometry: Geometry
     crop_first: float | None = None
     by_area: bool = False
+    draft: bool = False
+    crops: int = 1
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the geometry says all."""
+        return self == View(self.geometry)
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +104,15 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelSpec
     precision: Precision
     channels: Channels
-    flips: bool
+    is_mirrored: bool
     activation: Activation | None
     pooling: Pooling | None
     epsilon: float | None
+
+    @property
+    def passes(self) -> int:
+        """How many forward passes an image takes."""
+        return self.view.crops * (2 if self.is_mirrored else 1)
 
     @property
     def changes_model(self) -> bool:
@@ -108,20 +138,27 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     epsilon: float | None = None
     crop_first: float | None = None
     by_area: bool = False
-    flips: bool = False
+    draft: bool = False
+    views: Views | None = None
     smoothing: float = 0.0
 
     @property
     def body(self) -> Body:
         """What decides on the features of an image."""
         return Body(
-            view=View(self.protocol.geometry_steps, self.crop_first, self.by_area),
+            view=View(
+                self.protocol.geometry_steps,
+                self.crop_first,
+                self.by_area,
+                self.draft,
+                crops={"five crops": 5, "ten crops": 10}.get(self.views or "", 1),
+            ),
             mean=self.protocol.mean,
             std=self.protocol.std,
             model=self.model,
             precision=self.precision,
             channels=self.channels,
-            flips=self.flips,
+            is_mirrored=self.views == "mirrored",
             activation=self.activation,
             pooling=self.pooling,
             epsilon=self.epsilon,
@@ -131,11 +168,16 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a case before anything is tried.
 
-    `classes` are names in label order; `entries` are those of the weights file that
-    hold tensors by name; `renaming` gives for each predicted class the label that it
-    stands for, where the predictions tell that classes were renamed.
+    `classes` are names in label order, `wordnet` what WordNet calls each, with commas
+    between, empty where they are none of its ids; `text` has the prompts as lists;
+    `is_jpeg` tells that some images are JPEG files; `entries` are those of the weights
+    file that hold tensors by name; `renaming` gives for each predicted class the label
+    that it stands for, where the predictions tell that classes were renamed.
     """
 
     classes: tuple[str, ...]
+    wordnet: tuple[str, ...] = ()
+    text: TextSpec | None = None
+    is_jpeg: bool = False
     entries: tuple[str, ...] = ()
     renaming: tuple[int, ...] | None = None

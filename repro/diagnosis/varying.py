@@ -19,7 +19,8 @@ _PLAIN = (
     "precision",
     "crop_first",
     "by_area",
-    "flips",
+    "draft",
+    "views",
     "smoothing",
 )
 
@@ -35,7 +36,7 @@ def vary(setup: Setup, variation: Variation, facts: Facts) -> Setup | None:
     Returns:
         None where the variation does not apply, or is what is done anyway.
     """
-    if not _fits(setup, variation):
+    if not _fits(setup, variation, facts):
         return None
     protocol = _vary_protocol(setup, variation, facts)
     columns = _vary_columns(setup, variation, facts)
@@ -72,13 +73,18 @@ def vary_geometry(geometry: Geometry, variation: Variation) -> Geometry:
     return Geometry(steps, geometry.is_grey)
 
 
-def _fits(setup: Setup, variation: Variation) -> bool:
-    """Tell whether a photograph is resized first, where that is done otherwise."""
-    if variation.crop_first is None and not variation.by_area:
-        return True
+def _fits(setup: Setup, variation: Variation, facts: Facts) -> bool:
+    """Tell whether the images, and how they are resized, let that be done otherwise."""
     steps = setup.protocol.geometry_steps.steps
     is_resized = any(isinstance(s, Resize) and s.antialias for s in steps[:1])
-    return is_resized and all(isinstance(step, CenterCrop) for step in steps[1:])
+    is_cropped = len(steps) > 1 and all(isinstance(s, CenterCrop) for s in steps[1:])
+    if variation.draft:
+        return facts.is_jpeg and is_resized
+    if variation.views in ("five crops", "ten crops"):
+        return is_resized and is_cropped
+    if variation.crop_first is not None or variation.by_area:
+        return is_resized and (is_cropped or len(steps) == 1)
+    return True
 
 
 def _vary_protocol(setup: Setup, variation: Variation, facts: Facts) -> Any:
@@ -114,20 +120,31 @@ def _vary_protocol(setup: Setup, variation: Variation, facts: Facts) -> Any:
 
 
 def _worded(text: TextSpec, wording: Wording, facts: Facts) -> TextSpec:
-    """Give prompts with other class names or templates; lists of our own only."""
-    names, templates = text.classnames, text.templates
+    """Give prompts with other class names or templates."""
+    spelt = facts.text or text
+    names, templates = spelt.classnames, spelt.templates
     if isinstance(names, str) or isinstance(templates, str):
         return text
     if wording == "underscores":
         names = tuple(name.replace(" ", "_") for name in names)
     elif wording == "folder names":
-        names = facts.classes if len(facts.classes) == len(names) else names
+        names = _as_many(facts.classes, names)
+    elif wording == "first of WordNet":
+        firsts = tuple(words.partition(",")[0] for words in facts.wordnet)
+        names = _as_many(firsts, names)
+    elif wording == "all of WordNet":
+        names = _as_many(facts.wordnet, names)
     elif wording == "lower case":
         names = tuple(name.lower() for name in names)
         templates = tuple(template.lower() for template in templates)
     elif wording == "no full stop":
         templates = tuple(template.removesuffix(".") for template in templates)
-    return msgspec.structs.replace(text, classnames=names, templates=templates)
+    worded = TextSpec(classnames=names, templates=templates)
+    return text if worded == spelt else worded
+
+
+def _as_many(names: tuple[str, ...], instead: tuple[str, ...]) -> tuple[str, ...]:
+    return names if len(names) == len(instead) else instead
 
 
 def _vary_columns(

@@ -37,6 +37,19 @@ def prompts_of(text: TextSpec) -> tuple[list[str], int]:
     return [fill(name) for name in names for fill in fillers], len(fillers)
 
 
+def spelt_out(text: TextSpec) -> TextSpec:
+    """Give the same prompts with lists of our own, whoever ships the protocol's.
+
+    Raises:
+        ExpectedError: no library here has a list of that name.
+    """
+    templates = _texts(text.templates, "templates")
+    return TextSpec(
+        classnames=tuple(_texts(text.classnames, "classnames")),
+        templates=tuple(t if isinstance(t, str) else t("{}") for t in templates),
+    )
+
+
 def count_classes(text: TextSpec) -> int:
     """Count the classes that prompts are made for.
 

@@ -18,6 +18,8 @@ class Runner:
     The sought value is 0; `fit` is a normal log likelihood.
     """
 
+    passes = 1
+
     def __init__(self, value: float, images: int = 10) -> None:
         self.value = value
         self.images = images

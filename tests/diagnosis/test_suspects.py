@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import transforms
 
 from repro.cases import Case
+from repro.data.class_names import wordnet_names
+from repro.data.dataset import Dataset
 from repro.data.places import digest_of
 from repro.diagnosis.images import PixelSource
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
@@ -22,7 +25,9 @@ from repro.diagnosis.setup import Facts, Setup, View
 from repro.diagnosis.suspects import read_topics
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
-from repro.published import CenterCrop, Geometry, Resize
+from repro.models.prompts import prompts_of, spelt_out
+from repro.published import CenterCrop, Geometry, Resize, TextSpec
+from tests.stand_ins import photograph
 
 # The folder of tools is no package, so that type checkers know what is in it by other
 # names.
@@ -124,6 +129,8 @@ def without_full_stops(checkpoint: str) -> tuple[str, ...]:
                     "logits averaged with those of the mirrored image",
                     {"flips": True},
                 ),
+                (SUPERVISED, "logits averaged over ten crops", {"crops": 10}),
+                (CLIP, "logits averaged over five crops", {"crops": 5}),
                 (
                     CLIP,
                     "the names of folders as class names",
@@ -149,19 +156,51 @@ def test_a_suspect_gives_what_a_plain_pipeline_gives(
     assert float(found["loss"]) == pytest.approx(float(expected["loss"]), rel=error)
 
 
+def of_one_file(file: Path, cache: Path) -> Dataset:
+    """Make a dataset of one image."""
+    case = case_of(SUPERVISED)
+    dataset = Evaluator(EngineSettings(cache=cache, device="cpu")).dataset(case)
+    digest = digest_of(file.read_bytes())
+    return msgspec.structs.replace(
+        dataset, root=file.parent, places=(file,), digests=(digest,)
+    )
+
+
+def test_a_draft_is_what_the_decoder_makes_of_an_eighth_of_the_frequencies(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "image.jpg"
+    photograph(0, 160, 130).save(file, quality=90)
+    geometry = Geometry((Resize(32, None, "bilinear"), CenterCrop(28, 28)))
+    source = PixelSource(of_one_file(file, tmp_path), 1)
+    (found,) = source.pixels(np.array([0]), View(geometry, draft=True))
+    with Image.open(file) as image:
+        image.draft("RGB", (32, 32))
+        # The smallest fraction of which both sides are large enough.
+        assert image.size == (40, 33)
+        small = transforms.Resize(32)(image.convert("RGB"))
+    plain = transforms.PILToTensor()(transforms.CenterCrop(28)(small))
+    assert np.array_equal(found, plain.numpy())
+    (usual,) = source.pixels(np.array([0]), View(geometry))
+    assert not np.array_equal(found, usual)
+
+
+def test_what_no_jpeg_decoder_reads_is_not_tried_as_a_draft() -> None:
+    (suspect,) = read_topics()["decoding"].suspects
+    case = case_of(SUPERVISED)
+    own = Setup(protocol=case.protocol, model=case.model, precision="fp32")
+    assert suspect.of_setup(own, Facts(classes=())) is None
+    assert suspect.of_setup(own, Facts(classes=(), is_jpeg=True))
+
+
 def test_a_resize_by_area_is_the_mean_over_what_each_pixel_covers(
     tmp_path: Path,
 ) -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (6, 9, 3)).astype(np.uint8)
-    case = case_of(SUPERVISED)
-    dataset = Evaluator(EngineSettings(cache=tmp_path, device="cpu")).dataset(case)
     file = tmp_path / "image.png"
     Image.fromarray(pixels).save(file)
-    digest = digest_of(file.read_bytes())
-    one = msgspec.structs.replace(
-        dataset, root=tmp_path, places=(file,), digests=(digest,)
-    )
+    one = of_one_file(file, tmp_path)
     geometry = Geometry((Resize(4, None, "bilinear"), CenterCrop(4, 4)))
     source = PixelSource(one, 1)
     (found,) = source.pixels(np.array([0]), View(geometry, by_area=True))
@@ -203,6 +242,7 @@ def test_wordings_change_names_and_templates_where_they_have_something_to_change
     assert found["lower case"].templates == ("a photo of a {}.", "{}")
     assert found["no full stop"].templates == ("A photo of a {}", "{}")
     assert found["folder names"].classnames == ("n01", "n02")
+    assert "first of WordNet" not in found
     plain = msgspec.structs.replace(text, classnames=("tench",), templates=("{}",))
     same = msgspec.structs.replace(
         own, protocol=msgspec.structs.replace(protocol, text=plain)
@@ -210,3 +250,29 @@ def test_wordings_change_names_and_templates_where_they_have_something_to_change
     for suspect in read_topics()["prompts"].suspects:
         if suspect.variation.wording:
             assert suspect.of_setup(same, Facts(classes=("tench",))) is None
+
+
+def test_wordings_also_change_the_lists_that_open_clip_ships() -> None:
+    classes = ("n01440764", "n02123045")
+    shipped = TextSpec(
+        classnames="open_clip:IMAGENET_CLASSNAMES",
+        templates="open_clip:OPENAI_IMAGENET_TEMPLATES",
+    )
+    spelt = spelt_out(shipped)
+    assert prompts_of(spelt) == prompts_of(shipped)
+    case = case_of(CLIP)
+    protocol = msgspec.structs.replace(case.protocol, text=shipped)
+    own = Setup(protocol=protocol, model=case.model, precision="fp32")
+    two = msgspec.structs.replace(spelt, classnames=spelt.classnames[:2])
+    assert wordnet_names(("cat", "dog")) == ()
+    facts = Facts(classes=classes, wordnet=wordnet_names(classes), text=two)
+    names = {}
+    for suspect in read_topics()["prompts"].suspects:
+        setup = suspect.of_setup(own, facts)
+        if setup and suspect.variation.wording:
+            assert setup.protocol.text
+            names[suspect.variation.wording] = setup.protocol.text.classnames
+    assert names["first of WordNet"] == ("tench", "tabby")
+    assert names["all of WordNet"] == ("tench, Tinca tinca", "tabby, tabby cat")
+    assert names["folder names"] == classes
+    assert names["no full stop"] == two.classnames

@@ -190,7 +190,7 @@ def test_a_diagnosis_of_what_an_earlier_run_measured_runs_nothing_either(
         model=spec("Net"),
         precision="fp32",
         channels=(0, 1, 2),
-        flips=False,
+        is_mirrored=False,
         activation=None,
         pooling=None,
         epsilon=None,

@@ -153,6 +153,8 @@ FAULTS: tuple[Fault, ...] = (
         )
         for checkpoint in (SUPERVISED, CLIP)
     ),
+    Fault("views", "logits averaged over ten crops", SUPERVISED, {"crops": 10}),
+    Fault("views", "logits averaged over five crops", CLIP, {"crops": 5}),
     Fault("loss", "labels smoothed by 0.1", SUPERVISED, {"smoothing": 0.1}),
     Fault("logit scale", "a logit scale of 1", CLIP, {"scale": 1.0}),
     Fault("logit scale", "a logit scale of 100", CLIP, {"scale": 100.0}),

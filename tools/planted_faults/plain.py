@@ -33,7 +33,8 @@ class Plain:
     `crop_first` cuts out that share of the image's sides before all of it is resized to
     the crop's size, as TensorFlow's pipelines do, and `area` resizes by the areas that
     pixels cover, as OpenCV does; `flips` averages logits with those of the mirrored
-    image; `twice` normalises twice and `unscaled` normalises pixels from 0 to 255;
+    image, and `crops` those of five crops, or of ten with their mirror images;
+    `twice` normalises twice and `unscaled` normalises pixels from 0 to 255;
     `smoothing` is that of the labels in the loss. `on_image`, `on_state` and
     `on_logits` change whatever else.
     """
@@ -60,6 +61,7 @@ class Plain:
     crop_first: float | None = None
     area: bool = False
     flips: bool = False
+    crops: int = 0
     twice: bool = False
     unscaled: bool = False
     smoothing: float = 0.0
@@ -135,6 +137,13 @@ def _pixels(plain: Plain, image: Any) -> Tensor:
         tensor = _cropped_first(plain, image, interpolation)
     elif plain.area:
         tensor = _resized_by_area(plain, image)
+    elif plain.crops:
+        small = transforms.Resize(size, interpolation)(image)
+        cut = transforms.FiveCrop if plain.crops == 5 else transforms.TenCrop
+        views = [transforms.ToTensor()(crop) for crop in cut(plain.crop)(small)]
+        stacked = torch.stack(views)
+        of_views: Tensor = transforms.Normalize(plain.mean, plain.std)(stacked)
+        return of_views
     elif plain.antialias:
         image = transforms.Resize(size, interpolation)(image)
         tensor = transforms.ToTensor()(transforms.CenterCrop(plain.crop)(image))
@@ -198,6 +207,10 @@ def _encode_classes(plain: Plain, model: Any) -> Tensor:
 
 
 def _logits(plain: Plain, model: Any, images: Tensor, classes: Tensor | None) -> Tensor:
+    if plain.crops:
+        once = dataclasses.replace(plain, crops=0)
+        each = [_logits(once, model, view, classes) for view in images.unbind(1)]
+        return torch.stack(each).mean(dim=0)
     if plain.flips:
         once = dataclasses.replace(plain, flips=False)
         mirrored = _logits(once, model, images.flip(-1), classes)

@@ -124,7 +124,7 @@ class _Remembering(Laboratory):
             rows = np.searchsorted(found.indices, wanted)
             candidate.predictions = take(found, rows, places, len(self._drawn))
         group.images += len(members)
-        self.evaluated += len(members)
+        self.evaluated += len(members) * group.passes
 
     def _known(
         self, group: Group, names: list[str], wanted: Indices
