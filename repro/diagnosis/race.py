@@ -46,8 +46,8 @@ def race(
 
     One that is right is not the end of it while another one is nearly as likely.
 
-    Of those whose likelihood is close to the best one, the one that has seen the fewest
-    images sees as many again: the likeliest is sought out soon, and is not taken for
+    Of those whose likelihood is close to the best one, the one that has cost the
+    least sees as many again: the likeliest is sought out soon, and is not taken for
     right before those that may be it were looked at as closely. While there is enough
     left for the likeliest one to see all images, that is kept for it.
 
@@ -83,7 +83,7 @@ def _next(
         close = [max(unfinished, key=lambda c: c.fit)]
     if not close:
         return None
-    chosen = min(close, key=lambda c: (c.images, -c.fit))
+    chosen = min(close, key=lambda c: (c.images * c.passes, -c.fit))
     images = min(chosen.images, total - chosen.images, left // chosen.passes)
     rest = total - leader.images
     dearest = max((total - c.images) * c.passes for c in close)

@@ -94,7 +94,8 @@ def test_what_differs_in_prompts_or_outputs_only_shares_the_forward_pass(
     ]
     assert len(shared) > 5
     assert len(set(shared)) == 1
-    assert sum(trial.images for trial in one.found.trials) > sum(one.seen)
+    alone = [trial for trial in one.found.trials if trial.topic != "views"]
+    assert sum(trial.images for trial in alone) > sum(one.seen)
 
 
 @pytest.mark.slow
