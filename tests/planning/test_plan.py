@@ -137,7 +137,7 @@ def test_the_line_of_a_run_names_every_resource_and_the_basis() -> None:
     assert plan.summary() == (
         "repro: 2 cases, 500 photographs to decode for 1 store, 2.2 GFLOP, 1.2 MB to "
         "store; about 0:01:00 on 4 GPUs and 8 cores (1 as they took before, "
-        "1 estimated from an assumed speed), up to 0:04:00 more for each case that "
+        "1 estimated from an assumed speed), up to 0:04:18 more for each case that "
         "diverges"
     )
 
@@ -150,7 +150,7 @@ def test_a_diagnosis_that_was_needed_counts_and_one_that_is_not_made_does_not() 
     assert made.device_seconds == 360
     assert "about 0:06:00 on 1 GPU" in made.time()
     assert made.time().endswith(
-        "(2 as they took before, with 1 diagnosis), up to 0:04:00 more for each other "
+        "(2 as they took before, with 1 diagnosis), up to 0:04:18 more for each other "
         "case that diverges"
     )
     without = make_plan(CASES[:2], costs, Machine(1, 8), allowance=None)
