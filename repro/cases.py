@@ -86,6 +86,18 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.dataset.images * next(own, self.model.gflops)
 
     @property
+    def published(self) -> tuple[Reference, ...]:
+        """All published numbers of it, whether or not it has to meet them."""
+        wanted = self.checkpoint, self.protocol.id, self.dataset.id
+        found = (
+            reference
+            for reference in self.release.references
+            if self.family.id in reference.families
+            and wanted == (reference.checkpoint, reference.protocol, reference.dataset)
+        )
+        return self.references or tuple(found)
+
+    @property
     def pixel_key(self) -> tuple[str, str]:
         """Which pixels it needs: geometry and dataset; cases share those of a name."""
         return self.protocol.geometry, self.dataset.id

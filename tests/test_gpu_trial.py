@@ -38,7 +38,8 @@ def test_every_step_is_run_on_a_processor_and_none_is_wrong(tmp_path: Path) -> N
     assert set(elsewhere) == {"cuda-graphs", "GPU:"}
     names = " ".join(step["name"] for step in steps)
     paths = (
-        "normalised fp32 bf16 halved sentence channels-last compile warm two diagnosis"
+        "normalised fp32 bf16 guarded halved sentence channels-last compile warm two "
+        "diagnosis"
     )
     assert [path for path in paths.split() if path not in names] == []
 

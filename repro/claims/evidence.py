@@ -123,12 +123,13 @@ class PublishedEvidence:
 class MeasuredCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of one checkpoint, with its predictions where they are kept.
 
-    `in_other_precision` says so where the claim's protocol has another one.
+    `unsettled` says why it cannot settle a claim: the claim's protocol has another
+    precision, or its metric is only estimated.
     """
 
     metrics: Metrics
     total: int
-    in_other_precision: str = ""
+    unsettled: str = ""
     predictions: Predictions | None = None
 
 
@@ -187,4 +188,4 @@ class MeasuredEvidence:
 def _unsettled(found: MeasuredCheckpoint) -> str:
     if found.metrics.images != found.total:
         return f"{found.metrics.images:,} of {found.total:,} images"
-    return found.in_other_precision
+    return found.unsettled

@@ -29,7 +29,7 @@ from repro.evaluation.evaluate import (
 from repro.evaluation.predictions import Predictions
 from repro.judgement.guarded import Guard, Guarded, obstacle
 from repro.published import Precision, Reference
-from repro.records.identity import digest_of
+from repro.records.identity import decided_by, digest_of
 
 #: What is cheap, by the kind of a device. Both round a number to fewer digits; bf16 has
 #: the range of float32, and what leaves that of fp16 is computed again.
@@ -41,7 +41,7 @@ _TIMED, _TIMES = {"cpu": 8, "cuda": 128}, 2
 #: A sample of fewer images is most of them.
 LEAST_IMAGES = 5000
 #: Images that are taken together, from however many strata.
-_TOGETHER = 256
+_TOGETHER = 512
 
 Strata = Callable[[Sequence[int]], Iterator[tuple[int, Pixels]]]
 
@@ -131,7 +131,7 @@ class Guarding:
             self._slower[model] = slower(both, images)
         if why := self._slower[model]:
             return None, Guarded(reason=why)
-        return evaluate_guarded(both, case.references, images, progress, is_settled)
+        return evaluate_guarded(both, decided_by(case), images, progress, is_settled)
 
     def _why_not(self, case: Case, images: Images) -> str:
         """Say why a case cannot be guarded, without computing anything; or nothing."""

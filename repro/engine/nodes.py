@@ -154,14 +154,8 @@ def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
 
 def find_case(job: Job, key: CaseKey) -> Case:
     """Make a case with its published numbers."""
-    wanted = key.checkpoint, key.protocol, key.dataset
-    references = tuple(
-        reference
-        for reference in job.releases[key.release].references
-        if key.family in reference.families
-        and wanted == (reference.checkpoint, reference.protocol, reference.dataset)
-    )
-    return msgspec.structs.replace(bare_case(job, key), references=references)
+    case = bare_case(job, key)
+    return msgspec.structs.replace(case, references=case.published)
 
 
 def bare_case(job: Job, key: CaseKey) -> Case:

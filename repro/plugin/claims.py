@@ -84,6 +84,7 @@ def _measure(
     return MeasuredCheckpoint(
         metrics=measurement.metrics,
         total=measurement.total,
-        in_other_precision=measurement.in_other_precision(case.protocol.precision),
+        unsettled=measurement.in_other_precision(case.protocol.precision)
+        or measurement.estimated(stated.claim.metric),
         predictions=predictions,
     )

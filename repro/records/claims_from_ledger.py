@@ -102,9 +102,10 @@ class _Known:
         return MeasuredCheckpoint(
             metrics=found.metrics,
             total=found.total,
-            in_other_precision=found.in_other_precision(
+            unsettled=found.in_other_precision(
                 release.protocols[claim.protocol].precision
-            ),
+            )
+            or found.estimated(claim.metric),
             predictions=self._ledger.predictions(run, case, key),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from repro.published import (
     Protocol,
     Reference,
 )
-from repro.published.metrics import Bound
 from repro.records.environment import Environment, GitState, git_state
 
 _OF_CHECKPOINT = (
@@ -148,8 +147,8 @@ def measurement_key(
         environment=environment,
         code=code_digest(),
         changes=(code or git_state(Path.cwd())).changes,
-        ends_with=_numbers(case) if may_end_early else (),
-        decides=_numbers(case, "mean") if settings["precision"] == GUARDED else (),
+        ends_with=_plain(case.references) if may_end_early else (),
+        decides=_plain(decided_by(case)) if settings["precision"] == GUARDED else (),
     )
 
 
@@ -164,7 +163,7 @@ def asked(case: Case, settings: Mapping[str, Any], chosen: Mapping[str, Any]) ->
     release = case.release
     content = (
         *(case.id, release.id, release.location, case.model, case.protocol),
-        *(case.dataset, _numbers(case), settings),
+        *(case.dataset, _plain(case.references), settings),
     )
     texts = {name: _in_words(value) for name, value in chosen.items()}
     return Asked(settings=texts, digest=digest_of(content))
@@ -187,15 +186,15 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _numbers(case: Case, bound: Bound | None = None) -> tuple[Reference, ...]:
-    """Give the published numbers of a case, wherever they are written down.
+def decided_by(case: Case) -> list[Reference]:
+    """List the published means that say how well guarded precision has to know it."""
+    return [r for r in case.published if METRICS[r.metric].bound == "mean"]
 
-    With `bound` only those of metrics that a part of the images bounds in this way.
-    """
+
+def _plain(references: Iterable[Reference]) -> tuple[Reference, ...]:
+    """Give published numbers, wherever they are written down."""
     return tuple(
-        msgspec.structs.replace(reference, defined_in=None)
-        for reference in case.references
-        if bound is None or METRICS[reference.metric].bound == bound
+        msgspec.structs.replace(reference, defined_in=None) for reference in references
     )
 
 

@@ -80,6 +80,17 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             return ""
         return f"measured in {self.precision}, published in {published}"
 
+    def estimated(self, metric: str) -> str:
+        """Say that a mean is an estimate of guarded precision; else nothing."""
+        if not self.is_guarded or METRICS[metric].bound != "mean":
+            return ""
+        return f"the {metric} is an estimate of guarded precision"
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether some images were not computed in float32 since none was needed."""
+        return self.guarded is not None and not self.guarded.reason
+
     @property
     def is_complete(self) -> bool:
         """Whether the whole dataset was evaluated."""
@@ -171,16 +182,11 @@ def _judge_whole(
     reference: Reference, release: Release, measurement: Measurement
 ) -> ReferenceCheck:
     """Compare a measurement of all images, whose loss may be known within limits."""
-    metrics, guarded = measurement.metrics, measurement.guarded
-    if (
-        guarded is None
-        or guarded.reason
-        or METRICS[reference.metric].bound != "mean"
-        or is_decided(reference, guarded.loss)
-    ):
-        return compare(reference, release, metrics)
-    why = "the loss is not known well enough from guarded precision"
-    return compare(reference, release, metrics, why)
+    estimated, guarded = measurement.estimated(reference.metric), measurement.guarded
+    if not estimated or not guarded or is_decided(reference, guarded.loss):
+        return compare(reference, release, measurement.metrics)
+    why = f"{estimated}, too rough for this number"
+    return compare(reference, release, measurement.metrics, why)
 
 
 def not_run(

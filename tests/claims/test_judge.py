@@ -81,7 +81,7 @@ def checked(
     known: Mapping[str, Mapping[str, Predictions]],
     *,
     total: int = IMAGES,
-    in_other_precision: str = "",
+    unsettled: str = "",
 ) -> ClaimResult:
     def measure(family: str, checkpoint: str) -> MeasuredCheckpoint:
         if checkpoint not in known.get(family, {}):
@@ -90,7 +90,7 @@ def checked(
         return MeasuredCheckpoint(
             metrics=found.metrics(),
             total=total,
-            in_other_precision=in_other_precision,
+            unsettled=unsettled,
             predictions=found,
         )
 
@@ -166,7 +166,7 @@ def test_a_fit_needs_the_ends_of_its_range_and_says_which_is_missing(
 
 
 @pytest.mark.parametrize(
-    "unsettling", [{"total": 401}, {"in_other_precision": "measured in bf16"}]
+    "unsettling", [{"total": 401}, {"unsettled": "measured in bf16"}]
 )
 def test_a_part_of_the_images_or_another_precision_decides_nothing(
     release: Release, unsettling: dict[str, Any]

@@ -13,7 +13,12 @@ from torch import nn
 from torch.nn import functional
 
 from repro.errors import EvaluationError
-from repro.evaluation.classifier import Classifier, image_embedder, text_comparison
+from repro.evaluation.classifier import (
+    Classifier,
+    clip_forward,
+    image_embedder,
+    text_comparison,
+)
 from repro.evaluation.precision import arithmetic, in_type_of, input_type
 from repro.published import PRECISIONS, Precision, Protocol
 from repro.published.release import TextSpec
@@ -189,3 +194,16 @@ def test_unit_vectors_are_float32_and_their_product_is_as_the_arithmetic() -> No
         scaled, directions = (37.5 * features).to(type_), text.T.to(type_)
         assert logits.dtype == type_
         assert torch.equal(logits, scaled @ directions)
+
+
+def test_the_product_of_vectors_stays_float32_where_float32_is_guarded() -> None:
+    torch.manual_seed(0)
+    images, text = functional.normalize(torch.randn(64, 12)), torch.randn(5, 8)
+    model = nn.Module()
+    model.encode_image = nn.Linear(12, 8)
+    forward = clip_forward(model, text, PROTOCOL, CPU, "fp32")
+    embed = image_embedder(model, CPU)
+    with torch.inference_mode(), arithmetic("amp-bf16", CPU):
+        features, logits = embed(images), forward(images)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, 37.5 * features @ text.T)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import seconds
 from repro.cases import Case, list_cases
-from repro.data.dataset import Dataset
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import wait_for
@@ -99,16 +97,3 @@ class Bench:
 
         whole()
         return min(seconds(whole) for _ in range(times))
-
-
-def drawn_dataset(number: int) -> Dataset:
-    """Describe images of 1,000 classes that are in memory only."""
-    return Dataset(
-        name="drawn",
-        root=Path(),
-        classes=tuple(map(str, range(1000))),
-        files=tuple(map(str, range(number))),
-        digests=tuple(f"{image:032x}" for image in range(number)),
-        sizes=(1,) * number,
-        labels=np.arange(number) * 1000 // number,
-    )

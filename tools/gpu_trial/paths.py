@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.guarded import decide
+from benchmarks.pictures import drawn_dataset
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels
 from repro.errors import EvaluationError
@@ -21,7 +23,7 @@ from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.published import PRECISIONS
 
-from .bench import ARCHITECTURES, Bench, drawn_dataset
+from .bench import ARCHITECTURES, Bench
 from .findings import Step, Verdict
 from .processes import benchmark_rows, diagnosis, workers_of_xdist
 
@@ -60,6 +62,24 @@ def precisions(bench: Bench) -> Iterator[Step]:
         name = f"{precision} against float32 of a processor"
         said = f"{len(bench.cases)} checkpoints of the embedded release"
         yield Step(name=name, verdict=verdict, said=said, numbers=numbers)
+
+
+def guarded_decisions(bench: Bench) -> Iterator[Step]:
+    """Guarded precision decides as float32 of the same device."""
+    number = 500 if bench.is_dry else 10_000
+    numbers = {"images": 0.0, "decisions that differ": 0.0}
+    numbers |= {"decisions of cheap arithmetic that differ": 0.0, "again in fp32": 0.0}
+    for case in bench.cases:
+        found = decide(bench.device, case, number)
+        counts = found.images, found.guarded, found.cheap, found.again
+        for name, count in zip(numbers, counts, strict=True):
+            numbers[name] += count
+    yield Step(
+        name="guarded precision against float32",
+        verdict=_verdict(is_right=not numbers["decisions that differ"]),
+        said=f"{len(bench.cases)} checkpoints of the embedded release",
+        numbers=numbers,
+    )
 
 
 def _compare(found: Predictions, exact: Predictions, numbers: dict[str, float]) -> None:
@@ -139,7 +159,7 @@ def no_gap_between_strata(bench: Bench) -> Iterator[Step]:
     """Evaluating mapped pixels takes hardly longer than computing what is there."""
     number = 64 if bench.is_dry else 4096
     size = 16 if bench.is_dry else 256
-    dataset = drawn_dataset(number)
+    dataset = drawn_dataset(np.arange(number) * 1000 // number, 1000)
     pixels = bench.images(number)
     strata = [(k, pixels[m].numpy()) for k, m in enumerate(dataset.strata)]
     for precision in ("fp32", "amp-bf16"):
@@ -184,6 +204,7 @@ def _verdict(*, is_right: bool) -> Verdict:
 PATHS: tuple[Tried, ...] = (
     normalised_pixels,
     precisions,
+    guarded_decisions,
     memory_that_runs_out,
     accelerated_forward_passes,
     no_gap_between_strata,
