@@ -2,64 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from repro.errors import LedgerError
+from repro.claims.result import ClaimResult
+from repro.errors import LedgerError, ReproError
+from repro.options.table import Settings
+from repro.plugin.summary import BAD, PLAIN, Line
 from repro.plugin.workers import run_folder, run_name
 from repro.records.environment import git_state
 from repro.records.ledger import Ledger
+from repro.records.merging import lasting_arguments
 from repro.records.pruning import prune
 from repro.records.result import CaseResult
-from repro.records.run import Run
+from repro.report.comparison import comparison_lines
+from repro.report.report import Report, recorded, since_run
 
 
 class Recorder:
     """The ledger's side of a run, in the process that the user started.
 
+    Once the run is measuring, nothing that goes wrong here ends it: it is said below
+    the results.
+
     Args:
         config: of the run.
-        folder: of the ledger.
+        settings: of the run, with a ledger.
         planned: how many cases were selected.
-        baseline: the run that reports are going to compare this one with.
-        lasting: arguments to write down beside those of the command line.
 
     Raises:
         LedgerError: the ledger cannot be written, or has no such baseline.
     """
 
-    def __init__(
-        self,
-        config: pytest.Config,
-        folder: Path,
-        planned: int,
-        baseline: str | None = None,
-        lasting: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, planned: int) -> None:
+        assert settings.ledger
+        self._settings = settings
         self._shared = run_folder(config)
         self._names: set[str] = set()
         self._taken_over: dict[str, int] = {}
-        self.ledger = Ledger(folder, create=True)
-        if baseline and baseline not in ("last", "green"):
-            self.ledger.find_run(baseline)
-        self.run = self.ledger.begin(
+        self._trouble = ""
+        self._lacking = ""
+        self._changes: list[str] = []
+        #: Whether the run fails for what its baseline is not there.
+        self.fails_for_baseline = False
+        self._ledger = Ledger(settings.ledger, create=True)
+        if settings.baseline and settings.baseline not in ("last", "green"):
+            self._ledger.find_run(settings.baseline)
+        lasting = lasting_arguments(settings.shard, settings.diverged_exit)
+        self.run = self._ledger.begin(
             run_name(config),
             planned,
             [*config.invocation_params.args, *lasting],
             git_state(Path.cwd()),
         )
 
-    def record(self, result: CaseResult, taken_from: int | None) -> None:
+    def record(self, result: CaseResult | ClaimResult, taken_from: int | None) -> None:
         """Write down a result.
 
         Args:
-            result: of a case.
+            result: of a case or a claim.
             taken_from: the run that it was taken over from, if it was.
         """
+        if self._trouble:
+            return
+        with self._forgiven():
+            if isinstance(result, ClaimResult):
+                self._ledger.record_claim(self.run, result)
+            else:
+                self._record_case(result, taken_from)
+
+    def _record_case(self, result: CaseResult, taken_from: int | None) -> None:
         if result.measurement is None:
-            self.ledger.record(self.run, result)
+            self._ledger.record(self.run, result)
             return
         if taken_from is not None:
             self._taken_over[result.place] = taken_from
@@ -67,40 +84,7 @@ class Recorder:
         # By the folder: what travels with a report is plain data, kilobytes and not
         # more.
         predictions = self._shared.predictions(result.measurement.key)
-        self.ledger.record(self.run, result, predictions)
-
-    def taken_over(self) -> dict[int, list[str]]:
-        """List the cases that were taken over from each earlier run."""
-        found: dict[int, list[str]] = {}
-        for place, run in self._taken_over.items():
-            found.setdefault(run, []).append(place.partition(" ")[0])
-        return found
-
-    def finish(self, exit_status: int) -> None:
-        """Write down that the run has ended, and keep the ledger small."""
-        self.ledger.finish(self.run, exit_status)
-        prune(self.ledger)
-
-    def baseline(self, wanted: str, results: Sequence[CaseResult]) -> Run | None:
-        """Find the run that results of this one are compared with, if it is there."""
-        measured = {result.id for result in results if result.measurement}
-        try:
-            return self.ledger.find_run(wanted, before=self.run, cases=measured)
-        except LedgerError:
-            return None
-
-    def lacks(self, baseline: str) -> str:
-        """Say that there is no such baseline yet."""
-        none = "no earlier run" if self.is_first else f"no {baseline} run"
-        return (
-            f"--repro-baseline is {baseline!r}, and {self.ledger.file} has {none}: "
-            "nothing to compare with"
-        )
-
-    @property
-    def is_first(self) -> bool:
-        """Whether the ledger has no run before this one."""
-        return all(run.id >= self.run for run in self.ledger.runs())
+        self._ledger.record(self.run, result, predictions)
 
     def _record_names(self, fingerprint: str) -> None:
         if fingerprint in self._names:
@@ -108,4 +92,78 @@ class Recorder:
         self._names.add(fingerprint)
         names = self._shared.names(fingerprint)
         if names is not None:
-            self.ledger.record_names(fingerprint, names)
+            self._ledger.record_names(fingerprint, names)
+
+    def finish(self, report: Report, exit_status: int) -> Report:
+        """Write down that the run has ended, and keep the ledger small.
+
+        Returns:
+            The report, with what earlier runs tell where it is going to be written.
+        """
+        with self._forgiven():
+            self._ledger.finish(self.run, exit_status)
+            prune(self._ledger)
+            if self._settings.report:
+                run = self._ledger.find_run(str(self.run))
+                report = recorded(report, self._ledger, run)
+            report = self._since_baseline(report)
+        return report  # noqa: RET504 - what was added before something went wrong
+
+    def _since_baseline(self, report: Report) -> Report:
+        """Add to the report what has changed since the baseline, where there is one.
+
+        Where there is none a strict run fails, unless it is the first of all. In the
+        ledger its exit status is what it would be with one: else no run could become
+        the baseline of the next.
+        """
+        wanted = self._settings.baseline
+        if not wanted:
+            return report
+        measured = {result.id for result in report.results if result.measurement}
+        try:
+            baseline = self._ledger.find_run(wanted, before=self.run, cases=measured)
+        except LedgerError:
+            self._miss(wanted)
+            return report
+        if not report.results:
+            return report
+        report = since_run(report, self._ledger, self.run, baseline)
+        assert report.compared is not None
+        self._changes = list(comparison_lines(report.compared))
+        return report
+
+    def _miss(self, baseline: str) -> None:
+        """Note that there is no such baseline yet."""
+        is_first = all(run.id >= self.run for run in self._ledger.runs())
+        none = "no earlier run" if is_first else f"no {baseline} run"
+        self._lacking = (
+            f"--repro-baseline is {baseline!r}, and {self._ledger.file} has {none}: "
+            "nothing to compare with"
+        )
+        self.fails_for_baseline = self._settings.strict and not is_first
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self._ledger.close()
+
+    def lines(self) -> Iterator[Line]:
+        """Say what the ledger has of the run, what it lacks, and what has changed."""
+        if self._trouble:
+            yield self._trouble, BAD
+        taken: dict[int, list[str]] = {}
+        for place, run in self._taken_over.items():
+            taken.setdefault(run, []).append(place.partition(" ")[0])
+        for run, cases in taken.items():
+            yield f"taken over from run {run}: {', '.join(sorted(cases))}", PLAIN
+        yield f"run {self.run} of the ledger", PLAIN
+        if self._lacking:
+            yield self._lacking, BAD if self.fails_for_baseline else PLAIN
+        yield from ((line, PLAIN) for line in self._changes)
+
+    @contextlib.contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        """Let a run that is measuring go on when it can no longer be recorded."""
+        try:
+            yield
+        except ReproError as error:
+            self._trouble = f"not everything was recorded: {error}"

@@ -1,0 +1,107 @@
+"""The results of a run's tests as they arrive, and what is left without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from repro.claims.result import ClaimResult
+from repro.plugin.outcomes import reason_of, result_on
+from repro.plugin.summary import BAD, Line
+from repro.records.result import CaseResult, not_run
+from repro.words import listed
+
+if TYPE_CHECKING:
+    from repro.plugin.planned import Planned
+
+
+class Results:
+    """One result for each planned case and claim.
+
+    Args:
+        planned: the tests that have cases.
+    """
+
+    def __init__(self, planned: Planned) -> None:
+        self._planned = planned
+        self._cases: dict[str, CaseResult] = {}
+        self._claims: dict[tuple[str, str], ClaimResult] = {}
+        self._ended: set[str] = set()
+        self._unrun: list[str] = []
+
+    def receive(self, report: pytest.TestReport) -> CaseResult | ClaimResult | None:
+        """Take the result that travels with a report, or note that a case has none.
+
+        It is given back where it adds something to what is known.
+        """
+        if report.failed or report.when == "teardown":
+            self._ended.add(report.nodeid)
+        found = result_on(report)
+        if isinstance(found, ClaimResult):
+            self._claims[found.release, found.id] = found
+            return found
+        if found is None:
+            found = self._without_result(report)
+        if found is None:
+            return None
+        found = msgspec.structs.replace(found, test=report.nodeid)
+        self._cases[found.place] = found
+        return found
+
+    def _without_result(self, report: pytest.TestReport) -> CaseResult | None:
+        """Say that a case has no result, where its test can give none any more."""
+        test = self._planned.tests.get(report.nodeid)
+        if test is None or test.place in self._cases:
+            return None
+        if report.failed or (report.skipped and test.is_judged):
+            why = reason_of(report)
+            return not_run(test.case, why, test.asked, is_broken=report.failed)
+        return None
+
+    def count_unrun(self) -> None:
+        """Add the planned cases that have no result, now that no test is left."""
+        tests = self._planned.tests
+        ended = {tests[name].place for name in self._ended if name in tests}
+        for place, test in self._planned.judged.items():
+            if place in self._cases:
+                continue
+            reason = "its test did not measure it"
+            if place not in ended:
+                reason = "the run ended before its turn"
+                self._unrun.append(test.case.id)
+            self._cases[place] = not_run(test.case, reason, test.asked)
+
+    @property
+    def cases(self) -> list[CaseResult]:
+        """The results of cases, as they came."""
+        return list(self._cases.values())
+
+    @property
+    def claims(self) -> list[ClaimResult]:
+        """The results of claims, as they came."""
+        return list(self._claims.values())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every case had its turn."""
+        return not self._unrun
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether a number was not met, or a claim came out otherwise."""
+        return any(result.verdict.is_failure for result in self.cases) or any(
+            claim.is_surprise for claim in self.claims
+        )
+
+    def lines(self) -> Iterator[Line]:
+        """Say which cases did not get their turn."""
+        if self._unrun:
+            number, planned = len(self._unrun), len(self._planned.judged)
+            yield (
+                f"{number:,} of {planned:,} cases did not get their turn: "
+                f"{listed(self._unrun)}",
+                BAD,
+            )
