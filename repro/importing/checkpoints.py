@@ -102,7 +102,9 @@ def _with_numbers(own: Case, releases: Iterable[Release]) -> Case | None:
             case.references
             and case.checkpoint == own.checkpoint
             and case.model.loader == own.model.loader
+            # ImageNet-Sketch has the same classes, and another number of images.
             and case.dataset.classes == own.dataset.classes
+            and case.dataset.images == own.dataset.images
             and _pixels(case.protocol) == _pixels(own.protocol)
         ):
             return case

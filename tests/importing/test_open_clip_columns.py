@@ -20,6 +20,7 @@ from repro.cli import cli
 from repro.data.dataset import index_dataset
 from repro.errors import ExpectedError
 from repro.files import file_shipped_with
+from repro.importing.checkpoints import library_case
 from repro.importing.open_clip_columns import ABOUT, IMAGENET, LEFT_OUT, SETS, VERSION
 from repro.models import prompts
 from repro.models.prompts import count_classes, prompts_of
@@ -99,6 +100,20 @@ def test_each_number_has_its_metric_its_source_and_its_tolerance(
         assert case.dataset.images == other.images
     recalls = {other.column for other in SETS if other.metric != "top1"}
     assert recalls == {"Caltech-101", "Oxford Flowers-102", "Oxford-IIIT Pet"}
+
+
+def test_the_number_beside_an_evaluation_is_that_of_imagenet(
+    imported: tuple[str, dict[str, Case]], tmp_path: Path
+) -> None:
+    found = library_case(
+        "open_clip",
+        "ViT-B-32.laion400m_e32",
+        has_file=True,
+        table=tmp_path / "openclip_results.csv",
+        releases=[],
+    )
+    assert numbers(found.case) == {"top1": "60.20"}
+    assert found.case.dataset.id == "imagenet-val"
 
 
 def test_sets_of_imagenets_classes_have_its_prompts(
