@@ -11,7 +11,7 @@ import click
 from repro.cli.options import Command, cache_option, device_option
 from repro.cli.output import echo
 from repro.errors import OptionError
-from repro.published import check_name, split_weights_name
+from repro.published import check_name, read_releases, split_weights_name
 
 if TYPE_CHECKING:
     from repro.importing.beginning import Beginning
@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     "copied beside the numbers.",
 )
 @click.option(
+    "--gallery",
+    metavar="RELEASE",
+    help="Begin with a release of others that repro is shipped with.",
+)
+@click.option(
     "--with-ci",
     is_flag=True,
     help="Write a tox environment and a GitHub workflow for every night, too.",
@@ -59,6 +64,7 @@ def new(
     weights: Path | None,
     images: Path | None,
     code: Path | None,
+    gallery: str | None,
     cache: Path | None,
     device: str,
     *,
@@ -71,21 +77,7 @@ def new(
     what the files tell, and each checkpoint is tried on a hundred images. Nothing that
     exists is overwritten.
     """
-    try:
-        check_name(name)
-    except ValueError as error:
-        raise OptionError(f"NAME: {error}") from error
-    if (weights is None) != (images is None):
-        given, other = ("weights", "images") if weights else ("images", "weights")
-        raise OptionError(f"--{given} is tried with --{other}; name both or none")
-    if code and not weights:
-        raise OptionError("--code is tried with --weights and --images; name them too")
-    if code and code.suffix != ".py":
-        raise OptionError(f"--code is {str(code)!r}; it must be a file of Python, .py")
-    if weights and checkpoint:
-        raise OptionError(
-            "--from-checkpoint and --weights exclude each other; leave one out"
-        )
+    _check(name, checkpoint, weights, images, code, gallery)
 
     from repro.importing.project import (
         BADGE,
@@ -102,7 +94,10 @@ def new(
     _refuse_existing([folder / "release.toml", test, *ci])
     paths: dict[str, Path] = {}
     run_code = False
-    if weights and images:
+    if gallery is not None:
+        contents = _from_gallery(gallery)
+        paths = {"checkpoints": Path("weights"), "data": Path("data")}
+    elif weights and images:
         begun = _begin(name, weights, images, code, cache, device)
         contents, run_code = begun.contents(), begun.runs_code
         paths = {"checkpoints": begun.root, "data": begun.data}
@@ -125,12 +120,66 @@ def new(
         echo(file)
     if with_ci:
         echo(f"badge, for your README: {BADGE}")
-    if paths:
+    if gallery is not None:
+        _say_what_is_next(folder, test)
+    elif paths:
         echo(f"next: pytest {test}")
         echo(f"then: repro import table TABLE -o {folder} --source=paper")
     else:
         first = folder / "release.toml"
         echo(f"next: fill in {first}, then repro cases --expected {folder}")
+
+
+def _check(
+    name: str,
+    checkpoint: Path | None,
+    weights: Path | None,
+    images: Path | None,
+    code: Path | None,
+    gallery: str | None,
+) -> None:
+    """Refuse a name that is none, and options that do not go together.
+
+    Raises:
+        OptionError: the message says which to leave out.
+    """
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise OptionError(f"NAME: {error}") from error
+    if (weights is None) != (images is None):
+        given, other = ("weights", "images") if weights else ("images", "weights")
+        raise OptionError(f"--{given} is tried with --{other}; name both or none")
+    if code and not weights:
+        raise OptionError("--code is tried with --weights and --images; name them too")
+    if code and code.suffix != ".py":
+        raise OptionError(f"--code is {str(code)!r}; it must be a file of Python, .py")
+    if weights and checkpoint:
+        raise OptionError(
+            "--from-checkpoint and --weights exclude each other; leave one out"
+        )
+    if gallery is not None and (weights or checkpoint):
+        other = "weights" if weights else "from-checkpoint"
+        raise OptionError(f"--gallery and --{other} exclude each other; leave one out")
+
+
+def _from_gallery(release: str) -> dict[str, bytes]:
+    from repro.cli.options import shipped_expected
+    from repro.importing.gallery import gallery_files, gallery_folder
+
+    return gallery_files(gallery_folder(shipped_expected()[0], release))
+
+
+def _say_what_is_next(folder: Path, test: Path) -> None:
+    """Say how the files of a release of the gallery are got, and run."""
+    from repro.importing.gallery import code_commands
+
+    (release,) = read_releases([folder])
+    for command in code_commands(release):
+        echo(f"its code, to be read before it is run: {command}")
+    echo(f"weights: repro fetch --expected {folder} --checkpoints weights")
+    allowed = " --repro-run-code" * any(m.code for m in release.models.values())
+    echo(f"images go to data/ (url of the dataset); then: pytest {test}{allowed}")
 
 
 def _refuse_existing(files: list[Path]) -> None:

@@ -203,10 +203,15 @@ def _said(parameter: click.Parameter) -> str:
     return parameter.human_readable_name
 
 
-def _expected(here: Path) -> Sequence[Path]:
+def shipped_expected() -> list[Path]:
+    """Give the folder of releases that is shipped with repro, in a list of one."""
     package = Path(repro.__file__).parent
-    shipped = (package / "expected", package.parent / "expected")
-    return own_expected(here) or [place for place in shipped if place.is_dir()][:1]
+    places = (package / "expected", package.parent / "expected")
+    return [place for place in places if place.is_dir()][:1]
+
+
+def _expected(here: Path) -> Sequence[Path]:
+    return own_expected(here) or shipped_expected()
 
 
 def _ledger(here: Path) -> Path:

@@ -14,7 +14,7 @@ from repro.data.dataset import Dataset, index_dataset
 from repro.data.trusted_copy import read_record
 from repro.engine.settings import EngineSettings
 from repro.errors import ReproError
-from repro.models.finding import find_weights
+from repro.models.finding import check_code, find_weights
 from repro.models.integrity import check_recorded
 from repro.models.own_files import OwnFiles, read_own_files
 from repro.models.weights import WeightsFile, read_ahead, verify_weights
@@ -89,7 +89,9 @@ class Sources:
             NotAvailableError: it is not here.
             FetchError: it cannot be fetched.
             WeightsError: it is not the file that was recorded.
+            ExpectedError: the code of its model is another than the release names.
         """
+        check_code(case)
         if self._downloads:
             path = self._downloads.weights(case)
         else:

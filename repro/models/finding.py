@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shlex
 from pathlib import Path
 
 from repro.cases import Case
-from repro.errors import NotAvailableError, WeightsError
+from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.models.libraries import find_loader
 from repro.published import split_weights_name
 
@@ -42,6 +43,34 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
         return cached
     usual = f"{case.checkpoint}.pt"
     raise _not_here(case, folder, usual if usual in names else names[0])
+
+
+def check_code(case: Case) -> None:
+    """See that the code which builds a model is here, and the one that is named.
+
+    Raises:
+        NotAvailableError: it is not; the message has the command that gets it.
+        ExpectedError: it is another file.
+    """
+    model = case.model
+    if not model.code_url:
+        return
+    file = case.release.location / model.code
+    command = model.code_command(case.release.location)
+    if not file.is_file():
+        raise NotAvailableError(
+            f"no code: the model {model.id!r} is built by {file.name}, which is not "
+            f"beside the numbers; run {command!r}, and read it before it is run",
+            "code",
+            command,
+        )
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if model.code_sha256 and found != model.code_sha256:
+        raise ExpectedError(
+            f"{file} has the SHA-256 {found[:16]}…, the release names "
+            f"{model.code_sha256[:16]}…; get it again with {command!r}, or write the "
+            "other one as code_sha256 if it is right"
+        )
 
 
 def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:

@@ -28,6 +28,8 @@ _PART = r"\w[\w.+-]{0,99}"
 NAME = re.compile(_PART, re.ASCII)
 PATH_NAME = re.compile(rf"{_PART}(/{_PART})*", re.ASCII)
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
 
 def anchored(pattern: re.Pattern[str]) -> str:
     """Write a pattern that all of a text has to match as JSON Schema has them.

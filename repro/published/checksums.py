@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +9,18 @@ from typing import Annotated
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published.allowed import anchored, check_path_name, check_weights_name
+from repro.published.allowed import (
+    SHA256,
+    anchored,
+    check_path_name,
+    check_weights_name,
+)
 from repro.published.files import load_toml
 from repro.published.located import Located, convert
 from repro.published.vocabulary import NamedTable, stated
 
 CHECKSUMS_FILE = "checksums.toml"
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _HEADER = """\
 # Size in bytes and SHA-256 of weights files. `repro fetch` and `repro verify --record`
 # add the files that they see for the first time; from then on a file with another sum
@@ -32,7 +35,7 @@ class Checksum(NamedTable, frozen=True):
     """
 
     size: Annotated[int, stated(minimum=0)]
-    sha256: Annotated[str, stated(pattern=anchored(_SHA256))]
+    sha256: Annotated[str, stated(pattern=anchored(SHA256))]
     origin: str = ""
 
     def __post_init__(self) -> None:
@@ -44,7 +47,7 @@ class Checksum(NamedTable, frozen=True):
         check_weights_name("the name", name)
         if self.size < 0:
             raise ValueError(f"size is {self.size}; it must be 0 or more bytes")
-        if not _SHA256.fullmatch(self.sha256):
+        if not SHA256.fullmatch(self.sha256):
             raise ValueError("sha256 must be 64 hexadecimal digits in lower case")
         if not self.origin.isprintable():
             raise ValueError("origin must be one line without control characters")

@@ -59,7 +59,8 @@ def _check_model(located: Located, name: str, release: Release) -> None:
         )
     taken = _FILES.get(model.loader)
     for key, file in model.files.items():
-        if not (path := release.location / file).is_file():
+        path = release.location / file
+        if not path.is_file() and not (key == "code" and model.code_url):
             raise located.error(f"{key} names {path}, which does not exist")
         if taken is not None and key not in taken:
             (owner,) = (name for name, keys in _FILES.items() if key in keys)

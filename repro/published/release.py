@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from repro.published.allowed import (
+    SHA256,
     anchored,
     check_below,
     check_class_folders,
@@ -226,6 +228,8 @@ class ModelSpec(NamedTable, frozen=True):
     `{checkpoint}`: their names are the library's names for them. `config` (an open_clip
     configuration), `tokenizer` (byte-pair merges) and `code` (Python) are files beside
     the TOML file.
+    Where that code is somebody else's, `code_url` is where it can be got and
+    `code_sha256` which file it is.
     `weights_key` names the entry of a checkpoint that holds the state dict, where the
     file holds more than that.
     """
@@ -236,6 +240,8 @@ class ModelSpec(NamedTable, frozen=True):
     config: str = ""
     tokenizer: str = ""
     code: str = ""
+    code_url: str = ""
+    code_sha256: Annotated[str, stated(pattern=f"^$|{anchored(SHA256)}")] = ""
     weights_key: str = ""
     gflops: Positive = 1.0
 
@@ -244,6 +250,10 @@ class ModelSpec(NamedTable, frozen=True):
         super().__post_init__()
         for key, file in self.files.items():
             check_below(key, file)
+        if self.code_url and not self.code:
+            raise ValueError("code_url is where code can be got; name the file as code")
+        if self.code_sha256 and not SHA256.fullmatch(self.code_sha256):
+            raise ValueError("code_sha256 must be 64 hexadecimal digits in lower case")
         if not 0 < self.gflops < math.inf:
             raise ValueError(f"gflops is {self.gflops}; it must be above 0")
 
@@ -256,6 +266,10 @@ class ModelSpec(NamedTable, frozen=True):
             "code": self.code,
         }
         return {key: file for key, file in named.items() if file}
+
+    def code_command(self, location: Path) -> str:
+        """Write the command that brings its code to the folder of the TOML file."""
+        return shlex.join(["curl", "-fLo", str(location / self.code), self.code_url])
 
     def of_checkpoint(self, checkpoint: str) -> ModelSpec:
         """Put the name of a checkpoint where the architecture asks for it."""
