@@ -17,29 +17,24 @@ from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
 from repro.diagnosis.known import Known
 from repro.engine.batch_sizes import BatchSizes
+from repro.engine.classifiers import Classifiers
 from repro.engine.device import choose_device
 from repro.engine.guarding import Guarding, Images
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources, own_files
 from repro.engine.stores import Stores
-from repro.errors import OptionError
 from repro.evaluation.batching import BatchSize
-from repro.evaluation.classifier import Classifier, clip_forward
+from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.memory import within_memory
 from repro.evaluation.metrics import calibration_error
-from repro.evaluation.outputs import outputs_of
-from repro.evaluation.precision import arithmetic, in_type_of
 from repro.evaluation.predictions import Predictions
 from repro.judgement.guarded import Guarded
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless
 from repro.machine import available_cores
-from repro.models.building import load_checkpoint
 from repro.models.own_files import OwnFiles
-from repro.models.prompts import count_classes
 from repro.models.weights import verify_weights
-from repro.models.zeroshot import zeroshot_classifier
 from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
 from repro.records.environment import Environment, describe_environment
@@ -48,7 +43,6 @@ from repro.records.result import Measurement
 
 if TYPE_CHECKING:
     from repro.fetching.progress import Progress as TransferProgress
-    from repro.models.clip import RememberingTokenizer
 
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
 _TORCH_THREADS = torch.get_num_threads()
@@ -83,8 +77,7 @@ class Evaluator:
         self._stores = Stores(settings, cases, self._threads)
         self._batch_sizes = BatchSizes(settings, self.device)
         self._guarding = Guarding(settings, self.device, self._batch_sizes)
-        self._weights_read: dict[Path, tuple[str, ...]] = {}
-        self._tokenizers: dict[tuple[tuple[str, ...], bytes], RememberingTokenizer] = {}
+        self._classifiers = Classifiers(settings, self.device)
 
     def dataset(self, case: Case) -> Dataset:
         """Index the dataset of a case; it is done once.
@@ -111,9 +104,7 @@ class Evaluator:
         weights: Path | None = None,
         files: OwnFiles | None = None,
     ) -> nn.Module:
-        """Load the checkpoint of a case for inference, on the device.
-
-        Its parameters are float32, or of the type that all of the case is computed in.
+        """Load the checkpoint of a case: see `Classifiers.model`.
 
         Args:
             case: what is evaluated.
@@ -125,54 +116,11 @@ class Evaluator:
             WeightsError: they are damaged or hold another architecture.
         """
         weights = weights or self._sources.weights(case).path
-        with within_memory(self.device, f"the checkpoint {weights}"):
-            loaded = load_checkpoint(
-                case.model,
-                case.release.location,
-                weights,
-                self.device,
-                run_code=self.settings.run_code,
-                files=files,
-            )
-            model = in_type_of(self.settings.precision_of(case), loaded.model)
-        self._weights_read[weights] = loaded.done
-        return model
+        return self._classifiers.model(case, weights, files)
 
-    def text_classifier(
-        self, case: Case, model: nn.Module, files: OwnFiles | None = None
-    ) -> Tensor:
+    def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
-        if case.protocol.text is None:
-            raise OptionError(f"{case.id} is supervised; it has no text classifier")
-        # Before minutes are spent on encoding them.
-        outputs_of(case.dataset).check(
-            count_classes(case.protocol.text),
-            f"the protocol {case.protocol.id!r} has {{}} class names",
-        )
-        tokenizer = self._tokenizer(case, files or own_files(case))
-        precision = self.settings.precision_of(case)
-        with (
-            within_memory(self.device, f"encoding the classes of {case.id}"),
-            arithmetic(precision, self.device),
-        ):
-            return zeroshot_classifier(
-                model,
-                tokenizer,
-                case.protocol.text,
-                self.device,
-                self.settings.cache,
-                f"{precision} {self.device.type}",
-            )
-
-    def _tokenizer(self, case: Case, files: OwnFiles) -> RememberingTokenizer:
-        """Build the tokenizer of a model once."""
-        from repro.models.clip import RememberingTokenizer, build_tokenizer
-
-        key = files.digests, msgspec.json.encode(case.model)
-        if key not in self._tokenizers:
-            built = build_tokenizer(case.model, files)
-            self._tokenizers[key] = RememberingTokenizer(built)
-        return self._tokenizers[key]
+        return self._classifiers.text(case, model)
 
     def classifier(
         self,
@@ -195,30 +143,11 @@ class Evaluator:
             EvaluationError: their outputs are not as many as the dataset names.
         """
         model = self.model(case, weights, files)
-        protocol, precision = case.protocol, self.settings.precision_of(case)
-        forward: Callable[[Tensor], Tensor] = model
-        if protocol.text is not None:
-            text = self.text_classifier(case, model, files)
-            forward = clip_forward(model, text, protocol, self.device, precision)
-        classifier = Classifier(
-            forward,
-            protocol.mean,
-            protocol.std,
-            self.device,
-            precision,
-            case.dataset.columns,
-            outputs_of(case.dataset),
-            protocol.geometry_steps.channels,
-        )
-        geometry = protocol.geometry_steps
+        geometry = case.protocol.geometry_steps
         # Only where images are used as they are, they are needed for their size.
         images = (dataset or self.dataset(case)) if not geometry.steps else None
         size = images.size_in(geometry) if images else geometry.output_size
-        with within_memory(self.device, f"one image of {case.id}"):
-            classifier.check(size)
-        if self.settings.accelerate:
-            classifier.accelerate(model, self.settings.accelerate)
-        return classifier
+        return self._classifiers.classifier(case, model, size, files)
 
     def evaluate(
         self,
@@ -354,7 +283,7 @@ class Evaluator:
             calibration_error=calibration_error(predictions)
             if predictions.confidences is not None
             else None,
-            weights_read=self._weights_read.get(source.weights.path, ()),
+            weights_read=self._classifiers.weights_read.get(source.weights.path, ()),
             images_assumed=source.dataset.assumed,
             guarded=guarded,
         )

@@ -15,8 +15,8 @@ forward pass gives in other batches; where two logits are equal but for the last
 float32, a batch of another size may decide otherwise with or without guarding.
 
 The loss is no decision. It is the mean of the cheap losses and of what float32 adds to
-them in the sample, with the interval of the latter, and the sample grows until the
-interval tells whether the published numbers are met.
+them in the sample (`estimated.py`), which grows until the interval of the mean tells
+whether the published numbers are met.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.evaluation.predictions import PER_IMAGE, Predictions, join
-from repro.judgement.intervals import Cells, Interval, loss_interval
+from repro.judgement.estimated import Drawn
+from repro.judgement.intervals import Interval
 from repro.judgement.tails import chances
 from repro.judgement.tolerance import tolerance_of
 from repro.published import METRICS, Reference
@@ -113,6 +114,7 @@ class Guard:
         self._places = np.array([_place(digest) for digest in digests])
         self._references = references
         self._exact: Predictions | None = None
+        self._why = "all images are in the sample"
         self.risk = 0.0
         self.loss: Interval | None = None
 
@@ -124,18 +126,29 @@ class Guard:
         """
         assert cheap.margins is not None
         order = np.argsort(self._places[cheap.indices], kind="stable")
-        size = max(LEAST_SAMPLE, len(order) // SAMPLE)
-        self._know(cheap, order[:size])
-        chance = self._settle_decisions(cheap)
+        first = order[: max(LEAST_SAMPLE, len(order) // SAMPLE)]
+        self._know(cheap, first)
+        cell = (cheap.margins[:, 0] < 0).astype(np.int64)
+        rank = _ranks(order, cell)
+        sizes = np.bincount(cell[first], minlength=2)
         while True:
-            found, self.loss = self._estimate(cheap, order[:size], chance)
-            if self.loss is None and self._is_known(cheap).all():
+            chance = self._settle_decisions(cheap)
+            found, drawn = self._join(cheap, chance, cell, rank < sizes[cell])
+            if drawn is None:
+                self.loss = None
                 return found
-            if self._is_decided(found, self.loss):
-                return found
-            size *= 2
-            is_most = self._is_known(cheap).mean() > MOST or size >= len(order)
-            self._know(cheap, order if is_most else order[:size])
+            losses, self.loss = drawn.estimate()
+            if not found.is_complete or self._is_decided(self.loss):
+                return msgspec.structs.replace(found, losses=losses)
+            room = min(_room(one, float(losses.mean())) for one in self._references)
+            # No more than twice as many at a time: they show how much losses move.
+            wanted = drawn.wanted(room if self.loss else np.inf)
+            more = np.minimum(wanted - sizes, sizes + LEAST_SAMPLE).clip(0)
+            sizes = sizes + (more if more.any() else LEAST_SAMPLE)
+            self._know(cheap, np.flatnonzero(rank < sizes[cell]))
+            if self._is_known(cheap).mean() > MOST:
+                self._why = "a loss has to be known too well"
+                self._know(cheap, order)
 
     def _settle_decisions(self, cheap: Predictions) -> npt.NDArray[np.float64]:
         """Compute images until the risk of all others is small; give their risks."""
@@ -146,6 +159,7 @@ class Guard:
             if self.risk <= RISK:
                 return chance
             if known.mean() > MOST:
+                self._why = "too many decisions are too close"
                 self._know(cheap, np.flatnonzero(~known))
                 continue
             likely = np.argsort(np.where(known, 0, -chance), kind="stable")
@@ -171,46 +185,42 @@ class Guard:
             total += chances(ours.astype(np.float64), known, errors)
         return total
 
-    def _estimate(
-        self, cheap: Predictions, sample: Counts, chance: npt.NDArray[np.float64]
-    ) -> tuple[Predictions, Interval | None]:
-        """Join both, with losses whose mean is the best estimate, and its interval."""
+    def _join(
+        self,
+        cheap: Predictions,
+        chance: npt.NDArray[np.float64],
+        cell: Counts,
+        sample: Bools,
+    ) -> tuple[Predictions, Drawn | None]:
+        """Join both, and give what is known of the losses; None where all of it is."""
         known = self._is_known(cheap)
         exact = self._exactly(cheap, known)
-        fields = {name: getattr(cheap, name) for name in ("indices", "labels")}
-        fields["classes"], fields["losses"] = cheap.classes.copy(), cheap.losses.copy()
-        fields["classes"][known] = exact.classes
-        fields["losses"][known] = exact.losses
         if known.all():
             return msgspec.structs.replace(exact, margins=None), None
-        found = Predictions(total=cheap.total, recomputed=known, **fields)
+        classes, losses = cheap.classes.copy(), cheap.losses.copy()
+        classes[known], losses[known] = exact.classes, exact.losses
+        found = Predictions(
+            indices=cheap.indices,
+            labels=cheap.labels,
+            classes=classes,
+            losses=losses,
+            total=cheap.total,
+            recomputed=known,
+        )
         # What is as likely as what was left out, of which the sample is a random part.
-        open_ = chance <= chance[~known].max()
-        more = fields["losses"] - cheap.losses
-        drawn = sample[open_[sample]]
-        population = int(open_.sum())
-        missing = population * more[drawn].mean() - more[open_ & known].sum()
-        fields["losses"][~known] += missing / np.count_nonzero(~known)
-        cells = Cells(
-            np.zeros(1, np.int64), np.array([population]), np.array([len(drawn)])
-        )
-        bound = loss_interval(more[drawn], np.zeros(len(drawn), np.int64), cells)
-        if bound is None:
-            return found, None
-        share, middle = population / len(known), float(more[drawn].mean())
-        mean = float(found.losses.mean())
-        return found, Interval(
-            mean + share * (bound.low - middle), mean + share * (bound.high - middle)
+        is_open = chance <= chance[~known].max()
+        return found, Drawn(
+            cheap=cheap.losses,
+            exact=losses,
+            known=known,
+            is_open=is_open,
+            cell=cell,
+            sample=sample,
         )
 
-    def _is_decided(self, found: Predictions, loss: Interval | None) -> bool:
-        """Whether each published loss is met, or is not, in the whole interval.
-
-        With a part of the images none is ever met, so nothing is spent on that.
-        """
-        return not found.is_complete or all(
-            is_decided(reference, loss) for reference in self._references
-        )
+    def _is_decided(self, loss: Interval | None) -> bool:
+        """Whether each published loss is met, or is not, in the whole interval."""
+        return all(is_decided(reference, loss) for reference in self._references)
 
     def _is_known(self, cheap: Predictions) -> Bools:
         if self._exact is None:
@@ -237,8 +247,7 @@ class Guard:
         """Say how the decisions were obtained."""
         known = self._is_known(cheap)
         if known.all():
-            why = f"too many decisions are too close for {arithmetic}"
-            return Guarded(reason=why)
+            return Guarded(reason=f"{self._why} for {arithmetic}")
         exact = self._exactly(cheap, known)
         assert cheap.margins is not None
         assert exact.margins is not None
@@ -257,10 +266,29 @@ def is_decided(reference: Reference, loss: Interval | None) -> bool:
     """Whether a number is met, or is not, wherever in the interval the mean lies."""
     if loss is None:
         return False
+    low, high = _acceptable(reference)
+    return low <= loss.low <= loss.high <= high or loss.excludes(low, high)
+
+
+def _acceptable(reference: Reference) -> tuple[float, float]:
+    """Give the lowest and the highest mean that meets a number."""
     published = float(reference.published.value)
     allowed = float(tolerance_of(reference).value)
-    low, high = published - allowed, published + allowed
-    return low <= loss.low <= loss.high <= high or loss.excludes(low, high)
+    return published - allowed, published + allowed
+
+
+def _room(reference: Reference, mean: float) -> float:
+    """Say how far a mean is from becoming one that meets a number, or does not."""
+    return min(abs(mean - border) for border in _acceptable(reference))
+
+
+def _ranks(order: Counts, cell: Counts) -> Counts:
+    """Give the place of each image in the random order of its cell."""
+    ranks = np.empty(len(order), np.int64)
+    for one in np.unique(cell):
+        mine = order[cell[order] == one]
+        ranks[mine] = np.arange(len(mine))
+    return ranks
 
 
 def obstacle() -> str:
