@@ -33,8 +33,11 @@ _SEAL_BYTES = 16
 YOUNG_NANOSECONDS = 2 * 10**9
 
 
+LEFT_OUT = "it is left out"
+
+
 class DamageWarning(UserWarning):
-    """Something that was kept was damaged, and is made again."""
+    """Something that was kept is damaged, and is made again or left out."""
 
 
 def file_shipped_with(package: str, path: str) -> Path | None:
@@ -96,11 +99,11 @@ def read_sealed(file: Path) -> bytes | None:
     return None
 
 
-def warn_of_damage(fault: str) -> None:
-    """Say that something kept is damaged, and that nothing is lost by that."""
+def warn_of_damage(fault: str, then: str = "it is made again") -> None:
+    """Say that something kept is damaged, and what is done then."""
     from repro.words import brief, visible
 
-    said = brief(visible(f"{fault}; it is made again"))
+    said = brief(visible(f"{fault}; {then}"))
     warnings.warn(said, DamageWarning, stacklevel=2)
 
 

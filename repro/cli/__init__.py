@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 
 import click
 
@@ -61,7 +62,13 @@ class LazyGroup(Group):
 @click.version_option(package_name="pytest-repro")
 def cli() -> None:
     """Check that released model weights still score what was published."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     refuse_misprints()
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """Say a warning as what it says, without the line of code that gives it."""
+    echo(f"warning: {message}", err=True)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def show(run: str, ledger: Path) -> None:
 
 def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
     """Print the head of a run, its table and its claims."""
-    results = in_order(ledger.results(found.id))
+    results = in_order([*ledger.results(found.id), *ledger.unrun(found.id)])
     claims = ledger.claims(found.id)
     width = shutil.get_terminal_size((120, 24)).columns
     echo(f"run {found.id}, {found.started.astimezone():%Y-%m-%d %H:%M:%S}")

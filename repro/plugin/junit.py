@@ -29,7 +29,8 @@ def add_properties(config: pytest.Config, report: Report) -> None:
     Not of each test case: there the schema of JUnit's XML has no place for properties.
     Their names are `case metric field`, such as
     `supervised/real/1M@plain top1 measured`. What tells apart two results of one case,
-    or two sources of one metric, stands in brackets behind it.
+    or two sources of one metric, stands in brackets behind it. `claim ID` has what came
+    of a claim.
 
     Args:
         config: of the run.
@@ -49,3 +50,5 @@ def add_properties(config: pytest.Config, report: Report) -> None:
             if text := getattr(row, field):
                 name = f"{row.name} {row.metric_name} {field}"
                 xml.add_global_property(name, str(text))
+    for claim in report.claims:
+        xml.add_global_property(f"claim {claim.id}", claim.verdict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,12 @@ class Recorder:
                 self._ledger.record_claim(self.run, result)
             else:
                 self._record_case(result, taken_from)
+
+    def record_unrun(self, results: Iterable[CaseResult]) -> None:
+        """Write down what is said of cases that were planned and have no result."""
+        if not self._trouble:
+            with self._forgiven():
+                self._ledger.record_unrun(self.run, results)
 
     def _record_case(self, result: CaseResult, taken_from: int | None) -> None:
         if result.measurement is None:

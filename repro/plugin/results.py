@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,12 +9,13 @@ import pytest
 
 from repro.claims.result import ClaimResult
 from repro.plugin.outcomes import reason_of, result_on
-from repro.plugin.summary import BAD, Line
 from repro.records.result import CaseResult, not_run
-from repro.words import listed
 
 if TYPE_CHECKING:
     from repro.plugin.planned import Planned
+
+
+NO_TURN = "the run ended before its turn"
 
 
 class Results:
@@ -30,7 +30,7 @@ class Results:
         self._cases: dict[str, CaseResult] = {}
         self._claims: dict[tuple[str, str], ClaimResult] = {}
         self._ended: set[str] = set()
-        self._unrun: list[str] = []
+        self._is_whole = True
 
     def receive(self, report: pytest.TestReport) -> CaseResult | ClaimResult | None:
         """Take the result that travels with a report, or note that a case has none.
@@ -61,18 +61,21 @@ class Results:
             return not_run(test.case, why, test.asked, is_broken=report.failed)
         return None
 
-    def count_unrun(self) -> None:
+    def count_unrun(self) -> list[CaseResult]:
         """Add the planned cases that have no result, now that no test is left."""
         tests = self._planned.tests
+        unrun: dict[str, CaseResult] = {}
         ended = {tests[name].place for name in self._ended if name in tests}
         for place, test in self._planned.judged.items():
             if place in self._cases:
                 continue
             reason = "its test did not measure it"
             if place not in ended:
-                reason = "the run ended before its turn"
-                self._unrun.append(test.case.id)
-            self._cases[place] = not_run(test.case, reason, test.asked)
+                reason = NO_TURN
+                self._is_whole = False
+            unrun[place] = not_run(test.case, reason, test.asked)
+        self._cases |= unrun
+        return list(unrun.values())
 
     @property
     def cases(self) -> list[CaseResult]:
@@ -87,7 +90,7 @@ class Results:
     @property
     def is_whole(self) -> bool:
         """Whether every case had its turn."""
-        return not self._unrun
+        return self._is_whole
 
     @property
     def has_diverged(self) -> bool:
@@ -95,13 +98,3 @@ class Results:
         return any(result.verdict.is_failure for result in self.cases) or any(
             claim.is_surprise for claim in self.claims
         )
-
-    def lines(self) -> Iterator[Line]:
-        """Say which cases did not get their turn."""
-        if self._unrun:
-            number, planned = len(self._unrun), len(self._planned.judged)
-            yield (
-                f"{number:,} of {planned:,} cases did not get their turn: "
-                f"{listed(self._unrun)}",
-                BAD,
-            )

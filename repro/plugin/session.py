@@ -76,13 +76,14 @@ class RunSession:
 
     def count_unrun(self) -> None:
         """Add the planned cases that have no result, now that no test is left."""
-        self._results.count_unrun()
+        unrun = self._results.count_unrun()
+        if self._recorder and unrun:
+            self._recorder.record_unrun(unrun)
 
     def print_table(self, reporter: TerminalReporter) -> None:
         """Print the table, the claims, and where the reports went."""
         cases = in_order(self._results.cases)
         said = [*self._recorder.lines()] if self._recorder else []
-        said += self._results.lines()
         files = [(f"report: {file}", PLAIN) for file in self._written]
         files += [(trouble, BAD) for trouble in self._unwritten]
         print_summary(reporter, cases, self._results.claims, said, files)

@@ -1,20 +1,17 @@
 """The ledger: the history of measurements, in one SQLite file.
 
 Only the process that the user started writes, one transaction for each case as it ends.
-A rollback journal keeps it whole when the process is killed; unlike a write-ahead log
-it needs no memory shared between processes and so also works on network drives.
+What is read is what was written: rows have checksums, and a damaged one is left out.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import lzma
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,13 +24,14 @@ from repro.records.compact import (
     decode_predictions,
     encode_predictions,
 )
+from repro.records.database import FILE, Database
 from repro.records.environment import GitState
 from repro.records.result import CaseResult, Measurement
 from repro.records.run import Run, load_runs
-from repro.records.schema import VERSION, insert, prepare, result_row, version_of
+from repro.records.schema import insert, insert_sealed, result_row
 
-FILE = "ledger.sqlite"
-_PATIENCE = 60.0  # seconds to wait while another run writes
+__all__ = ["FILE", "Found", "Ledger"]
+
 _RESULT = msgspec.json.Decoder(CaseResult)
 
 
@@ -45,52 +43,8 @@ class Found(NamedTuple):
     predictions: Predictions
 
 
-class Ledger:
-    """The history of runs in a folder; close it, or use it in a `with` statement.
-
-    Args:
-        folder: that holds the file; it gets a `.gitignore` of its own.
-        create: make it where it does not exist.
-
-    Raises:
-        LedgerError: there is none, it is damaged or of a newer version.
-    """
-
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
-        self.file = folder / FILE
-        if not create and not self.file.is_file():
-            raise LedgerError(
-                f"no ledger in {folder}: pytest writes one when it runs a case; name "
-                "the folder of another with --ledger"
-            )
-        with self._explained():
-            if create:
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-            # Without an isolation level the module begins no transactions of its own.
-            self._connection = sqlite3.connect(
-                self.file, timeout=_PATIENCE, isolation_level=None
-            )
-            try:
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+class Ledger(Database):
+    """The history of runs in a folder; see `Database` for how it is opened."""
 
     def begin(
         self, uid: str, planned: int, arguments: Sequence[str], code: GitState
@@ -139,20 +93,36 @@ class Ledger:
                 "DELETE FROM result WHERE run = ? AND case_id = ? AND asked = ?",
                 (run, row["case_id"], row["asked"]),
             )
-            insert(connection, "result", row)
+            insert_sealed(connection, "result", row)
+
+    def record_unrun(self, run: int, results: Iterable[CaseResult]) -> None:
+        """Write down what is said of cases that did not get their turn, all at once.
+
+        They are in the reports of the run, and no results of it.
+        """
+        with self.transaction() as connection:
+            for result in results:
+                content = msgspec.json.encode(result).decode()
+                row = {"run": run, "place": result.place, "content": content}
+                insert_sealed(connection, "unrun", row)
 
     def record_claim(self, run: int, result: ClaimResult) -> None:
         """Write down what is said of a claim."""
         content = msgspec.json.encode(result).decode()
-        row = (run, f"{result.release}/{result.id}", result.verdict, content)
+        row = {
+            "run": run,
+            "claim_id": f"{result.release}/{result.id}",
+            "verdict": result.verdict,
+            "content": content,
+        }
         with self.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?)", row)
+            insert_sealed(connection, "claim", row)
 
     def record_names(self, fingerprint: str, names: bytes) -> None:
         """Keep the names of a dataset's images and classes, once (`encode_names`)."""
         with self.transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO dataset VALUES (?, ?)",
+                "INSERT OR REPLACE INTO dataset VALUES (?, ?)",
                 (fingerprint, names),
             )
 
@@ -224,11 +194,19 @@ class Ledger:
 
     def claims(self, run: int) -> list[ClaimResult]:
         """Give what a run said of claims, in the order of their ids."""
+        rows = self.read_sealed(
+            "claim", "claim WHERE run = ? ORDER BY claim_id", (run,)
+        )
         with self._explained():
-            rows = self._connection.execute(
-                "SELECT content FROM claim WHERE run = ? ORDER BY claim_id", (run,)
-            )
-            return [msgspec.json.decode(row[0], type=ClaimResult) for row in rows]
+            return [
+                msgspec.json.decode(row["content"], type=ClaimResult) for row in rows
+            ]
+
+    def unrun(self, run: int) -> list[CaseResult]:
+        """Give what was said of cases of a run that did not get their turn."""
+        rows = self.read_sealed("unrun", "unrun WHERE run = ?", (run,))
+        with self._explained():
+            return [_RESULT.decode(row["content"]) for row in rows]
 
     def predictions(
         self, run: int, case: str, key: str | None = None
@@ -242,20 +220,30 @@ class Ledger:
         the first five; others are -1. Losses have three significant digits.
         """
         row = self._one(
-            "SELECT prediction.content, prediction.digest FROM result "
-            "JOIN prediction ON prediction.id = result.prediction "
+            "SELECT prediction FROM result "
             "WHERE run = ? AND case_id = ? AND (?3 IS NULL OR identity = ?3) "
-            "ORDER BY result.id DESC",
+            "AND prediction IS NOT NULL ORDER BY result.id DESC",
             (run, case, key),
         )
-        return None if row is None else self._predictions(row)
+        return (
+            None if row is None else self._predictions(row[0], f"run {run} of {case}")
+        )
 
     def names(self, fingerprint: str) -> ImageNames | None:
-        """Give the names of a dataset's images and classes; None if never kept."""
+        """Give the names of a dataset's images and classes; None if they are not kept.
+
+        What is damaged is not kept, and a warning says so.
+        """
         row = self._one(
             "SELECT content FROM dataset WHERE fingerprint = ?", (fingerprint,)
         )
-        return None if row is None else decode_names(row[0])
+        if row is None:
+            return None
+        try:
+            return decode_names(row[0])
+        except (lzma.LZMAError, ValueError, EOFError):
+            self._warn(f"the names of the images {fingerprint}")
+            return None
 
     def history(self, case: str, limit: int = -1) -> list[tuple[Run, CaseResult]]:
         """List the results of a case in the newest runs that have one, oldest first."""
@@ -267,7 +255,7 @@ class Ledger:
         with self._explained():
             found = load_runs(self._connection, "id >= ?", (oldest,))
         runs = {run.id: run for run in found}
-        return [(runs[run], result) for run, result in results]
+        return [(runs[run], result) for run, result in results if run in runs]
 
     def newest(self, release: str, cases: Iterable[str]) -> list[CaseResult]:
         """Give of some cases of a release the last result each that was measured."""
@@ -290,32 +278,31 @@ class Ledger:
 
     def measured(self, key: str) -> Found | None:
         """Find a measurement whose predictions were kept by its key's digest."""
-        row = self._one(
-            "SELECT run, result.content AS result, prediction.content, "
-            "prediction.digest FROM result "
-            "JOIN prediction ON prediction.id = result.prediction WHERE identity = ? "
-            "ORDER BY result.id DESC",
+        rows = self.read_sealed(
+            "result",
+            "result WHERE identity = ? AND prediction IS NOT NULL "
+            "ORDER BY id DESC LIMIT 1",
             (key,),
+            also="prediction",
         )
+        for row in rows:
+            with self._explained():
+                measurement = _RESULT.decode(row["content"]).measurement
+            named = f"run {row['run']} of {row['case_id']}"
+            predictions = self._predictions(row["prediction"], named)
+            if measurement is not None and predictions is not None:
+                return Found(row["run"], measurement, predictions)
+        return None
+
+    def _predictions(self, number: int, named: str) -> Predictions | None:
+        """Read predictions; None, with a warning, if they are not as written."""
+        row = self._one("SELECT * FROM prediction WHERE id = ?", (number,))
         if row is None:
             return None
-        with self._explained():
-            result = _RESULT.decode(row["result"])
-            assert result.measurement is not None
-        return Found(row["run"], result.measurement, self._predictions(row))
-
-    def _predictions(self, row: sqlite3.Row) -> Predictions:
-        """Read predictions that are those which were written.
-
-        Raises:
-            LedgerError: they are not.
-        """
         content: bytes = row["content"]
         if hashlib.sha256(content).hexdigest() != row["digest"]:
-            raise LedgerError(
-                f"the ledger {self.file} holds predictions that are not as they were "
-                "written; restore it from a copy, or move it away"
-            )
+            self._warn(f"what was predicted in {named}")
+            return None
         return decode_predictions(content)
 
     def keys(self) -> list[str]:
@@ -324,37 +311,6 @@ class Ledger:
             "SELECT DISTINCT identity FROM result WHERE prediction IS NOT NULL"
         )
         return [row["identity"] for row in rows]
-
-    def read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        """Give the rows of a query that only reads."""
-        with self._explained():
-            return self._connection.execute(query, values).fetchall()
-
-    def shrink(self) -> None:
-        """Give the space of what was removed back to the file system."""
-        with self._explained():
-            # Not execute: it would stop after the first page.
-            self._connection.executescript("PRAGMA incremental_vacuum")
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write all of several statements, or nothing of them.
-
-        Raises:
-            LedgerError: the file cannot be written.
-        """
-        with self._explained():
-            # Takes the write lock before anything is read. One that is asked for later,
-            # when another process has written meanwhile, is refused at once and not
-            # waited for.
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
 
     def _one(self, query: str, values: Sequence[object]) -> sqlite3.Row | None:
         with self._explained():
@@ -365,37 +321,11 @@ class Ledger:
         self, condition: str, values: Sequence[object]
     ) -> list[tuple[int, CaseResult]]:
         """Read results that meet an SQL condition, oldest first, each with its run."""
-        query = f"SELECT run, content FROM result WHERE {condition} ORDER BY id"
+        rows = self.read_sealed(
+            "result", f"result WHERE {condition} ORDER BY id", values
+        )
         with self._explained():
-            return [
-                (row["run"], _RESULT.decode(row["content"]))
-                for row in self._connection.execute(query, values)
-            ]
-
-    def _prepare(self) -> None:
-        self._connection.row_factory = sqlite3.Row
-        version = version_of(self._connection)
-        if version > VERSION:
-            raise LedgerError(
-                f"{self.file} has version {version} and this repro knows up to "
-                f"{VERSION}: it was written by a newer one; update "
-                "pytest-repro or name another folder with --repro-ledger"
-            )
-        # The order matters: while tables are replaced, foreign keys must not be
-        # checked.
-        prepare(self._connection)
-        self._connection.execute("PRAGMA foreign_keys = ON")
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what SQLite and the system say into an error that names the file."""
-        try:
-            yield
-        except (sqlite3.Error, OSError, ValueError) as error:
-            raise LedgerError(
-                f"the ledger {self.file} cannot be used: {error}; mend or move it, "
-                "or name another folder with --repro-ledger; a run does with 'none'"
-            ) from error
+            return [(row["run"], _RESULT.decode(row["content"])) for row in rows]
 
 
 def _kept_once(connection: sqlite3.Connection, predictions: bytes) -> int:
@@ -403,5 +333,10 @@ def _kept_once(connection: sqlite3.Connection, predictions: bytes) -> int:
     digest = hashlib.sha256(predictions).hexdigest()
     found = connection.execute("SELECT id FROM prediction WHERE digest = ?", (digest,))
     if row := found.fetchone():
+        # What is there may have been damaged since.
+        connection.execute(
+            "UPDATE prediction SET content = ? WHERE id = ? AND content <> ?",
+            (predictions, row[0], predictions),
+        )
         return int(row[0])
     return insert(connection, "prediction", {"digest": digest, "content": predictions})

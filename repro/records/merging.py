@@ -199,6 +199,7 @@ def _copy(
             if (names := source.names(fingerprint)) and not target.names(fingerprint):
                 target.record_names(fingerprint, encode_names(names))
         target.record(number, result, predictions)
+    target.record_unrun(number, source.unrun(run.id))
     for claim in source.claims(run.id):
         target.record_claim(number, claim)
 

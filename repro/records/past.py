@@ -75,12 +75,13 @@ def past_of_all(ledger: Ledger, last: int, runs: int) -> dict[str, tuple[Past, .
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    rows = ledger.read(
-        "SELECT result.id, run, started, case_id, asked, content FROM result "
-        "JOIN run ON run.id = run WHERE run IN "
+    rows = ledger.read_sealed(
+        "result",
+        "result JOIN run ON run.id = run WHERE run IN "
         "(SELECT id FROM run WHERE id <= ? ORDER BY id DESC LIMIT ?) "
         "ORDER BY run, result.id",
         (last, runs),
+        also="result.id, started",
     )
     in_runs = Counter((row["run"], row["case_id"]) for row in rows)
     several = {case for (_, case), number in in_runs.items() if number > 1}
@@ -128,8 +129,8 @@ def changes_then(ledger: Ledger, past: Past) -> Since | None:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    (row,) = ledger.read("SELECT content FROM result WHERE id = ?", (past.result,))
-    return msgspec.json.decode(row["content"], type=_Since).since
+    rows = ledger.read_sealed("result", "result WHERE id = ?", (past.result,))
+    return msgspec.json.decode(rows[0]["content"], type=_Since).since if rows else None
 
 
 def last_met(ledger: Ledger, case: str) -> LastMet | None:
@@ -138,9 +139,9 @@ def last_met(ledger: Ledger, case: str) -> LastMet | None:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    for row in ledger.read(
-        "SELECT run, case_id, content FROM result WHERE case_id = ? AND verdict = ? "
-        "ORDER BY id DESC LIMIT 1",
+    for row in ledger.read_sealed(
+        "result",
+        "result WHERE case_id = ? AND verdict = ? ORDER BY id DESC LIMIT 1",
         (case, Verdict.REPRODUCED),
     ):
         if (measured := _decoded(ledger, row).measurement) is not None:

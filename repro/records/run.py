@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from repro.files import LEFT_OUT, warn_of_damage
 from repro.judgement.verdict import Verdict
 
 
@@ -65,7 +66,7 @@ def load_runs(
             finished=None if row["finished"] is None else _time(row["finished"]),
             exit_status=row["exit_status"],
             planned=row["planned"],
-            arguments=tuple(msgspec.json.decode(row["arguments"])),
+            arguments=_arguments(row),
             commit=row["git_commit"],
             dirty=bool(row["dirty"]),
             counts=counts.get(row["id"], {}),
@@ -87,13 +88,25 @@ def _counts(
         (min(runs), max(runs)),
     )
     for run, verdict, number in rows:
-        if run in found:
+        if run not in found:
+            continue
+        try:
             found[run][Verdict(verdict)] = number
+        except ValueError:
+            warn_of_damage(f"a verdict of run {run} is {verdict!r}", LEFT_OUT)
     order = list(Verdict)
     return {
         run: dict(sorted(counted.items(), key=lambda pair: order.index(pair[0])))
         for run, counted in found.items()
     }
+
+
+def _arguments(row: sqlite3.Row) -> tuple[str, ...]:
+    try:
+        return msgspec.json.decode(row["arguments"], type=tuple[str, ...])
+    except ValueError:
+        warn_of_damage(f"what run {row['id']} was asked is not as written", LEFT_OUT)
+        return ()
 
 
 def _time(seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""The tables of the ledger, with a version, and the step from the last version to it.
+"""The tables of the ledger, with a version, and the steps from earlier ones to it.
 
 docs/ledger.md describes them for people who query the ledger themselves.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from repro.records.result import CaseResult
 
-VERSION = 3
+VERSION = 4
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS prediction (
     digest TEXT NOT NULL UNIQUE,
     content BLOB NOT NULL
 );
-CREATE TABLE result (
+CREATE TABLE IF NOT EXISTS result (
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
     case_id TEXT NOT NULL,
@@ -43,8 +44,16 @@ CREATE TABLE result (
     machine TEXT,
     fingerprint TEXT,
     prediction INTEGER REFERENCES prediction ON DELETE SET NULL,
-    content TEXT NOT NULL
+    content TEXT NOT NULL,
+    digest TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS unrun (
+    run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    place TEXT NOT NULL,
+    content TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (run, place)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dataset (
     fingerprint TEXT PRIMARY KEY,
     content BLOB NOT NULL
@@ -54,13 +63,24 @@ CREATE TABLE IF NOT EXISTS claim (
     claim_id TEXT NOT NULL,
     verdict TEXT NOT NULL,
     content TEXT NOT NULL,
+    digest TEXT NOT NULL,
     PRIMARY KEY (run, claim_id)
 ) WITHOUT ROWID;
-CREATE INDEX result_run ON result (run, verdict);
-CREATE INDEX result_case ON result (case_id, asked, machine);
-CREATE INDEX result_identity ON result (identity);
-CREATE INDEX result_prediction ON result (prediction, run)
+CREATE INDEX IF NOT EXISTS result_run ON result (run, verdict);
+CREATE INDEX IF NOT EXISTS result_case ON result (case_id, asked, machine);
+CREATE INDEX IF NOT EXISTS result_identity ON result (identity);
+CREATE INDEX IF NOT EXISTS result_prediction ON result (prediction, run)
 """
+
+#: What the checksum of a row is of: the run, what it is about, and what is said of it.
+SEALED = {
+    "result": (
+        *("run", "case_id", "asked", "verdict", "identity", "machine", "fingerprint"),
+        "content",
+    ),
+    "unrun": ("run", "place", "content"),
+    "claim": ("run", "claim_id", "verdict", "content"),
+}
 
 #: Bytes. A result takes 2.5 kB, of which the default of 4,096 holds one.
 _PAGE = 16_384
@@ -84,13 +104,42 @@ def result_row(result: CaseResult) -> dict[str, Any]:
     return row
 
 
-def insert(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
+def insert(
+    connection: sqlite3.Connection,
+    table: str,
+    row: dict[str, Any],
+    how: str = "INSERT",
+) -> int:
     """Insert a row and give its number."""
     columns, gaps = ", ".join(row), ", ".join("?" * len(row))
     done = connection.execute(
-        f"INSERT INTO {table} ({columns}) VALUES ({gaps})", tuple(row.values())
+        f"{how} INTO {table} ({columns}) VALUES ({gaps})", tuple(row.values())
     )
     return int(done.lastrowid or 0)
+
+
+def insert_sealed(
+    connection: sqlite3.Connection, table: str, row: dict[str, Any]
+) -> int:
+    """Insert a row with its checksum, in place of one of the same key."""
+    digest = row_digest([row.get(name) for name in SEALED[table]])
+    return insert(connection, table, {**row, "digest": digest}, "INSERT OR REPLACE")
+
+
+def row_digest(values: Iterable[object]) -> str:
+    """Give the checksum of what a row says: against damage, not against people."""
+    import xxhash
+
+    said = "\0".join("" if value is None else str(value) for value in values)
+    return xxhash.xxh3_128_hexdigest(said.encode(errors="surrogateescape"))
+
+
+def seal(connection: sqlite3.Connection) -> None:
+    """Give all rows the checksums of what they say now."""
+    connection.create_function("row_digest", -1, lambda *values: row_digest(values))
+    for table, names in SEALED.items():
+        said = ", ".join(names)
+        connection.execute(f"UPDATE {table} SET digest = row_digest({said})")
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -116,18 +165,20 @@ def prepare(connection: sqlite3.Connection) -> None:
     try:
         # Asked again: another process may have been faster.
         if (found := version_of(connection)) < VERSION:
-            if found:
+            if 0 < found < 3:
                 _set_aside(connection, found)
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
-            if found:
+            if 0 < found < 3:
                 _take_over(connection)
+            if found:
+                _add_checksums(connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-    if 0 < found < VERSION:
+    if 0 < found < 3:
         # Gives back what the tables took that are gone; another time will do as well.
         with contextlib.suppress(sqlite3.OperationalError):
             connection.execute(f"PRAGMA page_size = {_PAGE}")
@@ -189,10 +240,21 @@ def _take_over(connection: sqlite3.Connection) -> None:
         insert(
             connection,
             "result",
-            kept | result_row(msgspec.convert(content, CaseResult)),
+            kept | result_row(msgspec.convert(content, CaseResult)) | {"digest": ""},
         )
     for table in _OLDER:
         connection.execute(f"DROP TABLE {table}")
+
+
+def _add_checksums(connection: sqlite3.Connection) -> None:
+    """Give rows that were written without checksums those of what they say now."""
+    for table in SEALED:
+        columns = connection.execute(f"PRAGMA table_info({table})")
+        if "digest" not in {column["name"] for column in columns}:
+            connection.execute(
+                f"ALTER TABLE {table} ADD COLUMN digest TEXT NOT NULL DEFAULT ''"
+            )
+    seal(connection)
 
 
 def _decoded(text: str) -> dict[str, Any]:

@@ -37,11 +37,12 @@ def load_timings(ledger: Ledger) -> list[Timing]:
     """
     # The greatest id is the newest: a measurement that was asked for otherwise, or on
     # another machine, has a time of its own.
-    rows = ledger.read(
-        "SELECT content FROM result WHERE id IN (SELECT max(id) FROM result "
-        "WHERE machine IS NOT NULL GROUP BY case_id, asked, machine) ORDER BY id"
+    rows = ledger.read_sealed(
+        "result",
+        "result WHERE id IN (SELECT max(id) FROM result "
+        "WHERE machine IS NOT NULL GROUP BY case_id, asked, machine) ORDER BY id",
     )
-    results = (msgspec.json.decode(row[0], type=CaseResult) for row in rows)
+    results = (msgspec.json.decode(row["content"], type=CaseResult) for row in rows)
     return [
         Timing(
             case=result.id,

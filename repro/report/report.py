@@ -137,7 +137,7 @@ def report_of_run(ledger: Ledger, run: Run) -> Report:
         LedgerError: the ledger cannot be read.
     """
     found = Report(
-        results=tuple(in_order(ledger.results(run.id))),
+        results=tuple(in_order([*ledger.results(run.id), *ledger.unrun(run.id)])),
         claims=tuple(ledger.claims(run.id)),
     )
     return recorded(found, ledger, run)

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from repro.cli import cli
+from repro.plugin.results import NO_TURN
 from repro.records.environment import describe_environment
 from repro.records.ledger import FILE, Ledger
 from tests.conftest import Often
@@ -315,7 +316,7 @@ def a_night_that_dies(repository: Repository) -> None:
     """Stop after one case: the others are counted, and nothing of it is green."""
     result = repository.night(DIES)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert "2 of 3 cases did not get their turn" in str(result.stdout)
+    assert f"not run, {NO_TURN}: 2 cases" in str(result.stdout)
     with Ledger(repository.pytester.path / ".repro") as ledger:
         run = ledger.find_run("last")
         done = [result.id for result in ledger.results(run.id)]

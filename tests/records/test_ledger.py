@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,15 +16,18 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.cli import cli
 from repro.errors import LedgerError
+from repro.files import DamageWarning
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
 from repro.records.environment import GitState
 from repro.records.identity import Asked
 from repro.records.ledger import FILE, Ledger
+from repro.records.past import past_of_all
 from repro.records.result import CaseResult
-from repro.records.schema import VERSION, version_of
+from repro.records.schema import SEALED, VERSION, seal, version_of
 from repro.records.timings import load_timings
 
 from ..conftest import Often
@@ -284,6 +288,7 @@ def test_fields_that_came_later_need_no_column(ledger: Ledger) -> None:
     run = run_of(ledger, "a", result())
     with ledger.transaction() as connection:
         connection.execute("UPDATE result SET content = json_set(content, '$.new', 1)")
+        seal(connection)
     assert ledger.results(run) == [keyed(result())]
 
 
@@ -296,6 +301,7 @@ def test_fields_that_earlier_versions_did_not_know_are_as_by_default(
             "UPDATE result SET content = json_remove(content, '$.asked', "
             "'$.measurement.conditions', '$.comparisons[0].spread')"
         )
+        seal(connection)
     assert ledger.results(run) == [keyed(result())]
     assert ledger.predictions(run, result().id) is not None
 
@@ -306,6 +312,7 @@ def test_a_result_that_cannot_be_read_is_an_error_that_names_the_file(
     run = run_of(ledger, "a", result())
     with ledger.transaction() as connection:
         connection.execute("UPDATE result SET content = json_remove(content, '$.id')")
+        seal(connection)
     with pytest.raises(LedgerError, match=rf"{ledger.file} cannot be used.*`id`"):
         ledger.results(run)
 
@@ -413,9 +420,9 @@ _COPIES = (
     "SELECT 'copy ' || i, started, finished, exit_status, planned, arguments, "
     "git_commit, dirty FROM n, run",
     "INSERT INTO result (run, case_id, asked, verdict, recorded, identity, machine, "
-    "fingerprint, prediction, content) "
+    "fingerprint, prediction, content, digest) "
     "SELECT run.id, case_id, asked, verdict, recorded, identity, machine, "
-    "fingerprint, prediction, content FROM run, result WHERE run.id > 1",
+    "fingerprint, prediction, content, '' FROM run, result WHERE run.id > 1",
 )
 
 
@@ -428,6 +435,7 @@ def test_of_a_thousand_runs_of_fifty_cases_no_more_is_read_than_asked_for(
     with ledger.transaction() as connection:
         for statement in _COPIES:
             connection.execute(statement)
+        seal(connection)
     said: list[str] = []
     ledger._connection.set_trace_callback(said.append)
     runs = ledger.runs()
@@ -478,9 +486,122 @@ def test_predictions_with_another_byte_are_not_believed(ledger: Ledger) -> None:
         changed = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
         connection.execute("UPDATE prediction SET content = ?", (changed,))
     connection.close()
-    said = "holds predictions that are not as they were written"
-    with pytest.raises(LedgerError, match=said):
-        ledger.predictions(run, result("1M").id)
+    said = "what was predicted in run 1 of .* is not as it was written; it is left out"
+    with pytest.warns(DamageWarning, match=said):
+        assert ledger.predictions(run, result("1M").id) is None
     (key,) = ledger.keys()
-    with pytest.raises(LedgerError, match=said):
-        ledger.measured(key)
+    with pytest.warns(DamageWarning, match=said):
+        assert ledger.measured(key) is None
+    # The same again takes the place of what is damaged.
+    second = begin(ledger, "second")
+    ledger.record(second, keyed(result("1M")), predictions())
+    assert ledger.measured(key) is not None
+
+
+def test_names_with_another_byte_are_not_believed(ledger: Ledger) -> None:
+    names = encode_names(ImageNames(("0/a.png", "1/b.png"), ("0", "1")))
+    ledger.record_names("ab" * 32, names[:-20] + b"x" + names[-19:])
+    with pytest.warns(DamageWarning, match="names of the images abab.* left out"):
+        assert ledger.names("ab" * 32) is None
+    ledger.record_names("ab" * 32, names)
+    assert ledger.names("ab" * 32) is not None
+
+
+CLAIM = ClaimResult(
+    id="better",
+    release="made",
+    kind="ordering",
+    text="Better.",
+    metric="top1",
+    dataset="val",
+    protocol="plain",
+    source="paper",
+    source_title="",
+    source_url="",
+    expected="holds",
+    verdict=ClaimVerdict.HOLDS,
+)
+NOT_RUN = result("4M", Verdict.NOT_RUN)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [(t, c) for t, columns in SEALED.items() for c in columns if c != "run"],
+)
+@pytest.mark.parametrize("byte", [b"\xff", b"0"])
+def test_a_row_with_another_byte_is_named_and_left_out(
+    ledger: Ledger, table: str, column: str, byte: bytes
+) -> None:
+    first = run_of(ledger, "first", result("1M"), result("2M"))
+    second = run_of(ledger, "second", result("1M"))
+    for run in (first, second):
+        ledger.record_claim(run, CLAIM)
+        ledger.record_unrun(run, [NOT_RUN])
+    with ledger.transaction() as connection:
+        connection.execute(
+            f"UPDATE {table} SET {column} = CAST(CAST(? AS BLOB) || "
+            f"coalesce(substr(CAST({column} AS BLOB), 2), '') AS TEXT) WHERE run = ?",
+            (byte, second),
+        )
+    read = {"result": ledger.results, "unrun": ledger.unrun, "claim": ledger.claims}
+    with pytest.warns(DamageWarning, match=r"run 2 .*not as it was written; it is l"):
+        assert read[table](second) == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ledger.results(first) == [keyed(result("1M")), keyed(result("2M"))]
+        assert ledger.claims(first) == [CLAIM]
+        assert ledger.unrun(first) == [NOT_RUN]
+
+
+def test_a_verdict_that_is_none_is_counted_nowhere(ledger: Ledger) -> None:
+    run_of(ledger, "first", result("1M"), result("2M"))
+    with ledger.transaction() as connection:
+        connection.execute("UPDATE result SET verdict = 'repro' WHERE id = 1")
+        connection.execute("UPDATE run SET arguments = '['")
+    with pytest.warns(DamageWarning) as said:
+        (run,) = ledger.runs()
+    assert (run.counts, run.arguments, run.is_green) == (
+        {Verdict.REPRODUCED: 1},
+        (),
+        False,
+    )
+    assert [str(one.message) for one in said] == [
+        "a verdict of run 1 is 'repro'; it is left out",
+        "what run 1 was asked is not as written; it is left out",
+    ]
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.filterwarnings("ignore::repro.files.DamageWarning")
+def test_whatever_byte_of_the_file_is_another_nothing_else_is_read(
+    ledger: Ledger, seed: int
+) -> None:
+    run_of(ledger, "first", *(result(f"{n}M") for n in (1, 2, 4)))
+    before = read_whole(ledger)
+    ledger.close()
+    rng = random.Random(seed)
+    content = bytearray(ledger.file.read_bytes())
+    for place in rng.sample(range(len(content)), 5):
+        content[place] = rng.randrange(256)
+    ledger.file.write_bytes(content)
+    try:
+        with Ledger(ledger.file.parent) as damaged:
+            found = read_whole(damaged)
+    except LedgerError:
+        return
+    for now, was in zip(found, before, strict=True):
+        assert all(one in was for one in now)
+
+
+def read_whole(ledger: Ledger) -> tuple[list[object], ...]:
+    """Read all that is verified: results, what was measured, and what came before."""
+    results = [one for run in ledger.runs() for one in ledger.results(run.id)]
+    keys = ledger.keys()
+    found = [ledger.measured(key) for key in keys]
+    past = [one for said in past_of_all(ledger, 9, 9).values() for one in said]
+    return (
+        list(results),
+        [one.measurement for one in found if one],
+        [(one.verdict, one.top1) for one in past],
+        list(load_timings(ledger)),
+    )
