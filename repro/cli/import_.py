@@ -159,6 +159,11 @@ def model_card(card: str, url: str, output: Path | None, *, check: bool) -> None
     help="What shares of the images are printed as. [default: seen]",
 )
 @click.option(
+    "--decimal-comma",
+    is_flag=True,
+    help="Commas stand before decimals, as in 91,73.",
+)
+@click.option(
     "--runs",
     type=click.IntRange(2, 10_000),
     metavar="N",
@@ -193,6 +198,7 @@ def table(
     unit: Shares | None,
     output: Path,
     *,
+    decimal_comma: bool,
     only_new: bool,
     check: bool,
     **others: Any,
@@ -217,7 +223,14 @@ def table(
     try:
         grid = one_grid(read_grids(text, form), number, header_rows)
         given = {key: others[key] for key in DIMENSIONS if others[key] is not None}
-        understood = understand(grid, release, Labels(release, meanings), given, unit)
+        understood = understand(
+            grid,
+            release,
+            Labels(release, meanings),
+            given,
+            unit,
+            decimal_comma=decimal_comma,
+        )
         compared = entering.compare(understood, release, source)
         origin = entering.Origin(
             source=known,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import msgspec
@@ -10,12 +11,13 @@ from repro.errors import ExpectedError
 
 #: Cells that say that there is no number.
 _NOTHING = re.compile(r"(?i)[-\u2010-\u2015\u2212./?]*|n/?a|none|nan|tbd|x|✗")
-_DIGITS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+"
+_DIGITS = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
 _NUMBER = re.compile(
     rf"(?P<number>{_DIGITS})\s*(?P<percent>%)?"
     rf"(?:\s*_?\s*\(?\s*±\s*(?P<spread>{_DIGITS})\s*%?\s*\)?)?\s*%?"
-    # A difference from another row, as in `76.1 (+1.2)` or `76.1 ↑1.2`.
-    r"(?P<difference>\s*_?[(\[]?\s*(?:[+\u2212\u2191\u2193-]\s*\d[\d.]*\s*%?)\s*[)\]]?)?"
+    # A difference from another row, as in `76.1 (+1.2)` or `76.1 ↑1.2`; not 76.1-77.
+    r"(?P<difference>\s*_?(?:[(\[]\s*[+\u2212\u2191\u2193-]|[+\u2212\u2191\u2193])"
+    r"\s*[0-9][0-9.]*\s*%?\s*[)\]]?)?"
     r"(?P<marks>(?:\s*(?:\^\s*(?:\([^()\s]+\)|\S+)|\[\^?\w+\]"
     r"|[*†‡§¶#\u204e\u2217⋆★↑↓¹²³⁰⁴-⁹ᵃ-ᶻ]))*)"
 )
@@ -26,6 +28,8 @@ _MATHS = (
     (r"\\ddagger\b|\\ddag\b", "‡"),
     (r"\\(?:ast|star)\b", "*"),
     (r"\\(?:mathbf|textbf|bm|boldsymbol|underline|mathrm|text)\b", ""),
+    # What a document defines itself, before a number: emphasis.
+    (r"^\s*(?:\\[A-Za-z]+\s*)+(?=[0-9.])", ""),
     (r"[${}]", ""),
     (r"\*\*|__|`", ""),
 )
@@ -45,8 +49,13 @@ class CellNumber(msgspec.Struct, frozen=True, kw_only=True):
     difference: str = ""
 
 
-def read_cell(text: str) -> CellNumber | None:
+def read_cell(text: str, *, decimal_comma: bool = False) -> CellNumber | None:
     """Read a cell that should hold a number; None where it says that there is none.
+
+    Args:
+        text: the cell.
+        decimal_comma: whether commas stand before decimals, and points between
+            thousands.
 
     Raises:
         ExpectedError: it holds something else.
@@ -55,13 +64,18 @@ def read_cell(text: str) -> CellNumber | None:
     for pattern, sign in _MATHS:
         plain = re.sub(pattern, sign, plain)
     plain = plain.strip()
+    if decimal_comma:
+        plain = plain.translate({ord(","): ".", ord("."): ","})
     if _NOTHING.fullmatch(plain):
         return None
     match = _NUMBER.fullmatch(plain)
     if not match:
         hint = ""
-        if re.fullmatch(r"\d+,\d{1,2}\s*%?", plain):
-            hint = "; a comma before decimals has to be written as a point"
+        if re.fullmatch(r"[0-9.]*,[0-9]+\s*%?", plain):
+            hint = (
+                "; a comma before decimals has to be written as a point, or say "
+                "--decimal-comma"
+            )
         raise ExpectedError(f"{text[:60]!r} is no number{hint}")
     return CellNumber(
         digits=_whole(match["number"]),
@@ -74,11 +88,11 @@ def read_cell(text: str) -> CellNumber | None:
 
 def is_number(text: str) -> bool:
     """Tell whether a cell holds a number, or says that there is none."""
-    try:
-        read_cell(text)
-    except ExpectedError:
-        return False
-    return True
+    for decimal_comma in (False, True):
+        with contextlib.suppress(ExpectedError):
+            read_cell(text, decimal_comma=decimal_comma)
+            return True
+    return False
 
 
 def _whole(digits: str) -> str:

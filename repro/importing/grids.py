@@ -32,8 +32,13 @@ _RULES = {"toprule", "midrule", "bottomrule", "hline", "specialrule"}
 _NO_CONTENT = re.compile(
     r"\\(?:cmidrule|cline)\s*(?:\[[^]]*\])?(?:\([^)]*\))?\s*\{[^}]*\}"
     r"|\\(?:rowcolor|cellcolor|columncolor)\s*(?:\[[^]]*\])?\{[^}]*\}"
+    r"|\\end(?:firsthead|head|foot|lastfoot)\b"
     r"|\\(?:addlinespace|arrayrulecolor)(?:\[[^]]*\]|\{[^}]*\})?"
 )
+#: Tables of LaTeX, by how their names begin.
+TABLES = "tabular|longtable|array|tblr|longtblr|talltblr|tabu|longtabu|NiceTabular"
+_DRAWN = re.compile(r"(?m)^\s*(?:\+[-=+]{3,}\+|=+(?: +=+)+|\|-+\+[-+]*\|)\s*$|[│║]")
+_HIDDEN = re.compile(r"(?i)display\s*:\s*none|visibility\s*:\s*hidden")
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,14 +89,19 @@ def read_grids(text: str, form: Format | None = None) -> list[Grid]:
 
 def _format_of(text: str) -> Format:
     signs: tuple[tuple[Format, str], ...] = (
-        ("latex", r"\\begin\s*\{(?:tabular|longtable|array)|\\\\\s*(?:\n|\\|$)"),
+        ("latex", rf"\\begin\s*\{{(?:{TABLES})|\\\\\s*(?:\n|\\|$)"),
         ("markdown", r"(?m)^\s*\|?\s*:?-+:?\s*\|[\s:|-]*$"),
         ("html", r"(?i)<t(?:able|r|d)\b"),
         ("tsv", r"\t"),
-        ("csv", r",.*\n.*,"),
+        ("csv", r",.*\n.*,|;.*\n.*;"),
         ("text", r"\S {2,}\S"),
     )
     for form, sign in signs:
+        if form == "tsv" and re.search(_DRAWN, text):
+            raise ExpectedError(
+                "it is a table that is drawn with lines; make it one of Markdown "
+                "first: pandoc -t gfm"
+            )
         if re.search(sign, text):
             return form
     raise ExpectedError(
@@ -106,7 +116,12 @@ def _numbered(grid: Grid, number: int) -> Grid:
     rows = [row + ("",) * (width - len(row)) for row in grid.rows]
     header = sum(1 for row in rows[: grid.header] if any(row))
     linked = grid.linked or ("",) * len(rows)
-    kept = [(row, link) for row, link in zip(rows, linked, strict=True) if any(row)]
+    kept = [
+        (row, link)
+        for place, (row, link) in enumerate(zip(rows, linked, strict=True))
+        # Headings that are repeated, for the pages of a long table, are no row.
+        if any(row) and (place < grid.header or row not in rows[: grid.header])
+    ]
     return msgspec.structs.replace(
         grid,
         number=number,
@@ -121,7 +136,10 @@ def _separated(text: str, split: Callable[[str], list[list[str]]]) -> list[Grid]
     return [Grid(header=1, rows=rows)]
 
 
-def _csv(text: str, delimiter: str = ",") -> list[Grid]:
+def _csv(text: str, delimiter: str = "") -> list[Grid]:
+    first = text.lstrip().partition("\n")[0]
+    # Where commas stand before decimals, spreadsheets write semicolons.
+    delimiter = delimiter or (";" if first.count(";") > first.count(",") else ",")
     return _separated(
         text, lambda text: list(csv.reader(io.StringIO(text), delimiter=delimiter))
     )
@@ -202,16 +220,19 @@ def _html_cell(cell: Any) -> _Cell:
 
 
 def _span(text: str | None) -> int:
-    # HTML itself allows no more than 1,000 columns.
+    # HTML itself allows no more than 1,000 columns, and 0 for all that there are.
     digits = (text or "").strip()
-    return min(max(int(digits), 1), 1000) if digits.isdecimal() else 1
+    return min(int(digits) or 1000, 1000) if digits.isdecimal() else 1
 
 
 def _html_text(element: Any) -> str:
     """Give an element's text, marking what is raised or lowered."""
     parts = [element.text or ""]
     for child in element:
-        if child.tag in {"s", "del", "strike", "script", "style", "caption"}:
+        hidden = child.get("hidden") is not None or _HIDDEN.search(
+            child.get("style") or ""
+        )
+        if hidden or child.tag in {"s", "del", "strike", "script", "style", "caption"}:
             inner = ""
         elif child.tag == "br":
             inner = " "
@@ -251,7 +272,7 @@ def _latex(text: str) -> list[Grid]:
     from repro.importing.latex import environments, walker_context
 
     text = _NO_CONTENT.sub("", text)
-    if not re.search(r"\\begin\s*\{(?:tabular|longtable|array)", text):
+    if not re.search(rf"\\begin\s*\{{(?:{TABLES})", text):
         text = f"\\begin{{tabular}}{{l}}{text}\\end{{tabular}}"
     try:
         nodes = LatexWalker(text, latex_context=walker_context()).get_latex_nodes()[0]

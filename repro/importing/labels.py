@@ -30,8 +30,9 @@ _METRICS = {
     "top1": "top1acc top1accuracy acc acc1 accuracy prec1 precision1 testacc "
     "testaccuracy valacc valaccuracy validationaccuracy classificationaccuracy",
     "top5": "top5acc top5accuracy acc5 accuracy5 prec5 precision5",
-    "error": "err err1 error1 top1err testerr testerror valerror validationerror",
-    "error5": "err5 top5err",
+    "error": "err err1 error1 top1err testerr testerror valerror validationerror "
+    "errorrate testerrorrate top1errorrate",
+    "error5": "err5 top5err top5errorrate",
     "loss": "valloss testloss validationloss crossentropy crossentropyloss nll",
     "mean_per_class_recall": "meanperclass meanperclassacc meanperclassaccuracy "
     "meanclassaccuracy balancedaccuracy mpca",

@@ -8,7 +8,10 @@ from typing import Any
 
 from pylatexenc import latex2text, latexwalker, macrospec
 
-_TABLES = {"tabular", "tabular*", "tabularx", "tabulary", "longtable", "array"}
+_TABLES = {
+    *("tabular", "tabular*", "tabularx", "tabulary", "longtable", "array", "tabu"),
+    *("tblr", "longtblr", "talltblr", "longtabu", "NiceTabular", "NiceTabularX"),
+}
 _ROW_ENDS = {"\\", "tabularnewline", "cr"}
 #: Macros whose arguments the parser does not know, in its notation.
 _ARGUMENTS = {
@@ -29,7 +32,16 @@ _ARGUMENTS = {
     "resizebox": "*{{{",
     "scalebox": "[{{",
     "adjustbox": "{{",
+    "rotatebox": "[{{",
+    **dict.fromkeys(("phantom", "hphantom", "rlap", "llap", "tablefootnote"), "{"),
 }
+#: Macros that print nothing, or only change how the rest looks.
+_SILENT = (
+    "tiny scriptsize footnotesize small normalsize large Large bfseries itshape "
+    "scshape ttfamily sffamily rmfamily upshape mdseries normalfont bf it rm tt em "
+    "centering raggedright raggedleft arraybackslash noindent relax strut hfill xspace "
+    "boldmath phantom hphantom tablefootnote ensuremath protect leavevmode null"
+)
 #: What stands for a macro in text; `%(2)s` is its second argument.
 _TEXTS = {
     "multicolumn": "%(3)s",
@@ -53,6 +65,13 @@ _TEXTS = {
     "label": "",
     "footnote": "",
     "footnotemark": "",
+    "rotatebox": "%(3)s",
+    "rlap": "%(1)s",
+    "llap": "%(1)s",
+    "checkmark": "✓",
+    "cmark": "✓",
+    "xmark": "✗",
+    **dict.fromkeys(_SILENT.split(), ""),
 }
 _Rows = tuple[tuple[str, ...], ...]
 
@@ -69,6 +88,13 @@ def walker_context() -> Any:
             macrospec.EnvironmentSpec("tabularx", "{[{"),
             macrospec.EnvironmentSpec("tabulary", "{{"),
             macrospec.EnvironmentSpec("longtable", "[{"),
+            macrospec.EnvironmentSpec("tabu", "{"),
+            macrospec.EnvironmentSpec("longtabu", "{"),
+            macrospec.EnvironmentSpec("tblr", "[{"),
+            macrospec.EnvironmentSpec("longtblr", "[{"),
+            macrospec.EnvironmentSpec("talltblr", "[{"),
+            macrospec.EnvironmentSpec("NiceTabular", "[{"),
+            macrospec.EnvironmentSpec("NiceTabularX", "{[{"),
         ],
         prepend=True,
     )
@@ -82,6 +108,10 @@ def _converter() -> Any:
         "tables",
         macros=[latex2text.MacroTextSpec(*pair) for pair in _TEXTS.items()],
         prepend=True,
+    )
+    # What a document defines itself stays to be seen: 91.7\up{2} is not 91.72.
+    context.set_unknown_macro_spec(
+        latex2text.MacroTextSpec("", lambda node: f"\\{node.macroname} ")
     )
     return latex2text.LatexNodes2Text(
         latex_context=context, math_mode="text", keep_comments=False

@@ -16,8 +16,11 @@ from repro.importing.columns import (
     read_columns,
 )
 from repro.importing.grids import Grid
-from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning
+from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
 from repro.published import METRICS, Release, Shares, check_name
+
+#: Rows that are called so are of no checkpoint, unless somebody says so.
+_SUMMARIES = {"average", "avg", "mean", "median", "overall", "total", "std"}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,8 @@ def understand(
     labels: Labels,
     given: Mapping[Dimension, str],
     unit: Shares | None,
+    *,
+    decimal_comma: bool = False,
 ) -> Understood:
     """Say of each number of a table what it is of.
 
@@ -60,6 +65,7 @@ def understand(
         labels: what its headings and names mean.
         given: what holds for all of its numbers.
         unit: what it prints shares as; None where that can be seen.
+        decimal_comma: whether commas stand before decimals.
 
     Raises:
         ExpectedError: a label is not known or contradicts another one, or a cell that
@@ -74,7 +80,8 @@ def understand(
             if column.holds_names or column.is_left_out:
                 continue
             here = f"{place}, column {column.number} {column.heading!r}"
-            printed = _printed(here, cells[column.number - 1])
+            cell = cells[column.number - 1]
+            printed = _printed(here, cell, decimal_comma=decimal_comma)
             if printed is None:
                 continue
             values = joined(here, own, column.values, given)
@@ -148,6 +155,8 @@ def _row_values(
         if not text or column.is_left_out:
             continue
         meaning = labels.meaning(text, of=column.names)
+        if meaning is None and simplified(text) in _SUMMARIES and not linked:
+            raise UnknownLabelError(place, text, column)
         if meaning is None and column.names == "checkpoint":
             found: Mapping[Dimension, str] = {"checkpoint": linked or text}
             if linked and linked != text:
@@ -166,9 +175,9 @@ def _row_values(
     return values
 
 
-def _printed(place: str, cell: str) -> CellNumber | None:
+def _printed(place: str, cell: str, *, decimal_comma: bool) -> CellNumber | None:
     try:
-        return read_cell(cell)
+        return read_cell(cell, decimal_comma=decimal_comma)
     except ExpectedError as error:
         raise ExpectedError(
             f"{place}: {error}; correct it, or leave the row or column out with --as "
@@ -241,6 +250,7 @@ def _unit(entries: Sequence[Entry]) -> Shares:
     shares = [
         entry for entry in entries if METRICS[entry.metric].unit.whole is not None
     ]
+    _refuse_both(shares)
     signs = any(entry.printed.is_percent for entry in shares)
     if not shares or signs or any(Decimal(e.printed.digits) > 1 for e in shares):
         return "percent"
@@ -248,6 +258,24 @@ def _unit(entries: Sequence[Entry]) -> Shares:
         "no share of the table is above 1, so it may print fractions or very small "
         "percentages; say which with --unit=fraction or --unit=percent"
     )
+
+
+def _refuse_both(shares: Sequence[Entry]) -> None:
+    """Refuse accuracies of which some look like fractions and others like percentages.
+
+    Raises:
+        ExpectedError: there are such; errors may well be below a percent.
+    """
+    for metric in {entry.metric for entry in shares}:
+        found = [e for e in shares if e.metric == metric and not e.printed.is_percent]
+        low = [e for e in found if 0 < Decimal(e.printed.digits) < 1]
+        high = [e for e in shares if e.metric == metric and e not in low]
+        if METRICS[metric].is_higher_better and low and high:
+            raise ExpectedError(
+                f"{low[0].place} has {low[0].printed.digits} where others of its kind "
+                f"are such as {high[0].printed.digits}, as if it were a fraction among "
+                "percentages; correct it, or say --unit=percent if it is none"
+            )
 
 
 def _check_range(entry: Entry, unit: Shares) -> None:
@@ -308,11 +336,30 @@ def _said_of_cells(entries: Sequence[Entry]) -> Iterator[str]:
                 f"left out {entry.printed.difference!r} beside {entry.printed.digits} "
                 f"({entry.place})"
             )
+        if _is_longer(entry, entries):
+            yield (
+                f"digits   {entry.printed.digits} has one more than all others of its "
+                f"kind, a footnote? ({entry.place})"
+            )
         if entry.printed.marks:
             yield (
                 f"marked   {entry.printed.digits} has {entry.printed.marks!r}, a "
                 f"footnote? ({entry.place})"
             )
+
+
+def _is_longer(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether a number has one decimal more than the others, which have all as many."""
+    others = {
+        _decimals(other)
+        for other in entries
+        if other.metric == entry.metric and other is not entry
+    }
+    return others == {_decimals(entry) - 1} and len(entries) > 2
+
+
+def _decimals(entry: Entry) -> int:
+    return len(entry.printed.digits.partition(".")[2])
 
 
 def one_grid(

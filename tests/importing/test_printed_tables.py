@@ -327,6 +327,93 @@ d & 91.60 ($\pm$ 0.12) \\ \end{tabular}""",
         {"cnn/ours 1M c10 top1": "50.1", "cnn/ours 4M c10 top1": "60.1"},
     ),
     Shape(
+        "semicolons and decimal commas, as spreadsheets of half of the world write",
+        "Model;Top-1;Loss\nr20;91,73;0,352\nr32;92,63;0,3\n",
+        (*OURS, "--decimal-comma"),
+        {
+            "cnn/ours r20 c10 top1": "91.73",
+            "cnn/ours r20 c10 loss": "0.352",
+            "cnn/ours r32 c10 top1": "92.63",
+            "cnn/ours r32 c10 loss": "0.3",
+        },
+    ),
+    Shape(
+        "semicolons with points",
+        "Model;Top-1;Top-5\nr20;91.73;99.1\n",
+        OURS,
+        {"cnn/ours r20 c10 top1": "91.73", "cnn/ours r20 c10 top5": "99.1"},
+    ),
+    Shape(
+        "decimal commas with a spread",
+        "Model\tTop-1\nr20\t91,73 ± 0,12\n",
+        (*OURS, "--decimal-comma", "--runs=3"),
+        {"cnn/ours r20 c10 top1": "91.73 ± 0.12"},
+    ),
+    Shape(
+        "siunitx columns, headings in braces and a cell without a number",
+        r"""\begin{tabular}{l S[table-format=2.2] S} \toprule
+{Model} & {Top-1} & {Top-5} \\ \midrule
+r20 & 91.73 & {99.1} \\ r32 & \bfseries 92.63 & {--} \\ \bottomrule\end{tabular}""",
+        OURS,
+        {
+            "cnn/ours r20 c10 top1": "91.73",
+            "cnn/ours r20 c10 top5": "99.1",
+            "cnn/ours r32 c10 top1": "92.63",
+        },
+    ),
+    Shape(
+        "tabularray, space kept for a mark, a macro of the document's own",
+        r"""\begin{tblr}{lc} Model & Top-1 \\ \hline
+r20 & \phantom{0}1.7 \\ r32 & 92.6\rlap{$^*$} \\ r44 & \best{93.1} \\ \end{tblr}""",
+        OURS,
+        {
+            "cnn/ours r20 c10 top1": "1.7",
+            "cnn/ours r32 c10 top1": "92.6",
+            "cnn/ours r44 c10 top1": "93.1",
+        },
+    ),
+    Shape(
+        "a longtable whose headings stand for each page",
+        r"""\begin{longtable}{lc} Model & Top-1 \\ \hline \endfirsthead
+Model & Top-1 \\ \hline \endhead r20 & 91.7 \\ \end{longtable}""",
+        OURS,
+        {"cnn/ours r20 c10 top1": "91.7"},
+    ),
+    Shape(
+        "notes of a threeparttable",
+        r"""\begin{threeparttable}\begin{tabular}{lc}\toprule Model & Top-1\tnote{*} \\
+\midrule r20 & 91.7\tnote{\dag} \\ \bottomrule\end{tabular}
+\begin{tablenotes}\item[*] of 12.3 \end{tablenotes}\end{threeparttable}""",
+        (*OURS, "--as=Top-1^*=top1"),
+        {"cnn/ours r20 c10 top1": "91.7"},
+    ),
+    Shape(
+        "what a page of HTML hides, and a name that spans all rows below",
+        "<table><tr><th>Family<th>Model<th>Top-1</tr><tr><td rowspan=0>ours<td>r20"
+        "<td>91.7<span style='display: none'>5</span></tr><tr><td>r32<td>92.6</tr>"
+        "</table>",
+        ("--dataset=c10",),
+        {"cnn/ours r20 c10 top1": "91.7", "cnn/ours r32 c10 top1": "92.6"},
+    ),
+    Shape(
+        "a tree of folders above the table",
+        "```\n├── data\n│   └── x\n```\n\n| Model | Top-1 |\n|--|--|\n| r20 | 91.7 |\n",
+        OURS,
+        {"cnn/ours r20 c10 top1": "91.7"},
+    ),
+    Shape(
+        "errors below one percent among others",
+        "| Model | Top-1 error rate (%) |\n|--|--|\n| r20 | 0.9 |\n| r32 | 2.6 |\n",
+        OURS,
+        {"cnn/ours r20 c10 error": "0.9", "cnn/ours r32 c10 error": "2.6"},
+    ),
+    Shape(
+        "an accuracy below one percent among others, which is said to be one",
+        "| Model | Acc |\n|--|--|\n| r20 | 0.9 |\n| r32 | 92.6 |\n",
+        (*OURS, "--unit=percent"),
+        {"cnn/ours r20 c10 top1": "0.9", "cnn/ours r32 c10 top1": "92.6"},
+    ),
+    Shape(
         "struck out and nested formatting in HTML",
         "<table><tr><th>Model</th><th>Acc</th></tr><tr><td><a href=x><b>r20</b></a>"
         "</td><td><s>90.0</s> <b><i>91.7</i></b>&nbsp;%</td></tr></table>",
@@ -411,6 +498,47 @@ REFUSALS = {
         "Model\tAcc\na\t91,6\n",
         OURS,
         "a comma before decimals has to be written as a point",
+    ),
+    "a comma that may be one of thousands or of decimals": (
+        "| Model | Loss |\n|--|--|\n| a | 0,352 |\n",
+        OURS,
+        "'0,352' is no number; a comma before decimals has to be written as a point, "
+        "or say --decimal-comma",
+    ),
+    "a range": (
+        "| Model | Acc |\n|--|--|\n| a | 91.7-92.0 |\n",
+        OURS,
+        "'91.7-92.0' is no number",
+    ),
+    "a macro that nobody knows behind a number": (
+        r"Model & Acc \\ \hline a & 91.7\up{2} \\",
+        OURS,
+        r"'91.7\\up 2' is no number",
+    ),
+    "a macro that nobody knows in a name": (
+        r"Model & Acc \\ \hline \ours{} 4M & 91.7 \\",
+        OURS,
+        r"'\ours 4M=checkpoint:NAME'",
+    ),
+    "a fraction among percentages": (
+        "| Model | Acc |\n|--|--|\n| a | 0.917 |\n| b | 92.6% |\n",
+        OURS,
+        "has 0.917 where others of its kind are such as 92.6",
+    ),
+    "a row that sums up": (
+        "| Model | Acc |\n|--|--|\n| a | 91.7 |\n| Average | 91.7 |\n",
+        OURS,
+        "'Average' is not known",
+    ),
+    "a table that is drawn": (
+        "+-------+-------+\n| Model | Top-1 |\n+=======+=======+\n| r20   | 91.7  |\n",
+        OURS,
+        "make it one of Markdown first: pandoc -t gfm",
+    ),
+    "digits of another script": (
+        "| Model | Acc |\n|--|--|\n| a | \N{FULLWIDTH DIGIT NINE}1.7 |\n",
+        OURS,
+        "is no number",
     ),
     "fractions or percent": (
         "| Model | Acc |\n|--|--|\n| a | 0.91 |\n",
@@ -591,3 +719,12 @@ def test_rows_of_a_section_that_is_left_out_are_not_asked_for(release: Path) -> 
     options = ("--dataset=c10", "--checkpoint=a", "--as=Others=skip")
     assert not enter(release, text, *options).exit_code
     assert entered(release) == {"cnn/ours a c10 top1": "91"}
+
+
+def test_a_digit_too_many_is_pointed_out(release: Path) -> None:
+    text = "| Model | Acc |\n|--|--|\n| a | 91.731 |\n| b | 92.60 |\n| c | 90.10 |\n"
+    result = enter(release, text, *OURS)
+    assert "91.731 has one more than all others of its kind, a footnote?" in (
+        result.output
+    )
+    assert "has one more" not in enter(release, text.replace("731", "73"), *OURS).output
