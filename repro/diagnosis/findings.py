@@ -11,6 +11,8 @@ from repro.published import Printed, printed
 Outcome = Literal[
     "clerical", "restored", "likely", "unsettled", "unexplained", "not needed"
 ]
+#: Between the names of two topics at once.
+AND = " + "
 EXPLAINED: tuple[Outcome, ...] = ("restored", "likely")
 
 
@@ -74,6 +76,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     p: float
     fit: float
     outcome: Outcome
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether two things were done otherwise at once."""
+        return AND in self.topic
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ evaluation for each suspect tried, in images and in seconds, unless asked otherw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,15 +28,16 @@ from repro.diagnosis.images import balanced_order, look_at, spread_order
 from repro.diagnosis.known import Known
 from repro.diagnosis.laboratory import FEW, Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace
+from repro.diagnosis.pairs import both, likely_pairs
 from repro.diagnosis.race import race
 from repro.diagnosis.sentences import advice, clerical, evidence, sentence
 from repro.diagnosis.setup import Body, Facts, Setup
 from repro.diagnosis.suspects import Suspect, Topic, ways_of
 from repro.diagnosis.trials import (
-    fit_of,
+    is_hopeless,
     judge_trial,
     needs_no_explanation,
-    outcome_of,
+    rank,
     settled,
     targets_of,
 )
@@ -49,11 +50,18 @@ from repro.models.state import state_entries
 FIRST_SHARE = 0.02
 FIRST_IMAGES = 1000
 
+#: What takes more forward passes an image is tried last.
+CHEAP = 2
+
+#: What may be spent before everything is given up that was tried.
+SPENT = 0.1
+
 #: So many images are looked at for what they are.
 LOOKED_AT = 32
 
 Indices = npt.NDArray[np.int64]
 Ways = list[tuple[Topic, Suspect, Setup]]
+Bodies = list[tuple[Body, Ways]]
 T = TypeVar("T")
 
 
@@ -103,11 +111,14 @@ class Investigation:
             entries=state_entries(weights) if case.model.weights_key else (),
             renaming=find_renaming(run, len(case.dataset.classes)),
         )
-        self._bodies = _by_body(ways_of(self._own, self._facts, topics))
+        bodies = _by_body(ways_of(self._own, self._facts, topics))
+        self._bodies = [found for found in bodies if found[0].passes <= CHEAP]
+        self._dear = [found for found in bodies if found[0].passes > CHEAP]
         self._untried: dict[str, str] = {}
-        suspects = sum(len(ways) for _, ways in self._bodies)
+        self._suspects = sum(len(ways) for _, ways in bodies)
         self._share = resources.share
-        self._pace = Pace(resources.seconds, resources.share, suspects, run.total)
+        self._first = max(1, int(min(FIRST_SHARE * run.total, FIRST_IMAGES)))
+        self._pace = Pace(resources.seconds, resources.share, self._suspects, run.total)
         self._laboratory = laboratory(case, weights, dataset, resources, self._pace)
 
     def diagnose(
@@ -132,16 +143,48 @@ class Investigation:
         )
         if account is not None:
             return clerical(account, self._run.total)
-        ways = sum(len(ways) for _, ways in self._bodies)
-        most = int(self._share * self._run.total * ways)
+        most = int(self._share * self._run.total * self._suspects)
         self._laboratory.progress = lambda images: progress(images, most)
-        groups = self._first_round()
-        tried = [member for group in groups for member in group.members]
+        # Where that cannot be done, nothing else can: each suspect will say why.
+        few = self._order[: self._first]
+        self._attempt([], partial(self._laboratory.time, self._own, few))
+        groups = self._round(self._bodies)
+        tried = _members(groups)
         if not needs_no_explanation(self._targets):
-            budget = int(self._share * self._run.total * len(tried))
-            left = budget - self._laboratory.evaluated
-            race(groups, len(self._order), left, lambda: self._pace.is_over)
+            # What is dear, and two things at once, come where nothing else explains it.
+            self._race(groups, len(tried))
+            if self._is_hopeless(tried):
+                dear = self._round(self._dear)
+                tried += _members(dear)
+                suspects = len(tried)
+                pairs = self._round(self._pairs(tried))
+                tried += _members(pairs)
+                self._race(groups + dear + pairs, suspects)
         return self._conclude(tried)
+
+    def _race(self, groups: Sequence[Group], suspects: int) -> None:
+        """Let groups see images until it is clear whether one of them explains it."""
+        budget = int(self._share * self._run.total * suspects)
+        members = _members(groups)
+
+        def is_over(spent: int) -> bool:
+            return self._pace.is_over or (
+                spent > SPENT * budget and self._is_hopeless(members)
+            )
+
+        left = budget - self._laboratory.evaluated
+        race(groups, len(self._order), left, is_over)
+
+    def _is_hopeless(self, tried: Sequence[Candidate]) -> bool:
+        return bool(tried) and is_hopeless([self._trial(found) for found in tried])
+
+    def _pairs(self, tried: Sequence[Candidate]) -> Bodies:
+        """Choose which two things to do otherwise at once."""
+        trials = [self._trial(found) for found in tried]
+        ways = [way for _, found in self._bodies + self._dear for way in found]
+        seen = [setup for _, _, setup in ways]
+        pairs = [both(*pair, self._facts) for pair in likely_pairs(trials, ways)]
+        return _by_body([way for way in pairs if way and way[2] not in seen])
 
     def _look(self, group: Group, images: int) -> None:
         """Evaluate the candidates of a group on that many images more."""
@@ -149,19 +192,15 @@ class Investigation:
         self._laboratory.extend(group, members)
         for candidate in group.members:
             assert candidate.predictions is not None
-            seen = self._run, candidate.predictions, self._targets
-            candidate.fit = fit_of(*seen)
-            candidate.is_met = outcome_of(*seen) == "restored"
+            candidate.trial = None
+            trial = self._trial(candidate)
+            candidate.fit, candidate.is_met = trial.fit, trial.outcome == "restored"
 
-    def _first_round(self) -> list[Group]:
+    def _round(self, bodies: Bodies) -> list[Group]:
         """Try every suspect that applies on the same few images."""
-        first = max(1, int(min(FIRST_SHARE * self._run.total, FIRST_IMAGES)))
-        # Where that cannot be done, nothing else can: each suspect will say why.
-        self._attempt(
-            [], partial(self._laboratory.time, self._own, self._order[:first])
-        )
+        first = self._first
         groups: list[Group] = []
-        for body, ways in self._bodies:
+        for body, ways in bodies:
             if self._pace.is_over:
                 self._untried |= {s.name: "the time was spent" for _, s, _ in ways}
                 continue
@@ -195,7 +234,7 @@ class Investigation:
             return None
 
     def _conclude(self, tried: list[Candidate]) -> Diagnosis:
-        trials = sorted(map(self._trial, tried), key=_rank)
+        trials = sorted(map(self._trial, tried), key=rank)
         best = trials[0] if trials else None
         outcome = settled(trials)
         explains = outcome in EXPLAINED
@@ -220,21 +259,28 @@ class Investigation:
         return named or tuple(content_hints(spec, look_at(ours, LOOKED_AT)))
 
     def _trial(self, candidate: Candidate) -> Trial:
+        """Write down what came of a suspect so far, once."""
         assert candidate.predictions is not None
-        return judge_trial(
-            self._run,
-            candidate.predictions,
-            self._targets,
-            suspect=candidate.suspect.name,
-            topic=candidate.topic.name,
-            instead=candidate.topic.of_setup(self._own),
-        )
+        if candidate.trial is None:
+            candidate.trial = judge_trial(
+                self._run,
+                candidate.predictions,
+                self._targets,
+                suspect=candidate.suspect.name,
+                topic=candidate.topic.name,
+                instead=candidate.topic.of_setup(self._own),
+            )
+        return candidate.trial
 
 
-def _by_body(ways: Ways) -> list[tuple[Body, Ways]]:
+def _members(groups: Iterable[Group]) -> list[Candidate]:
+    return [member for group in groups for member in group.members]
+
+
+def _by_body(ways: Ways) -> Bodies:
     """Group ways of evaluating by what they share."""
     # A body holds options of a model, which cannot be hashed.
-    bodies: list[tuple[Body, Ways]] = []
+    bodies: Bodies = []
     for way in ways:
         shared = way[2].body
         alike = next((found for body, found in bodies if body == shared), None)
@@ -249,10 +295,6 @@ def _with_the_rest(order: Indices, dataset: Dataset) -> Indices:
     """Append the images that a run left out since it stopped early."""
     rest = np.setdiff1d(np.arange(len(dataset)), order, assume_unique=True)
     return np.concatenate([order, balanced_order(rest, dataset.labels[rest])])
-
-
-def _rank(trial: Trial) -> tuple[bool, float]:
-    return trial.outcome != "restored", -trial.fit
 
 
 def _first_line(error: Exception) -> str:

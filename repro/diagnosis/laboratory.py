@@ -16,6 +16,7 @@ from repro.cases import Case
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels
 from repro.diagnosis.building import Builder
+from repro.diagnosis.findings import Trial
 from repro.diagnosis.images import PixelSource
 from repro.diagnosis.pace import Pace, TooSlowError
 from repro.diagnosis.setup import Body, Setup
@@ -80,6 +81,7 @@ class Candidate:
         self.head = head
         self.smoothing = smoothing
         self.predictions: Predictions | None = None
+        self.trial: Trial | None = None
         self.fit = 0.0
         self.is_met = False
 

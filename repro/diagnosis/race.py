@@ -40,7 +40,7 @@ def race(
     contenders: Sequence[Contender],
     total: int,
     budget: int,
-    is_over: Callable[[], bool] = lambda: False,
+    is_over: Callable[[int], bool] = lambda spent: False,
 ) -> int:
     """Let contenders see images until one is right or the budget is spent.
 
@@ -55,13 +55,13 @@ def race(
         contenders: that have seen a few images each.
         total: how many there are to see.
         budget: what may be spent, all together.
-        is_over: tells when to stop whatever is left; a look may then have been cut.
+        is_over: tells of what was spent whether to stop; a look may then have been cut.
 
     Returns:
         What was spent.
     """
     spent = 0
-    while not is_over() and (turn := _next(contenders, total, budget - spent)):
+    while not is_over(spent) and (turn := _next(contenders, total, budget - spent)):
         chosen, images = turn
         before = chosen.images
         chosen.look(images)
@@ -86,8 +86,8 @@ def _next(
     chosen = min(close, key=lambda c: (c.images * c.passes, -c.fit))
     images = min(chosen.images, total - chosen.images, left // chosen.passes)
     rest = total - leader.images
-    dearest = max((total - c.images) * c.passes for c in close)
-    if 0 < rest * leader.passes <= left < images * chosen.passes + dearest:
+    kept = (total - min(c.images for c in close)) * leader.passes
+    if 0 < rest * leader.passes <= left < images * chosen.passes + kept:
         # The last that can be afforded, whoever becomes the likeliest: is it right?
         return leader, rest
     return (chosen, images) if images > 0 else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from repro.diagnosis.accounts import Account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Outcome, Restored, Trial
-from repro.diagnosis.suspects import read_topics
+from repro.diagnosis.suspects import topic_named
 from repro.diagnosis.trials import coincidences
 from repro.published import METRICS
 
@@ -18,6 +18,9 @@ SHOWN = 5
 
 #: Fewer coincidences than so many are not spoken of.
 WORTH_SAYING = 0.001
+
+#: Standard error of what is called closer, as a share of the gap.
+MOST_ERROR = 0.5
 
 #: How an outcome is announced.
 CALLED: dict[Outcome, str] = {
@@ -48,7 +51,8 @@ def sentence(outcome: Outcome, trials: Sequence[Trial]) -> str:
     tried = f"the {len(trials):,} variations that were tried"
     if outcome == "unexplained":
         none = f"None of {tried} explains it"
-        closer = next((trial for trial in trials if _is_closer(trial)), None)
+        alone = (trial for trial in trials if not trial.is_pair)
+        closer = next((trial for trial in alone if _is_closer(trial)), None)
         if closer is None:
             return f"{none}, and none comes closer to it than the protocol itself."
         return f"{none}; closest is {closer.suspect}, with which {_scores(closer)}."
@@ -77,7 +81,7 @@ def advice(outcome: Outcome, best: Trial | None, *, is_limited: bool = False) ->
         )
     return (
         "Ask the source whether it was measured like that. If so, correct "
-        f"{read_topics()[best.topic].place}; if the protocol is right, the published "
+        f"{topic_named(best.topic).place}; if the protocol is right, the published "
         "number is wrong: declare it with xfail beside the reference"
     )
 
@@ -126,7 +130,7 @@ def diagnosis_lines(diagnosis: Diagnosis, indent: str = "") -> list[str]:
 
 
 def _explained(outcome: Outcome, best: Trial, others: Sequence[Trial]) -> str:
-    topic, scores = read_topics()[best.topic], _scores(best)
+    topic, scores = topic_named(best.topic), _scores(best)
     instead = f" instead of {best.instead}" if best.instead else ""
     probably = rivals = ""
     if outcome == "likely":
@@ -137,6 +141,8 @@ def _explained(outcome: Outcome, best: Trial, others: Sequence[Trial]) -> str:
     return (
         f"Evaluated with {best.suspect}{instead}, {scores}: the published number was "
         f"{probably}measured with {topic.cause}{rivals}."
+        + " Neither alone explains it."
+        * best.is_pair
     )
 
 
@@ -149,7 +155,7 @@ def _unsettled(trials: Sequence[Trial], tried: str) -> str:
             f"may be chance: {_coincidence(trials)}."
         )
     said = f"Whether one of {tried} explains it is not settled by the images seen"
-    possible = [trial for trial in trials if trial.outcome != "unexplained"]
+    possible = [t for t in trials if t.outcome != "unexplained" and not t.is_pair]
     closer = [trial for trial in possible if _is_closer(trial)]
     if not closer:
         return f"{said}: they are too few to tell."
@@ -168,7 +174,12 @@ def _coincidence(trials: Sequence[Trial]) -> str:
 
 
 def _is_closer(trial: Trial) -> bool:
-    """Tell whether a trial closes some of the gaps, on average, and opens none."""
+    """Tell whether a trial closes some of the gaps, on average, and opens none.
+
+    One whose numbers may be anything on the rest of the images is not closer.
+    """
+    if any(_share_error(r) > MOST_ERROR for r in trial.restored if r.share is not None):
+        return False
     left = [abs(1 - r.share) for r in trial.restored if r.share is not None]
     if not all(r.is_met for r in trial.restored if r.share is None):
         return False

@@ -7,11 +7,12 @@ that gives topics, as ours does (docs/extending.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
 import msgspec
 
+from repro.diagnosis.findings import AND
 from repro.diagnosis.setup import Facts, Setup, Variation
 from repro.diagnosis.varying import vary
 from repro.errors import ReproError
@@ -123,6 +124,22 @@ def ways_of(
                 seen.append(changed)
                 found.append((topic, suspect, changed))
     return found
+
+
+def joined(first: Topic, second: Topic) -> Topic:
+    """Give the topic of two things done otherwise at once."""
+    return Topic(
+        name=f"{first.name}{AND}{second.name}",
+        cause=f"{first.cause} and {second.cause}",
+        place=f"{first.place}, and {second.place}",
+        suspects=(),
+        instead=" and ".join(filter(None, (first.instead, second.instead))),
+    )
+
+
+def topic_named(name: str) -> Topic:
+    """Give a topic by its name, or that of two at once."""
+    return reduce(joined, (read_topics()[part] for part in name.split(AND)))
 
 
 def _counted(templates: tuple[str, ...] | str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.diagnosis.findings import Outcome, Restored, Target, Trial
-from repro.diagnosis.what_if import Estimate, change_of, estimate, log_likelihood
+from repro.diagnosis.what_if import (
+    Estimate,
+    Floats,
+    change_of,
+    estimate,
+    log_likelihood,
+)
 from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import compare_predictions
 from repro.judgement.intervals import interval_of
@@ -28,6 +35,9 @@ SINGLED_OUT = 0.99
 
 #: How probable it is, before anything is tried, that the cause is none of the suspects.
 UNTRIED = 0.2
+
+#: What is left for all suspects together where none of them is to be looked at longer.
+HOPELESS = 0.01
 
 #: So many of the suspects, were all of them beside the point, may be expected to come
 #: as near to the published numbers as the one that is called the cause for sure, and
@@ -138,6 +148,14 @@ def outcome_of(
     return "likely" if stands_out else "unsettled"
 
 
+def rank(trial: Trial) -> tuple[bool, bool, float]:
+    """Sort trials: what restores all, what is done otherwise alone, what is likely.
+
+    Two things at once are spoken of only where they restore all numbers on all images.
+    """
+    return trial.outcome != "restored", trial.is_pair, -trial.fit
+
+
 def settled(trials: Sequence[Trial]) -> Outcome:
     """Tell what is to be said of all trials together.
 
@@ -161,7 +179,7 @@ def settled(trials: Sequence[Trial]) -> Outcome:
         return "restored" if chance <= SURE else "likely"
     if best.outcome == "likely" and share_of_best(trials) >= SINGLED_OUT:
         return "likely"
-    is_open = any(trial.outcome != "unexplained" for trial in trials)
+    is_open = any(t.outcome != "unexplained" for t in trials if not t.is_pair)
     return "unsettled" if is_open else "unexplained"
 
 
@@ -172,15 +190,27 @@ def share_of_best(trials: Sequence[Trial]) -> float:
     numbers about as much as one of the trials does, in whichever direction: normally,
     with that as the standard deviation.
     """
-    best = trials[0].fit
-    tried = [math.exp(min(trial.fit - best, 700.0)) for trial in trials]
+    best = max(trials, key=lambda trial: trial.fit)
+    tried, untried = _weights(trials)
+    return (1 - UNTRIED) * math.exp(trials[0].fit - best.fit) / (tried + untried)
+
+
+def is_hopeless(trials: Sequence[Trial]) -> bool:
+    """Tell whether hardly one of these may explain what was published."""
+    tried, untried = _weights(trials)
+    return tried <= HOPELESS * (tried + untried)
+
+
+def _weights(trials: Sequence[Trial]) -> tuple[float, float]:
+    """Weigh what was tried against what was not, in units of the likeliest trial."""
+    best = max(trial.fit for trial in trials)
     numbers = _independent(trials[0].restored)
-    untried = [
+    tried = math.fsum(math.exp(trial.fit - best) for trial in trials)
+    untried = math.fsum(
         math.exp(min(_log_density_of_moves(numbers, trial) - best, 700.0))
         for trial in trials
-    ]
-    total = (1 - UNTRIED) * math.fsum(tried) + UNTRIED * math.fsum(untried)
-    return (1 - UNTRIED) / total
+    )
+    return (1 - UNTRIED) * tried, UNTRIED * untried
 
 
 def _independent(numbers: Sequence[Restored]) -> list[Restored]:
@@ -206,20 +236,22 @@ def coincidences(trials: Sequence[Trial]) -> float:
     Were none of them the cause, each would still move the numbers by about as much as
     it does, in whichever direction: normally, with that as the standard deviation.
     Those that hardly move anything close no gap, those that move much come near to
-    every number alike. How near is what the first one reached, or half a printed digit.
+    every number alike. How near is what the first one reached, or half a printed digit,
+    or half an image.
     Numbers that are the rest of another one count once.
 
     Returns:
         The expected number; near 0, how likely there is one.
     """
-    best = trials[0]
-    count = 0.0
-    for trial in trials:
-        pairs = zip(
-            _independent(best.restored), _independent(trial.restored), strict=True
-        )
-        count += math.prod(_chance(ours, theirs) for ours, theirs in pairs)
-    return count
+    best = _independent(trials[0].restored)
+    moves = [_moves_of(trial) for trial in trials if not trial.is_pair]
+    if trials[0].is_pair:
+        # Any two of what was tried could have come as near, also those that were not.
+        moves += [np.hypot(a, b) for a, b in itertools.combinations(moves, 2)]
+    images = trials[0].images
+    pairs = zip(best, np.transpose(moves), strict=True)
+    chances = [_chances(number, moved, images) for number, moved in pairs]
+    return float(np.prod(chances, axis=0).sum())
 
 
 def needs_no_explanation(targets: Iterable[Target]) -> bool:
@@ -227,17 +259,24 @@ def needs_no_explanation(targets: Iterable[Target]) -> bool:
     return not any(target.is_missed for target in targets)
 
 
-def _chance(best: Restored, other: Restored) -> float:
-    """How likely one that moves a number so much would come as near as the best one."""
-    published, half_unit = float(best.number.value), float(best.number.half_unit)
-    near = max(abs(best.value - published), half_unit)
-    gap = published - best.measured
-    moved = abs(other.value - other.measured)
-    if not moved:
-        return float(abs(gap) <= near)
+def _moves_of(trial: Trial) -> Floats:
+    """Give by how much a trial moves each number that counts."""
+    found = [abs(r.value - r.measured) for r in _independent(trial.restored)]
+    return np.array(found)
+
+
+def _chances(best: Restored, moved: Floats, images: int) -> Floats:
+    """How likely what moves a number so much would come as near as the best one."""
     from scipy.special import ndtr
 
-    return float(ndtr((gap + near) / moved) - ndtr((gap - near) / moved))
+    published, half_unit = float(best.number.value), float(best.number.half_unit)
+    # An accuracy of few images has few values, which many things give exactly.
+    image = (METRICS[best.metric].unit.whole or 0) / images
+    near = max(abs(best.value - published), half_unit, image / 2)
+    gap = published - best.measured
+    scale = np.maximum(moved, 1e-12)
+    found = ndtr((gap + near) / scale) - ndtr((gap - near) / scale)
+    return np.where(moved > 0, found, float(abs(gap) <= near))
 
 
 def _is_near(found: Estimate, value: float, tolerance: float) -> bool:
@@ -261,6 +300,7 @@ def _restored(run: Predictions, trial: Predictions, target: Target) -> Restored:
         measured=before.value,
         value=now.value,
         error=now.error,
-        share=(now.value - before.value) / gap if has_gap else None,
+        # Nothing of a gap below 0 is -0.0, which the sum is not.
+        share=(now.value - before.value) / gap + 0.0 if has_gap else None,
         is_met=_is_near(now, target.value, target.tolerance),
     )

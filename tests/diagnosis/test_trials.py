@@ -144,13 +144,13 @@ def test_what_is_known_too_little_is_no_cause_beside_what_was_not_tried() -> Non
     assert settled([near]) == "unsettled"
 
 
-def spread(published: str) -> list[Trial]:
+def spread(published: str, images: int = IMAGES) -> list[Trial]:
     """One of forty restores a number; the others move it by up to three points."""
     values = np.linspace(88.43, 94.43, 40)
     others = [
         trial(v, "unexplained", published=published, fit=-9.0) for v in values.tolist()
     ]
-    met = trial(float(published), "restored", published=published)
+    met = trial(float(published), "restored", published=published, images=images)
     return [met, *others[1:]]
 
 
@@ -165,7 +165,9 @@ def test_how_many_come_near_by_chance_is_what_it_is_among_random_ones() -> None:
 def test_what_one_of_forty_meets_is_the_surer_the_more_digits_were_published() -> None:
     found = {digits: settled(spread(digits)) for digits in ("92", "91.73")}
     assert found == {"92": "unsettled", "91.73": "likely"}
-    assert settled(spread("91.7300")) == "restored"
+    # Digits that so many images cannot have tell nothing more.
+    assert settled(spread("91.7300")) == "likely"
+    assert settled(spread("91.7300", images=10**6)) == "restored"
     said = sentence("unsettled", spread("92"))
     assert "another crop" in said
     assert "may be chance" in said
