@@ -211,6 +211,7 @@ def table(
     from repro.importing import entering
     from repro.importing.grids import read_grids
     from repro.importing.labels import DIMENSIONS, Labels
+    from repro.importing.linked import new_files, with_files
     from repro.importing.printed import one_grid, understand
 
     if check and only_new:
@@ -240,9 +241,10 @@ def table(
             note=f"{grid.title} of {name}",
         )
         written = entering.references_text(compared.added, origin, release.sources)
+        linked = new_files(release, understood.files)
     except ExpectedError as error:
         raise ExpectedError(f"{name}: {error}") from None
-    for line in (*understood.lines, "", *compared.lines()):
+    for line in (*understood.lines, *linked.lines, "", *compared.lines()):
         echo(line)
     if check:
         sys.exit(1 if compared.different else 0)
@@ -252,10 +254,14 @@ def table(
             "is new with --only-new"
         )
         sys.exit(1)
+    contents = dict(with_files(release, linked.files))
     if compared.added:
         place = entering.release_file(release)
-        entering.enter(output, place, written)
-        echo(f"written to {place}")
+        old = contents.get(place) or (place.read_bytes() if place.exists() else b"")
+        contents[place] = entering.appended(old, written)
+    if contents:
+        entering.enter(output, contents)
+        echo(f"written to {', '.join(map(str, contents))}")
 
 
 def _read(file: Path) -> tuple[str, str]:

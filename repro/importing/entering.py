@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -238,28 +238,33 @@ def release_file(release: Release) -> Path:
     return release.location / REFERENCES_FILE
 
 
-def enter(folder: Path, file: Path, text: str) -> None:
-    """Add references to a file of a release, and undo it if it is none then.
+def appended(old: bytes, text: str) -> bytes:
+    """Give what a file of references holds with more of them."""
+    gap = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
+    return old + gap + text.encode()
+
+
+def enter(folder: Path, contents: Mapping[Path, bytes]) -> None:
+    """Write files of a release, and undo it if it is none then.
 
     Raises:
-        ExpectedError: it cannot be written, or the release is not valid with it.
+        ExpectedError: one cannot be written, or the release is not valid with them.
     """
+    before = {file: file.read_bytes() if file.exists() else None for file in contents}
     try:
-        before = file.read_bytes() if file.exists() else None
-        old = before or b""
-        gap = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
-        replace_bytes(file, old + gap + text.encode())
-        try:
-            read_releases([folder])
-        except ExpectedError:
-            if before is None:
-                file.unlink()
+        for file, content in contents.items():
+            replace_bytes(file, content)
+        read_releases([folder])
+    except (ExpectedError, OSError) as error:
+        for file, old in before.items():
+            if old is not None:
+                replace_bytes(file, old)
             else:
-                replace_bytes(file, before)
+                file.unlink(missing_ok=True)
+        if isinstance(error, ExpectedError):
             raise
-    except OSError as error:
         raise ExpectedError(
-            f"{file}: cannot be written to ({error.strerror})"
+            f"{folder}: cannot be written to ({error.strerror})"
         ) from error
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
@@ -19,7 +20,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published import WEIGHTS_SUFFIXES, split_weights_name
+from repro.importing.linked import Link
+from repro.published import split_weights_name
 
 Format = Literal["markdown", "latex", "html", "csv", "tsv", "text"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -45,14 +47,14 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
     """One table: rows of equal length, of which the first `header` are headings.
 
     A cell that spans rows or columns stands in each of them. `number` is its place
-    among the tables of the text, from 1. `linked` is for each row the checkpoint whose
-    weights file it links to, empty where there is none or several.
+    among the tables of the text, from 1. `linked` is for each row the weights file that
+    it links to, None where there is none or several.
     """
 
     caption: str = ""
     header: int
     rows: tuple[tuple[str, ...], ...]
-    linked: tuple[str, ...] = ()
+    linked: tuple[Link | None, ...] = ()
     number: int = 1
 
     @property
@@ -115,7 +117,7 @@ def _numbered(grid: Grid, number: int) -> Grid:
     width = max((len(row) for row in grid.rows), default=0)
     rows = [row + ("",) * (width - len(row)) for row in grid.rows]
     header = sum(1 for row in rows[: grid.header] if any(row))
-    linked = grid.linked or ("",) * len(rows)
+    linked = grid.linked or (None,) * len(rows)
     kept = [
         (row, link)
         for place, (row, link) in enumerate(zip(rows, linked, strict=True))
@@ -176,7 +178,7 @@ def _html(text: str) -> list[Grid]:
 
 def _html_grid(table: Any) -> Grid:
     found: list[tuple[bool, list[_Cell]]] = []
-    linked: list[str] = []
+    linked: list[Link | None] = []
     for row in table.iter("tr"):
         if next(row.iterancestors("table")) is not table:
             continue
@@ -198,17 +200,31 @@ def _html_grid(table: Any) -> Grid:
     )
 
 
-def _told_apart(linked: Sequence[str]) -> tuple[str, ...]:
+def _told_apart(linked: Sequence[Link | None]) -> tuple[Link | None, ...]:
     """Leave out names that several rows link to, such as `checkpoint`."""
-    return tuple(name if linked.count(name) == 1 else "" for name in linked)
+    counts = Counter(link.checkpoint for link in linked if link)
+    return tuple(
+        msgspec.structs.replace(link, checkpoint="")
+        if link and counts[link.checkpoint] > 1
+        else link
+        for link in linked
+    )
 
 
-def _linked(row: Any) -> str:
-    """Name the checkpoint whose weights file a row links to, if it is one alone."""
-    paths = (PurePosixPath(urlsplit(link).path) for link in row.xpath(".//a/@href"))
-    files = {path.name for path in paths if path.name.endswith(WEIGHTS_SUFFIXES)}
-    names = {split_weights_name(name)[0] for name in files}
-    return names.pop() if len(names) == 1 else ""
+def _linked(row: Any) -> Link | None:
+    """Find the weights file that a row links to, if it is one alone."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for url in row.xpath(".//a/@href"):
+        named = split_weights_name(PurePosixPath(urlsplit(url).path).name)
+        if named[1]:
+            found.setdefault(named, set()).add(url)
+    if len({checkpoint for checkpoint, _ in found}) != 1:
+        return None
+    (checkpoint, suffix), urls = next(iter(found.items()))
+    is_one = len(found) == len(urls) == 1
+    url = next(iter(urls)) if is_one else ""
+    is_open = urlsplit(url).scheme in {"http", "https"} and url.isprintable()
+    return Link(checkpoint, suffix, url if is_open else "")
 
 
 def _html_cell(cell: Any) -> _Cell:

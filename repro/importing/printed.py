@@ -17,6 +17,7 @@ from repro.importing.columns import (
 )
 from repro.importing.grids import Grid
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
+from repro.importing.linked import Files, Link, is_weights_name
 from repro.published import METRICS, Release, Shares, check_name
 
 #: Rows that are called so are of no checkpoint, unless somebody says so.
@@ -41,11 +42,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Understood(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of a table, what they print shares as, and how it was read."""
+    """The numbers of a table, what they print shares as, and how it was read.
+
+    `files` are the links of weights files, by family and name.
+    """
 
     entries: tuple[Entry, ...]
     unit: Shares
     lines: tuple[str, ...]
+    files: Files
 
 
 def understand(
@@ -75,7 +80,9 @@ def understand(
     entries: list[Entry] = []
     names: dict[str, str] = {}
     assumed: dict[Dimension, str] = {}
-    for place, own, cells in _rows(grid, columns, labels, names):
+    files: dict[str, dict[str, str]] = {}
+    for place, own, cells, link in _rows(grid, columns, labels, names):
+        before = len(entries)
         for column in columns:
             if column.holds_names or column.is_left_out:
                 continue
@@ -86,6 +93,7 @@ def understand(
                 continue
             values = joined(here, own, column.values, given)
             entries.append(_entry(here, values, printed, release, assumed))
+        _add_link(files, link, entries[before:])
     labels.refuse_unused(_all_labels(grid, columns))
     if not entries:
         raise ExpectedError(f"{grid.title} has no number")
@@ -96,13 +104,13 @@ def understand(
         lines += (f"shares   are in {found}",)
     for entry in entries:
         _check_range(entry, found)
-    return Understood(entries=tuple(entries), unit=found, lines=lines)
+    return Understood(entries=tuple(entries), unit=found, lines=lines, files=files)
 
 
 def _rows(
     grid: Grid, columns: Sequence[Column], labels: Labels, names: dict[str, str]
-) -> Iterator[tuple[str, Mapping[Dimension, str], Sequence[str]]]:
-    """Yield place, meaning and cells of each row of numbers that is not left out."""
+) -> Iterator[tuple[str, Mapping[Dimension, str], Sequence[str], Link | None]]:
+    """Yield place, meaning, cells and link of each row that is not left out."""
     section: Mapping[Dimension, str] | None = {}
     for number, cells in enumerate(grid.rows[grid.header :], grid.header + 1):
         place = f"{grid.place}, row {number}"
@@ -114,10 +122,24 @@ def _rows(
             section = None if meaning.is_left_out else meaning.values
             names[heading] = str(meaning)
         elif section is not None:
-            linked = grid.linked[number - 1]
+            link = grid.linked[number - 1]
+            linked = link.checkpoint if link else ""
             row = _row_values(cells, linked, columns, labels, names, place)
             if row is not None:
-                yield place, joined(place, section, row), cells
+                yield place, joined(place, section, row), cells, link
+
+
+def _add_link(
+    files: dict[str, dict[str, str]], link: Link | None, row: Sequence[Entry]
+) -> None:
+    """Note the link of a row that is about one checkpoint."""
+    about = {(entry.family, entry.checkpoint) for entry in row}
+    if link is None or not link.url or len(about) != 1:
+        return
+    ((family, checkpoint),) = about
+    name = f"{checkpoint}{link.suffix}"
+    if is_weights_name(name):
+        files.setdefault(family, {})[name] = link.url
 
 
 def _section(cells: Sequence[str], columns: Sequence[Column]) -> str:

@@ -728,3 +728,55 @@ def test_a_digit_too_many_is_pointed_out(release: Path) -> None:
         result.output
     )
     assert "has one more" not in enter(release, text.replace("731", "73"), *OURS).output
+
+
+LINKED = (
+    "| Model | Acc |\n|--|--|\n| [A](https://a.b/x/a-1.pth?raw=1) | 91.6 |\n"
+    "| b ([weights](https://a.b/b/best.th), [log](https://a.b/b.log)) | 92.6 |\n"
+    "| c ([weights](https://a.b/c/best.th)) | 93.6 |\n"
+    "| [d](weights/d.pth) | 94.6 |\n"
+)
+NAMED = ("--as=b (weights, log)=checkpoint:b", "--as=c (weights)=checkpoint:c")
+
+
+def test_links_of_weights_become_files_of_their_family(release: Path) -> None:
+    result = enter(release, LINKED, *OURS, *NAMED)
+    assert result.exit_code == 0, result.output
+    assert "files    a-1.pth, b.th, c.th of cnn/ours, which rows link to" in (
+        result.output
+    )
+    (written,) = read_releases([release])
+    assert written.families["cnn/ours"].files == {
+        "a-1.pth": "https://a.b/x/a-1.pth?raw=1",
+        "b.th": "https://a.b/b/best.th",
+        "c.th": "https://a.b/c/best.th",
+    }
+    assert written.families["cnn/base"].files == {}
+    before = (release / "release.toml").read_text()
+    assert before.startswith(RELEASE.partition("[family")[0])
+    again = enter(release, LINKED, *OURS, *NAMED)
+    assert "files " not in again.output
+    assert (release / "release.toml").read_text() == before
+
+
+def test_links_that_a_release_has_stay_and_checking_writes_none(release: Path) -> None:
+    own = '[family."cnn/ours".files]\n"a-1.pt" = "https://other/a.pt"\n'
+    toml = RELEASE.replace('[family."cnn/base"]', f'{own}[family."cnn/base"]')
+    (release / "release.toml").write_text(toml)
+    result = enter(release, LINKED, *OURS, *NAMED, "--check")
+    assert "a-1.pth of cnn/ours stays with https://other/a.pt, not https://a.b" in (
+        result.output
+    )
+    assert (release / "release.toml").read_text() == toml
+    enter(release, LINKED, *OURS, *NAMED)
+    (written,) = read_releases([release])
+    assert written.families["cnn/ours"].files["a-1.pt"] == "https://other/a.pt"
+    assert list(written.families["cnn/ours"].files) == ["a-1.pt", "b.th", "c.th"]
+
+
+def test_a_row_of_two_families_gives_no_file(release: Path) -> None:
+    text = "| Model | ours | base |\n|--|--|--|\n| [A](https://a.b/a.pth) | 91 | 90 |\n"
+    result = enter(release, text, "--dataset=c10", "--metric=top1")
+    assert result.exit_code == 0, result.output
+    (written,) = read_releases([release])
+    assert not any(family.files for family in written.families.values())
