@@ -220,7 +220,13 @@ def understand_named_labels(
     named = name_classes(spec, names)
     places_are_names = is_numbered(spec.classes) and not named.classes
     if not names or not is_numbered(labels) or places_are_names:
-        return understand_labels(spec, source, labels, counted_from_zero=True)
+        classes, said = understand_labels(spec, source, labels, counted_from_zero=True)
+        if names and is_numbered(labels) and not said:
+            said = (
+                f"labels of {source} taken as the numbers that classes are called by; "
+                f"{named_by.name} names them {names[0][:60]!r} and so on"
+            )
+        return classes, said
     numbers = {str(number): name for number, name in enumerate(names)}
     if not named.classes:
         raise DatasetError(

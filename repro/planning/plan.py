@@ -10,9 +10,15 @@ from pathlib import Path
 import msgspec
 
 from repro.cases import Case
+from repro.data.crops import EarlierCrops
 from repro.data.dataset import Dataset, first_strata, remembered_dataset
 from repro.data.housekeeping import list_stores
-from repro.data.layout import StoreFolder, store_identity, store_path
+from repro.data.layout import (
+    StoreFolder,
+    StoreIdentity,
+    store_identity,
+    store_path,
+)
 from repro.errors import DatasetError
 from repro.files import shown_size
 from repro.planning.costs import Basis, Costs, Device, by_basis
@@ -152,7 +158,7 @@ def make_plan(
         limit: how many images of each dataset at least.
         allowance: of diagnoses; None where none are made.
     """
-    there = stores_there(cases, data, cache, limit)
+    there = pixels_there(cases, data, cache, limit)
     work = workload(cases, checkpoints, limit, there, data)
     each = [costs.of(case, images_of(case.dataset, limit)) for case in cases]
     busy = [cost.in_all if allowance else cost.seconds for cost in each]
@@ -180,33 +186,44 @@ def makespan(seconds: Iterable[float], devices: int) -> float:
     return max(free)
 
 
-def stores_there(
+def pixels_there(
     cases: Iterable[Case],
     data: Path | None,
     cache: Path | None,
     limit: int | None = None,
-) -> set[Stored]:
-    """List the pixel stores that have all that is wanted of the images as they are now.
+) -> dict[Stored, int | None]:
+    """Say of pixel stores how many of the images as they are now are there.
 
-    No image is read for it: where one is not remembered, its stores count as missing.
+    None stands for all that is wanted; else they are crops that stores of other
+    datasets have. No image is read for it: where one is not remembered, nothing is.
     """
-    there: set[Stored] = set()
-    if cache is None:
+    there: dict[Stored, int | None] = {}
+    if cache is None or not list_stores(cache):
         return there
-    stores = {store.path for store in list_stores(cache)}
     datasets: dict[Images, Dataset | None] = {}
-    for case in cases if stores else ():
+    for case in cases:
         images = which_images(case, data)
         if images not in datasets:
             datasets[images] = _remembered(case, images[-1], cache)
-        dataset = datasets[images]
-        if dataset is not None:
+        dataset, stored = datasets[images], (images, case.protocol.geometry)
+        if dataset is not None and stored not in there:
             identity = store_identity(dataset, case.protocol.geometry_steps)
-            folder = StoreFolder(store_path(cache, identity), identity)
-            wanted = first_strata(dataset, limit)
-            if folder.path in stores and all(map(folder.is_ready, wanted)):
-                there.add((images, case.protocol.geometry))
+            there[stored] = _crops_there(dataset, identity, cache, limit)
     return there
+
+
+def _crops_there(
+    dataset: Dataset, identity: StoreIdentity, cache: Path, limit: int | None
+) -> int | None:
+    """Count the crops of a store that are made, there or elsewhere; None for all."""
+    folder = StoreFolder(store_path(cache, identity), identity)
+    strata = first_strata(dataset, limit)
+    missing = [stratum for stratum in strata if not folder.is_ready(stratum)]
+    if not missing:
+        return None
+    lacking = [dataset.digests[at] for s in missing for at in dataset.strata[s]]
+    made = sum(len(dataset.strata[s]) for s in strata) - len(lacking)
+    return made + EarlierCrops(cache, identity).count(lacking)
 
 
 def _remembered(case: Case, data: Path | None, cache: Path) -> Dataset | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -58,7 +59,7 @@ def workload(
     cases: Collection[Case],
     checkpoints: Path | None = None,
     limit: int | None = None,
-    there: Collection[Stored] = (),
+    there: Mapping[Stored, int | None] = MappingProxyType({}),
     data: Path | None = None,
 ) -> Workload:
     """Add up what cases take.
@@ -67,7 +68,7 @@ def workload(
         cases: that are going to run.
         checkpoints: folder of the user's weights.
         limit: how many images of each dataset at least.
-        there: pixel stores that are complete already.
+        there: of pixel stores how many crops are there already, None for all.
         data: folder of the datasets; None where releases have their own.
     """
     specs = {which_images(case, data): case.dataset for case in cases}
@@ -75,7 +76,12 @@ def workload(
     seen = [images[which_images(case, data)] for case in cases]
     geometries = {c.protocol.geometry: c.protocol.geometry_steps for c in cases}
     decoding = [
-        _decoding(wanted, images[name], strata_of(specs[name], limit))
+        _decoding(
+            wanted,
+            images[name],
+            strata_of(specs[name], limit),
+            {geometry: there.get((name, geometry)) or 0 for geometry in wanted},
+        )
         for name, wanted in _missing_stores(cases, there, data).items()
     ]
     weights = _weights_sizes(cases, checkpoints)
@@ -117,13 +123,13 @@ class _Decoding(NamedTuple):
 
 
 def _missing_stores(
-    cases: Iterable[Case], there: Collection[Stored], data: Path | None
+    cases: Iterable[Case], there: Mapping[Stored, int | None], data: Path | None
 ) -> dict[Images, dict[str, Geometry]]:
     """List the geometries, by their text, that are still to be made of each dataset."""
     missing: dict[Images, dict[str, Geometry]] = {}
     for case in cases:
         images, geometry = which_images(case, data), case.protocol.geometry
-        if (images, geometry) not in there:
+        if there.get((images, geometry), 0) is not None:
             wanted = missing.setdefault(images, {})
             wanted[geometry] = case.protocol.geometry_steps
     return missing
@@ -134,17 +140,22 @@ def _size(geometry: Geometry) -> tuple[int, int]:
     return geometry.output_size if geometry.steps else SMALL
 
 
-def _decoding(wanted: Mapping[str, Geometry], images: int, strata: int) -> _Decoding:
+def _decoding(
+    wanted: Mapping[str, Geometry], images: int, strata: int, copied: Mapping[str, int]
+) -> _Decoding:
+    """Say what it takes to make some stores, of which some crops are only copied."""
     sizes = [stored_bytes(_size(geometry), 1) for geometry in wanted.values()]
     # All geometries of a stratum are in memory at once; more of them, one pass more.
     passes = -(-sum(sizes) * (images // strata) // DECODED_AT_ONCE)
-    each = passes * DECODE_SECONDS + len(sizes) * RESIZE_SECONDS
+    # A photograph is decoded where one geometry of it is nowhere.
+    decoded = images - min(copied.values())
+    resized = sum(images - number for number in copied.values())
     return _Decoding(
-        photographs=images,
-        decodes=images * passes,
+        photographs=decoded,
+        decodes=decoded * passes,
         stores=len(sizes),
         stored=sum(sizes) * images,
-        seconds=images * each,
+        seconds=decoded * passes * DECODE_SECONDS + resized * RESIZE_SECONDS,
     )
 
 

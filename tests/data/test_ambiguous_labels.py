@@ -89,6 +89,17 @@ def test_a_label_without_a_name_is_not_counted_where_others_have_one(
         listed_parquet(tmp_path)
 
 
+def test_classes_that_are_numbers_are_those_of_the_labels_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    shard(tmp_path, some(8), names=("cat", "dog", "eel", "fox"))
+    numbered = msgspec.structs.replace(spec(), classes=("0", "1", "2", "3"))
+    found = ParquetReader().list(numbered, tmp_path / "val", tmp_path)
+    assert [len(images) for images in found.images.values()] == [2, 2, 2, 2]
+    (said,) = found.assumed
+    assert said.endswith("names them 'cat' and so on")
+
+
 def test_shards_that_name_labels_in_two_orders_are_refused(tmp_path: Path) -> None:
     shard(tmp_path, some(4), 0, 2, CLASSES)
     shard(tmp_path, some(4, 4), 1, 2, tuple(reversed(CLASSES)))

@@ -26,8 +26,8 @@ from repro.planning.plan import (
     flops,
     make_plan,
     makespan,
+    pixels_there,
     shown_time,
-    stores_there,
 )
 from repro.planning.workload import Stored, images_of, which_images, workload
 from repro.published import EMBEDDED, read_releases
@@ -80,7 +80,7 @@ def test_pixels_of_other_images_or_another_decoder_are_not_there(
     settings = EngineSettings(data=data, cache=cache, device="cpu")
     dataset = Evaluator(settings, CASES).dataset(CASES[0])
 
-    def complete(name: str = "") -> set[Stored]:
+    def complete(name: str = "") -> dict[Stored, int | None]:
         identity = store_identity(dataset, CASES[0].protocol.geometry_steps)
         identity = msgspec.structs.replace(identity, decoder=name or identity.decoder)
         folder = StoreFolder(store_path(cache, identity), identity)
@@ -90,24 +90,41 @@ def test_pixels_of_other_images_or_another_decoder_are_not_there(
             images = [dataset.digests[index] for index in members]
             with folder.writing(number, shape, images) as append:
                 append(np.zeros(shape, np.uint8))
-        return stores_there(CASES, data, cache)
+        return pixels_there(CASES, data, cache)
 
     # What is younger than two seconds is not remembered, and so not known to be there.
     with mock.patch.object(files, "YOUNG_NANOSECONDS", -(10**9)):
         Evaluator(settings, CASES).dataset(CASES[0])
-    assert complete("another Pillow") == set()
-    assert complete() == {(which_images(CASES[0], data), CASES[0].protocol.geometry)}
+    assert set(complete("another Pillow").values()) == {0}
+    supervised = which_images(CASES[0], data), CASES[0].protocol.geometry
+    assert complete()[supervised] is None
     image = data / "val/0/0-00.jpg"
     before = image.stat()
     image.write_bytes(image.read_bytes()[::-1])
     os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert complete() == set()
+    assert complete() == {}
 
 
 def test_pixels_that_are_there_are_not_decoded_again(tmp_path: Path) -> None:
     Evaluator(EngineSettings(cache=tmp_path, device="cpu"), CASES).measure(CASES[0])
     plan = make_plan(CASES, Costs(), Machine(0, 2), cache=tmp_path)
     assert (plan.work.decodes, plan.work.stored) == (0, 0)
+
+
+def test_images_that_another_set_has_too_are_not_decoded_again(tmp_path: Path) -> None:
+    """A copy of the embedded images with one that is changed and one more class."""
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    shutil.copytree(EMBEDDED / "val", data / "val")
+    settings = EngineSettings(data=data, cache=cache, device="cpu")
+    with mock.patch.object(files, "YOUNG_NANOSECONDS", -(10**9)):
+        Evaluator(settings, CASES).measure(CASES[0])
+        image = data / "val/0/0-00.jpg"
+        image.write_bytes((data / "val/0/0-01.jpg").read_bytes() + b"\0")
+        Evaluator(settings, CASES).dataset(CASES[0])
+        plan = make_plan(CASES[:1], Costs(), Machine(0, 2), data=data, cache=cache)
+        assert (plan.work.photographs, plan.work.stores) == (1, 1)
+        whole = make_plan(CASES[:1], Costs(), Machine(0, 2)).work
+        assert plan.work.decode_seconds == pytest.approx(whole.decode_seconds / 500)
 
 
 def test_a_part_whose_pixels_are_there_is_not_decoded_again(tmp_path: Path) -> None:
@@ -118,7 +135,8 @@ def test_a_part_whose_pixels_are_there_is_not_decoded_again(tmp_path: Path) -> N
         for limit in (60, 150, None)
     }
     decodes = {limit: plan.work.decodes for limit, plan in plans.items()}
-    assert decodes == {60: 0, 150: 150, None: 500}
+    # Of ten strata of 50 the first two are there.
+    assert decodes == {60: 0, 150: 50, None: 400}
 
 
 def test_a_processor_decodes_and_computes_in_turn_a_gpu_meanwhile() -> None:
