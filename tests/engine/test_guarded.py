@@ -168,6 +168,7 @@ def test_where_it_does_not_pay_it_is_the_measurement_of_float32(
     folder: Path, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact, expected = measured(folder, case, None)
+    monkeypatch.setattr(guarding, "LEAST_IMAGES", IMAGES + 1)
     found, predictions = measured(folder, case, GUARDED)
     assert "2,400 images are too few" in found.arithmetic
     monkeypatch.setattr(guarding, "LEAST_IMAGES", 0)
