@@ -16,46 +16,33 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import tomlkit
 from hypothesis import assume
 from hypothesis import strategies as st
 
 from repro.cli import cli
-from repro.data.pixels import PixelStore
 from repro.options.table import OPTIONS
-from repro.published import WEIGHTS_SUFFIXES, parse_geometry
-from repro.records.environment import GitState
-from repro.records.ledger import FILE, Ledger
-from tests.made_results import predictions, result
-from tests.releases import SMALLEST
-from tests.stand_ins import photograph_dataset
+from repro.published import WEIGHTS_SUFFIXES
+from repro.records.ledger import FILE
+from tests.made_results import result
 
+from . import formats
 from .attack import Attack
-from .damage import TEXT, TEXTS, damaged, spoilt
+from .damage import TEXTS, damaged, spoilt
+from .sound import (
+    CHECK,
+    NUMBERS,
+    RELEASE,
+    TOML,
+    commands,
+    file_names,
+    ledger_file,
+    photographs,
+    stores,
+    weights_files,
+)
 
 Attacks = st.SearchStrategy[Attack]
-
-RELEASE: dict[str, Any] = {
-    "schema": 1,
-    **SMALLEST,
-    "reference": [
-        {
-            "family": "supervised/real",
-            "checkpoint": "1M",
-            "dataset": "val",
-            "protocol": "plain",
-            "source": "paper",
-            "top1": "50.580",
-        }
-    ],
-}
-NUMBERS = ("--expected", "numbers.toml")
-TOML = {"numbers.toml": tomlkit.dumps(RELEASE).encode()}
-
-
-def _commands(*lines: str) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.sampled_from([tuple(shlex.split(line)) for line in lines])
 
 
 @st.composite
@@ -69,75 +56,29 @@ def toml(draw: st.DrawFn) -> Attack:
         except (ValueError, TypeError, UnicodeError):
             assume(condition=False)
     said = ("cases --json", "cases", "claims --published", "plan", "verify")
-    command = draw(_commands(*said))
+    command = draw(commands(*said))
     return Attack("toml", (*command, *NUMBERS), {"numbers.toml": content})
-
-
-@cache
-def _weights() -> dict[str, bytes]:
-    import torch
-    from safetensors.torch import save
-
-    state = {"head.weight": torch.ones(3, 4), "head.bias": torch.zeros(3)}
-    found: dict[str, bytes] = {"a.safetensors": save(state)}
-    content = {"state_dict": state, "epoch": 3, "args": {"name": "x"}}
-    for name, is_zip in (("a.pt", True), ("b.pt", False)):
-        stream = io.BytesIO()
-        torch.save(content, stream, _use_new_zipfile_serialization=is_zip)
-        found[name] = stream.getvalue()
-    stream = io.BytesIO()
-    np.savez(stream, weight=np.ones((3, 4)), bias=np.zeros(3))
-    found["a.npz"] = stream.getvalue()
-    return found
 
 
 @st.composite
 def weights(draw: st.DrawFn) -> Attack:
     """Spoil the bytes of weights files."""
-    name = draw(st.sampled_from(sorted(_weights())))
-    files = {name: draw(damaged(_weights()[name])), **TOML}
+    name = draw(st.sampled_from(sorted(weights_files())))
+    files = {name: draw(damaged(weights_files()[name])), **TOML}
     return Attack("weights", ("inspect", name, *NUMBERS), files)
-
-
-@cache
-def _photographs() -> dict[str, bytes]:
-    from PIL import Image
-
-    random = np.random.default_rng(0)
-    found = {}
-    for number, (place, form) in enumerate(
-        [("cat/a.jpg", "JPEG"), ("cat/b.png", "PNG"), ("dog/c.jpg", "JPEG")]
-    ):
-        pixels = random.integers(0, 255, (20 + number, 24, 3), dtype=np.uint8)
-        stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, form)
-        found[f"data/val/{place}"] = stream.getvalue()
-    found["data/val/dog/d.jpg"] = found["data/val/cat/a.jpg"][::-1][::-1] + b"\0"
-    return found
-
-
-_CHECK = "dataset check data --dataset val --cache none --jobs 1"
 
 
 @st.composite
 def images(draw: st.DrawFn) -> Attack:
     """Spoil an image, or what it is called."""
-    files = dict(_photographs())
+    files = dict(photographs())
     name = draw(st.sampled_from(sorted(files)))
     if draw(st.booleans()):
         files[name] = draw(damaged(files[name]))
     else:
-        files[f"data/val/{draw(_names())}"] = files.pop(name)
-    command = draw(_commands(f"{_CHECK} --bytes", _CHECK))
+        files[f"data/val/{draw(file_names())}"] = files.pop(name)
+    command = draw(commands(f"{CHECK} --bytes", CHECK))
     return Attack("images", (*command, *NUMBERS), files | TOML)
-
-
-@st.composite
-def _names(draw: st.DrawFn) -> str:
-    """Draw a name that a file below this folder can have."""
-    name = draw(TEXT).replace("\0", "").strip("/")[:60]
-    assume(name and not {"..", "."} & set(name.split("/")) and "//" not in name)
-    return name
 
 
 @cache
@@ -145,9 +86,9 @@ def _archives() -> dict[str, bytes]:
     packed, rolled = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("1M.pt", "4M.pt"):
-            archive.writestr(name, _weights()["a.pt"])
+            archive.writestr(name, weights_files()["a.pt"])
     with tarfile.open(fileobj=rolled, mode="w") as tar:
-        for name, content in _photographs().items():
+        for name, content in photographs().items():
             entry = tarfile.TarInfo(name.removeprefix("data/val/"))
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
@@ -161,28 +102,15 @@ def archives(draw: st.DrawFn) -> Attack:
     content = draw(damaged(_archives()[name]))
     if name == "x.zip":
         return Attack("archives", ("unpack", name), {name: content})
-    command = shlex.split(f"{_CHECK} --bytes")
+    command = shlex.split(f"{CHECK} --bytes")
     return Attack("archives", (*command, *NUMBERS), {name: content, **TOML})
-
-
-@cache
-def _ledger() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        with Ledger(Path(folder), create=True) as ledger:
-            for number in (1, 2):
-                run = ledger.begin(f"run {number}", 2, ["-k", "x"], GitState("0a"))
-                for name in ("1M", "2M"):
-                    made = result(name, difference=number / 10)
-                    ledger.record(run, made, predictions(seed=number))
-                ledger.finish(run, 1)
-        return Path(folder, FILE).read_bytes()
 
 
 def _with_row(column: str, content: Callable[[Any], str | bytes]) -> bytes:
     """Write a ledger one of whose results holds something else."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, FILE)
-        file.write_bytes(_ledger())
+        file.write_bytes(ledger_file())
         connection = sqlite3.connect(file)
         ((found,),) = connection.execute(f"SELECT {column} FROM result WHERE id = 4")
         query = f"UPDATE result SET {column} = ? WHERE id = 4"
@@ -196,14 +124,14 @@ def _with_row(column: str, content: Callable[[Any], str | bytes]) -> bytes:
 def ledger(draw: st.DrawFn) -> Attack:
     """Spoil the bytes of a ledger, or what it holds."""
     if draw(st.booleans()):
-        content = draw(damaged(_ledger()))
+        content = draw(damaged(ledger_file()))
     else:
         content = _with_row(
             "content", lambda row: json.dumps(draw(spoilt(json.loads(row))))
         )
     case = result("2M").id
     command = draw(
-        _commands(
+        commands(
             "runs", "show last", f"history {case}", "compare 1 2", "merge .repro:last",
             "report -o a.md", "report -o a.html", "report -o a.json -o a.csv",
             "plan --ledger .repro --expected numbers.toml", "prune --keep 1",
@@ -212,28 +140,13 @@ def ledger(draw: st.DrawFn) -> Attack:
     return Attack("ledger", command, {f".repro/{FILE}": content, **TOML})
 
 
-@cache
-def _stores() -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory() as folder:
-        here = Path(folder)
-        dataset = photograph_dataset(here / "photographs", per_class=2)
-        geometry = parse_geometry("rgb|center_crop(16)")
-        store = PixelStore(dataset, geometry, here / "cache")
-        list(store.iterate(range(len(dataset.strata))))
-        return {
-            str(file.relative_to(here)): file.read_bytes()
-            for file in sorted((here / "cache").rglob("*"))
-            if file.is_file()
-        }
-
-
 @st.composite
 def caches(draw: st.DrawFn) -> Attack:
     """Spoil a file of the cache."""
-    files = dict(_stores())
+    files = dict(stores())
     name = draw(st.sampled_from(sorted(files)))
     files[name] = draw(damaged(files[name]))
-    command = draw(_commands("cache list", "cache check", "cache prune --limit 1M"))
+    command = draw(commands("cache list", "cache check", "cache prune --limit 1M"))
     return Attack("caches", command, files)
 
 
@@ -275,7 +188,7 @@ def variables(draw: st.DrawFn) -> Attack:
     )
     values = TEXTS.map(lambda text: text.replace("\0", ""))
     chosen = draw(st.dictionaries(names, values, min_size=1, max_size=3))
-    command = draw(_commands("cases", "plan", "runs", "cache list", "env"))
+    command = draw(commands("cases", "plan", "runs", "cache list", "env"))
     return Attack("variables", command, TOML, chosen)
 
 
@@ -283,12 +196,12 @@ def variables(draw: st.DrawFn) -> Attack:
 def names(draw: st.DrawFn) -> Attack:
     """Call weights files, or folders of them, anything."""
     suffix = draw(st.sampled_from([*WEIGHTS_SUFFIXES, ""]))
-    name = f"{draw(_names())}{suffix}"
+    name = f"{draw(file_names())}{suffix}"
     assume(len(os.fsencode(name)) < 250)
     where = draw(st.sampled_from(["weights/supervised/real", "weights"]))
-    files = {f"{where}/{name}": _weights()["a.pt"], **TOML}
+    files = {f"{where}/{name}": weights_files()["a.pt"], **TOML}
     command = draw(
-        _commands(
+        commands(
             "cases --checkpoints weights", "plan --checkpoints weights",
             "verify --checkpoints weights", "link weights --checkpoints linked",
         )
@@ -298,11 +211,21 @@ def names(draw: st.DrawFn) -> Attack:
 
 KINDS: dict[str, Callable[[], Attacks]] = {
     "toml": toml,
+    "geometries": formats.geometries,
     "weights": weights,
     "images": images,
+    "arrays": formats.arrays,
+    "shards": formats.shards,
     "archives": archives,
+    "servers": formats.servers,
+    "tables": formats.tables,
+    "cards": formats.cards,
     "ledger": ledger,
+    "merges": formats.merges,
+    "attestations": formats.attestations,
     "caches": caches,
+    "strata": formats.strata,
+    "texts": formats.texts,
     "options": options,
     "variables": variables,
     "names": names,
