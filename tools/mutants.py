@@ -16,6 +16,7 @@ import importlib
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -34,8 +35,9 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec
 
 ROOMS = ("judgement", "claims", "evaluation", "data", "published", "records")
-#: Seconds after which tests that no longer end have noticed.
-PATIENCE = 120.0
+#: Seconds of processor time after which tests that no longer end have noticed, and of a
+#: clock, where they sleep.
+PATIENCE, ASLEEP = 90, 1200.0
 #: Packages of others that take seconds to import.
 HEAVY = ("torch", "torchvision", "timm", "open_clip", "scipy.stats", "hypothesis")
 #: The part of mutants that tests must notice.
@@ -136,7 +138,7 @@ def are_content(tests: Sequence[str]) -> bool:
     """Whether tests pass with the code as it is."""
     asked = multiprocessing.get_context("fork").Process(target=_ask, args=(tests,))
     asked.start()
-    asked.join(PATIENCE)
+    asked.join(ASLEEP)
     if asked.exitcode is None and asked.pid is not None:
         os.killpg(asked.pid, signal.SIGKILL)
         asked.join()
@@ -145,6 +147,7 @@ def are_content(tests: Sequence[str]) -> bool:
 
 def _ask(tests: Sequence[str]) -> None:
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1), os.dup2(silence, 2)
     sys.exit(pytest.main(["-qx", "-pno:cacheprovider", *tests]))
