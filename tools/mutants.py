@@ -13,6 +13,7 @@ import compileall
 import contextlib
 import difflib
 import importlib
+import math
 import multiprocessing
 import os
 import random
@@ -21,6 +22,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -52,6 +54,7 @@ def main() -> int:
     parser.add_argument("place", nargs="*", type=Path, help="modules or rooms; all six")
     parser.add_argument("--count", type=int, default=150, help="of each place at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of each place")
     chosen = parser.parse_args()
     places = chosen.place or [Path("repro", room) for room in ROOMS]
     print(
@@ -65,23 +68,27 @@ def main() -> int:
             if not are_content(_tests_of(_modules(place)[0])):
                 sys.exit(f"the tests of {place} fail as they are")
             found = sample(place, chosen.count, random.Random(chosen.seed))
-            survivors = 0
-            for number, mutation in enumerate(found, 1):
-                if changed := survivor(mutation):
+            number = survivors = 0
+            end = time.monotonic() + 60 * chosen.minutes
+            while number < len(found) and time.monotonic() < end:
+                if changed := survivor(found[number]):
                     survivors += 1
-                    print(f"{number}:\n{changed}\n", flush=True)
-            tried += len(found)
-            noticed += len(found) - survivors
-            print(f"{place}: {len(found) - survivors} of {len(found)}", flush=True)
+                    print(f"{changed}\n", flush=True)
+                number += 1
+            tried += number
+            noticed += number - survivors
+            print(f"{place}: {number - survivors} of {number}", flush=True)
     print(f"{noticed} of {tried} are noticed")
     return int(noticed < WANTED * tried)
 
 
 def sample(place: Path, count: int, drawn: random.Random) -> list[MutationSpec]:
-    """Draw some of the changes that can be made in a module or room, in their order."""
+    """Draw some of the changes that can be made in a module or room.
+
+    The first of them are a sample too, for who has no time for all.
+    """
     found = [mutation for module in _modules(place) for mutation in changes(module)]
-    chosen = drawn.sample(range(len(found)), min(count, len(found)))
-    return [found[number] for number in sorted(chosen)]
+    return drawn.sample(found, min(count, len(found)))
 
 
 def _modules(place: Path) -> list[Path]:
