@@ -134,7 +134,9 @@ class World:
             check = _done((*REPRO, "cache", "check"), place)
             if check.returncode:
                 return f"a damaged cache: {check.stdout}"
-            left = [file.name for file in (place / "tmp").iterdir()]
+            names = [file.name for file in (place / "tmp").iterdir()]
+            # Pytest keeps folders of its own of runs that failed.
+            left = [name for name in names if not name.startswith("pytest-of-")]
             return f"left in the temporary folder: {left[:5]}" if left else ""
 
     def _finish(self, name: str, place: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from fractions import Fraction
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -107,13 +108,11 @@ def test_parts_are_joined_to_the_whole_whatever_their_order(
 
 def _rows(predictions: Predictions, rows: np.ndarray) -> Predictions:
     fields = {name: getattr(predictions, name) for name in PER_IMAGE}
-    return Predictions(
-        total=predictions.total,
-        **{
-            name: None if value is None else value[rows.astype(int)]
-            for name, value in fields.items()
-        },
-    )
+    chosen: dict[str, Any] = {
+        name: None if value is None else value[rows.astype(int)]
+        for name, value in fields.items()
+    }
+    return Predictions(total=predictions.total, **chosen)
 
 
 @given(MADE)
