@@ -19,6 +19,7 @@ from benchmarks import (
     loading,
     memory,
     precision,
+    scale,
     starting,
     suite,
     text,
@@ -43,6 +44,7 @@ MEASUREMENTS = [
         guarded,
         gpu,
         indexing,
+        scale,
         starting,
     )
     for measurement in module.MEASUREMENTS

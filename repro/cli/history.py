@@ -14,7 +14,7 @@ from repro.cli.output import echo
 from repro.cli.tables import fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
-from repro.records.past import Past, changes_then, past_of_all, red_since
+from repro.records.past import Past, changes_then, past_of, red_since
 from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.history import causes_then, red_since_text
@@ -34,13 +34,12 @@ def history(case: str, number: int, ledger: Path) -> None:
     """
     with Ledger(ledger) as opened:
         found = _chosen(opened, case, ledger)
-        past = past_of_all(opened, _last_run(opened), number)
-        chosen = {p: s for p, s in past.items() if p.partition(" ")[0] in found}
+        past = past_of(opened, _last_run(opened), number, found)
         if len(found) > 1:
-            _print_overview(chosen)
+            _print_overview(past)
             return
         _print_runs(opened.history(found.pop(), number))
-        for said in chosen.values():
+        for said in past.values():
             for line in _since(opened, said):
                 echo(line)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: What is in force for a test that has a case or a claim.
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 
+_IS_MARKED: pytest.StashKey[bool] = pytest.StashKey()
 _IN_FORCE: pytest.StashKey[dict[tuple[object, ...], Settings]] = pytest.StashKey()
 
 
@@ -61,5 +62,10 @@ def remember_settings(item: pytest.Item) -> None:
 def _parameter(item: pytest.Item, name: str) -> Any:
     """Give a parameter of a marked test; pytest's placeholder where there was none."""
     callspec = getattr(item, "callspec", None)
-    is_marked = item.get_closest_marker(MARKER) is not None
-    return callspec.params.get(name) if callspec and is_marked else None
+    found = callspec.params.get(name) if callspec else None
+    if found is None:
+        return None
+    # It is asked for each of thousands of tests again and again.
+    if _IS_MARKED not in item.stash:
+        item.stash[_IS_MARKED] = item.get_closest_marker(MARKER) is not None
+    return found if item.stash[_IS_MARKED] else None

@@ -95,7 +95,12 @@ def planned_of(items: Sequence[pytest.Item]) -> Planned:
         item.nodeid: _planned(case, item.stash[SETTINGS], is_judged=_is_judged(item))
         for item, case in with_cases(items)
     }
-    return Planned(tests, (i.stash[SETTINGS] for i in items if SETTINGS in i.stash))
+    return Planned(tests, in_force(items))
+
+
+def in_force(items: Iterable[pytest.Item]) -> Iterable[Settings]:
+    """Give what is in force for tests that have a case or a claim."""
+    return (item.stash[SETTINGS] for item in items if SETTINGS in item.stash)
 
 
 def leave_for_controller(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
@@ -134,8 +139,9 @@ def left_by_workers(config: pytest.Config) -> Planned:
             # what is in force.
             settings = read_settings(config, group.keywords, Path(group.folder))
             cases = {case.id: case for case in all_cases(config, settings)}
+            judged = set(group.judged)
             for test, name in group.cases.items():
-                is_judged = test in group.judged
+                is_judged = test in judged
                 tests[test] = _planned(cases[name], settings, is_judged=is_judged)
     except ReproError as error:
         raise pytest.UsageError(str(error)) from error

@@ -65,10 +65,12 @@ class Reporting:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begin, where tests of cases are going to run in this process."""
         from repro.plugin.header import header
-        from repro.plugin.planned import planned_of
+        from repro.plugin.planned import Planned, in_force, planned_of
 
-        planned = planned_of(session.items)
-        if not measures_nothing(self._config):
+        if measures_nothing(self._config):
+            planned = Planned(settings=in_force(session.items))
+        else:
+            planned = planned_of(session.items)
             self._begin(planned)
             self._start_engines(planned, session.items)
         self._header = [*map(visible, header(self._config, planned))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +111,7 @@ def _cases(config: pytest.Config, settings: Settings, marker: pytest.Mark) -> Va
     """List the cases that a marker lets through."""
     kind, is_wanted = marker.kwargs.get("kind"), _family_pattern(marker)
     cases = all_cases(config, settings)
-    _check_family(marker, [case.release for case in cases])
+    _check_family(marker, {id(case.release): case.release for case in cases}.values())
     return [
         pytest.param(case, id=case.id, marks=getattr(pytest.mark, case.kind))
         for case in cases
@@ -146,7 +146,7 @@ def _family_pattern(marker: pytest.Mark) -> Callable[[str], bool]:
     return lambda family: fnmatchcase(family, pattern)
 
 
-def _check_family(marker: pytest.Mark, releases: list[Release]) -> None:
+def _check_family(marker: pytest.Mark, releases: Iterable[Release]) -> None:
     """Refuse a pattern that no family has: its test would have no case, unnoticed.
 
     Raises:

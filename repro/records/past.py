@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -60,8 +60,10 @@ class _Since(msgspec.Struct):
 _RESULT = msgspec.json.Decoder(_Result)
 
 
-def past_of_all(ledger: Ledger, last: int, runs: int) -> dict[str, tuple[Past, ...]]:
-    """Give what was said of each case, oldest first, by its place among results.
+def past_of(
+    ledger: Ledger, last: int, runs: int, cases: Iterable[str]
+) -> dict[str, tuple[Past, ...]]:
+    """Give what was said of some cases, oldest first, by its place among results.
 
     What was asked for changes where a published number is edited: the results of a case
     are one history as long as no run has two of it, and its place is that of the last.
@@ -71,6 +73,7 @@ def past_of_all(ledger: Ledger, last: int, runs: int) -> dict[str, tuple[Past, .
         ledger: to read.
         last: number of the newest run that counts.
         runs: so many runs count, that one among them.
+        cases: their ids.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -79,8 +82,8 @@ def past_of_all(ledger: Ledger, last: int, runs: int) -> dict[str, tuple[Past, .
         "result",
         "result JOIN run ON run.id = run WHERE run IN "
         "(SELECT id FROM run WHERE id <= ? ORDER BY id DESC LIMIT ?) "
-        "ORDER BY run, result.id",
-        (last, runs),
+        "AND case_id IN (SELECT value FROM json_each(?)) ORDER BY run, result.id",
+        (last, runs, msgspec.json.encode(sorted(set(cases))).decode()),
         also="result.id, started",
     )
     in_runs = Counter((row["run"], row["case_id"]) for row in rows)

@@ -22,7 +22,7 @@ from repro.records.comparison import (
 )
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
-from repro.records.past import Past, changes_then, past_of_all, red_since
+from repro.records.past import Past, changes_then, past_of, red_since
 from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.rows import RowOrigin, cases_with_rows, in_order
@@ -167,7 +167,7 @@ def _history(
 ) -> dict[str, tuple[Past, ...]]:
     """Find what was said of each result in the newest runs."""
     wanted = {result.place for result in results}
-    found = past_of_all(ledger, run.id, RUNS_SHOWN)
+    found = past_of(ledger, run.id, RUNS_SHOWN, (result.id for result in results))
     return {place: past for place, past in found.items() if place in wanted}
 
 

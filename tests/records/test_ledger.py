@@ -25,7 +25,7 @@ from repro.records.compact import ImageNames, encode_names
 from repro.records.environment import GitState
 from repro.records.identity import Asked
 from repro.records.ledger import FILE, Ledger
-from repro.records.past import past_of_all
+from repro.records.past import past_of
 from repro.records.result import CaseResult
 from repro.records.schema import SEALED, VERSION, seal, version_of
 from repro.records.timings import load_timings
@@ -598,7 +598,9 @@ def read_whole(ledger: Ledger) -> tuple[list[object], ...]:
     results = [one for run in ledger.runs() for one in ledger.results(run.id)]
     keys = ledger.keys()
     found = [ledger.measured(key) for key in keys]
-    past = [one for said in past_of_all(ledger, 9, 9).values() for one in said]
+    past = [
+        one for said in past_of(ledger, 9, 9, ledger.cases()).values() for one in said
+    ]
     return (
         list(results),
         [one.measurement for one in found if one],

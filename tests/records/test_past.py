@@ -10,7 +10,7 @@ from repro.judgement.verdict import Verdict
 from repro.records.environment import GitState
 from repro.records.identity import Asked
 from repro.records.ledger import Ledger
-from repro.records.past import LastMet, Past, last_met, past_of_all, red_since
+from repro.records.past import LastMet, Past, last_met, past_of, red_since
 from repro.records.result import CaseResult
 from repro.report.history import red_since_text
 
@@ -34,7 +34,7 @@ def test_of_the_newest_runs_each_verdict_and_each_whole_top1_is_known(
             run = ledger.begin(str(number), 2, (), GitState("", ""))
             ledger.record(run, night)
             ledger.record(run, result("2M"))
-        found = past_of_all(ledger, last=5, runs=4)
+        found = past_of(ledger, 5, 4, ledger.cases())
         results = [r for run in range(2, 6) for r in ledger.results(run)]
         assert last_met(ledger, nights[0].id) == LastMet(6, "ab" * 32)
         assert last_met(ledger, "another") is None
@@ -57,7 +57,7 @@ def past(*verdicts: Verdict | str, folder: Path) -> tuple[Past, ...]:
             broken = verdict == "broken"
             found = Verdict.NOT_RUN if broken else Verdict(verdict)
             ledger.record(run, result("1M", found, is_broken=broken))
-        (only,) = past_of_all(ledger, last=len(verdicts), runs=30).values()
+        (only,) = past_of(ledger, 9, 30, ledger.cases()).values()
     return only
 
 
@@ -96,11 +96,11 @@ def test_a_case_whose_published_number_is_edited_has_one_history(
             run = ledger.begin(str(number), 2, (), GitState("", ""))
             for night in nights:
                 ledger.record(run, night)
-        found = past_of_all(ledger, last=2, runs=30)
+        found = past_of(ledger, 2, 30, ledger.cases())
         assert [*found] == [again.place, result("10M").place]
         assert [one.run for one in found[again.place]] == [1, 2]
         # Of two in one run nothing tells which goes on from which.
         ledger.record(2, result("2M"))
-        apart = past_of_all(ledger, last=2, runs=30)
+        apart = past_of(ledger, 2, 30, ledger.cases())
         assert [one.run for one in apart[again.place]] == [2]
         assert [one.run for one in apart[result("2M").place]] == [1, 2]
