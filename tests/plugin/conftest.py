@@ -18,6 +18,7 @@ from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, Release, read_releases
 
 PACKAGE = EMBEDDED.parent
+CODE = Path(__file__).with_name("digits_vit.py")
 
 SUITE = """
 import pytest
@@ -64,6 +65,15 @@ class ReleaseCopy:
             if str(file.relative_to(weights).with_suffix("")) not in checkpoints:
                 file.unlink()
 
+    def bring_code(self) -> None:
+        """Let a file of the release build the supervised models, and not timm."""
+        code = shutil.copy(CODE, self.folder)
+        file = self.folder / "release.toml"
+        head, model, rest = file.read_text().partition("[model.vit-digits]\n")
+        rest = re.sub(r"\A(?:(?:loader|architecture|options) = .*\n)+", "", rest)
+        built = f'architecture = "VisionTransformer"\ncode = "{Path(code).name}"\n'
+        file.write_text(f'{head}{model}loader = "python"\n{built}{rest}')
+
     def weights(self, checkpoint: str) -> Path:
         """Give the weights file of `family/name`."""
         return self.folder / "checkpoints" / f"{checkpoint}.pt"
@@ -88,6 +98,28 @@ def release(tmp_path: Path) -> ReleaseCopy:
     """The embedded release with two supervised checkpoints and one CLIP checkpoint."""
     copy = ReleaseCopy(tmp_path / "release")
     copy.keep("supervised/real/80", "supervised/real/160", "clip/real/80")
+    return copy
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_strangers() -> Iterator[None]:
+    """Load no plugin in the runs of the tests that they are not about.
+
+    These two take a second of each process; tests/neighbours is about them.
+    """
+    strangers = "-pno:hypothesispytest -pno:anyio"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_ADDOPTS", strangers, prepend=" ")
+        yield
+
+
+@pytest.fixture
+def quick_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReleaseCopy:
+    """Three checkpoints whose model needs no library, for runs of several processes."""
+    monkeypatch.setenv("REPRO_RUN_CODE", "1")
+    copy = ReleaseCopy(tmp_path / "release")
+    copy.keep("supervised/real/80", "supervised/real/160", "supervised/real/320")
+    copy.bring_code()
     return copy
 
 

@@ -101,11 +101,16 @@ def test_without_their_cases_claims_measure_for_themselves_and_leave_no_record(
 
 
 @pytest.mark.slow
-def test_workers_share_what_claims_and_cases_measure(run_claims: RunClaims) -> None:
+def test_workers_share_what_claims_and_cases_measure(
+    release: ReleaseCopy, run_claims: RunClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release.keep("supervised/real/80", "supervised/real/160")
+    release.bring_code()
+    monkeypatch.setenv("REPRO_RUN_CODE", "1")
     claims = exponent("steep", STEEP) + ordering("more", "160", "80")
     result = run_claims(claims, "-n2")
-    result.assert_outcomes(passed=3 + 2)
-    result.stdout.fnmatch_lines(["3 cases: 3 reproduced", "2 claims: 2 holds"])
+    result.assert_outcomes(passed=2 + 2)
+    result.stdout.fnmatch_lines(["2 cases: 2 reproduced", "2 claims: 2 holds"])
 
 
 def test_a_claim_that_does_not_hold_fails_with_its_interval(

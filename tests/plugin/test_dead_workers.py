@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from repro.judgement.verdict import Verdict
-from repro.published import EMBEDDED
 from repro.records.ledger import Ledger
 
 from .conftest import SUITE, ReleaseCopy
@@ -31,6 +30,11 @@ def pytest_runtest_call(item):
         (HERE / f"{worker}.dead").touch()
         os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+@pytest.fixture
+def release(quick_release: ReleaseCopy) -> ReleaseCopy:
+    return quick_release
 
 
 def run(
@@ -178,7 +182,7 @@ def seen_by_workers(
 
 @pytest.mark.slow
 def test_two_workers_decode_each_photograph_exactly_once(
-    pytester: pytest.Pytester, tmp_path: Path
+    pytester: pytest.Pytester, release: ReleaseCopy, tmp_path: Path
 ) -> None:
     pytester.makepyfile(test_release=SUITE)
     pytester.makeconftest(
@@ -202,10 +206,12 @@ def test_two_workers_decode_each_photograph_exactly_once(
     )
     # In a process of its own: what its conftest replaces must not stay replaced here.
     result = pytester.runpytest_subprocess(
-        "-n2", "--repro-expected=embedded", f"--repro-cache={tmp_path / 'cache'}"
+        "-n2",
+        f"--repro-expected={release.folder}",
+        f"--repro-cache={tmp_path / 'cache'}",
     )
     assert result.ret == 0
     files = list(pytester.path.glob("*.seen"))
     seen = sorted(line for file in files for line in file.read_text().split())
-    assert seen == sorted(map(str, (EMBEDDED / "val").rglob("*.jpg")))
+    assert seen == sorted(map(str, (release.folder / "val").rglob("*.jpg")))
     assert len(files) == 2

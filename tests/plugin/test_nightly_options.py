@@ -12,6 +12,11 @@ from .conftest import ReleaseCopy, RunCases
 ONE = ("-k", "supervised/real/80")
 
 
+@pytest.fixture
+def release(quick_release: ReleaseCopy) -> ReleaseCopy:
+    return quick_release
+
+
 def diverge(release: ReleaseCopy) -> None:
     published = release.published("supervised/real/80", "loss")
     release.edit("references.toml", (published, "9.9"))

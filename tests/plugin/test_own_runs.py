@@ -21,6 +21,11 @@ NAMED = "supervised/real/80"
 WAYS = (("-p", "no:xdist"), ("-n", "2"))
 
 
+@pytest.fixture
+def release(quick_release: ReleaseCopy) -> ReleaseCopy:
+    return quick_release
+
+
 @pytest.fixture(autouse=True)
 def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shared").mkdir()

@@ -184,7 +184,7 @@ def test_a_hopeless_case_stops_early_in_its_own_precision(
 
 @pytest.mark.slow
 def test_a_conftest_may_have_chosen_how_float32_is_multiplied(
-    release: ReleaseCopy, pytester: pytest.Pytester
+    quick_release: ReleaseCopy, pytester: pytest.Pytester
 ) -> None:
     pytester.makeconftest(
         """
@@ -201,7 +201,7 @@ def test_a_conftest_may_have_chosen_how_float32_is_multiplied(
     pytester.makepyfile(test_release=SUITE)
     options = ("-s", "-p", "no:cacheprovider", "--repro-device=cpu")
     result = pytester.runpytest_subprocess(
-        f"--repro-expected={release.folder}", *options
+        f"--repro-expected={quick_release.folder}", *options
     )
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["*left: tf32*"])

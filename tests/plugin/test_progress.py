@@ -24,6 +24,11 @@ NAMED = "supervised/real/80"
 
 
 @pytest.fixture
+def release(quick_release: ReleaseCopy) -> ReleaseCopy:
+    return quick_release
+
+
+@pytest.fixture
 def terminal() -> Iterator[Terminal]:
     opened = Terminal()
     yield opened

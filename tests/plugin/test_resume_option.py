@@ -146,7 +146,7 @@ def as_a_new_process_would() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [1, 50], ids=["once", "often"])
 def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
-    release: ReleaseCopy,
+    quick_release: ReleaseCopy,
     run_cases: RunCases,
     pytester: pytest.Pytester,
     tmp_path: Path,
@@ -157,11 +157,13 @@ def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
     as_a_new_process_would()
     # Else the size that is quickest counts, and rounds losses in another way each time.
     batches = "--repro-batch-size=50"
-    run_cases(release, "--repro-ledger=none", batches, f"--repro-report={undisturbed}")
+    run_cases(
+        quick_release, "--repro-ledger=none", batches, f"--repro-report={undisturbed}"
+    )
     options = (f"--repro-report={resumed}", "--repro-resume", batches)
     command = (
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-        f"--repro-expected={release.folder}",
+        f"--repro-expected={quick_release.folder}",
         f"--repro-cache={tmp_path / 'cache'}",
         *options,
     )
@@ -171,7 +173,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
     folder = pytester.path / ".repro"
 
     def finish() -> None:
-        run_cases(release, *options).assert_outcomes(passed=3)
+        run_cases(quick_release, *options).assert_outcomes(passed=3)
         assert without_times(resumed) == without_times(undisturbed)
 
     finished: dict[str, Any] = {}

@@ -72,12 +72,14 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> SpreadRun:
     release = ReleaseCopy(folder / "release")
     release.keep("supervised/real/80", "supervised/real/160", "clip/real/80")
     release.weights("clip/real/80").unlink()
+    release.bring_code()
     loss = release.published("supervised/real/80", "loss")
     release.edit("references.toml", (loss, "9.9"))
     (folder / "test_release.py").write_text(SUITE)
     (folder / "conftest.py").write_text(CONFTEST)
     options = (
         *("-p", "no:cacheprovider", "--repro-no-diagnose", "--repro-diverged-exit=10"),
+        "--repro-run-code",
         f"--repro-expected={release.folder}",
         f"--repro-cache={folder / 'cache'}",
     )
