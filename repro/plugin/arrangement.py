@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from operator import itemgetter
 
 import pytest
 
@@ -27,16 +29,19 @@ from repro.words import listed
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the tests of cases into the places that they have, and claims behind all.
 
-    Claims take the measurements of the others.
+    Claims take the measurements of the others. A test that somebody lists twice has its
+    second turn after all others: pytest sets up no test that follows itself.
     """
     order = order_of_cases(config)
     places = [place for place, item in enumerate(items) if case_of(item)]
-    chosen = sorted(
-        with_cases([items[place] for place in places]),
-        key=lambda pair: order.get(pair[1].id, 0),
-    )
+    turns: Counter[pytest.Item] = Counter()
+    chosen: list[tuple[int, int, pytest.Item]] = []
+    for item, case in with_cases([items[place] for place in places]):
+        chosen.append((turns[item], order.get(case.id, 0), item))
+        turns[item] += 1
+    chosen.sort(key=itemgetter(0, 1))
     # Only their own places: the tests of another project stay where pytest put them.
-    for place, (item, _) in zip(places, chosen, strict=True):
+    for place, (*_, item) in zip(places, chosen, strict=True):
         items[place] = item
     # Sorting is stable: all else keeps its order.
     items.sort(key=lambda item: claim_of(item) is not None)

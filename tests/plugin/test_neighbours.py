@@ -34,6 +34,7 @@ def test_checkpoint(case, reproduce):
     reproduce(case)
 """
 ALONE = ("-p", "no:cacheprovider")
+GIVEN = {"limit": "100", "strict": "true"}
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",), ("-p", "no:xdist")])
@@ -253,6 +254,18 @@ def test_failed_first_is_not_sorted_away(pytester: pytest.Pytester) -> None:
     assert next(line for line in again if "FAILED" in line).startswith(last)
 
 
+def test_a_test_that_a_conftest_lists_twice_is_set_up_each_time(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    pytester.makeconftest(
+        "def pytest_collection_modifyitems(items):\n    items += list(items)"
+    )
+    result = pytester.runpytest(*ALONE, "-k", "real/80 or real/160")
+    result.assert_outcomes(skipped=4)
+    assert "KeyError" not in str(result.stdout)
+
+
 @pytest.mark.parametrize(
     "workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)]
 )
@@ -288,6 +301,32 @@ def test_a_folder_behind_a_space_is_not_taken_for_a_test(
     result.stdout.fnmatch_lines([f"rootdir: {pytester.path}", "configfile: tox.ini"])
     result.stdout.fnmatch_lines(["repro: *limit 100 images, strict"])
     assert result.ret == 0
+
+
+NATIVE = pytest.mark.skipif(
+    pytest.version_tuple < (9,), reason="pytest reads TOML of its own since 9.0"
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "head", "quote"),
+    [
+        ("pytest.ini", "pytest", ""),
+        ("tox.ini", "pytest", ""),
+        ("setup.cfg", "tool:pytest", ""),
+        ("pyproject.toml", "tool.pytest.ini_options", '"'),
+        pytest.param("pyproject.toml", "tool.pytest", '"', marks=NATIVE),
+        pytest.param("pytest.toml", "pytest", '"', marks=NATIVE),
+    ],
+)
+def test_options_are_found_in_each_file_that_pytest_reads(
+    pytester: pytest.Pytester, file: str, head: str, quote: str
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    lines = [f"repro_{n} = {quote}{v}{quote}" for n, v in GIVEN.items()]
+    (pytester.path / file).write_text("\n".join([f"[{head}]", *lines]))
+    result = pytester.runpytest("--collect-only")
+    result.stdout.fnmatch_lines(["repro: *limit 100 images, strict"])
 
 
 def test_an_ini_file_that_is_lost_otherwise_stops_the_run(
