@@ -38,8 +38,9 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """One published number, as measured, and as it would be measured otherwise.
 
     Values are in percent or nats; `error` is the standard error of `value`, 0 where all
-    images were evaluated; `share` of the gap between measured and published is
-    explained, None where there is no gap beyond the tolerance.
+    images were evaluated; the value has gone that `share` of the way from measured to
+    published, None where there is no gap beyond the tolerance. `is_met` is None where
+    too few images were seen to tell whether the published number is met.
     """
 
     metric: str
@@ -48,7 +49,12 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     error: float
     share: float | None
-    is_met: bool
+    is_met: bool | None
+
+    @property
+    def explained(self) -> float:
+        """Share of the gap that is closed: what goes too far opens another one."""
+        return 0.0 if self.share is None else 1 - abs(1 - self.share)
 
     @property
     def number(self) -> Printed:
@@ -87,17 +93,19 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """Why a case may diverge.
 
     `sentence` is for people, and so are `evidence`, how sure that is, and `advice`,
-    what to do; `cause` is the name of the suspect that explains it, or of the slip
-    where the outcome is clerical, empty where none does. `hints` say what the files
-    give away. `trials` are what was tried, the best explanation first; `untried` says
-    of suspects why they could not be tried. `images` were evaluated for all of them,
-    where one evaluation has `total`.
+    what to do; `kind` is of what kind it is where nothing explains it but the numbers
+    tell that (`arithmetic`, `bookkeeping`, `labels`), or empty; `cause` is the name of
+    the suspect that explains it, or of the slip where the outcome is clerical, empty
+    where none does. `hints` say what the files give away. `trials` are what was tried,
+    the best explanation first; `untried` says of suspects why they could not be tried.
+    `images` were evaluated for all of them, where one evaluation has `total`.
     """
 
     outcome: Outcome
     sentence: str
     advice: str
     cause: str = ""
+    kind: str = ""
     evidence: str = ""
     hints: tuple[str, ...] = ()
     topic: str = ""

@@ -25,12 +25,13 @@ from repro.diagnosis.clerical import find_account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
 from repro.diagnosis.hints import content_hints, file_hints, find_renaming, is_jpeg
 from repro.diagnosis.images import balanced_order, look_at, spread_order
+from repro.diagnosis.kinds import Kind, kind_of
 from repro.diagnosis.known import Known
 from repro.diagnosis.laboratory import FEW, Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace
 from repro.diagnosis.pairs import both, likely_pairs
 from repro.diagnosis.race import race
-from repro.diagnosis.sentences import advice, clerical, evidence, sentence
+from repro.diagnosis.sentences import advice, clerical, evidence, of_kind, sentence
 from repro.diagnosis.setup import Body, Facts, Setup
 from repro.diagnosis.suspects import Suspect, Topic, ways_of
 from repro.diagnosis.trials import (
@@ -49,6 +50,9 @@ from repro.models.state import state_entries
 #: Every suspect sees this share of the dataset's images, but not more than so many.
 FIRST_SHARE = 0.02
 FIRST_IMAGES = 1000
+
+#: Why something was not tried.
+OVER = "the time was spent"
 
 #: What takes more forward passes an image is tried last.
 CHEAP = 2
@@ -152,19 +156,32 @@ class Investigation:
         tried = _members(groups)
         if not needs_no_explanation(self._targets):
             # What is dear, and two things at once, come where nothing else explains it.
-            self._race(groups, len(tried))
-            if self._is_hopeless(tried):
-                dear = self._round(self._dear)
-                tried += _members(dear)
-                suspects = len(tried)
-                pairs = self._round(self._pairs(tried))
-                tried += _members(pairs)
-                self._race(groups + dear + pairs, suspects)
+            self._race(groups, self._budget(tried))
+            tried += self._go_on(groups)
         return self._conclude(tried)
 
-    def _race(self, groups: Sequence[Group], suspects: int) -> None:
+    def _budget(self, tried: Sequence[Candidate]) -> int:
+        return int(self._share * self._run.total * len(tried))
+
+    def _go_on(self, groups: Sequence[Group]) -> list[Candidate]:
+        """Try what is dear, and two things at once, where nothing else explains it."""
+        tried = _members(groups)
+        if not self._is_hopeless(tried):
+            if not any(candidate.is_met for candidate in tried):
+                why = OVER if self._pace.is_over else "others are not ruled out yet"
+                self._untried |= {s.name: why for _, w in self._dear for _, s, _ in w}
+            return []
+        dear = self._round(self._dear)
+        alone = tried + _members(dear)
+        budget = self._budget(alone)
+        # Half of what is left tells which pair it may be, the other half whether it is.
+        left = (budget - self._laboratory.evaluated) / 2
+        pairs = self._round(self._pairs(alone, int(left / self._first)))
+        self._race([*groups, *dear, *pairs], budget)
+        return _members(dear) + _members(pairs)
+
+    def _race(self, groups: Sequence[Group], budget: int) -> None:
         """Let groups see images until it is clear whether one of them explains it."""
-        budget = int(self._share * self._run.total * suspects)
         members = _members(groups)
 
         def is_over(spent: int) -> bool:
@@ -178,13 +195,14 @@ class Investigation:
     def _is_hopeless(self, tried: Sequence[Candidate]) -> bool:
         return bool(tried) and is_hopeless([self._trial(found) for found in tried])
 
-    def _pairs(self, tried: Sequence[Candidate]) -> Bodies:
+    def _pairs(self, tried: Sequence[Candidate], most: int) -> Bodies:
         """Choose which two things to do otherwise at once."""
         trials = [self._trial(found) for found in tried]
         ways = [way for _, found in self._bodies + self._dear for way in found]
         seen = [setup for _, _, setup in ways]
         pairs = [both(*pair, self._facts) for pair in likely_pairs(trials, ways)]
-        return _by_body([way for way in pairs if way and way[2] not in seen])
+        new = [way for way in pairs if way and way[2] not in seen]
+        return _by_body(new[: max(0, most)])
 
     def _look(self, group: Group, images: int) -> None:
         """Evaluate the candidates of a group on that many images more."""
@@ -202,7 +220,7 @@ class Investigation:
         groups: list[Group] = []
         for body, ways in bodies:
             if self._pace.is_over:
-                self._untried |= {s.name: "the time was spent" for _, s, _ in ways}
+                self._untried |= {s.name: OVER for _, s, _ in ways}
                 continue
             members: list[Candidate] = []
             for topic, suspect, setup in ways:
@@ -238,9 +256,11 @@ class Investigation:
         best = trials[0] if trials else None
         outcome = settled(trials)
         explains = outcome in EXPLAINED
+        kind = None if explains else self._kind(trials)
         return Diagnosis(
             outcome=outcome,
-            sentence=sentence(outcome, trials),
+            sentence=of_kind(kind, trials) if kind else sentence(outcome, trials),
+            kind=kind.name if kind else "",
             advice=advice(outcome, best, is_limited=self._is_limited),
             cause=best.suspect if best and explains else "",
             topic=best.topic if best and explains else "",
@@ -251,6 +271,12 @@ class Investigation:
             images=self._laboratory.evaluated,
             total=self._run.total,
         )
+
+    def _kind(self, trials: Sequence[Trial]) -> Kind | None:
+        """Tell of which kind the cause is, where none of the trials may be it."""
+        is_open = trials and trials[0].outcome in ("restored", "not needed")
+        classes = len(self._case.dataset.classes)
+        return None if is_open else kind_of(trials, classes, self._run.total)
 
     def _hints(self) -> tuple[str, ...]:
         """Say what the files give away: their names, and what some of them hold."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from repro.diagnosis.accounts import Account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Outcome, Restored, Trial
+from repro.diagnosis.kinds import Kind
 from repro.diagnosis.suspects import topic_named
 from repro.diagnosis.trials import coincidences
 from repro.published import METRICS
@@ -31,6 +32,14 @@ CALLED: dict[Outcome, str] = {
     "unexplained": "no cause found",
     "not needed": "diagnosis",
 }
+
+
+def of_kind(kind: Kind, trials: Sequence[Trial]) -> str:
+    """Say of which kind a cause is that none of the trials is known to be."""
+    return (
+        f"None of the {len(trials):,} variations that were tried is known to explain "
+        f"it, but it is probably a matter of {kind.name}: {kind.because}."
+    )
 
 
 def sentence(outcome: Outcome, trials: Sequence[Trial]) -> str:
@@ -134,7 +143,7 @@ def _explained(outcome: Outcome, best: Trial, others: Sequence[Trial]) -> str:
     instead = f" instead of {best.instead}" if best.instead else ""
     probably = rivals = ""
     if outcome == "likely":
-        scores += f", {_percent(_headline(best).share)} of the gap"
+        scores += f", {_percent(_headline(best).explained)} of the gap"
         probably = "probably "
         alike = [trial.suspect for trial in others if _is_rival(best, trial)][:2]
         rivals = f"; as likely {' or '.join(alike)}" if alike else ""
@@ -181,7 +190,7 @@ def _is_closer(trial: Trial) -> bool:
     if any(_share_error(r) > MOST_ERROR for r in trial.restored if r.share is not None):
         return False
     left = [abs(1 - r.share) for r in trial.restored if r.share is not None]
-    if not all(r.is_met for r in trial.restored if r.share is None):
+    if any(r.is_met is False for r in trial.restored if r.share is None):
         return False
     return bool(left) and sum(left) < len(left)
 
@@ -195,7 +204,7 @@ def evidence(trials: Sequence[Trial]) -> str:
     """Say how much of the gap the best trial explains, and how sure that is."""
     best = trials[0]
     parts = [
-        f"{_percent(r.share)} of the gap in {r.metric}"
+        f"{_percent(r.explained)} of the gap in {r.metric}"
         + (f" (± {_percent(_share_error(r))})" if r.error else "")
         for r in best.restored
         if r.share is not None
@@ -250,5 +259,5 @@ def _share_error(restored: Restored) -> float:
     return restored.error / abs(gap) if gap else 0.0
 
 
-def _percent(share: float | None) -> str:
-    return f"{100 * (share or 0):.0f} %"
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

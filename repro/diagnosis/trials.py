@@ -289,6 +289,14 @@ def _is_nearly_met(target: Target, run: Predictions, found: Estimate) -> bool:
     return _is_near(found, target.value, max(target.tolerance, LEFT_OPEN * abs(gap)))
 
 
+def _is_met(now: Estimate, target: Target, gap: float) -> bool | None:
+    """Tell whether a number is met; None where what was measured would be met too."""
+    if not _is_near(now, target.value, target.tolerance):
+        return False
+    told = ERRORS * now.error <= max(abs(gap), target.tolerance)
+    return True if told else None
+
+
 def _restored(run: Predictions, trial: Predictions, target: Target) -> Restored:
     before = estimate(run, run, target.metric)
     now = estimate(run, trial, target.metric)
@@ -302,5 +310,5 @@ def _restored(run: Predictions, trial: Predictions, target: Target) -> Restored:
         error=now.error,
         # Nothing of a gap below 0 is -0.0, which the sum is not.
         share=(now.value - before.value) / gap + 0.0 if has_gap else None,
-        is_met=_is_near(now, target.value, target.tolerance),
+        is_met=_is_met(now, target, gap),
     )

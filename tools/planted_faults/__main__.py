@@ -45,7 +45,9 @@ def main() -> int:
             outcomes += _printed(trial.plant_in_full_size(FULL_SIZE))
         faithful = list(trial.diagnose_faithful(chosen.faithful))
         slips = list(plant_slips(chosen.slips, Path(folder)))
-    explained = [found for _, found in faithful if found.cause]
+    explained = [
+        found for _, found in faithful if found and (found.cause or found.kind)
+    ]
     for found in explained:
         print(f"a faithful checkpoint is explained: {found.sentence}")
     told = sum(named.startswith(slip.name) for slip, _, named in slips)
@@ -109,7 +111,7 @@ def _counted(outcomes: Sequence[Outcome]) -> str:
 def _row(outcome: Outcome) -> str:
     said: str = outcome.said
     if said == "false":
-        said += f": {outcome.diagnosis.cause}"
+        said += f": {outcome.diagnosis.cause or outcome.diagnosis.kind}"
     if said == "named" and outcome.diagnosis.outcome == "likely":
         said += ", as likely"
     return (

@@ -10,7 +10,8 @@ protocol = { mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }
 text = { names = ["0", "1"], templates = ["{}"] }
 arithmetic = "bfloat16"
 weights = "supervised/real/640"        # measured in place of the checkpoint's own
-code = "ours.py"                       # beside the file: image(), state(), logits()
+code = "ours.py"                       # beside the file: image(), state(), logits() or
+                                       # labels()
 numbers = { top1 = "top5", loss = "loss / 2" }
 ```
 
@@ -43,7 +44,7 @@ _SUMS: dict[type[ast.AST], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_HOOKS = ("image", "state", "logits")
+_HOOKS = ("image", "state", "logits", "labels")
 
 
 class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

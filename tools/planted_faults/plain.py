@@ -35,8 +35,8 @@ class Plain:
     pixels cover, as OpenCV does; `flips` averages logits with those of the mirrored
     image, and `crops` those of five crops, or of ten with their mirror images;
     `twice` normalises twice and `unscaled` normalises pixels from 0 to 255;
-    `smoothing` is that of the labels in the loss. `on_image`, `on_state` and
-    `on_logits` change whatever else.
+    `smoothing` is that of the labels in the loss. `on_image`, `on_state`,
+    `on_logits` and `on_labels` change whatever else.
     """
 
     architecture: str
@@ -68,6 +68,7 @@ class Plain:
     on_image: Callable[[Any], Any] | None = None
     on_state: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     on_logits: Callable[[Tensor], Tensor] | None = None
+    on_labels: Callable[[Tensor], Tensor] | None = None
 
 
 def measure(plain: Plain, weights: Path, images: Path) -> dict[str, str]:
@@ -86,6 +87,8 @@ def measure(plain: Plain, weights: Path, images: Path) -> dict[str, str]:
     if plain.on_logits:
         logits = plain.on_logits(logits)
     labels = torch.tensor(folder.targets)
+    if plain.on_labels:
+        labels = plain.on_labels(labels)
     hits = logits.topk(5, dim=1).indices == labels[:, None]
     loss = functional.cross_entropy(
         logits.double(), labels, label_smoothing=plain.smoothing

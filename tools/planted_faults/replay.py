@@ -24,6 +24,7 @@ from repro.diagnosis.findings import Diagnosis
 from repro.diagnosis.investigation import Investigation
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
 from repro.diagnosis.setup import Setup
+from repro.diagnosis.trials import targets_of
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.predictions import Predictions, join
@@ -38,10 +39,21 @@ class Replay:
     Args:
         case: which one.
         cache: folder of pixel stores and text classifiers.
+        checkpoints: folder of the weights, None where the release has them.
+        data: folder of the images, likewise.
     """
 
-    def __init__(self, case: Case, cache: Path) -> None:
-        engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
+    def __init__(
+        self,
+        case: Case,
+        cache: Path,
+        checkpoints: Path | None = None,
+        data: Path | None = None,
+    ) -> None:
+        settings = EngineSettings(
+            cache=cache, device="cpu", checkpoints=checkpoints, data=data
+        )
+        engine = Evaluator(settings)
         self.case = case
         self.dataset = engine.dataset(case)
         measurement, self.run = engine.measure(case)
@@ -74,6 +86,12 @@ class Replay:
             self._resources,
             laboratory=partial(_Remembering, self, drawn),
         ).diagnose()
+
+    def is_contradicted(self, case: Case, chosen: Indices) -> bool:
+        """Tell whether what was measured contradicts one of the published numbers."""
+        run, drawn = self.predictions(chosen), self.drawn_dataset(chosen)
+        found = targets_of(case.references, run, drawn.class_sizes, len(drawn.strata))
+        return any(target.is_missed for target in found)
 
     def drawn_dataset(self, drawn: Indices) -> Dataset:
         """Make a dataset of images that may be in it more than once."""

@@ -58,6 +58,8 @@ class Outcome:
         if found.cause:
             right = any(found.cause.startswith(name) for name in self.is_called)
             return "named" if right else "false"
+        if found.kind:
+            return "kind right" if found.kind == self.kind else "false"
         return "nothing" if found.is_needed else "within tolerance"
 
     @property
@@ -96,10 +98,15 @@ class Trial:
         with tempfile.TemporaryDirectory() as folder:
             planted = full_size(Path(folder))
             weights = next(planted.checkpoints.rglob("*.pt"))
+            replayed = Replay(
+                planted.case, self._folder, planted.checkpoints, planted.data
+            )
             for fault in faults:
                 plain = replace(plain_of(planted.case), **fault.plain)
                 values = measure(plain, weights, planted.data / "val")
-                yield self._diagnosed(fault, publish(planted, values))
+                case = publish(planted, values).case
+                found = replayed.diagnose(case)
+                yield _outcome(fault, case, replayed.run, found)
 
     def plant_held_out(
         self, faults: Iterable[HeldOut], folder: Path
@@ -130,7 +137,7 @@ class Trial:
                 diagnosis=found,
             )
 
-    def diagnose_faithful(self, count: int) -> Iterator[tuple[str, Diagnosis]]:
+    def diagnose_faithful(self, count: int) -> Iterator[tuple[str, Diagnosis | None]]:
         """Diagnose so many datasets drawn from the images, measured once more.
 
         The numbers are those of a machine that decides an image otherwise now and then,
@@ -144,7 +151,11 @@ class Trial:
             chosen = np.sort(random.integers(0, images, images))
             again = _measured_again(replayed.predictions(chosen), random)
             planted = publish(Planted(replayed.case, Path(), Path()), _printed(again))
-            yield name, replayed.diagnose(planted.case, chosen)
+            # Where nothing is contradicted nothing is explained, whatever is tried.
+            if replayed.is_contradicted(planted.case, chosen):
+                yield name, replayed.diagnose(planted.case, chosen)
+            else:
+                yield name, None
 
     def _measured(self, name: str) -> Replay:
         return Replay(self._cases[name], self._folder)
