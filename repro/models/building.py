@@ -130,8 +130,9 @@ def _convert(loader: Loader, spec: ModelSpec, contents: Contents) -> Loaded | No
         if next_prefix == f"{reading.prefix}module.":
             continue
         try:
+            state = contents.read(reading.tensors)
             with _named(contents.path):
-                model = loader.load(spec, contents.read(reading.tensors))
+                model = loader.load(spec, state)
         except WeightsError as error:
             refused = refused or error
             continue

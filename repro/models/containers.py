@@ -56,6 +56,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (rb"BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!", "an archive; unpack it first"),
     (rb"\x89HDF", f"an HDF5 file of Keras, which no loader reads; {_SAVE}"),
     (rb"GGUF|.{4}TFL3", f"of another runtime, which no loader reads; {_SAVE}"),
+    (rb"[\x81-\x8f].\xa6?params", f"of Flax, which no loader reads; {_SAVE}"),
     (rb"\x93NUMPY", "a single array; expected a state dict"),
 )
 

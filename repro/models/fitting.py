@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, equal, nn
@@ -12,6 +12,7 @@ from torch import Tensor, equal, nn
 from repro.errors import WeightsError
 from repro.models.faults import UNUSED, Faults, find_faults
 from repro.models.naming import fitting_model, options_text
+from repro.models.renaming import most_common_prefix
 from repro.models.state import Contents, Reading, StateDict
 from repro.published import ModelSpec
 
@@ -80,6 +81,10 @@ class _Skeleton:
         beside = self._beside(reading)
         weights = {n: t for n, t in reading.tensors.items() if n not in beside}
         read = contents.read(weights)
+        for name, tensor in read.items():
+            own = self._wanted.get(name)
+            if own is not None and tensor.is_complex() and not own.is_complex():
+                return f"{name:.90} has complex numbers, which are no weights there"
         state = {name: self._as_wanted(name, tensor) for name, tensor in read.items()}
         tied = self._places()
         refused = self._load(state, reading.metadata)
@@ -155,15 +160,40 @@ def _misfit(
     )
 
 
+#: What names or shapes of a difference tell of its kind.
+_KINDS: tuple[tuple[str, str], ...] = (
+    (
+        r"\b(mean|std)$",
+        "its model normalises images itself: build it by a loader of your own",
+    ),
+    (
+        r"parametrizations\.|weight_[gv]$",
+        "weights are normalised: remove parametrizations before saving",
+    ),
+    (r"dist_token|head_dist", "these are weights of a distilled DeiT"),
+    (
+        r"pos_embed|positional_embedding",
+        "position embeddings of another image size: give that as an option",
+    ),
+    (r"\[2184[13]\b", "a head of ImageNet-21k: give num_classes as an option"),
+)
+
+
 def _kind(faults: Faults) -> str:
     """Say what is known for a difference of its kind."""
-    if any(re.search(r"\b(mean|std)$", name) for name in faults.unknown):
-        return " (its model normalises images itself: build it by a loader of your own)"
-    names = " ".join([*faults.unknown, *faults.reshaped])
-    if "dist_token" in names or "head_dist" in names:
-        return " (these are weights of a distilled DeiT)"
-    if "pos_embed" in names or "positional_embedding" in names:
-        return " (position embeddings of another image size: give that as an option)"
-    if any("[21843" in how or "[21841" in how for how in faults.reshaped.values()):
-        return " (a head of ImageNet-21k: give num_classes as an option)"
-    return ""
+    lines = [*faults.unknown, *(f"{n} {how}" for n, how in faults.reshaped.items())]
+    found = (what for pattern, what in _KINDS if _any(pattern, lines))
+    if what := next(found, ""):
+        return f" ({what})"
+    prefix = most_common_prefix(faults.unknown)
+    if not prefix or not faults.missing:
+        return ""
+    own = sum(name.startswith(prefix) for name in faults.unknown)
+    return (
+        f" ({own:,} of {len(faults.unknown):,} names begin with {prefix!r:.40}: save "
+        "them by the names of the architecture, and leave others out)"
+    )
+
+
+def _any(pattern: str, lines: Sequence[str]) -> bool:
+    return any(re.search(pattern, line, re.MULTILINE) for line in lines)

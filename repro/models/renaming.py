@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
@@ -10,12 +11,13 @@ from repro.stored.tensors import StoredTensor
 
 T = TypeVar("T")
 
-#: What stands before all names where one model is a part of another.
-PREFIXES = ("module.", "model.", "net.", "backbone.", "encoder.")
-
 #: What is done -> pattern of the old names, and what they are called today.
 _RENAMED: tuple[tuple[str, str, str], ...] = (
-    ("wrappers of torch removed", r"\b(_orig_mod|_fsdp_wrapped_module)\.", ""),
+    (
+        "wrappers of torch removed",
+        r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.",
+        "",
+    ),
     ("names of 2021 replaced (ViT)", r"(layer_\d+\.mlp)\.linear_1\.", r"\1.0."),
     ("names of 2021 replaced (ViT)", r"(layer_\d+\.mlp)\.linear_2\.", r"\1.3."),
     (
@@ -74,12 +76,25 @@ def renamed(state: Mapping[str, T]) -> tuple[dict[str, T], tuple[str, ...]]:
 
 
 def common_prefixes(names: Iterable[str]) -> Iterator[str]:
-    """Yield what may be removed from the front of all names, from nothing on."""
+    """Yield what may be removed from the front of all names, from nothing on.
+
+    Where one model is a part of another, it is the name of that part.
+    """
     rest, prefix = list(names), ""
     while True:
         yield prefix
-        more = next((p for p in PREFIXES if rest and rest[0].startswith(p)), None)
-        if more is None or not all(name.startswith(more) for name in rest):
+        more = "".join(rest[0].partition(".")[:2]) if rest else ""
+        is_common = more.endswith(".") and all(name.startswith(more) for name in rest)
+        # A number is a place in a list of modules, and no name of a model.
+        if not is_common or more[:-1].isdigit():
             return
         prefix += more
         rest = [name.removeprefix(more) for name in rest]
+
+
+def most_common_prefix(names: Iterable[str]) -> str:
+    """Give what most names begin with, but not all; empty where there is none."""
+    counts = Counter("".join(name.partition(".")[:2]) for name in names)
+    (prefix, count), *_ = counts.most_common(1) or [("", 0)]
+    is_most = counts.total() > count > counts.total() / 2
+    return prefix if is_most and prefix.endswith(".") else ""

@@ -232,6 +232,10 @@ LOADED: list[tuple[str, str, Save, str]] = [
     ("cifar", "a.pt", below("module._orig_mod.model."), "prefix 'module.model.' rem"),
     ("cifar", "a.pt", below("model.module."), "prefix 'model.module.' removed"),
     ("vit", "a.pt", below("net.encoder.", "ema"), "prefix 'net.encoder.' removed"),
+    ("cifar", "a.pt", below("student."), "prefix 'student.' removed"),
+    ("cifar", "a.pt", below("module.encoder_q."), "prefix 'module.encoder_q.' remov"),
+    ("vit", "a.pt", below("trunk.base_model."), "prefix 'trunk.base_model.' removed"),
+    ("cifar", "a.pt", below("_checkpoint_wrapped_module."), "wrappers of torch rem"),
     ("cifar", "a.pt", below("", "state_dict", "model"), "entry 'state_dict.model' ch"),
     ("cifar", "a.th", legacy, "prefix 'module.' removed; entry 'state_dict' chosen"),
     ("cifar", "a.pth.tar", legacy, "prefix 'module.' removed"),
@@ -421,6 +425,19 @@ def frozen(state: State, file: Path) -> None:
     torch.jit.save(torch.jit.freeze(torch.jit.script(Holder().eval())), file)
 
 
+def part_of_another(state: State, file: Path) -> None:
+    """As mmclassification and its like save them."""
+    head = {f"head.fc.{n[7:]}": t for n, t in state.items() if n.startswith("linear.")}
+    body = {f"backbone.{n}": t for n, t in state.items() if not n.startswith("linear.")}
+    torch.save({"meta": {}, "state_dict": body | head}, file)
+
+
+def weight_norm(state: State, file: Path) -> None:
+    model = built("cifar")
+    nn.utils.parametrizations.weight_norm(model.get_submodule("linear"))
+    torch.save(model.state_dict(), file)
+
+
 def distilled(state: State, file: Path) -> None:
     torch.save(built("deit").state_dict(), file)
 
@@ -452,6 +469,14 @@ REFUSED: list[tuple[str, Save, str]] = [
         r"are float8_e4m3fn \(bn1\.bias\)",
     ),
     ("cifar", frozen, "is a frozen TorchScript program"),
+    ("cifar", part_of_another, r"30 of 32 names begin with 'backbone\.': save them by"),
+    ("cifar", weight_norm, "weights are normalised: remove parametrizations"),
+    (
+        "cifar",
+        changed(bn1__bias=torch.ones(8, dtype=torch.complex64)),
+        "has complex numbers, which are no weights",
+    ),
+    ("cifar", written(b"\x82\xa6params\x81\xa5conv1"), "is of Flax, which no loader"),
     ("vit", distilled, "these are weights of a distilled DeiT"),
     (
         "vit",
