@@ -47,6 +47,7 @@ class OtherSet(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: str
     folder: str
     url: str
+    note: str
 
     @property
     def class_names(self) -> str | list[str]:
