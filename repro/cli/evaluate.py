@@ -145,6 +145,8 @@ def evaluate(
     unused = [one for one in measurement.accelerations if not one.used]
     for one in unused if accelerate != ("auto",) else []:
         echo(f"{one.name} was not used: {one.reason}", err=True)
+    if measurement.guarded and ":" not in what:
+        echo(measurement.arithmetic, err=True)
     if ":" in what:
         _echo_beside_published(asked, measurement)
         return

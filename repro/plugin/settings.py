@@ -116,6 +116,10 @@ def device_of_run(config: pytest.Config) -> str:
         return Settings.device.default or "auto"
 
 
+#: What is said of a precision that is no arithmetic.
+_PRECISION = {None: "precision as published", "guarded": "guarded precision"}
+
+
 def summary(settings: Settings) -> str:
     """Say in one line what is in force."""
     parts = [
@@ -124,7 +128,7 @@ def summary(settings: Settings) -> str:
         f"checkpoints {_short(settings.checkpoints or 'of the release')}",
         f"cache {_short(settings.cache or 'none')}",
         f"device {settings.device}",
-        settings.precision or "precision as published",
+        _PRECISION.get(settings.precision) or str(settings.precision),
     ]
     if settings.accelerate != ("auto",):
         parts.append(f"accelerated by {', '.join(settings.accelerate) or 'nothing'}")

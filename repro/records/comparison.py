@@ -292,7 +292,7 @@ def _other_changes(old: Side, new: Side) -> Iterator[Change]:
     for name, before, after in (
         ("geometry", old.result.geometry, new.result.geometry),
         ("protocol", old.result.conditions, new.result.conditions),
-        ("precision", first.precision, second.precision),
+        ("precision", first.asked_precision, second.asked_precision),
         ("accelerated by", _used(first), _used(second)),
         ("images evaluated", f"{first.metrics.images:,}", f"{second.metrics.images:,}"),
     ):

@@ -20,6 +20,7 @@ from repro.judgement.verdict import (
     verdict_of,
 )
 from repro.published import (
+    GUARDED,
     METRICS,
     Kind,
     Precision,
@@ -90,6 +91,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     def is_guarded(self) -> bool:
         """Whether some images were not computed in float32 since none was needed."""
         return self.guarded is not None and not self.guarded.reason
+
+    @property
+    def asked_precision(self) -> str:
+        """Name the precision that gave it: `fp32`, or `guarded`."""
+        return GUARDED if self.is_guarded else self.precision
 
     @property
     def is_complete(self) -> bool:

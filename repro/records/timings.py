@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from repro.published import GUARDED
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 
@@ -52,7 +51,7 @@ def load_timings(ledger: Ledger) -> list[Timing]:
             device=measured.device,
             cores=measured.environment.cores,
             workers=measured.workers,
-            precision=GUARDED if measured.is_guarded else measured.precision,
+            precision=measured.asked_precision,
             diagnosed=_diagnosed(result),
         )
         for result in results

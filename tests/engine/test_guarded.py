@@ -15,8 +15,9 @@ from repro.engine import guarding
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.predictions import Predictions
+from repro.judgement import guarded
 from repro.judgement.verdict import Verdict
-from repro.published import GUARDED, METRICS, read_releases
+from repro.published import GUARDED, METRICS, printed, read_releases
 from repro.records.compact import decode_predictions, encode_predictions
 from repro.records.result import Measurement, judge
 from repro.records.shared import RunFolder
@@ -187,18 +188,35 @@ def test_a_measurement_in_float32_serves_whoever_asks_for_a_guarded_one(
     folder: Path, case: Case, tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "run-1")
-    plain, guarded = engine(folder, None), engine(folder, GUARDED)
+    plain, mixed = engine(folder, None), engine(folder, GUARDED)
     first, _ = run.measure_once(plain.key(case), lambda: plain.measure(case))
-    taken, _ = run.measure_once(guarded.key(case), pytest.fail)
+    taken, _ = run.measure_once(mixed.key(case), pytest.fail)
     assert taken.key == first.key
     # But not the other way round.
     other = RunFolder(tmp_path / "run-2")
-    once, _ = other.measure_once(guarded.key(case), lambda: guarded.measure(case))
+    once, _ = other.measure_once(mixed.key(case), lambda: mixed.measure(case))
     again, _ = other.measure_once(plain.key(case), lambda: plain.measure(case))
     assert once.key != again.key == first.key
-    kept, predictions = other.measure_once(guarded.key(case), pytest.fail)
+    kept, predictions = other.measure_once(mixed.key(case), pytest.fail)
     assert kept.guarded == once.guarded or kept.key == first.key
     assert predictions.margins is None
+
+
+@pytest.mark.usefixtures("forced")
+def test_a_hopeless_case_ends_where_it_ends_in_float32(
+    folder: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "LEAST_SAMPLE", 120)
+    monkeypatch.setattr(guarded, "MOST", 1.0)
+    number = msgspec.structs.replace(reference("own"), published=printed("3.0"))
+    hopeless = msgspec.structs.replace(case, references=(number,))
+    exact, expected = measured(folder, hopeless, None, early_stop=True)
+    found, predictions = measured(folder, hopeless, GUARDED, early_stop=True)
+    assert exact.stopped_early
+    assert found.stopped_early
+    assert found.is_guarded
+    assert np.array_equal(predictions.indices, expected.indices)
+    assert differing(predictions, expected) == [0, 0]
 
 
 @pytest.mark.usefixtures("forced")
