@@ -66,7 +66,7 @@ def precisions(bench: Bench) -> Iterator[Step]:
 
 def guarded_decisions(bench: Bench) -> Iterator[Step]:
     """Guarded precision decides as float32 of the same device."""
-    number = 500 if bench.is_dry else 10_000
+    number = 2000 if bench.is_dry else 10_000
     numbers = {"images": 0.0, "decisions that differ": 0.0}
     numbers |= {"decisions of cheap arithmetic that differ": 0.0, "again in fp32": 0.0}
     for case in bench.cases:
