@@ -65,6 +65,8 @@ _FLIPS_SHOWN = 200
 _PICTURES = 12
 _PICTURES_OF_ALL = 120
 _CHANGES_SHOWN = 100
+#: Red cases that are open; more would hide the table.
+_RED_OPEN = 12
 
 
 def html(report: Report) -> str:
@@ -96,6 +98,7 @@ def html(report: Report) -> str:
         panels=[_panel(panel) for panel in found],
         others=list(_others(report, found)),
         fitted=fitted_text(found),
+        red_open=_RED_OPEN,
         red=[case for case in made if case["result"].is_failure],
         cases=[case for case in made if not case["result"].is_failure],
         environments=[list(_facts(found)) for found in report.environments],

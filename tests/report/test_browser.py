@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from repro.judgement.verdict import Verdict
 from repro.report.faces import write_report
 from repro.report.report import Report, report_of_results
 
@@ -198,6 +199,62 @@ def test_axe_finds_nothing_to_complain_of(page: Any) -> None:
     assert found == []
 
 
+@pytest.fixture
+def many_red(browser: Any, tmp_path: Path) -> Any:
+    """A page of 400 cases in 20 families, of which 100 are red."""
+    found = [
+        result(
+            f"{n}M",
+            Verdict.REPRODUCED if n % 4 else Verdict.BELOW,
+            difference=0.0 if n % 4 else -0.31,
+            family=f"family-{n % 20}",
+            position=(n % 20, n),
+        )
+        for n in range(1, 401)
+    ]
+    write_report(tmp_path / "red.html", report_of_results(found))
+    assert (tmp_path / "red.html").stat().st_size < 2**20
+    return browser
+
+
+@pytest.mark.parametrize("width", [400, 1000, 1600])
+def test_what_is_red_is_near_the_top_however_many_cases_there_are(
+    many_red: Any, tmp_path: Path, width: int
+) -> None:
+    show(many_red, tmp_path / "red.html", width, "light")
+    assert many_red.execute_script(_REACH) == width
+    assert many_red.execute_script(_STOPS_BEFORE, "#scaling") < 10
+    first = many_red.find_element("css selector", ".case.bad").rect["y"]
+    table = many_red.find_element("id", "numbers").rect["y"]
+    assert first < (3000 if width == 400 else 1600)
+    assert table < first + (10_000 if width == 400 else 6000)
+    rows = [text for text in column(many_red, 0) if text]
+    assert len(rows) == 100
+
+
+def test_a_red_case_among_many_is_opened_with_what_it_is_folded_into(
+    many_red: Any, tmp_path: Path
+) -> None:
+    show(many_red, tmp_path / "red.html", 1000, "light")
+    *_, last = many_red.find_elements("css selector", ".case.bad")
+    assert not last.is_displayed()
+    name = last.get_attribute("id")
+    many_red.execute_script("location.hash = arguments[0]", name)
+    many_red.execute_async_script("setTimeout(arguments[0], 50)")
+    assert last.is_displayed()
+    assert last.get_attribute("open")
+
+
+_REACH = "return document.documentElement.scrollWidth"
+
+# How often somebody presses Tab before a heading.
+_STOPS_BEFORE = """
+const place = document.querySelector(arguments[0]);
+return [...document.querySelectorAll("a[href], button, input, select, summary")]
+  .filter((one) => one.compareDocumentPosition(place) & 4).length;
+"""
+
+
 @pytest.mark.slow
 def test_pages_of_400_and_1800_cases_are_light_and_open_soon(
     browser: Any, tmp_path: Path
@@ -209,7 +266,7 @@ def test_pages_of_400_and_1800_cases_are_light_and_open_soon(
         ]
         write_report(tmp_path / "many.html", report_of_results(many))
         assert (tmp_path / "many.html").stat().st_size < most
-        for width in (961, 1600):
+        for width in (400, 961, 1600):
             show(browser, tmp_path / "many.html", width, "light")
             assert len(column(browser, 0)) == number
             whole = "return document.documentElement.scrollWidth"

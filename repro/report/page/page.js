@@ -52,7 +52,7 @@ function filter() {
 function openTarget() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target?.tagName !== "DETAILS") return;
-  target.open = true;
+  for (let outer = target; outer; outer = outer.parentNode.closest("details")) outer.open = true;
   target.scrollIntoView();
 }
 
