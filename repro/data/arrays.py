@@ -49,7 +49,7 @@ class Row(msgspec.Struct, frozen=True):
     def read(self) -> bytes:
         """Write it as a PPM or PGM."""
         try:
-            pixels = _images(read_array(self.array))[self.number]
+            pixels = _images(self.array)[self.number]
         except (DatasetError, IndexError) as error:
             raise OSError(f"{error}") from error
         height, width = pixels.shape[:2]
@@ -78,7 +78,7 @@ class ArrayReader(Reader):
         chosen = _choose(spec.folder, root)
         file = chosen.images.file
         stamp = stamp_of(file.stat())
-        images = _images(read_array(chosen.images))
+        images = _images(chosen.images)
         labels = _labels(chosen)
         if len(labels) != len(images):
             raise DatasetError(
@@ -127,7 +127,7 @@ def array_outline(place: Path) -> ArrayOutline | None:
     if not any(map(_has_sets, files)):
         return None
     chosen = _choose(place.name, place)
-    images = _images(read_array(chosen.images))
+    images = _images(chosen.images)
     labels = [str(label) for label in np.unique(_labels(chosen)).tolist()]
     names = label_names(chosen) if is_numbered(labels) else []
     height, width = images.shape[1:3]
@@ -185,17 +185,18 @@ def _labels(arrays: Arrays) -> npt.NDArray[Any]:
     return labels
 
 
-def _images(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Give images as `[N, H, W]` or `[N, H, W, 3]`.
+def _images(place: ArrayPlace) -> npt.NDArray[np.uint8]:
+    """Read images as `[N, H, W]` or `[N, H, W, 3]`.
 
     Raises:
         DatasetError: they are of another form.
     """
+    array = read_array(place)
     shape = list(array.shape)
     if array.dtype != np.uint8 or array.ndim not in (3, 4):
         raise DatasetError(
-            f"images are {array.dtype} of shape {shape}; they have to be uint8, from 0 "
-            "to 255, of shape [N, H, W], [N, H, W, 3] or [N, 3, H, W]"
+            f"{place.file}: images are {array.dtype} of shape {shape}; they have to be "
+            "uint8, from 0 to 255, of shape [N, H, W], [N, H, W, 3] or [N, 3, H, W]"
         )
     if array.ndim == 4 and shape[3] == 1:
         return array[..., 0]
@@ -205,7 +206,7 @@ def _images(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         return array.transpose(0, 2, 3, 1)
     if array.ndim == 4 and (shape[3] != 3 or shape[1] == 3):
         raise DatasetError(
-            f"images are of shape {shape}, which does not tell where the three "
-            "channels are; write them as [N, H, W, 3]"
+            f"{place.file}: images are of shape {shape}, which does not tell where the "
+            "three channels are; write them as [N, H, W, 3]"
         )
     return array

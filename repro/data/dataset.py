@@ -156,7 +156,7 @@ def index_dataset(
     if data is None or found is None:
         lacking = "say where they lie"
         if data is not None:
-            lacking = f"{data / spec.folder} does not exist"
+            lacking = f"{data / spec.folder} does not exist{_packed(data, spec)}"
         raise NotAvailableError(
             f"no images of {spec.title}: {lacking}. "
             f"--repro-data names the folder that holds {spec.folder}/<class>/<image>; "
@@ -165,6 +165,14 @@ def index_dataset(
             f"--repro-data=DIR, which holds {spec.folder}/<class>/<image>",
         )
     return _read_checked(spec, found, data, known, recorded, cache)
+
+
+def _packed(data: Path, spec: DatasetSpec) -> str:
+    """Say that an archive of it lies there, which is not read as it is."""
+    endings = (".zip", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
+    files = (data / f"{spec.folder}{ending}" for ending in endings)
+    found = next((file for file in files if file.is_file()), None)
+    return f", but {found.name} is there: unpack it" if found else ""
 
 
 def read_dataset(spec: DatasetSpec, listing: Listing, cache: Path | None) -> Dataset:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from repro.data.checks import count_fault, quick_faults
 from repro.data.halfway import placing_faults
 from repro.data.labels import label_faults
-from repro.data.listing import Listing
+from repro.data.listing import IMAGE_SUFFIXES, Listing
 from repro.data.readers import Found, find_reader
 from repro.data.validation import devkit_beside
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
+from repro.words import counted
 
+#: Files whose names are looked at where no image is found.
+_LOOKED_AT = 1000
 #: Characters that an error may have, so that it can be read in a table of results.
 MESSAGE = 450
 
@@ -53,8 +58,21 @@ def examine(
     if not part and (fault := count_fault(spec, listing)):
         faults.append(fault)
     if not names:
-        faults.append(f"it holds no <class>/<image> of {spec.title}")
+        faults.append(f"it holds no <class>/<image> of {spec.title}{_unread(found)}")
     return listing, faults
+
+
+def _unread(found: Found) -> str:
+    """Say what the files are that lie where images are looked for; mostly nothing."""
+    files = found.root.glob("*/*") if found.root.is_dir() else ()
+    suffixes = Counter(file.suffix for file in islice(files, _LOOKED_AT))
+    ((suffix, number),) = suffixes.most_common(1) or [("", 0)]
+    if not suffix or suffix.lower() in IMAGE_SUFFIXES:
+        return ""
+    return (
+        f"; {counted(number, 'file')} there end in {suffix[:20]}, and images in "
+        f"{', '.join(IMAGE_SUFFIXES)}: convert them without loss"
+    )
 
 
 def refusal(root: Path, faults: Sequence[str]) -> DatasetError:

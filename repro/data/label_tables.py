@@ -71,7 +71,12 @@ def find_table(spec: DatasetSpec, root: Path) -> LabelTable | None:
         DatasetError: it cannot be read, or its labels are no classes.
     """
     file = table_of(root)
-    return read_table(spec, file) if file else None
+    if file is None:
+        return None
+    table = read_table(spec, file)
+    # Paths may begin above the folder.
+    rows = {row.removeprefix(f"{root.name}/"): c for row, c in table.rows.items()}
+    return msgspec.structs.replace(table, rows=rows)
 
 
 def table_of(root: Path) -> Path | None:
@@ -142,6 +147,9 @@ def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
     heads = [re.sub(r"[^a-z]", "", cell.casefold()) for cell in row]
     files = [heads.index(word) for word in _FILES.split() if word in heads]
     classes = [heads.index(word) for word in _CLASSES.split() if word in heads]
+    if files and not classes and len(row) == 2:
+        # Whatever it is called, it is not the file: `id,breed`.
+        return files[0], 1 - files[0], True
     if not files or not classes:
         return 0, 1, False
     return files[0], classes[0], True

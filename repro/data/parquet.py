@@ -75,6 +75,11 @@ class ParquetReader(Reader):
         rows = [row for shard in shards for row in _rows(shard)]
         names, named_by = _common_names(shards)
         labels = list(dict.fromkeys(row.label for row in rows))
+        if labels == ["-1"]:
+            raise DatasetError(
+                f"{root} has the label -1 for all images, as test sets have whose "
+                "labels are hidden; get the validation set"
+            )
         classes, assumed = understand_named_labels(spec, root, labels, names, named_by)
         images: dict[str, list[Image]] = {name: [] for name in spec.classes}
         taken: set[str] = set()
@@ -188,7 +193,11 @@ def _read_rows(shard: Path) -> Iterator[_Row]:
             labels = column.texts(columns[label])
         else:
             read = opened.read_row_group(number, columns=[label])
-            labels = list(map(str, read.column(0).to_pylist()))
+            found = read.column(0).to_pylist()
+            if None in found:
+                row = begin + found.index(None)
+                raise DatasetError(f"{shard}, row {row} has no label; restore it")
+            labels = list(map(str, found))
         values = list(column.values(columns[image]))
         names = [""] * len(values) if path is None else column.texts(path)
         if not len(labels) == len(values) == len(names) == group.num_rows:
