@@ -57,17 +57,15 @@ def find_account(
         *of_other_cases(case, numbers, known),
     ]
     if run.is_complete:
-        found += cut_digits(numbers)
+        found += cut_digits(numbers, run)
     best = min(found, key=lambda account: account.fit, default=None)
     if best and best.fit <= FITTING:
         return best
-    slip = mistyped_digit(numbers) if run.is_complete else None
-    if slip is None:
-        return contradiction(numbers, len(case.dataset.classes))
     # Only a loss can be moved while all images are decided as they were.
     is_alone = METRICS[missed[0].metric].unit.whole and any(
         METRICS[target.metric].unit.whole is None for target in targets
     )
-    if slip.fit <= (FITTING_ALONE if is_alone else FITTING):
+    slip = mistyped_digit(numbers, run) if run.is_complete else None
+    if slip and slip.fit <= (FITTING_ALONE if is_alone else FITTING):
         return slip
     return contradiction(numbers, len(case.dataset.classes))

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from repro.diagnosis.accounts import Account, Number
-
-#: So many images, between classes that are all but equally likely, may be decided
-#: otherwise by the rounding of another machine.
-FLIPPED = 10
+from repro.diagnosis.undecided import may_be_flipped
+from repro.evaluation.predictions import Predictions
 
 
-def mistyped_digit(numbers: Sequence[Number]) -> Account | None:
+def mistyped_digit(numbers: Sequence[Number], run: Predictions) -> Account | None:
     """Give the account of one digit, where every other number is met to its last.
 
     Args:
-        numbers: of the sources that are contradicted, on all images.
+        numbers: of the sources that are contradicted.
+        run: what was measured, on all images.
     """
-    if not (missed := _missed_alone(numbers)) or len(missed) > 1 or len(numbers) < 2:
+    missed = _missed_alone(numbers, run)
+    if len(missed) != 1 or len(numbers) < 2:
         return None
     (number,) = missed
     right = f"{number.measured:.{number.published.decimals}f}"
@@ -36,16 +36,17 @@ def mistyped_digit(numbers: Sequence[Number]) -> Account | None:
     )
 
 
-def cut_digits(numbers: Sequence[Number]) -> Iterator[Account]:
+def cut_digits(numbers: Sequence[Number], run: Predictions) -> Iterator[Account]:
     """Yield accounts of numbers that were cut, or rounded to fewer digits.
 
     What is so near to the measured number is told from another evaluation by the others
     alone, which are met to the last digit: hardly any would leave them so.
 
     Args:
-        numbers: of the sources that are contradicted, on all images.
+        numbers: of the sources that are contradicted.
+        run: what was measured, on all images.
     """
-    missed = _missed_alone(numbers)
+    missed = _missed_alone(numbers, run)
     others = [number for number in numbers if number.is_met]
     if not missed or not others:
         return
@@ -92,7 +93,7 @@ def _meant(numbers: Sequence[Number]) -> str:
     )
 
 
-def _missed_alone(numbers: Sequence[Number]) -> list[Number]:
+def _missed_alone(numbers: Sequence[Number], run: Predictions) -> list[Number]:
     """Give those that are not met, where all others are met to their last digit.
 
     None where one of them is off by no more images than rounding may have decided
@@ -101,7 +102,7 @@ def _missed_alone(numbers: Sequence[Number]) -> list[Number]:
     if any(number.is_met and not number.is_exact for number in numbers):
         return []
     missed = [number for number in numbers if not number.is_met]
-    if any(number.gap < FLIPPED * number.image - 1e-9 for number in missed):
+    if any(may_be_flipped(number, numbers, run) for number in missed):
         return []
     return missed
 

@@ -119,6 +119,26 @@ def test_a_slip_is_named_and_nothing_else_is(
     assert bool(found) == bool(name)
 
 
+@pytest.mark.parametrize("undecided", [0, 7, 8, 9])
+@pytest.mark.parametrize(
+    ("top1", "published"), [(71.25, "71.65"), (71.65, "71.25")], ids=["more", "fewer"]
+)
+def test_a_digit_is_spoken_of_where_too_few_images_are_undecided_for_it(
+    release_cases: dict[str, Case], top1: float, published: str, undecided: int
+) -> None:
+    # Eight images. One of which two classes are as likely may be right elsewhere.
+    made = made_of(IMAGES, top1=top1, top5=93.15, loss=0.83125)
+    is_right = made.classes[:, 0] == made.labels
+    other = np.flatnonzero(is_right == (float(published) < top1))
+    losses = np.where(is_right, 0.1, 9.0)
+    confidences = np.full(IMAGES, 0.9, np.float32)
+    losses[other[:undecided]], confidences[other[:undecided]] = math.log(2), 0.5
+    run = msgspec.structs.replace(made, confidences=confidences, losses=losses)
+    numbers = {"top1": published, "loss": f"{losses.mean():.6f}"}
+    found = find(release_cases["supervised/real/160"], numbers, run)
+    assert (found.name if found else "") == "one digit mistyped" * (undecided < 8)
+
+
 def test_rounding_to_whole_ones_is_told_from_chance_by_many_images(
     release_cases: dict[str, Case],
 ) -> None:

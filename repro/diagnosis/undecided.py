@@ -1,0 +1,51 @@
+"""Which decisions the rounding of another machine may turn; needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from repro.diagnosis.accounts import Number
+from repro.evaluation.predictions import Predictions
+
+#: So many images, between classes that are all but equally likely, may be decided
+#: otherwise by the rounding of another machine, where nothing tells how many do.
+_FLIPPED = 9
+#: How far float32 may move a difference of two logits, whatever it does to the loss.
+_MOVED = 1e-3
+#: Standard deviations of the mean loss that its last digit leaves room for.
+_DEVIATIONS = 3.0
+
+
+def may_be_flipped(number: Number, numbers: Sequence[Number], run: Predictions) -> bool:
+    """Whether images that are all but undecided would be enough to give a number.
+
+    Args:
+        number: an accuracy that is not met.
+        numbers: all of its source; the others are met to their last digit.
+        run: what was measured.
+    """
+    if not number.image:
+        return False
+    most = min(_FLIPPED, _count_undecided(number, numbers, run))
+    return number.gap < (most + 1) * number.image - 1e-9
+
+
+def _count_undecided(
+    number: Number, numbers: Sequence[Number], run: Predictions
+) -> float:
+    """Bound how many images rounding may decide as the published number wants it."""
+    losses = [other.half_unit for other in numbers if other.metric == "loss"]
+    if number.metric != "top1" or not losses or run.confidences is None:
+        return math.inf
+    # Logits that were moved by more would have moved the mean loss past its last digit.
+    moved = max(_MOVED, _DEVIATIONS * min(losses) * math.sqrt(len(run.labels)))
+    best = np.log(run.confidences.astype(np.float64))
+    is_right = run.classes[:, 0] == run.labels
+    if number.value > number.measured:
+        return int(np.count_nonzero(~is_right & (best + run.losses <= moved)))
+    # Of the second class is known that it has no more than what the first one leaves.
+    rest = np.log(np.maximum(1.0 - np.exp(best), np.finfo(np.float64).tiny))
+    return int(np.count_nonzero(is_right & (best - rest <= moved)))
