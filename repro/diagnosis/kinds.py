@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from repro.diagnosis.digits import FLIPPED
 from repro.diagnosis.findings import Restored, Trial
+from repro.diagnosis.undecided import FLIPPED
 
 #: A loss that moved by such a share of itself, where nothing else did, was computed
 #: otherwise: whatever moves images so much decides some of them otherwise.

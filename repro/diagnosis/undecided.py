@@ -10,9 +10,9 @@ import numpy as np
 from repro.diagnosis.accounts import Number
 from repro.evaluation.predictions import Predictions
 
-#: So many images, between classes that are all but equally likely, may be decided
-#: otherwise by the rounding of another machine, where nothing tells how many do.
-_FLIPPED = 9
+#: Fewer images, between classes that are all but equally likely, may be decided
+#: otherwise by the rounding of another machine, where nothing tells how many are.
+FLIPPED = 10
 #: How far float32 may move a difference of two logits, whatever it does to the loss.
 _MOVED = 1e-3
 #: Standard deviations of the mean loss that its last digit leaves room for.
@@ -29,7 +29,7 @@ def may_be_flipped(number: Number, numbers: Sequence[Number], run: Predictions) 
     """
     if not number.image:
         return False
-    most = min(_FLIPPED, _count_undecided(number, numbers, run))
+    most = min(FLIPPED - 1, _count_undecided(number, numbers, run))
     return number.gap < (most + 1) * number.image - 1e-9
 
 

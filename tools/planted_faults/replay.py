@@ -69,27 +69,33 @@ class Replay:
         """Give what was measured of some images, which may be there more than once."""
         return take(self.run, chosen, np.arange(len(chosen)), len(chosen))
 
-    def diagnose(self, case: Case, chosen: Indices | None = None) -> Diagnosis:
+    def diagnose(
+        self,
+        case: Case,
+        chosen: Indices | None = None,
+        run: Predictions | None = None,
+    ) -> Diagnosis:
         """Diagnose the checkpoint as if other numbers had been published for it.
 
         Args:
             case: with these numbers.
             chosen: positions of the images that the dataset is made of, ascending; None
                 for all of them.
+            run: what was measured of them, if it is not what was predicted.
         """
         drawn = np.arange(len(self.dataset)) if chosen is None else chosen
         return Investigation(
             case,
             self._weights,
             self.drawn_dataset(drawn),
-            self.predictions(drawn),
+            run or self.predictions(drawn),
             self._resources,
             laboratory=partial(_Remembering, self, drawn),
         ).diagnose()
 
-    def is_contradicted(self, case: Case, chosen: Indices) -> bool:
+    def is_contradicted(self, case: Case, chosen: Indices, run: Predictions) -> bool:
         """Tell whether what was measured contradicts one of the published numbers."""
-        run, drawn = self.predictions(chosen), self.drawn_dataset(chosen)
+        drawn = self.drawn_dataset(chosen)
         found = targets_of(case.references, run, drawn.class_sizes, len(drawn.strata))
         return any(target.is_missed for target in found)
 

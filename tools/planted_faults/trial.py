@@ -149,11 +149,11 @@ class Trial:
             replayed = self._replay(name)
             images = len(replayed.dataset)
             chosen = np.sort(random.integers(0, images, images))
-            again = _measured_again(replayed.predictions(chosen), random)
+            run, again = _measured_twice(replayed.predictions(chosen), random)
             planted = publish(Planted(replayed.case, Path(), Path()), _printed(again))
             # Where nothing is contradicted nothing is explained, whatever is tried.
-            if replayed.is_contradicted(planted.case, chosen):
-                yield name, replayed.diagnose(planted.case, chosen)
+            if replayed.is_contradicted(planted.case, chosen, run):
+                yield name, replayed.diagnose(planted.case, chosen, run)
             else:
                 yield name, None
 
@@ -194,14 +194,26 @@ def _published(case: Case) -> str:
     return {r.metric: str(r.published) for r in case.references}["top1"]
 
 
-def _measured_again(run: Predictions, random: np.random.Generator) -> Predictions:
-    """Measure once more, elsewhere."""
+def _measured_twice(
+    run: Predictions, random: np.random.Generator
+) -> tuple[Predictions, Predictions]:
+    """Let two classes of a few images be as likely, and decide them otherwise."""
     images = len(run.labels)
-    classes = run.classes.copy()
-    for image in random.integers(0, images, random.poisson(images / FLIPPED)):
-        classes[image, [0, 1]] = classes[image, [1, 0]]
+    tied = np.unique(random.integers(0, images, random.poisson(images / FLIPPED)))
+    classes, losses = run.classes.copy(), run.losses.copy()
+    is_right = classes[tied, 0] == run.labels[tied]
+    classes[tied, 1] = np.where(is_right, classes[tied, 1], run.labels[tied])
+    confidences = np.exp(-losses).astype(np.float32)
+    if run.confidences is not None:
+        confidences = run.confidences.copy()
+    losses[tied], confidences[tied] = np.log(2), 0.5
+    here = msgspec.structs.replace(
+        run, classes=classes, losses=losses, confidences=confidences
+    )
+    turned = classes.copy()
+    turned[tied, 0], turned[tied, 1] = classes[tied, 1], classes[tied, 0]
     noise = 1 + ROUNDED * random.normal(size=images)
-    return msgspec.structs.replace(run, classes=classes, losses=run.losses * noise)
+    return here, msgspec.structs.replace(here, classes=turned, losses=losses * noise)
 
 
 def _printed(run: Predictions) -> dict[str, str]:
