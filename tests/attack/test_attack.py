@@ -8,8 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from attack import formats
 from attack.attack import Attack, said_badly
 from attack.kinds import KINDS
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repro.cli import cli
 
 KEPT = Path(__file__).parent / "kept"
 
@@ -41,6 +47,36 @@ def test_a_command_that_breaks_is_noticed() -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("repro.cli.cases.read_releases", lambda _: 1 / 0)
         assert broken.shortcoming() == "ZeroDivisionError: division by zero"
+
+
+#: What a command says at the end of sound input.
+SOUND = {
+    "cards": "1 numbers added",
+    "merges": "4 cases: ",
+    "attestations": "PASSED: a.pt by a.json",
+}
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_what_is_spoilt_is_sound_before(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for spoiling in ("damaged", "spoilt"):
+        monkeypatch.setattr(formats, spoiling, st.just)
+    found: list[Attack] = []
+
+    @settings(max_examples=1, database=None)
+    @given(KINDS[kind]())
+    def draw(attack: Attack) -> None:
+        found.append(attack)
+
+    draw()
+    monkeypatch.chdir(tmp_path)
+    for name, content in found[0].files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content)
+    said = CliRunner().invoke(cli, found[0].command).output
+    assert SOUND[kind] in said
 
 
 @pytest.mark.slow

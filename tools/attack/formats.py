@@ -206,7 +206,8 @@ def cards(draw: st.DrawFn) -> Attack:
     text = f"---\n{_json(card)}\n---\n\n# A model\n".encode()
     if what == "bytes":
         text = draw(damaged(text))
-    command = shlex.split("import model-card card/README.md -o release")
+    url = "https://huggingface.co/somebody/a-model/blob/0123abc/README.md"
+    command = shlex.split(f"import model-card card/README.md -o release --url {url}")
     files = {"card/README.md": text, f"card/{name}": _json(config).encode()}
     return Attack("cards", tuple(command), files)
 
@@ -262,9 +263,9 @@ def attestations(draw: st.DrawFn) -> Attack:
 @st.composite
 def merges(draw: st.DrawFn) -> Attack:
     """Join a sound ledger with one that is spoilt."""
-    part = draw(damaged(ledger_file()))
+    part = draw(damaged(ledger_file("4M", "8M")))
     files = {f"a/{FILE}": ledger_file(), f"b/{FILE}": part, **TOML}
-    command = draw(commands("merge a b", "merge b a --incomplete", "merge b b:1"))
+    command = draw(commands("merge a b", "merge b:1 a", "merge b a --incomplete"))
     return Attack("merges", (*command, "--ledger", "joined", *NUMBERS), files)
 
 
