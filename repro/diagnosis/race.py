@@ -88,6 +88,7 @@ def _next(
     rest = total - leader.images
     kept = (total - min(c.images for c in close)) * leader.passes
     if 0 < rest * leader.passes <= left < images * chosen.passes + kept:
-        # The last that can be afforded, whoever becomes the likeliest: is it right?
-        return leader, rest
+        # The last that can be afforded, whoever becomes the likeliest: is it right? By
+        # steps, since one that is wrong shows that soon.
+        return leader, min(rest, leader.images)
     return (chosen, images) if images > 0 else None
