@@ -51,7 +51,9 @@ def test_faults_of_a_file_are_planted_and_none_is_taken_for_another(
     file.write_text("[[fault]]".join([faults[0], *faults[2:5]]))
     (tmp_path / "example.py").write_text(EXAMPLE.with_suffix(".py").read_text())
     rows = tried("--held-out", str(file))
-    assert len(rows) == 6
+    # Below the table what was said of each, word for word.
+    assert len(rows) == 9
+    assert rows[5].startswith("images blurred: ")
     assert "0 are taken for another one" in rows[-1]
     said = dict(row.split(" | ")[::4][:2] for row in rows[2:5])
     assert said["| images blurred"] == "nothing"

@@ -72,6 +72,8 @@ def main() -> int:
 def _held_out(trial: Trial, file: Path) -> int:
     """Plant the faults of a file; 1 where one of them is taken for another."""
     outcomes = _printed(trial.plant_held_out(read_held_out(file), file.parent))
+    for outcome in outcomes:
+        print(f"{outcome.planted}: {outcome.diagnosis.sentence}")
     print(f"Of {len(outcomes)} faults {_counted(outcomes)}.")
     return int(_count(outcomes)["false"] > 0)
 

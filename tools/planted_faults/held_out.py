@@ -12,6 +12,7 @@ arithmetic = "bfloat16"
 weights = "supervised/real/640"        # measured in place of the checkpoint's own
 code = "ours.py"                       # beside the file: image(), state(), logits() or
                                        # labels()
+calls = { image = "blurred" }          # where they have other names there
 numbers = { top1 = "top5", loss = "loss / 2" }
 ```
 
@@ -29,7 +30,7 @@ import runpy
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 import torch
@@ -44,7 +45,8 @@ _SUMS: dict[type[ast.AST], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_HOOKS = ("image", "state", "logits", "labels")
+Hook = Literal["image", "state", "logits", "labels"]
+_HOOKS: tuple[Hook, ...] = get_args(Hook)
 
 
 class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +61,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     arithmetic: Literal["", "bfloat16", "float16"] = ""
     weights: str = ""
     code: str = ""
+    calls: dict[Hook, str] = {}
     numbers: dict[str, str] = {}
 
     def of_plain(self, plain: Plain, folder: Path) -> Plain:
@@ -72,7 +75,8 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             changes["autocast"] = getattr(torch, self.arithmetic)
         if self.code:
             found = runpy.run_path(str(folder / self.code))
-            changes |= {f"on_{n}": found[n] for n in _HOOKS if n in found}
+            calls = self.calls or {hook: hook for hook in _HOOKS if hook in found}
+            changes |= {f"on_{hook}": found[name] for hook, name in calls.items()}
         return dataclasses.replace(plain, **changes)
 
     def published(self, measured: dict[str, str]) -> dict[str, str]:
