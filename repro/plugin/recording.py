@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -135,7 +136,8 @@ class Recorder:
             return report
         report = since_run(report, self._ledger, self.run, baseline)
         assert report.compared is not None
-        self._changes = list(comparison_lines(report.compared))
+        width = shutil.get_terminal_size((120, 24)).columns
+        self._changes = list(comparison_lines(report.compared, width=width))
         return report
 
     def _miss(self, baseline: str) -> None:

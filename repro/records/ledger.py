@@ -167,6 +167,11 @@ class Ledger(Database):
             found = [run for run in found if run.id == number]
         if found:
             return found[0]
+        if text == "green":
+            raise LedgerError(
+                f"{self.file} has no run 'green': one that ended with exit status 0, "
+                "and in which every case met its numbers; give a number or 'last'"
+            )
         newest = self.runs(limit=1)
         raise LedgerError(
             f"{self.file} has no run {text!r}; give a number"

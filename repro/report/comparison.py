@@ -10,7 +10,7 @@ from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
 from repro.report.changes import environment_text, grouped_changes
 from repro.report.numbers import nonzero_text, told_apart
-from repro.words import counted, listed
+from repro.words import counted, listed, shortened
 
 #: A smaller p-value, times the number of cases, is called more than chance.
 SIGNIFICANT = 0.01
@@ -18,16 +18,19 @@ SIGNIFICANT = 0.01
 ROWS_SHOWN = 30
 
 _HEADERS = ("case", "before", "after", "points", "loss", "right", "wrong", "p", "other")
+#: What a narrow terminal does without, first to last.
+_DISPENSABLE = ("p", "loss", "before", "after", "other")
 
 
 def comparison_lines(
-    found: RunComparison, rows: int | None = ROWS_SHOWN
+    found: RunComparison, rows: int | None = ROWS_SHOWN, width: int | None = None
 ) -> Iterator[str]:
     """Write the answer first, then the cases that differ, the most telling first.
 
     Args:
         found: what has changed.
         rows: how many cases to list at most; None for all.
+        width: of the terminal in characters, which the table is to fit.
     """
     yield f"run {found.before} → run {found.after}: {answer(found)}"
     if found.environment:
@@ -38,7 +41,7 @@ def comparison_lines(
     shown = changed if rows is None else changed[:rows]
     if shown:
         yield ""
-        yield from _table(shown)
+        yield from _table(shown, width)
     if len(changed) > len(shown):
         yield f"{len(changed) - len(shown):,} more cases differ"
     yield from _details(found, shown)
@@ -129,7 +132,8 @@ def _details(found: RunComparison, changed: Sequence[CaseDifference]) -> Iterato
         yield from ("", *lines)
 
 
-def _table(cases: Sequence[CaseDifference]) -> Iterator[str]:
+def _table(cases: Sequence[CaseDifference], width: int | None) -> list[str]:
+    """Lay out the cases, without the columns that a narrow terminal has no room for."""
     rows = [
         (
             case.case,
@@ -146,6 +150,16 @@ def _table(cases: Sequence[CaseDifference]) -> Iterator[str]:
         for place in range(len(_HEADERS))
         if _HEADERS[place] != "other" or any(row[place] for row in rows)
     ]
+    lines = _laid_out(rows, columns)
+    for name in _DISPENSABLE:
+        if width is None or max(map(len, lines)) <= width:
+            break
+        columns = [place for place in columns if _HEADERS[place] != name]
+        lines = _laid_out(rows, columns)
+    return [line if width is None else shortened(line, width) for line in lines]
+
+
+def _laid_out(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[str]:
     text = tabulate(
         [[row[place] for place in columns] for row in rows],
         headers=[_HEADERS[place] for place in columns],
@@ -155,7 +169,7 @@ def _table(cases: Sequence[CaseDifference]) -> Iterator[str]:
             for place in columns
         ],
     )
-    yield from (line.rstrip() for line in text.splitlines())
+    return [line.rstrip() for line in text.splitlines()]
 
 
 def _flips(case: CaseDifference) -> tuple[str, str, str]:

@@ -31,6 +31,8 @@ def verdict_sentence(report: Report) -> str:
     if not results:
         return "No case was measured."
     met = [r for r in results if r.verdict is Verdict.REPRODUCED]
+    if not met:
+        return "Nothing contradicts what was published, and nothing settles it."
     if len(met) < len(results):
         return (
             f"Nothing contradicts what was published: {len(met):,} of "

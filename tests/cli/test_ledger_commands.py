@@ -114,6 +114,15 @@ def test_history_has_a_line_a_run_and_a_sparkline(command: Command) -> None:
     assert any(line.startswith("top-1") and "▁" in line for line in lines)
 
 
+def test_compare_fits_the_terminal_and_keeps_how_far_numbers_moved(
+    command: Command,
+) -> None:
+    lines = command("compare", "1", "2").splitlines()
+    (header,) = [line.split() for line in lines if line.startswith("case ")]
+    assert header[0] == "case"
+    assert {"points", "right", "wrong"} <= set(header)
+
+
 def test_history_of_all_cases_has_a_line_each(command: Command) -> None:
     for arguments in ((), ("supervised/*",)):
         _, _, first, second = command("history", *arguments).splitlines()

@@ -270,6 +270,27 @@ def test_an_older_ledger_goes_on_where_it_ended(older: Path) -> None:
     assert not gone & {row["name"] for row in tables}
 
 
+def test_a_ledger_without_checksums_gets_them_when_it_is_opened(
+    ledger: Ledger,
+) -> None:
+    run = run_of(ledger, "first", result("1M"), result("2M"))
+    ledger.record_claim(run, CLAIM)
+    with ledger.transaction() as connection:
+        # What version 3 had not.
+        connection.execute("DROP TABLE unrun")
+        for table in ("result", "claim"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN digest")
+        connection.execute("PRAGMA user_version = 3")
+    ledger.close()
+    with Ledger(ledger.file.parent) as opened:
+        assert version_of(opened._connection) == VERSION
+        assert opened.results(run) == [keyed(result("1M")), keyed(result("2M"))]
+        assert opened.claims(run) == [CLAIM]
+        assert opened.unrun(run) == []
+        opened.record_unrun(run, [NOT_RUN])
+        assert opened.unrun(run) == [NOT_RUN]
+
+
 def test_an_older_ledger_that_cannot_be_taken_over_is_left_as_it_is(
     older: Path,
 ) -> None:

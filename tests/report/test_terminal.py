@@ -15,6 +15,7 @@ from repro.report.claims_report import claim_lines
 from repro.report.markdown import markdown
 from repro.report.numbers import difference_text, nonzero_text
 from repro.report.report import Report, report_of_results
+from repro.report.summary import verdict_sentence
 from repro.report.terminal import Verbosity, table_lines
 
 from ..made_results import comparison, made_claim, metrics, result
@@ -217,3 +218,11 @@ def test_every_number_is_in_one_table_unless_something_stands_between() -> None:
         said = lines(found, 80, "verbose")
         assert sum("metric" in line for line in said) == tables
         assert sum(line == "supervised/real@plain" for line in said) == tables
+
+
+def test_a_run_that_settles_nothing_says_so() -> None:
+    part = result("2M", Verdict.INCONCLUSIVE, difference=0.01)
+    said = verdict_sentence(report_of_results([part]))
+    assert said == "Nothing contradicts what was published, and nothing settles it."
+    both = verdict_sentence(report_of_results([part, result("4M")]))
+    assert both == "Nothing contradicts what was published: 1 of 2 cases meet it."
