@@ -134,7 +134,7 @@ class Guarding:
             self._sizes.of(case, classifier.precision),
         )
         # Checkpoints of one model go the same way.
-        model = digest_of((case.model, case.protocol))
+        model = digest_of((case.model, case.protocol, case.dataset))
         if model not in self._slower:
             self._slower[model] = slower(both, images)
         if why := self._slower[model]:

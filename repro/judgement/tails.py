@@ -104,7 +104,9 @@ def _beyond(wanted: Floats, known: Floats) -> Floats:
     grid = np.concatenate([[0.0], np.geomspace(0.01, 1e4, 300)])
     chance = tail / len(known) * _predictive(grid, over / mean)
     far = np.interp(
-        np.clip((wanted - border) / mean, 0, grid[-1]), grid, np.log(chance)
+        np.clip((wanted - border) / mean, 0, grid[-1]),
+        grid,
+        np.log(np.maximum(chance, np.finfo(float).tiny)),
     )
     return np.where(wanted <= border, within, np.exp(far))
 

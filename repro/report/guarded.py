@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from repro.judgement.guarded import PROMISED
 from repro.records.result import CaseResult
 from repro.words import counted
 
@@ -20,7 +21,7 @@ def guarded_lines(results: Sequence[CaseResult]) -> Iterator[str]:
         yield (
             f"Decisions are those of float32 in {counted(len(used), 'guarded case')}: "
             f"{cheap}, and {100 * again / every:.3g} % of the images again in float32; "
-            f"less than {sum(g.risk for g, _ in used):.1g} likely that any differs."
+            f"less than {PROMISED:g} likely in each that any differs."
         )
     for reason in dict.fromkeys(g.reason for g, _ in found if g.reason):
         number = sum(g.reason == reason for g, _ in found)

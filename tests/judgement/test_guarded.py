@@ -142,7 +142,7 @@ def test_a_decision_differs_less_often_than_is_said(name: str) -> None:
         left = np.abs(world.exact[~found.recomputed])
         expected.append(float(law.exceeds(left).sum()))
         recomputed.append(float(found.recomputed.mean()))
-    assert np.mean(expected) < 1e-3
+    assert np.mean(expected) < guarded.PROMISED
     assert max(recomputed) < 0.6
 
 
@@ -261,9 +261,18 @@ def test_it_is_said_how_decisions_were_obtained() -> None:
     used = Guarded(cheap="amp-bf16", recomputed=1234, risk=5e-5)
     assert used.in_words(50_000) == (
         "guarded: amp-bf16, and 1,234 of 50,000 images again in fp32; "
-        "less than 0.0001 likely that a decision differs"
+        "less than 0.001 likely that a decision differs"
     )
     assert Guarded(reason="why").in_words(5) == "guarded does not pay here: why"
+
+
+def test_what_many_small_errors_leave_impossible_is_a_number() -> None:
+    random = np.random.default_rng(0)
+    margins = np.concatenate([random.uniform(0, 1, 30_000), [1e5]])
+    seen = np.arange(len(margins)) < 30_000
+    found = chances(margins, seen, random.uniform(-0.01, 0.01, 30_000))
+    assert 0 <= found[-1] < 1e-12
+    assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("seen", [0, 50])
