@@ -47,7 +47,8 @@ _HEADINGS = {
 #: Headings of what no case is about.
 _LEFT_OUT = (
     "layers depth "  # of a network
-    "params param parameters #params paramsm flops flopsg gflops macs gmacs"
+    "params param parameters #params paramsm flops flopsg gflops macs gmacs madds "
+    "maddsm mmadds"
 )
 
 

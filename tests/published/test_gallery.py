@@ -19,7 +19,11 @@ from repro.published import Release, read_releases
 ROOT = Path(__file__).parents[2]
 GALLERY = ROOT / "expected" / "gallery"
 NAMES = sorted(file.parent.name for file in GALLERY.glob("*/release.toml"))
-PINNED = re.compile(r"github\.com/[\w-]+/[\w.-]+/(blob|tree|raw)/[0-9a-f]{40}\b")
+#: At a commit, or a file of a release whose name begins with its digest.
+PINNED = re.compile(
+    r"github\.com/[\w-]+/[\w.-]+/"
+    r"((blob|tree|raw)/[0-9a-f]{40}\b|releases/download/.*-[0-9a-f]{8}\.pt$)"
+)
 
 
 @pytest.fixture(scope="module", params=NAMES)
