@@ -257,6 +257,9 @@ class Investigation:
         outcome = settled(trials)
         explains = outcome in EXPLAINED
         kind = None if explains else self._kind(trials)
+        if kind:
+            # More images would not tell more.
+            outcome = "unexplained"
         return Diagnosis(
             outcome=outcome,
             sentence=of_kind(kind, trials) if kind else sentence(outcome, trials),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from repro.diagnosis.findings import Restored, Trial
 from repro.diagnosis.kinds import SMOOTHED, kind_of
 from repro.diagnosis.sentences import of_kind
 from repro.diagnosis.suspects import read_topics
+from repro.engine.evaluator import Evaluator
+from repro.engine.settings import EngineSettings
+
+from .planted import as_published, planted
 
 IMAGES, CLASSES = 20_000, 10
 Floats = np.ndarray
@@ -113,6 +118,31 @@ def test_logits_that_are_noisier_are_no_wrong_labels(noise: float) -> None:
     random = np.random.default_rng(2)
     noisy = LOGITS + noise * random.normal(size=LOGITS.shape)
     assert kind(numbers_of(noisy, LABELS)) == ""
+
+
+@pytest.mark.slow
+def test_a_kind_is_said_in_place_of_looking_at_more_images(tmp_path: Path) -> None:
+    numbers = {
+        reference.metric: reference.published
+        for reference in as_published("supervised/real/160").references
+    }
+    case = planted(
+        "supervised/real/160",
+        top1=f"{float(numbers['top1'].value) - 4:.2f}",
+        top5=f"{float(numbers['top5'].value) - 3:.2f}",
+        loss=numbers["loss"].digits,
+    )
+    settings = EngineSettings(cache=tmp_path, device="cpu", diagnose_share=0.03)
+    engine = Evaluator(settings)
+    _, predictions = engine.measure(case)
+    found = engine.diagnose(case, predictions)
+    assert (found.outcome, found.kind, found.cause) == (
+        "unexplained",
+        "bookkeeping",
+        "",
+    )
+    assert "a matter of bookkeeping" in found.sentence
+    assert "--repro-diagnose-share" not in found.advice
 
 
 def test_counts_that_are_off_where_the_loss_is_met_are_bookkeeping() -> None:
