@@ -18,6 +18,10 @@ from repro.diagnosis.undecided import FLIPPED
 #: otherwise: whatever moves images so much decides some of them otherwise.
 MOVED = 0.25
 
+#: A number of fewer digits is met to its last one by what was evaluated otherwise too:
+#: half a unit of that as a share of a loss, and in points of an accuracy.
+FINE_LOSS, FINE_SHARE = 1e-4, 0.05
+
 #: Standard errors by which wrong labels may miss what is expected of them.
 ERRORS = 2.5
 
@@ -114,4 +118,8 @@ def _gap(number: Restored) -> float:
 
 
 def _is_exact(number: Restored) -> bool:
-    return abs(_gap(number)) <= float(number.number.half_unit) + 1e-9
+    """Tell whether a number is met to its last digit, and has enough of them."""
+    half_unit = float(number.number.half_unit)
+    is_loss = number.metric == "loss"
+    finest = FINE_LOSS * number.measured if is_loss else FINE_SHARE
+    return half_unit <= finest and abs(_gap(number)) <= half_unit + 1e-9

@@ -139,7 +139,10 @@ def joined(first: Topic, second: Topic) -> Topic:
 
 def topic_named(name: str) -> Topic:
     """Give a topic by its name, or that of two at once."""
-    return reduce(joined, (read_topics()[part] for part in name.split(AND)))
+    topics = read_topics()
+    if name in topics:
+        return topics[name]
+    return reduce(joined, (topics[part] for part in name.split(AND)))
 
 
 def _counted(templates: tuple[str, ...] | str) -> str:

@@ -44,10 +44,16 @@ LOGITS, LABELS = logits_and_labels()
 MEASURED = numbers_of(LOGITS, LABELS)
 
 
-def trials_of(published: list[float], error: float = 0.0) -> list[Trial]:
+DIGITS = (2, 2, 6)
+
+
+def trials_of(
+    published: list[float], error: float = 0.0, decimals: tuple[int, ...] = DIGITS
+) -> list[Trial]:
     """Try smoothed labels where these numbers are published."""
     smoothed = numbers_of(LOGITS, LABELS, smoothing=0.1)
-    digits = [f"{published[0]:.2f}", f"{published[1]:.2f}", f"{published[2]:.6f}"]
+    pairs = zip(published, decimals, strict=True)
+    digits = [f"{value:.{places}f}" for value, places in pairs]
     rows = zip(("top1", "top5", "loss"), digits, MEASURED, smoothed, strict=True)
     restored = tuple(
         Restored(
@@ -151,3 +157,12 @@ def test_counts_that_are_off_where_the_loss_is_met_are_bookkeeping() -> None:
     # A few images that another machine decides otherwise are not.
     assert kind([top1 - 0.02, top5, loss]) == ""
     assert kind_of([], CLASSES, IMAGES) is None
+
+
+def test_numbers_of_few_digits_are_met_by_much_and_tell_nothing() -> None:
+    top1, top5, loss = MEASURED
+    counts = trials_of([top1 - 2, top5 - 1, loss], decimals=(2, 2, 2))
+    assert kind_of(counts, CLASSES, IMAGES) is None
+    warmer = numbers_of(LOGITS * 0.5, LABELS)
+    assert kind_of(trials_of(warmer, decimals=(0, 0, 6)), CLASSES, IMAGES) is None
+    assert kind_of(trials_of(warmer, decimals=(1, 1, 6)), CLASSES, IMAGES)
