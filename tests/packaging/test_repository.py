@@ -50,8 +50,14 @@ def test_what_a_service_reads_has_its_form(schema: str, files: list[str]) -> Non
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def test_the_citation_has_the_version_of_the_package() -> None:
-    assert f"\nversion: {PROJECT['version']}\n" in (ROOT / "CITATION.cff").read_text()
+def test_the_citation_and_the_changes_have_the_version_of_the_package() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    released = re.findall(r"^## (\d\S+) \((\S+)\)$", changes, re.MULTILINE)
+    version, day = released[0]
+    assert version == PROJECT["version"]
+    assert f"\nversion: {version}\n" in citation
+    assert f"\ndate-released: {day}\n" in citation
 
 
 def test_each_python_that_is_promised_is_one_that_ci_runs() -> None:
