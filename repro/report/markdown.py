@@ -14,9 +14,11 @@ from repro.report.changes import (
 )
 from repro.report.comparison import answer
 from repro.report.guarded import guarded_lines
+from repro.report.lacking import lacking_groups
 from repro.report.report import Report
 from repro.report.rows import (
     Row,
+    cases_with_rows,
     rows_of,
     shift_of,
     shift_text,
@@ -150,9 +152,20 @@ def _table(
 
 def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield why cases are not reproduced, each reason once with its cases."""
-    grouped = reasons(results, [v for v in Verdict if v not in _FINE])
-    if grouped:
+    gone = [r for r in results if r.lacking and not r.is_broken]
+    every = lacking_groups(cases_with_rows(gone))
+    # Of one case its reason says more than a count.
+    lacking = [group for group in every if len(group.cases) > 1]
+    counted_there = {c.result.place for group in lacking for c in group.cases}
+    told = [r for r in results if r.place not in counted_there]
+    grouped = reasons(told, [v for v in Verdict if v not in _FINE])
+    if grouped or lacking:
         yield from ("", "## Why", "")
+    for group in lacking:
+        number = counted(len(group.cases), "case")
+        of = ", ".join(f"`{name}` {n:,}" for name, n in group.families.items())
+        remedy = f". `{group.remedy}`" if group.remedy else ""
+        yield f"- {_escaped(group.what)}: {number} not run ({of}){remedy}"
     for (verdict, reason), cases in grouped.items():
         named = listed([f"`{case}`" for case in cases], 1)
         yield f"- {named}: {verdict}. {_escaped(reason)}"

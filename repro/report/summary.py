@@ -28,7 +28,7 @@ def verdict_sentence(report: Report) -> str:
     surprises = [claim.id for claim in report.claims if claim.is_surprise]
     if red or surprises:
         return f"{'; '.join(_wrong(report, red, surprises))}."
-    if not results:
+    if not any(result.measurement for result in results):
         return "No case was measured."
     met = [r for r in results if r.verdict is Verdict.REPRODUCED]
     if not met:

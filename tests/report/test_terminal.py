@@ -111,6 +111,16 @@ def test_what_is_not_here_is_counted_by_family_with_one_command_for_all() -> Non
     (command,) = [line for line in said if "repro fetch" in line]
     assert command.split()[-2:] == ["--checkpoints", "W"]
     assert len(said) < 10
+    report = report_of_results(found)
+    assert verdict_sentence(report) == "No case was measured."
+    written = markdown(report)
+    assert (
+        "- no weights: 250 cases not run (`clip/real` 125, `supervised/real` 125)"
+        in written
+    )
+    assert written.count("repro fetch") == 1
+    alone = markdown(report_of_results(found[:1]))
+    assert "- `supervised/real/1M@plain`: not run. no weights: W has no" in alone
 
 
 def test_a_damaged_file_is_red_and_last() -> None:
