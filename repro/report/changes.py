@@ -82,16 +82,19 @@ def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
 
 
 def since_groups(
-    results: Iterable[CaseResult], least: int = 1
+    results: Iterable[CaseResult], least: int = 1, told: int | None = None
 ) -> Iterator[tuple[str, dict[tuple[str, str], list[str]]]]:
     """Yield what has changed since each run in which failing cases were as expected.
 
     Each part has the cases that it is said of; none where the title names them. What
-    fewer than `least` cases have is left out.
+    fewer than `least` cases have is left out, and what differs from the run `told`, of
+    which more is said elsewhere.
     """
     found: dict[str, list[CaseDifference]] = {}
     for result in results:
-        if result.since and result.verdict.is_failure:
+        if not result.since or result.since.run == told:
+            continue
+        if result.verdict.is_failure:
             differences = found.setdefault(heading(result.since), [])
             differences.append(result.since.difference)
     for title, differences in found.items():

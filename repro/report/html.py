@@ -143,7 +143,7 @@ def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]
 
     What only one case has is said where that case is.
     """
-    for title, parts in since_groups(report.results, least=2):
+    for title, parts in since_groups(report.results, 2, report.baseline):
         yield title, [(*part, listed(cases)) for part, cases in parts.items()]
     if compared := report.compared:
         rows = [(*p, listed(cases)) for p, cases in baseline_groups(compared).items()]

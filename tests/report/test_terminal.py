@@ -10,8 +10,10 @@ from repro.diagnosis.findings import Diagnosis
 from repro.errors import NotAvailableError
 from repro.judgement.compare import CaseDifference, Change, Since
 from repro.judgement.verdict import Verdict
+from repro.records.comparison import RunComparison
 from repro.records.result import CaseResult
 from repro.report.claims_report import claim_lines
+from repro.report.html import html
 from repro.report.markdown import markdown
 from repro.report.numbers import difference_text, nonzero_text
 from repro.report.report import Report, report_of_results
@@ -236,3 +238,21 @@ def test_a_run_that_settles_nothing_says_so() -> None:
     assert said == "Nothing contradicts what was published, and nothing settles it."
     both = verdict_sentence(report_of_results([part, result("4M")]))
     assert both == "Nothing contradicts what was published: 1 of 2 cases meet it."
+
+
+def test_what_differs_from_the_baseline_is_not_said_of_the_last_met_run_too() -> None:
+    numbers = metrics()
+    difference = CaseDifference(
+        case=result().id,
+        before=numbers,
+        after=numbers,
+        weights=Change("weights", "ab" * 32, "cd" * 32),
+    )
+    since = Since(4, Verdict.REPRODUCED, difference)
+    red = [result(n, Verdict.BELOW, since=since) for n in ("1M", "2M")]
+    report = report_of_results(red)
+    # In full where each case is, and once for both.
+    for run, times in ((4, 3), (3, 4)):
+        compared = RunComparison(before=run, after=5, differences=(difference,))
+        said = html(msgspec.structs.replace(report, run=5, compared=compared))
+        assert said.count("abababab → cdcdcdcd") == times
