@@ -144,6 +144,7 @@ ROWS = {
     "import table metric": Row(TABLE, "--metric=top5", "'top5' by another"),
     "import table meanings": Row(TABLE, "--as=Top-1=top5", "'Top-1' top5"),
     "import table unit": Row(TABLE, "--unit=fraction", "so it is no top1 in fraction"),
+    "import table decimal_comma": Row(TABLE, "--decimal-comma", "is no number"),
     "import table runs": Row(SPREAD, "--runs=3", "runs = 3"),
     "import table spread": Row(
         f"{SPREAD} --runs=3", "'--spread=standard error'", '"standard error"'
@@ -181,6 +182,9 @@ ROWS = {
         "10 images of 10",
     ),
     "new code": Row(NEW, "--code=paper.toml", "a file of Python, .py"),
+    "new gallery": Row(
+        "new mine", "--gallery=cifar10-resnets", "its code, to be read before it is run"
+    ),
     "new with_ci": Row("new mine", "--with-ci", "tox-nightly.ini"),
     "new cache": Row(NEW, "--cache=paper.toml", "must be a folder, and is a file"),
     "new device": Row(NEW, "--device=cuda:7", "cuda:7"),
