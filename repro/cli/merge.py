@@ -54,11 +54,12 @@ def merge(
     """
     chosen = [parse_part(part) for part in parts]
     with Ledger(ledger, create=True) as opened:
-        number = merge_runs(chosen, opened, incomplete=incomplete)
-        # No shard could check a claim, which needs all of them; so the exit status that
-        # it gives is known only here.
-        if _is_surprised(opened, number, expected):
-            diverge(opened, opened.find_run(str(number)))
+        with opened.transaction():
+            number = merge_runs(chosen, opened, incomplete=incomplete)
+            # No shard could check a claim, which needs all of them; so the exit status
+            # that it gives is known only here.
+            if _is_surprised(opened, number, expected):
+                diverge(opened, opened.find_run(str(number)))
         run = opened.find_run(str(number))
         print_run(opened, run, "normal")
         report = report_of_run(opened, run) if outputs else None

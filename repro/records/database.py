@@ -102,9 +102,14 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write all of several statements, or nothing of them.
 
+        One inside of another is a part of it.
+
         Raises:
             LedgerError: the file cannot be written.
         """
+        if self._is_writing():
+            yield self._connection
+            return
         with self._explained():
             # Takes the write lock before anything is read. One that is asked for later,
             # when another process has written meanwhile, is refused at once and not
@@ -113,10 +118,13 @@ class Database:
             try:
                 yield self._connection
             except BaseException:
-                if self._connection.in_transaction:
+                if self._is_writing():
                     self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    def _is_writing(self) -> bool:
+        return self._connection.in_transaction
 
     def _is_whole(self, table: str, row: sqlite3.Row) -> bool:
         said = [row[name] for name in SEALED[table]]

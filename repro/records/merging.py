@@ -56,6 +56,8 @@ def lasting_arguments(shard: str | None, diverged_exit: int) -> list[str]:
 def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> int:
     """Write the results of several runs into a ledger as one run; give its number.
 
+    All of it is written, or nothing, so that a merge that was killed can be done again.
+
     Args:
         parts: the runs; shards must be all there are.
         target: gets the new run; it may be the ledger that holds the parts.
@@ -69,24 +71,32 @@ def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> in
     try:
         found = [(p, ledger, ledger.find_run(p.run)) for p, ledger in opened]
         _check([(part, run) for part, _, run in found], incomplete=incomplete)
-        results = [(p, ledger.results(run.id)) for p, ledger, run in found]
-        _check_disjoint(results)
-        runs = [run for _, _, run in found]
-        number = target.begin(
-            _uid(runs, target),
-            sum(run.planned for run in runs),
-            [
-                *("merge", *(f"{part.folder}:{run.id}" for part, _, run in found)),
-                *(f"{_DIVERGED_EXIT}{s}" for s in _given(runs, _DIVERGED_EXIT)),
-            ],
-            GitState(runs[0].commit, "changed" if runs[0].dirty else ""),
-        )
-        for (_, ledger, run), (_, content) in zip(found, results, strict=True):
-            _copy(ledger, run, content, target, number)
-        _close(target, number, runs)
+        with target.transaction() as connection:
+            # What does not fit into memory's pages would lock out who reads the parts,
+            # which may lie in the same file.
+            connection.execute("PRAGMA cache_spill = OFF")
+            return _write(found, target)
     finally:
         for _, ledger in opened:
             ledger.close()
+
+
+def _write(found: Sequence[tuple[Part, Ledger, Run]], target: Ledger) -> int:
+    results = [(part, ledger.results(run.id)) for part, ledger, run in found]
+    _check_disjoint(results)
+    runs = [run for _, _, run in found]
+    number = target.begin(
+        _uid(runs, target),
+        sum(run.planned for run in runs),
+        [
+            *("merge", *(f"{part.folder}:{run.id}" for part, _, run in found)),
+            *(f"{_DIVERGED_EXIT}{s}" for s in _given(runs, _DIVERGED_EXIT)),
+        ],
+        GitState(runs[0].commit, "changed" if runs[0].dirty else ""),
+    )
+    for (_, ledger, run), (_, content) in zip(found, results, strict=True):
+        _copy(ledger, run, content, target, number)
+    _close(target, number, runs)
     return number
 
 
