@@ -87,7 +87,8 @@ class Runner:
         assert not EXPRESSION.search(step["run"])
         assert step["shell"] == "bash"
         files = ("GITHUB_PATH", "GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
-        kept = {"HOME": os.environ["HOME"], "OMP_NUM_THREADS": "1"}
+        home = os.environ.get("HOME", str(self.temp))
+        kept = {"HOME": home, "OMP_NUM_THREADS": "1"}
         own = {name: self.value(text) for name, text in step.get("env", {}).items()}
         added = dict(
             line.split("=", 1) for line in self.said("GITHUB_ENV").splitlines()

@@ -73,8 +73,12 @@ class Export:
         return self.card.read_bytes().decode()
 
     def values(self) -> list[tuple[str, Any, str]]:
-        """Give the numbers of a card as huggingface_hub reads them."""
-        found = ModelCard.load(self.card).data.eval_results
+        """Give the numbers of a card as huggingface_hub reads them.
+
+        Its older versions know no byte order mark.
+        """
+        data: Any = ModelCard(self.card.read_text("utf-8-sig")).data
+        found = data.eval_results
         return [(one.metric_type, one.metric_value, one.source_name) for one in found]
 
     def refused(self, *options: str) -> str:
