@@ -92,7 +92,7 @@ _RESULTS = """
 INSERT INTO result (run, case_id, asked, verdict, recorded, identity, machine,
     fingerprint, prediction, content, digest)
 SELECT run.id, case_id, asked, verdict, recorded, identity, machine, fingerprint,
-    prediction, content, '' FROM run, result WHERE run.id > 1
+    prediction, content, digest FROM run, result WHERE run.id > 1
 """
 
 
