@@ -51,7 +51,12 @@ class Replay:
         data: Path | None = None,
     ) -> None:
         settings = EngineSettings(
-            cache=cache, device="cpu", checkpoints=checkpoints, data=data
+            cache=cache,
+            device="cpu",
+            checkpoints=checkpoints,
+            data=data,
+            # What is published of a full-size model ends it after the first images.
+            early_stop=False,
         )
         engine = Evaluator(settings)
         self.case = case
