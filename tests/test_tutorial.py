@@ -66,9 +66,10 @@ def test_the_tutorial_works_and_shows_what_is_seen(
         if kind == "sh":
             said = follow(block, here)
         elif kind == "text":
-            seen = [" ".join(line.split()) for line in said.splitlines()]
+            # Where a line breaks hangs on what was measured.
+            seen = " ".join(said.split())
             for line in block.splitlines():
-                assert any(fnmatchcase(one, alike(line)) for one in seen), said
+                assert fnmatchcase(seen, f"*{alike(line)}*"), said
         else:
             file = here / block.split()[1]
             file.write_text(block, "utf-8")

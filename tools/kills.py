@@ -130,8 +130,8 @@ class World:
             _age(place / "tmp")
             if said := self._finish(name, place):
                 return f"done again it fails: {said}"
-            if deed.result(place) != result:
-                return "another result"
+            if found := _difference(deed.result(place), result):
+                return f"another result: {found}"
             check = _done((*REPRO, "cache", "check"), place)
             if check.returncode:
                 return f"a damaged cache: {check.stdout}"
@@ -154,6 +154,24 @@ class World:
             shutil.copytree(self._folder, place)
             (place / "tmp").mkdir(exist_ok=True)
             yield place
+
+
+def _difference(ours: object, theirs: object, where: str = "") -> str:
+    """Say where two results differ first; empty where they do not."""
+    if (
+        isinstance(ours, dict)
+        and isinstance(theirs, dict)
+        and ours.keys() == theirs.keys()
+    ):
+        parts = ((ours[key], theirs[key], f"{where}.{key}") for key in ours)
+    elif (
+        isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs)
+    ):
+        pairs = enumerate(zip(ours, theirs, strict=True))
+        parts = ((a, b, f"{where}[{number}]") for number, (a, b) in pairs)
+    else:
+        return "" if ours == theirs else f"{where} {ours!r:.200} for {theirs!r:.200}"
+    return next(filter(None, (_difference(*part) for part in parts)), "")
 
 
 # Disturbances -------------------------------------------------------------------------

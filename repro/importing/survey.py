@@ -128,7 +128,7 @@ def _survey(path: Path, code: Path | None, classes: int) -> SurveyedWeights:
         return SurveyedWeights(path=path, found=found, model=_OF_FILES)
     model = fitting_model(found.shapes, found.entry)
     if model is None and code is not None:
-        model = fitting_code(found.shapes, code, classes, found.entry)
+        model = fitting_code(found.shapes, code, classes, found.entry, found.prefix)
     fault = "" if model else f"{path} fits {_nothing(code)}"
     return SurveyedWeights(path=path, found=found, model=model, fault=fault)
 

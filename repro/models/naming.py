@@ -35,7 +35,7 @@ def fitting_model(shapes: Shapes, weights_key: str = "") -> ModelSpec | None:
 
 
 def fitting_code(
-    shapes: Shapes, code: Path, classes: int, weights_key: str = ""
+    shapes: Shapes, code: Path, classes: int, weights_key: str = "", prefix: str = ""
 ) -> ModelSpec | None:
     """Find what in a file of Python builds a model that every name and shape fits.
 
@@ -46,10 +46,14 @@ def fitting_code(
         code: the file of Python.
         classes: what is tried for an argument `num_classes`.
         weights_key: the entry of the weights file that they are in.
+        prefix: what was taken off all their names; a part of it may be the model's.
 
     Raises:
         ExpectedError: the file cannot be run.
     """
+    steps = prefix.split(".")[:-1]
+    tails = ["".join(f"{step}." for step in steps[n:]) for n in range(len(steps) + 1)]
+    named = [{f"{tail}{name}": s for name, s in shapes.items()} for tail in tails]
     for name, options in _calls(code, classes):
         spec = ModelSpec(
             id="main",
@@ -59,7 +63,7 @@ def fitting_code(
             options=options,
             weights_key=weights_key,
         )
-        if _fits(spec, code.parent, shapes):
+        if any(_fits(spec, code.parent, names) for names in named):
             return spec
     return None
 

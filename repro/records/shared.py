@@ -100,8 +100,8 @@ class RunFolder:
         A lock that ends with the process tells that the folder is in use.
         """
         common = self._folder.name.rpartition("-")[0]
-        for lock in self._folder.parent.glob(f"{common}-*/{_OWNER}"):
-            _remove_abandoned(lock)
+        for folder in self._folder.parent.glob(f"{common}-*"):
+            _remove_abandoned(folder / _OWNER)
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._owned = _lock(self._folder / _OWNER)

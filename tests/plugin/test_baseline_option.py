@@ -30,8 +30,12 @@ def test_an_unchanged_night_says_that_nothing_changed(
 
 @pytest.mark.slow
 def test_other_weights_are_named_with_the_images_that_flipped(
-    release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
+    release: ReleaseCopy,
+    run_cases: RunCases,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     ledger = f"--repro-ledger={tmp_path / 'ledger'}"
     run_cases(release, ledger).assert_outcomes(passed=3)
     other = release.weights("supervised/real/160").read_bytes()

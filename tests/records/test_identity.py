@@ -196,6 +196,11 @@ def test_what_dead_runs_left_is_removed_and_living_ones_keep_theirs(
     leave(dead, seconds_ago=3600)
     leave(new, seconds_ago=0)
     leave(living, seconds_ago=3600)
+    # It died before it could say whose it is.
+    early = tmp_path / f"{PREFIX}early"
+    leave(early, seconds_ago=3600)
+    (early / "owner.lock").unlink()
+    os.utime(early, (time.time() - 3600,) * 2)
     own = RunFolder(tmp_path / f"{PREFIX}own")
     with (living / "owner.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
