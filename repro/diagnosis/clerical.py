@@ -59,7 +59,9 @@ def find_account(
     if run.is_complete:
         found += cut_digits(numbers, run)
     best = min(found, key=lambda account: account.fit, default=None)
-    if best and best.fit <= FITTING:
+    impossible = contradiction(numbers, len(case.dataset.classes))
+    # Numbers that no evaluation gives were written down wrongly: it is only asked how.
+    if best and best.fit <= (FITTING_ALONE if impossible else FITTING):
         return best
     # Only a loss can be moved while all images are decided as they were.
     is_alone = METRICS[missed[0].metric].unit.whole and any(
@@ -68,4 +70,4 @@ def find_account(
     slip = mistyped_digit(numbers, run) if run.is_complete else None
     if slip and slip.fit <= (FITTING_ALONE if is_alone else FITTING):
         return slip
-    return contradiction(numbers, len(case.dataset.classes))
+    return impossible

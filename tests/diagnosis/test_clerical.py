@@ -139,6 +139,16 @@ def test_a_digit_is_spoken_of_where_too_few_images_are_undecided_for_it(
     assert (found.name if found else "") == "one digit mistyped" * (undecided < 8)
 
 
+def test_numbers_that_cannot_be_are_taken_for_swapped_where_half_an_image_is_much(
+    release_cases: dict[str, Case],
+) -> None:
+    run = made_of(500, top1=98.6, top5=100.0, loss=0.05)
+    case = release_cases["clip/real/1280"]
+    found = find(case, {"top1": "100.00", "top5": "98.60", "loss": "0.050000"}, run)
+    assert found
+    assert found.name == "top-5 accuracy swapped with top-1 accuracy"
+
+
 def test_rounding_to_whole_ones_is_told_from_chance_by_many_images(
     release_cases: dict[str, Case],
 ) -> None:
