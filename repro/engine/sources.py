@@ -80,7 +80,9 @@ class Sources:
         return self._find(case)
 
     def _find(self, case: Case) -> Source:
-        return Source(self.weights(case), self.dataset(case), own_files(case))
+        check_code(case)
+        files = own_files(case)
+        return Source(self.weights(case), self.dataset(case), files)
 
     def weights(self, case: Case) -> WeightsFile:
         """Find the weights file of a case, and fetch it where that is asked for.
@@ -89,7 +91,6 @@ class Sources:
             NotAvailableError: it is not here.
             FetchError: it cannot be fetched.
             WeightsError: it is not the file that was recorded.
-            ExpectedError: the code of its model is another than the release names.
         """
         check_code(case)
         if self._downloads:

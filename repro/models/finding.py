@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shlex
 from pathlib import Path
 
 from repro.cases import Case
-from repro.errors import ExpectedError, NotAvailableError, WeightsError
+from repro.errors import NotAvailableError, WeightsError
 from repro.models.libraries import find_loader
 from repro.published import split_weights_name
 
@@ -46,11 +45,10 @@ def find_weights(case: Case, checkpoints: Path | None) -> Path:
 
 
 def check_code(case: Case) -> None:
-    """See that the code which builds a model is here, and the one that is named.
+    """See that the code which builds a model is here.
 
     Raises:
         NotAvailableError: it is not; the message has the command that gets it.
-        ExpectedError: it is another file.
     """
     model = case.model
     if not model.code_url:
@@ -63,13 +61,6 @@ def check_code(case: Case) -> None:
             f"beside the numbers; run {command!r}, and read it before it is run",
             "code",
             command,
-        )
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
-    if model.code_sha256 and found != model.code_sha256:
-        raise ExpectedError(
-            f"{file} has the SHA-256 {found[:16]}…, the release names "
-            f"{model.code_sha256[:16]}…; get it again with {command!r}, or write the "
-            "other one as code_sha256 if it is right"
         )
 
 

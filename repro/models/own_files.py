@@ -51,7 +51,8 @@ def read_own_files(spec: ModelSpec, location: Path) -> OwnFiles:
     """Read what describes a model besides the TOML file, which lies in `location`.
 
     Raises:
-        ExpectedError: a file is not there, or cannot be read.
+        ExpectedError: a file is not there, cannot be read, or is not the code that the
+            release names.
     """
     for name in spec.files.values():
         if not (location / name).is_file():
@@ -59,7 +60,21 @@ def read_own_files(spec: ModelSpec, location: Path) -> OwnFiles:
                 f"model {spec.id!r} names {location / name}, which does not exist"
             )
     contents = {key: _read(location / name) for key, name in spec.files.items()}
+    if spec.code_sha256:
+        _check_code(spec, location, contents["code"])
     return OwnFiles(location, contents, spec.files)
+
+
+def _check_code(spec: ModelSpec, location: Path, code: bytes) -> None:
+    # Of the very bytes that are going to be run: the file may be another one by then.
+    found = hashlib.sha256(code).hexdigest()
+    if found != spec.code_sha256:
+        again = f" with {spec.code_command(location)!r}" if spec.code_url else ""
+        raise ExpectedError(
+            f"{location / spec.code} has the SHA-256 {found[:16]}…, the release names "
+            f"{spec.code_sha256[:16]}…; get it again{again}, or write the other one as "
+            "code_sha256 if it is right"
+        )
 
 
 def _read(file: Path) -> bytes:

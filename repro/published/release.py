@@ -252,6 +252,8 @@ class ModelSpec(NamedTable, frozen=True):
             check_below(key, file)
         if self.code_url and not self.code:
             raise ValueError("code_url is where code can be got; name the file as code")
+        if self.code_sha256 and not self.code:
+            raise ValueError("code_sha256 is that of code; name the file as code")
         if self.code_sha256 and not SHA256.fullmatch(self.code_sha256):
             raise ValueError("code_sha256 must be 64 hexadecimal digits in lower case")
         if not 0 < self.gflops < math.inf:

@@ -56,6 +56,28 @@ def test_code_that_is_swapped_after_it_was_read_is_not_run(tmp_path: Path) -> No
     assert torch.equal(as_it_is(images), 2 * plain(images))
 
 
+def test_code_that_is_another_than_the_release_names_is_never_read_for_use(
+    tmp_path: Path,
+) -> None:
+    code = CODE.format(1)
+    spec = ModelSpec(
+        id="m",
+        loader="python",
+        architecture="Net",
+        code="net.py",
+        code_url="https://example.org/net.py",
+        code_sha256=hashlib.sha256(code.encode()).hexdigest(),
+    )
+    (tmp_path / "net.py").write_text(code)
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "w.pt")
+    given = spec, tmp_path, tmp_path / "w.pt", CPU
+    load_checkpoint(*given, run_code=True)
+    # After whatever has looked whether it is there.
+    (tmp_path / "net.py").write_text("raise SystemExit('it was run')")
+    with pytest.raises(ExpectedError, match="the release names"):
+        load_checkpoint(*given, run_code=True)
+
+
 @pytest.mark.parametrize("key", ["config", "tokenizer"])
 def test_what_describes_a_model_is_what_its_digest_is_of(
     key: str, tmp_path: Path

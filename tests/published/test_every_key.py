@@ -164,7 +164,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "tokenizer": Row("bytes.bpe.gz", refused="tokenizer has no effect"),
         "code": Row("clip-digits.json", refused="code has no effect"),
         "code_url": Row("https://example.org/net.py", refused="name the file as code"),
-        "code_sha256": Row("0" * 64),
+        "code_sha256": Row("0" * 64, refused="name the file as code"),
         "weights_key": Row("state_dict"),
         "gflops": Row(7.0),
     },

@@ -106,11 +106,11 @@ def test_code_that_is_missing_is_got_by_a_command_and_another_file_refused(
     case = list_cases(read_releases([tmp_path]))[0]
     sources = Sources(EngineSettings(), [case], None)
     with pytest.raises(NotAvailableError, match=r"no code: .*run 'curl -fLo ") as said:
-        sources.weights(case)
+        sources.check(case)
     assert said.value.remedy in str(said.value)
     (tmp_path / "resnet.py").write_bytes(code + b"#")
     with pytest.raises(ExpectedError, match=f"the release names {digest[:16]}"):
-        sources.weights(case)
+        sources.check(case)
     (tmp_path / "resnet.py").write_bytes(code)
     with pytest.raises(NotAvailableError, match="no weights"):
-        sources.weights(case)
+        sources.check(case)
