@@ -392,6 +392,7 @@ def with_long_text() -> bytes:
         (with_long_text(), "set PIL.PngImagePlugin.MAX_TEXT_CHUNK in conftest.py"),
         (b"no image", "Replace it with the original file"),
     ],
+    ids=["pixels", "text", "no image"],
 )
 def test_a_limit_of_pillow_is_told_from_damage(
     tmp_path: Path, content: bytes, said: str

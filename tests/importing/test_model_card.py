@@ -332,7 +332,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         constants = huggingface_hub.constants
         monkeypatch.setattr(constants, "ENDPOINT", host.url)
         template = f"{host.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        # Up to version 0.27 of the client, a copy of the name is used.
+        for module in (constants, huggingface_hub.file_download):
+            name = "HUGGINGFACE_CO_URL_TEMPLATE"
+            monkeypatch.setattr(module, name, template, raising=False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         yield host
 
