@@ -12,10 +12,16 @@ import pytest
 from repro.options.table import OPTIONS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "expected").rglob("*.md"),
+]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_every_relative_link_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text())
     missing = [link for link in links if not (document.parent / link).exists()]
@@ -71,7 +77,8 @@ def test_options_with_a_value_are_written_with_an_equals_sign() -> None:
     )
     # Changes tell what options are called; FOLDER stands where the space is explained.
     told = [file for file in DOCUMENTS if file.name != "CHANGELOG.md"]
-    files = [*told, ROOT / "tox.ini", *(ROOT / "tools").rglob("*.sbatch")]
+    messages = (ROOT / "repro").rglob("*.py")
+    files = [*told, *messages, ROOT / "tox.ini", *(ROOT / "tools").rglob("*.sbatch")]
     found = [
         f"{file.name}: {line}"
         for file in files

@@ -17,10 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from repro.cli import cli
+from repro.options.table import OPTIONS
 from repro.published import EMBEDDED
 from tests.attestation.keys import write_keys
 from tests.cli.world import CARD
@@ -34,10 +36,14 @@ PAGES = [
     # tests/test_tutorial.py follows the tutorial.
     *(f for f in sorted((ROOT / "docs").glob("*.md")) if f.name != "tutorial.md"),
     ROOT / "expected/synthetic-scaling/README.md",
+    ROOT / "expected/gallery/README.md",
+    ROOT / "CONTRIBUTING.md",
 ]
-_COMMAND = (
-    r"(?:(?:repro|pytest|python3?|tox|ray|sbatch|pip|export)\b|array=|[A-Z_]+=\S+ ray)"
+_PROGRAMS = (
+    *("repro", "pytest", "python3?", "tox", "ray", "sbatch", "pip", "export"),
+    *("curl", "mkdir", "npm", "pre-commit", "unzip", "uvx?"),
 )
+_COMMAND = rf"(?:(?:{'|'.join(_PROGRAMS)})\b|array=|[A-Z_]+=\S+ ray)"
 
 
 class StandIn(NamedTuple):
@@ -53,6 +59,8 @@ CLUSTER = "needs a cluster; tests/engine runs Ray on two nodes, docs/clusters.md
 NAMES = "the embedded release has other names and places"
 SCHEDULER = "is run by .ci/run or a scheduler, with tox"
 TWO_CASES = "two cases tell as much as thirty"
+STRANGERS = "fetches from strangers"
+SOMEBODYS = "the weights are somebody else's, so cases are only listed"
 LIBRARY = "needs a library's weights; tests/cli/test_eval_of_libraries.py has its own"
 
 _WEIGHTS = "checkpoints/supervised/real/80.pt"
@@ -214,6 +222,22 @@ STAND_INS = {
         PARSED,
         "needs the Hub; tests/importing/test_model_card.py has a host of its own",
     ),
+    **{
+        f"pytest tests/test_{name}.py {options}": StandIn(
+            f"pytest tests/test_{name}.py --repro-run-code --collect-only", SOMEBODYS
+        )
+        for name, options in {
+            **dict.fromkeys(("cifar", "models", "mnist"), "--repro-run-code"),
+            "lite": "--repro-data=IMAGENET --repro-run-code",
+        }.items()
+    },
+    **{
+        f"repro fetch --expected expected/{name} --checkpoints weights": StandIn(
+            PARSED, f"{STRANGERS}; tests/published/test_gallery.py reads the release"
+        )
+        for name in ("cifar", "models", "mnist")
+    },
+    "pytest tests": StandIn(PARSED, "is what runs this"),
     "python -m benchmarks -o found.json": StandIn(
         PARSED, "takes ten minutes; tests/test_benchmarks.py measures rows in small"
     ),
@@ -228,6 +252,15 @@ PARSED_ONLY = {
     "array=": CLUSTER,
     "export ": CLUSTER,
     "pip install ": "needs an index; tests/packaging installs the wheel",
+    "pip download ": STRANGERS,
+    "curl ": STRANGERS,
+    "npm ": STRANGERS,
+    "mkdir ": STRANGERS,
+    "unzip ": STRANGERS,
+    "python -c ": STRANGERS,
+    "uv ": "makes an environment of a developer",
+    "uvx ": SCHEDULER,
+    "pre-commit ": "changes the repository",
 }
 
 
@@ -383,3 +416,58 @@ def test_a_line_of_the_documents_runs(
 ) -> None:
     stand_in = STAND_INS.get(command)
     _run(project, stand_in.line if stand_in else command, monkeypatch)
+
+
+def named_commands() -> Iterator[tuple[str, list[str]]]:
+    """Yield page and words of what any Markdown of the repository has as a command.
+
+    Also where it is one of a sentence, of a workflow or of a transcript.
+    """
+    listed = subprocess.run(
+        ["git", "ls-files", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.split():
+        text = re.sub(r"\\\n\s*", "", (ROOT / name).read_text())
+        spans = re.findall(r"`((?:repro|pytest|tox|python -m) [^`]+)`", text)
+        lines = re.findall(r"^[ $-]*(?:run: )?((?:repro|pytest) [^:\n]+)$", text, re.M)
+        for command in {*spans, *lines}:
+            yield name, re.sub(r"\s#.*", "", command).split()
+
+
+def _unknown(words: list[str]) -> str | None:
+    """Say what a command has that is not there; None where all of it is."""
+    given = [word.partition("=")[0] for word in words if word.startswith("--")]
+    if words[0] == "pytest":
+        ours = {option.flag_name for option in OPTIONS.values()}
+        return next(
+            (o for o in given if o.startswith("--repro") and o not in ours), None
+        )
+    if words[:2] == ["tox", "-e"]:
+        is_there = f"[testenv:{words[2]}]" in (ROOT / "tox.ini").read_text()
+        return None if is_there else words[2]
+    if words[0] != "repro":
+        module = ROOT / words[2].replace(".", "/")
+        is_there = module.is_dir() or module.with_suffix(".py").is_file()
+        return None if is_there else words[2]
+    command: click.Command | None = cli
+    context = click.Context(cli)
+    for word in words[1:]:
+        if not isinstance(command, click.Group) or not re.match(r"[a-z]", word):
+            break
+        command = command.get_command(context, word)
+        if command is None:
+            return word
+    assert command
+    known = {o for parameter in command.get_params(context) for o in parameter.opts}
+    return next((option for option in given if option not in known), None)
+
+
+def test_what_a_document_names_as_a_command_is_there_with_its_options() -> None:
+    found = [(name, words, _unknown(words)) for name, words in named_commands()]
+    assert len(found) > 100
+    unknown = [(name, " ".join(words), what) for name, words, what in found if what]
+    assert not unknown

@@ -11,7 +11,7 @@ from repro.errors import NotAvailableError, WeightsError
 from repro.models.libraries import find_loader
 from repro.published import split_weights_name
 
-_DOWNLOAD_TO = "--repro-download and --repro-checkpoints DIR"
+_DOWNLOAD_TO = "--repro-download and --repro-checkpoints=DIR"
 
 
 def find_weights(case: Case, checkpoints: Path | None) -> Path:

@@ -75,13 +75,13 @@ def _settled(case: Case, result: CaseResult) -> Measurement:
         )
     if unsettled := measurement.in_other_precision(case.protocol.precision):
         raise LedgerError(
-            f"{result.id} was {unsettled}; accept a run with --repro-precision "
-            "published, or correct precision of the protocol"
+            f"{result.id} was {unsettled}; accept a run with "
+            "--repro-precision=published, or correct precision of the protocol"
         )
     if measurement.is_guarded:
         raise LedgerError(
             f"{result.id} was measured in guarded precision, which estimates the loss; "
-            "accept a run with --repro-precision published"
+            "accept a run with --repro-precision=published"
         )
     return measurement
 

@@ -318,7 +318,7 @@ def test_what_a_library_does_not_publish_is_in_no_cache(
         (
             None,
             "no folder of weights is named; add --repro-download and "
-            "--repro-checkpoints DIR to fetch it",
+            "--repro-checkpoints=DIR to fetch it",
         ),
     ],
 )
