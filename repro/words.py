@@ -41,6 +41,12 @@ def shortened(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[: room - 1].rstrip()}…"
 
 
+def briefly(cases: Sequence[str]) -> list[str]:
+    """Write ids of cases without protocol and dataset, where these tell none apart."""
+    brief = [case.partition("@")[0] for case in cases]
+    return brief if len(set(brief)) == len(set(cases)) else list(cases)
+
+
 def visible(text: str) -> str:
     r"""Write out what a terminal would obey, such as `\u009b`.
 

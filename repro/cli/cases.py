@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from tabulate import tabulate
 
 from repro.cases import Case, list_cases, order_for_reading
 from repro.cli.options import Command, checkpoints_option, existing, expected_option
 from repro.cli.output import echo
+from repro.cli.tables import fitted_table
 from repro.judgement.tolerance import tolerance_of
 from repro.published import Reference, read_releases
 from repro.words import counted
@@ -32,20 +33,30 @@ def cases(
         content = [_as_data(case) for case in found]
         echo(msgspec.json.format(msgspec.json.encode(content)))
         return
+    if found:
+        _print_table(found)
+    referenced = sum(bool(case.references) for case in found)
+    number = counted(len(found), "case")
+    echo(f"{number}, {referenced:,} with published numbers")
+
+
+def _print_table(found: Sequence[Case]) -> None:
+    """Print a line for each case, with its numbers of each metric in a column."""
+    metrics = dict.fromkeys(r.metric for case in found for r in case.references)
     rows = [
         (
             case.id,
-            "  ".join(f"{r.metric} {r.printed}" for r in case.references) or "none",
+            *(
+                ", ".join(r.printed for r in case.references if r.metric == metric)
+                for metric in metrics
+            ),
             ", ".join(dict.fromkeys(r.source for r in case.references)),
         )
         for case in found
     ]
-    if rows:
-        headers = ["case", "published", "source"]
-        echo(tabulate(rows, headers=headers, disable_numparse=True))
-    referenced = sum(bool(case.references) for case in found)
-    number = counted(len(found), "case")
-    echo(f"{number}, {referenced:,} with published numbers")
+    headers = ["case", *metrics, "source"]
+    dispensable = ("source", *reversed(list(metrics)[1:]))
+    echo("\n".join(fitted_table(headers, rows, dispensable)))
 
 
 def _as_data(case: Case) -> dict[str, Any]:

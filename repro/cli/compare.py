@@ -12,7 +12,6 @@ from repro.cli.tables import terminal_width
 from repro.records.comparison import compare_runs
 from repro.records.ledger import Ledger
 from repro.report.comparison import ROWS_SHOWN, comparison_lines
-from repro.words import wrapped
 
 
 @click.command(cls=Command)
@@ -35,7 +34,6 @@ def compare(run_a: str, run_b: str, everything: bool, ledger: Path) -> None:
             cases={result.id for result in opened.results(after.id)},
         )
         found = compare_runs(opened, before.id, after.id)
-    width = terminal_width()
-    for line in comparison_lines(found, None if everything else ROWS_SHOWN, width):
-        for part in wrapped(line, width) or [""]:
-            echo(part)
+    rows = None if everything else ROWS_SHOWN
+    for line in comparison_lines(found, rows, terminal_width()):
+        echo(line)

@@ -73,11 +73,13 @@ def _print_overview(past: dict[str, tuple[Past, ...]]) -> None:
             (
                 place.partition(" ")[0],
                 f"{values[-1]:.3f}" if values else "",
-                f"{said[-1].verdict}{f' {since}' if since else ''}",
+                said[-1].outcome,
+                # The date is that of the run, which `repro runs` has.
+                since.partition(",")[0],
                 sparkline(values) if values else "",
             )
         )
-    headers = ["case", "top-1 %", "verdict", "over runs"]
+    headers = ["case", "top-1 %", "verdict", "red", "over runs"]
     echo("\n".join(fitted_table(headers, rows, ("over runs", "top-1 %"))))
 
 
@@ -116,14 +118,14 @@ def _row(run: Run, result: CaseResult) -> tuple[object, ...]:
         run.commit[:10] + "+" * run.dirty,
     )
     if result.measurement is None:
-        return *head, "", "", "", result.verdict
+        return *head, "", "", "", result.outcome
     metrics = result.measurement.metrics
     return (
         *head,
         f"{metrics.percent('top1'):.3f}",
         f"{metrics.percent('top5'):.3f}",
         f"{metrics.loss:.6f}",
-        result.verdict,
+        result.outcome,
     )
 
 

@@ -12,7 +12,7 @@ from repro.cli.output import echo
 from repro.cli.tables import fitted_table, terminal_width
 from repro.records.ledger import Ledger
 from repro.records.run import Run
-from repro.words import shortened
+from repro.words import counted, shortened
 
 #: Options by which a part of all cases is run, or a part of the images.
 _SELECTING = (
@@ -39,12 +39,12 @@ def runs(number: int, ledger: Path) -> None:
             run.commit[:10] + "+" * run.dirty,
             f"{run.cases}/{run.planned}",
             "" if run.exit_status is None else run.exit_status,
-            ", ".join(f"{count:,} {verdict}" for verdict, count in run.counts.items()),
+            verdicts_text(run),
         )
         for run in found
     ]
     headers = ["run", "started", "took", "commit", "cases", "exit", "verdicts"]
-    table = fitted_table(headers, rows, ("commit", "took"))
+    table = fitted_table(headers, rows, ("commit", "took", "cases"))
     for line, run in zip(table, [None, None, *found], strict=True):
         echo(line)
         if run and (chosen := selection(run)):
@@ -64,6 +64,13 @@ def selection(run: Run) -> str:
         elif not word.startswith("-") and "::" in word:
             found.append(word)
     return shlex.join(found)
+
+
+def verdicts_text(run: Run) -> str:
+    """Count the verdicts of a run, what makes it red first."""
+    ordered = sorted(run.counts.items(), key=lambda pair: pair[0].is_as_expected)
+    said = ", ".join(f"{count:,} {verdict}" for verdict, count in ordered)
+    return said or f"none of {counted(run.planned, 'case')}"
 
 
 def duration_text(run: Run) -> str:

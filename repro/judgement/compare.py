@@ -105,7 +105,9 @@ class CaseDifference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def points(self) -> float:
-        """Top-1 after minus before, in points."""
+        """Top-1 after minus before, in points; of a part on what both evaluated."""
+        if self.is_of_a_part and self.flips is not None and self.flips.images:
+            return 100 * (self.flips.gained - self.flips.lost) / self.flips.images
         return self.after.percent("top1") - self.before.percent("top1")
 
     @property
@@ -114,9 +116,19 @@ class CaseDifference(msgspec.Struct, frozen=True, kw_only=True):
         return self.after.loss - self.before.loss
 
     @property
+    def is_of_a_part(self) -> bool:
+        """Whether one evaluated a part of the images that the other evaluated."""
+        return not self.images and self.before.images != self.after.images
+
+    @property
     def measured_same(self) -> bool:
-        """Whether the same was measured, as far as that is known."""
+        """Whether the same was measured, as far as that is known.
+
+        Of a whole and a part only those images tell that both evaluated.
+        """
         flipped = self.flips is not None and self.flips.any
+        if self.is_of_a_part and self.flips is not None and self.flips.images:
+            return not flipped
         counts = ("images", "top1", "top5")
         counted = all(getattr(self.before, n) == getattr(self.after, n) for n in counts)
         rounded = math.isclose(self.before.loss, self.after.loss, rel_tol=ROUNDING)
@@ -135,6 +147,8 @@ class CaseDifference(msgspec.Struct, frozen=True, kw_only=True):
     def is_unexplained(self) -> bool:
         """Whether something else was measured though all that is recorded is equal."""
         found = self.weights or self.images or self.others or self.environment
+        if self.is_of_a_part and self.flips is None:
+            return False
         return not self.measured_same and not found
 
 

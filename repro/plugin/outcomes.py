@@ -68,7 +68,8 @@ def keep_headline(call: pytest.CallInfo[None], report: pytest.TestReport) -> Non
     error = call.excinfo.value if call.excinfo else None
     crash = getattr(report.longrepr, "reprcrash", None)
     if isinstance(error, pytest.fail.Exception) and not error.pytrace and crash:
-        crash.message = crash.message.partition("\n")[0]
+        # Lines are cut at the width of the terminal: what was measured comes first.
+        crash.message = crash.message.partition("\n")[0].removeprefix("Failed: ")
 
 
 def settle_cause(call: pytest.CallInfo[None]) -> None:

@@ -47,6 +47,8 @@ class Recorder:
         self._trouble = ""
         self._lacking = ""
         self._changes: list[str] = []
+        #: The run that this one was compared with.
+        self.baseline: int | None = None
         #: Whether the run fails for what its baseline is not there.
         self.fails_for_baseline = False
         self._ledger = Ledger(settings.ledger, create=True)
@@ -136,6 +138,7 @@ class Recorder:
             return report
         report = since_run(report, self._ledger, self.run, baseline)
         assert report.compared is not None
+        self.baseline = report.baseline
         width = shutil.get_terminal_size((120, 24)).columns
         self._changes = list(comparison_lines(report.compared, width=width))
         return report

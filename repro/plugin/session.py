@@ -86,7 +86,9 @@ class RunSession:
         said = [*self._recorder.lines()] if self._recorder else []
         files = [(f"report: {file}", PLAIN) for file in self._written]
         files += [(trouble, BAD) for trouble in self._unwritten]
-        print_summary(reporter, cases, self._results.claims, said, files)
+        claims = self._results.claims
+        baseline = self._recorder.baseline if self._recorder else None
+        print_summary(reporter, cases, claims, said, files, baseline)
 
     def add_properties(self) -> None:
         """Put the numbers into the JUnit report, where pytest is to write one."""

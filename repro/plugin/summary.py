@@ -33,6 +33,7 @@ def print_summary(
     claims: Sequence[ClaimResult],
     record: Iterable[Line],
     files: Iterable[Line],
+    baseline: int | None = None,
 ) -> None:
     """Print the table of results, and of claims, where there are some.
 
@@ -42,11 +43,12 @@ def print_summary(
         claims: that were checked.
         record: what is said of the run below its table.
         files: what is said of its reports.
+        baseline: run with which the record says that it was compared.
     """
     width, verbosity = reporter._tw.fullwidth, _verbosity(reporter)
     if results:
         _section(reporter, "published and measured")
-        _print(reporter, table_lines(results, width, verbosity))
+        _print(reporter, table_lines(results, width, verbosity, baseline))
         _print(reporter, record)
     if claims:
         _section(reporter, "claims")

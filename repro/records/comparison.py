@@ -163,7 +163,7 @@ def since_earlier(
 
     One that fails is compared with the newest run in which it was as expected; else a
     part of the images with the newest run that evaluated all of them in the same
-    precision, and kept what it predicted.
+    precision, and kept what it predicted, if there is one in which it was as expected.
 
     Args:
         ledger: that has the earlier runs.
@@ -187,10 +187,14 @@ def since_earlier(
     for run, found, side in earlier:
         if result.verdict.is_failure and found.verdict.is_as_expected:
             return Since(run, found.verdict, compare_sides(side, now))
-    for run, found, side in earlier:
-        if measurement.is_complete or not _is_whole(side, measurement.precision):
-            continue
-        return Since(run, found.verdict, compare_sides(side, now))
+    if measurement.is_complete:
+        return None
+    # What was not as expected was often measured on other images or weights.
+    for run, found, side in sorted(
+        earlier, key=lambda one: not one[1].verdict.is_as_expected
+    ):
+        if _is_whole(side, measurement.precision):
+            return Since(run, found.verdict, compare_sides(side, now))
     return None
 
 
@@ -294,7 +298,6 @@ def _other_changes(old: Side, new: Side) -> Iterator[Change]:
         ("protocol", old.result.conditions, new.result.conditions),
         ("precision", first.asked_precision, second.asked_precision),
         ("accelerated by", _used(first), _used(second)),
-        ("images evaluated", f"{first.metrics.images:,}", f"{second.metrics.images:,}"),
     ):
         if before != after:
             yield Change(name, before or None, after or None)

@@ -15,7 +15,7 @@ from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
 from repro.judgement.verdict import Verdict
 from repro.records.ledger import Ledger
-from repro.records.result import place_named
+from repro.records.result import BROKEN, place_named
 
 
 class Past(NamedTuple):
@@ -30,6 +30,12 @@ class Past(NamedTuple):
     is_red: bool
     started: datetime
     result: int
+
+    @property
+    def outcome(self) -> str:
+        """Name what came of the case, as `CaseResult.outcome` does."""
+        is_broken = self.is_red and not self.verdict.is_failure
+        return BROKEN if is_broken else str(self.verdict)
 
 
 class LastMet(NamedTuple):

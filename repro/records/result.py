@@ -31,6 +31,9 @@ from repro.published import (
 from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
 
+#: What people are told of a case whose test failed before it was measured.
+BROKEN = "failed"
+
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The metrics of a case with all that they depend on.
@@ -146,6 +149,11 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_failure(self) -> bool:
         """Whether it is red: it contradicts what is written down, or is broken."""
         return self.verdict.is_failure or self.is_broken
+
+    @property
+    def outcome(self) -> str:
+        """Name what came of it for people, who are told that a broken one failed."""
+        return BROKEN if self.is_broken else str(self.verdict)
 
     @property
     def place(self) -> str:

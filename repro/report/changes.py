@@ -20,6 +20,10 @@ from repro.words import counted, listed
 
 #: What is a digest, and how many digits of it people are shown.
 _DIGITS = {"weights": 8, "commit": 10}
+#: Of a label; where cases have more of them, each has its own.
+_TEXTS = 4
+#: Verbs of one and of several.
+_HAVE, _ARE, _WERE = ("has", "have"), ("is", "are"), ("was", "were")
 _NOTHING = "nothing else that is recorded differs, so nothing recorded explains this"
 
 
@@ -46,6 +50,9 @@ def change_parts(found: CaseDifference) -> Iterator[tuple[str, str]]:
         yield from _images(found.images)
     for change in found.others:
         yield change.name, _values(change)
+    if found.is_of_a_part:
+        numbers = (f"{m.images:,}" for m in (found.before, found.after))
+        yield "images evaluated", " → ".join(numbers)
     if found.environment:
         yield "environment", environment_text(found.environment)
     if found.is_unexplained and not found.unknown:
@@ -61,13 +68,29 @@ def change_parts(found: CaseDifference) -> Iterator[tuple[str, str]]:
 def grouped_changes(
     differences: Iterable[CaseDifference],
 ) -> dict[tuple[str, str], list[str]]:
-    """Give what differs in several cases, each part once with its cases."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Give what differs in several cases, each part once with its cases.
+
+    Of what is said otherwise of each of many cases the first is said for all.
+    """
+    found: dict[str, dict[str, list[str]]] = {"published": {}}
     for difference in differences:
-        for part in change_parts(difference):
-            found.setdefault(part, []).append(difference.case)
-    first = [part for part in found if part[0] == "published"]
-    return {part: found[part] for part in dict.fromkeys([*first, *found])}
+        for label, text in change_parts(difference):
+            said = found.setdefault(label, {}).setdefault(text, [])
+            said.append(difference.case)
+    return {
+        (label, text): cases
+        for label, texts in found.items()
+        for text, cases in _first_of_many(texts).items()
+    }
+
+
+def _first_of_many(texts: dict[str, list[str]]) -> dict[str, list[str]]:
+    if len(texts) <= _TEXTS:
+        return texts
+    every = list(dict.fromkeys(case for cases in texts.values() for case in cases))
+    (text, cases), *_ = texts.items()
+    more = counted(len(every) - len(cases), "other")
+    return {f"{text} in {listed(cases, 1)}, otherwise in {more}": every}
 
 
 def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
@@ -79,6 +102,13 @@ def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
     unknown = [case for case in found.differences if case.unknown and case.is_same]
     parts = grouped_changes([*changed, *unknown])
     return {part: cases for part, cases in parts.items() if part[0] != "environment"}
+
+
+def baseline_title(results: Iterable[CaseResult], run: int) -> str:
+    """Say since when something has changed, and of red cases what that run found."""
+    red = [r.since for r in results if r.since and r.verdict.is_failure]
+    titles = {heading(since) for since in red if since.run == run}
+    return titles.pop() if len(titles) == 1 else f"Since run {run}"
 
 
 def since_groups(
@@ -121,10 +151,8 @@ def decided_text(since: Since) -> str:
     found, when = since.difference, f"run {since.run}"
     if found.flips is None:
         said = f"which images were decided otherwise in {when} is unknown"
-    elif not found.flips.any and found.flips.images:
-        said = f"all {counted(found.flips.images, 'image')} are decided as in {when}"
     else:
-        said = flips_text(found.flips, f" since {when}")
+        said = flips_text(found.flips, when)
     if found.images:
         said += " where they are the same as then"
     if found.weights:
@@ -144,6 +172,12 @@ def environment_text(changes: Sequence[Change]) -> str:
 
 def measured_text(found: CaseDifference) -> str:
     """Write what was measured before and after."""
+    if found.is_of_a_part:
+        now, then = (
+            f"top1 {one.percent('top1'):.3f} on {counted(one.images, 'image')}"
+            for one in (found.after, found.before)
+        )
+        return f"{now}, then {then}"
     if found.measured_same:
         return f"the same as then: top1 {found.after.percent('top1'):.3f}"
     pairs = [
@@ -161,11 +195,17 @@ def measured_text(found: CaseDifference) -> str:
     return ", ".join(texts) or "the same numbers by other images"
 
 
-def flips_text(flips: Flips, then: str = "") -> str:
-    """Write how many of some images became right and wrong."""
+def flips_text(flips: Flips, when: str = "") -> str:
+    """Write how many of some images became right and wrong, since then or a run."""
+    if not flips.images:
+        return f"no image was also evaluated {f'in {when}' if when else 'then'}"
+    images = counted(flips.images, "image")
+    if not flips.any:
+        which = "the image is" if flips.images == 1 else f"all {images} are"
+        return f"{which} decided as {f'in {when}' if when else 'then'}"
     return (
-        f"of {counted(flips.images, 'image')}, {flips.gained:,} became right and "
-        f"{flips.lost:,} wrong{then} (McNemar p = {flips.p:.2g})"
+        f"of {images}, {flips.gained:,} became right and {flips.lost:,} wrong"
+        f"{f' since {when}' if when else ''} (McNemar p = {flips.p:.2g})"
     )
 
 
@@ -173,15 +213,20 @@ def _images(found: ImageChanges) -> Iterator[tuple[str, str]]:
     total = f"of {counted(found.before, 'image')}"
     if found.before != found.after:
         total = f"of {counted(found.before, 'image')} then and {found.after:,} now"
-    for group, label, said in (
-        (found.changed, "replaced", "have other bytes under the same name"),
-        (found.relabelled, "relabelled", "have another label"),
-        (found.missing, "missing", "are missing"),
-        (found.new, "new", "are new"),
+    for group, label, verbs, said in (
+        (found.changed, "replaced", _HAVE, "other bytes under the same name"),
+        (found.relabelled, "relabelled", _HAVE, "another label"),
+        (found.missing, "missing", _ARE, "missing"),
+        (found.new, "new", _ARE, "new"),
     ):
         if group.images:
-            yield "images", f"{group.images:,} {total} {said}: {_names(group)}"
+            which = f"{group.images:,} {total} {_verb(group.images, verbs)}"
+            yield "images", f"{which} {said}: {_names(group)}"
             yield label, _verdicts(group)
+
+
+def _verb(number: int, verbs: tuple[str, str]) -> str:
+    return verbs[number != 1]
 
 
 def _names(group: ImageGroup) -> str:
@@ -196,10 +241,10 @@ def _verdicts(group: ImageGroup) -> str:
     if not group.evaluated:
         return "none was evaluated"
     said = [
-        f"{right:,} {when}"
-        for right, when in (
-            (group.right_before, "were right then"),
-            (group.right_after, "are right now"),
+        f"{right:,} {_verb(right, verbs)} right {when}"
+        for right, verbs, when in (
+            (group.right_before, _WERE, "then"),
+            (group.right_after, _ARE, "now"),
         )
         if right is not None
     ]

@@ -20,6 +20,7 @@ from repro.words import counted, listed, shortened, wrapped
 
 _MISSING_SHOWN = 2
 _DECIMALS = 3
+_PLURALS = {ClaimVerdict.HOLDS: "hold", ClaimVerdict.FAILS: "fail"}
 #: Columns that a verdict and a sentence need to be worth the name before them.
 _ROOM = 70
 
@@ -79,7 +80,11 @@ def missing_text(result: ClaimResult) -> str:
 def totals_text(results: Iterable[ClaimResult]) -> str:
     """Say in one line how many claims have which verdict."""
     found = Counter(result.verdict for result in results)
-    said = ", ".join(f"{found[v]:,} {v}" for v in ClaimVerdict if found[v])
+    said = ", ".join(
+        f"{found[v]:,} {_PLURALS.get(v, v) if found[v] != 1 else v}"
+        for v in ClaimVerdict
+        if found[v]
+    )
     return f"{counted(found.total(), 'claim')}: {said}"
 
 

@@ -10,7 +10,7 @@ from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
 from repro.report.changes import environment_text, grouped_changes
 from repro.report.numbers import nonzero_text, told_apart
-from repro.words import counted, listed, shortened
+from repro.words import briefly, counted, listed, shortened, wrapped
 
 #: A smaller p-value, times the number of cases, is called more than chance.
 SIGNIFICANT = 0.01
@@ -32,6 +32,12 @@ def comparison_lines(
         rows: how many cases to list at most; None for all.
         width: of the terminal in characters, which the table is to fit.
     """
+    for line in _lines(found, rows, width):
+        # Rows of the table fit; of others no part is to be lost.
+        yield from (wrapped(line, width) or [""]) if width else [line]
+
+
+def _lines(found: RunComparison, rows: int | None, width: int | None) -> Iterator[str]:
     yield f"run {found.before} → run {found.after}: {answer(found)}"
     if found.environment:
         yield f"environment: {environment_text(found.environment)}"
@@ -73,14 +79,18 @@ def _changed(found: RunComparison) -> str:
     changed = [case for case in found.differences if not case.is_same]
     unknown = [case for case in found.differences if case.flips is None]
     if not changed and not unknown:
-        return f"nothing changed: {counted(cases, 'case')}, every image as before"
-    parts = [f"{len(changed):,} of {counted(cases, 'case')} changed"]
+        part = [case for case in found.differences if case.is_of_a_part]
+        which = "every image that both evaluated" if part else "every image"
+        return f"nothing changed: {counted(cases, 'case')}, {which} as before"
+    parts = []
     if edited := [case for case in found.differences if case.published]:
-        numbers = f"published numbers of {counted(len(edited), 'case')} were edited"
-        parts.insert(0, numbers)
-    if not changed:
-        parts = [f"{counted(cases, 'case')} measured the same as before"]
-    parts += _moves(found.differences)
+        parts.append(f"published numbers of {counted(len(edited), 'case')} were edited")
+    moved = [case for case in changed if not (case.published and case.measured_same)]
+    if moved:
+        parts.append(f"{len(moved):,} of {counted(cases, 'case')} changed")
+        parts += _moves(found.differences)
+    else:
+        parts.append(f"{counted(cases, 'case')} measured the same as before")
     if unknown:
         number = counted(len(unknown), "case")
         parts.append(f"which images became right or wrong is unknown in {number}")
@@ -99,8 +109,11 @@ def _moves(differences: Sequence[CaseDifference]) -> Iterator[str]:
             if case.flips
         )
         which = " that both evaluated" if is_part else ""
-        gained = counted(flips.gained, "image")
-        yield f"{gained}{which} became right and {flips.lost:,} wrong"
+        if flips.any:
+            gained = counted(flips.gained, "image")
+            yield f"{gained}{which} became right and {flips.lost:,} wrong"
+        else:
+            yield f"no image{which} became right or wrong"
     if replaced:
         yield f"{counted(len(replaced), 'case')} evaluated other images"
 
@@ -114,7 +127,9 @@ def _chance(differences: Sequence[CaseDifference]) -> Iterator[str]:
     ]
     if telling:
         yield f"more than chance in {listed(telling)}"
-    elif all(case.flips and not case.images for case in differences):
+    elif all(case.flips and not case.images for case in differences) and any(
+        case.flips.any for case in differences if case.flips
+    ):
         yield "no case gained or lost more than chance would"
 
 
@@ -139,7 +154,7 @@ def _table(cases: Sequence[CaseDifference], width: int | None) -> list[str]:
             case.case,
             *told_apart(case.before.percent("top1"), case.after.percent("top1"), 3),
             nonzero_text(case.points, 3, signed=True) if case.points else "0",
-            nonzero_text(case.loss, 6, signed=True) if case.loss else "0",
+            _loss(case),
             *_flips(case),
             ", ".join(_others(case)),
         )
@@ -151,6 +166,10 @@ def _table(cases: Sequence[CaseDifference], width: int | None) -> list[str]:
         if _HEADERS[place] != "other" or any(row[place] for row in rows)
     ]
     lines = _laid_out(rows, columns)
+    if width is not None and max(map(len, lines)) > width:
+        names = briefly([row[0] for row in rows])
+        rows = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
+        lines = _laid_out(rows, columns)
     for name in _DISPENSABLE:
         if width is None or max(map(len, lines)) <= width:
             break
@@ -172,6 +191,12 @@ def _laid_out(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[str
     return [line.rstrip() for line in text.splitlines()]
 
 
+def _loss(case: CaseDifference) -> str:
+    if case.is_of_a_part:
+        return "?"
+    return nonzero_text(case.loss, 6, signed=True) if case.loss else "0"
+
+
 def _flips(case: CaseDifference) -> tuple[str, str, str]:
     if case.flips is None:
         return "?", "?", "?"
@@ -186,6 +211,8 @@ def _others(case: CaseDifference) -> Iterator[str]:
         yield "weights"
     if case.images:
         yield "images"
+    if case.is_of_a_part:
+        yield "a part"
     if case.unknown:
         yield "unknown"
     yield from (change.name for change in case.others)

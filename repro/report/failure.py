@@ -14,13 +14,14 @@ from repro.records.result import CaseResult, Measurement
 from repro.report.changes import change_parts, heading
 from repro.report.numbers import (
     difference_text,
+    images_off,
     interval_text,
     sign_of,
     tolerance_text,
     value_text,
 )
 from repro.report.variants import named
-from repro.words import joined_numbers
+from repro.words import counted, joined_numbers
 
 
 def failure_text(case: Case, result: CaseResult) -> str:
@@ -33,7 +34,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
         for comparison in result.comparisons
         if comparison.verdict is Verdict.REPRODUCED and comparison.source != MEASURED
     ]
-    lines = [f"{case.id} {headline(result)}", ""]
+    lines = [headline(result), ""]
     if result.since:
         lines += [*since_lines(result.since, "  "), ""]
     for comparison in diverged:
@@ -69,7 +70,7 @@ def headline(result: CaseResult) -> str:
     said = "diverges from what was published"
     if result.verdict is Verdict.UNEXPECTEDLY_MET:
         said = "meets what was published, though it is declared not to"
-    return f"{said}: {numbers_text(result)}"
+    return f"{numbers_text(result)}: {result.id} {said}"
 
 
 def numbers_text(result: CaseResult) -> str:
@@ -83,11 +84,12 @@ def numbers_text(result: CaseResult) -> str:
 
 
 def _images_off(comparison: ReferenceCheck) -> str:
+    if interval := interval_text(comparison):
+        return f" ({interval} on all images)"
     images = comparison.difference_images
     if images is None:
         return ""
-    number = round(images)
-    return f" ({number:+,} {'image' if abs(number) == 1 else 'images'})"
+    return f" ({images_off(images)})"
 
 
 def _named(comparison: ReferenceCheck, result: CaseResult) -> str:
@@ -106,17 +108,19 @@ def since_lines(since: Since, indent: str = "") -> Iterator[str]:
 def _comparison_lines(comparison: ReferenceCheck) -> list[str]:
     unit = sign_of(comparison.metric)
     quality = f" ({comparison.quality})" if comparison.quality else ""
+    # No tolerance is meant for a part of the images.
+    beside = where_on_all_images(comparison) or (
+        f"tolerance {tolerance_text(comparison, long=True)} "
+        f"({comparison.tolerance_origin})"
+    )
     lines = [
         f"  {comparison.metric}",
         f"  {'  published':<12}{comparison.printed} {unit}  "
         f"({comparison.source_title}, {comparison.source_url})",
         f"  {'  measured':<12}{value_text(comparison)} {unit}",
         f"  {'  difference':<12} {difference_text(comparison, long=True)}{quality}, "
-        f"tolerance {tolerance_text(comparison, long=True)} "
-        f"({comparison.tolerance_origin})",
+        f"{beside}",
     ]
-    if interval := where_on_all_images(comparison):
-        lines.append(f"  {'  interval':<12}{interval}")
     if comparison.verdict is Verdict.UNEXPECTEDLY_MET:
         lines.append(f"  {'  declared':<12}{comparison.reason}")
     return lines
@@ -132,7 +136,7 @@ def images_text(measurement: Measurement) -> str:
     """Say how many images were evaluated, and why no more."""
     images, total = measurement.metrics.images, measurement.total
     if measurement.is_complete:
-        return f"{images:,} images"
+        return counted(images, "image")
     if measurement.stopped_early:
         return (
             f"stopped after {images:,} of {total:,} images, since the outcome was "

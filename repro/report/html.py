@@ -93,7 +93,6 @@ def html(report: Report) -> str:
         claims=[_claim(claim, report) for claim in report.claims],
         metrics=[metric for metric in metrics if metric],
         rows=[_row(case, report) for case in cases],
-        verdicts=[v for v in Verdict if any(c.result.verdict is v for c in cases)],
         has_history=any(len(past) > 1 for past in report.history.values()),
         panels=[_panel(panel) for panel in found],
         others=list(_others(report, found)),
@@ -280,6 +279,7 @@ def _case(
     case: ReportedCase, report: Report, pictures: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
     result, since = case.result, case.result.since
+    measured = result.measurement
     parts = list(change_parts(since.difference)) if since else []
     turn = report.turns.get(result.place)
     then = causes_then(turn)
@@ -294,7 +294,10 @@ def _case(
         "before": turn.run if turn else None,
         "again": again(report, result),
         "facts": list(_case_facts(result, len(report.environments) > 1)),
-        "comparisons": [_comparison(c) for c in result.comparisons],
+        "comparisons": [
+            _comparison(c, is_part=not (measured is None or measured.is_complete))
+            for c in result.comparisons
+        ],
         **_flips(case.flips, report.baseline, pictures),
     }
 
@@ -351,7 +354,7 @@ def _case_facts(result: CaseResult, has_several: bool) -> Iterator[tuple[str, st
     yield "took", f"{measurement.seconds:.1f} s, {measurement.arithmetic}"
 
 
-def _comparison(comparison: ReferenceCheck) -> dict[str, str]:
+def _comparison(comparison: ReferenceCheck, *, is_part: bool) -> dict[str, str]:
     unit = sign_of(comparison.metric)
     text = f"published {comparison.printed} {unit}"
     if comparison.measured is not None:
@@ -364,8 +367,11 @@ def _comparison(comparison: ReferenceCheck) -> dict[str, str]:
         "metric": comparison.metric,
         "text": text,
         "interval": where_on_all_images(comparison),
-        "tolerance": f"tolerance {tolerance_text(comparison, long=True)} "
-        f"({comparison.tolerance_origin})",
+        # No tolerance is meant for a part of the images.
+        "tolerance": ""
+        if is_part
+        else f"tolerance {tolerance_text(comparison, long=True)} "
+        f"({comparison.tolerance_origin}); ",
         "source": comparison.source_title or comparison.source,
         "link": _link(comparison.source_url),
     }

@@ -9,6 +9,7 @@ from repro.records.result import CaseResult
 from repro.report import claims_report
 from repro.report.changes import (
     baseline_groups,
+    baseline_title,
     environment_text,
     since_groups,
 )
@@ -197,7 +198,7 @@ def _claims(report: Report) -> Iterator[str]:
 
 def _since(report: Report) -> Iterator[str]:
     """Yield what has changed since failing cases were as expected."""
-    for title, parts in since_groups(report.results):
+    for title, parts in since_groups(report.results, told=report.baseline):
         yield from ("", f"## {_escaped(title)}", "")
         yield from _parts(parts)
 
@@ -207,7 +208,8 @@ def _baseline(report: Report) -> Iterator[str]:
     compared = report.compared
     if compared is None:
         return
-    yield from ("", f"## Since run {compared.before}", "", _escaped(answer(compared)))
+    title = baseline_title(report.results, compared.before)
+    yield from ("", f"## {title}", "", _escaped(answer(compared)))
     yield ""
     if compared.environment:
         yield f"- environment: {_escaped(environment_text(compared.environment))}"

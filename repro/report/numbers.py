@@ -98,9 +98,17 @@ def difference_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
     if not long:
         return text
     said = f"{text} {METRICS[comparison.metric].unit.difference}"
-    if comparison.difference_images is None:
+    if comparison.difference_images is None or comparison.interval:
+        # A count of images of a part says nothing beside numbers of the whole.
         return said
-    return f"{said} = {images_text(comparison.difference_images)} images"
+    return f"{said} = {_with_noun(images_text(comparison.difference_images))}"
+
+
+def images_off(images: float) -> str:
+    """Write by how many images a number is off: whole ones from one on."""
+    return _with_noun(
+        f"{round(images):+,}" if abs(images) >= 1 else images_text(images)
+    )
 
 
 def tolerance_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
@@ -111,7 +119,11 @@ def tolerance_text(comparison: ReferenceCheck, *, long: bool = False) -> str:
     said = f"{text} {METRICS[comparison.metric].unit.difference}"
     if comparison.tolerance_images is None:
         return said
-    return f"{said} = {comparison.tolerance_images:.4g} images"
+    return f"{said} = {_with_noun(f'{comparison.tolerance_images:.4g}')}"
+
+
+def _with_noun(images: str) -> str:
+    return f"{images} {'image' if images.lstrip('+-') == '1' else 'images'}"
 
 
 def images_text(images: float | None) -> str:

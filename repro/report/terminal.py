@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from typing import Literal
 
 from tabulate import tabulate
@@ -24,7 +24,7 @@ from repro.report.rows import (
     totals_text,
 )
 from repro.report.variants import causes
-from repro.words import counted, listed, wrapped
+from repro.words import briefly, counted, listed, shortened, wrapped
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
@@ -52,7 +52,10 @@ _DISPENSABLE = ("images", "tolerance", "difference", "interval")
 
 
 def table_lines(
-    results: Sequence[CaseResult], width: int, verbosity: Verbosity = "normal"
+    results: Sequence[CaseResult],
+    width: int,
+    verbosity: Verbosity = "normal",
+    baseline: int | None = None,
 ) -> Iterator[tuple[str, Style]]:
     """Yield the lines of the table with the style of each, what is red last.
 
@@ -61,6 +64,7 @@ def table_lines(
         width: of the terminal, in characters.
         verbosity: `quiet` leaves out what is reproduced, `verbose` nothing; otherwise
             it is one line for families and one row for a checkpoint.
+        baseline: run of which it is said elsewhere what differs from it.
     """
     cases = cases_with_rows(results)
     red = [case for case in cases if case.result.is_failure]
@@ -84,7 +88,7 @@ def table_lines(
     for case in red:
         if case.result.is_broken:
             yield from _explained("failed", case.name, case.result.reason, width, "bad")
-    yield from _since(results, width)
+    yield from _since(results, width, baseline)
     yield from _causes(results, width)
     for said in guarded_lines(results):
         for line in wrapped(said, width):
@@ -126,22 +130,25 @@ def _folded(
     groups: Sequence[list[CaseRows]], width: int
 ) -> Iterator[tuple[str, Style]]:
     """Yield a line for each family: how many checkpoints, and the farthest number."""
-    names = [_group(group[0]) for group in groups]
+    called = [_group(group[0]) for group in groups]
     numbers = [counted(len(group), "checkpoint") for group in groups]
     far = [largest_difference(case.result for case in group) for group in groups]
     room = max(map(len, numbers))
-    longest = max(map(len, names))
-    for texts in (
-        [f"reproduced, largest difference {', '.join(f)}" for f in far],
-        [f"reproduced, largest difference {f[0]}" for f in far],
-        [f"reproduced, {f[0]} at most" for f in far],
-        ["reproduced"] * len(far),
+    for texts, names in product(
+        (
+            [f"reproduced, largest difference {', '.join(f)}" for f in far],
+            [f"reproduced, largest difference {f[0]}" for f in far],
+            [f"reproduced, {f[0]} at most" for f in far],
+            ["reproduced"] * len(far),
+        ),
+        (called, briefly(called)),
     ):
+        longest = max(map(len, names))
         name = min(longest, width - room - max(map(len, texts)) - 4)
         if name == longest:
             break
-    for called, number, text in zip(names, numbers, texts, strict=True):
-        shown = called if len(called) <= name else f"{called[: max(name, 9) - 1]}…"
+    for one, number, text in zip(names, numbers, texts, strict=True):
+        shown = shortened(one, max(name, 9))
         yield f"{shown:<{name}}  {number:>{room}}  {text}"[:width], "good"
 
 
@@ -269,9 +276,11 @@ def _decided(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style
         yield f"{len(found) - DECIDED:,} more cases differ from earlier runs", "plain"
 
 
-def _since(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
+def _since(
+    results: Sequence[CaseResult], width: int, baseline: int | None
+) -> Iterator[tuple[str, Style]]:
     """Yield what has changed since failing cases were as expected, each part once."""
-    for title, parts in since_groups(results):
+    for title, parts in since_groups(results, told=baseline):
         for line in wrapped(title, width):
             yield line, "plain"
         together: dict[tuple[str, ...], list[tuple[str, str]]] = {}

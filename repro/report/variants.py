@@ -41,13 +41,13 @@ def names(results: Iterable[CaseResult]) -> dict[str, str]:
 
 def reasons(
     results: Sequence[CaseResult], verdicts: Container[Verdict]
-) -> dict[tuple[Verdict, str], list[str]]:
+) -> dict[tuple[str, str], list[str]]:
     """Give why cases have one of some verdicts, each reason once with their names."""
-    found: dict[tuple[Verdict, str], list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     called = names(results)
     for result in results:
         if result.reason and result.verdict in verdicts:
-            key = result.verdict, result.reason.splitlines()[0]
+            key = result.outcome, result.reason.splitlines()[0]
             found.setdefault(key, []).append(called[result.place])
     return found
 

@@ -22,7 +22,7 @@ def test_the_published_numbers_are_shown_with_verdict_and_interval() -> None:
     assert "holds     slope-captions\n" in result.output
     assert "0.210 [0.210, 0.210] (rounding" in result.output
     last = result.output.splitlines()[-1]
-    assert last == "24 claims: 8 holds, 1 fails, 1 undecided, 14 missing"
+    assert last == "24 claims: 8 hold, 1 fails, 1 undecided, 14 missing"
     assert max(map(len, result.output.splitlines())) <= 88
 
 

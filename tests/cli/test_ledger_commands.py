@@ -82,7 +82,7 @@ def test_runs_are_listed_newest_first(command: Command) -> None:
     assert "unfinished" in rows[0]
     assert "1/2" in rows[0]
     assert rows[1].split()[-6:-4] == ["2/2", "1"]
-    assert rows[1].endswith("1 reproduced, 1 below")
+    assert rows[1].endswith("1 below, 1 reproduced")
 
 
 def test_show_has_the_table_and_the_claims_of_a_run(command: Command) -> None:

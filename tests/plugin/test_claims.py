@@ -82,7 +82,7 @@ def test_claims_come_after_the_cases_and_have_a_section_of_their_own(
             "holds     more",
             "holds     steep",
             "*exponent of supervised/real over 80..160 1.06*",
-            "2 claims: 2 holds",
+            "2 claims: 2 hold",
         ]
     )
     report = json.loads((pytester.path / "r.json").read_text())
@@ -110,7 +110,7 @@ def test_workers_share_what_claims_and_cases_measure(
     claims = exponent("steep", STEEP) + ordering("more", "160", "80")
     result = run_claims(claims, "-n2")
     result.assert_outcomes(passed=2 + 2)
-    result.stdout.fnmatch_lines(["2 cases: 2 reproduced", "2 claims: 2 holds"])
+    result.stdout.fnmatch_lines(["2 cases: 2 reproduced", "2 claims: 2 hold"])
 
 
 def test_a_claim_that_does_not_hold_fails_with_its_interval(

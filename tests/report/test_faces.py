@@ -425,7 +425,7 @@ def test_what_is_met_beside_what_diverges_is_named_with_its_source() -> None:
         comparison("loss", "0.800000", source="table"),
     )
     text = failure_text(case, result(verdict=Verdict.BELOW, comparisons=numbers))
-    assert "diverges from what was published: top1 (table) 76.200" in text
+    assert text.startswith("top1 (table) 76.200, published 76.500 (-150 images): ")
     (met,) = [line for line in text.splitlines() if line.startswith("  met ")]
     assert met.split(maxsplit=1)[1] == "top1 (figure), loss"
 
