@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from repro.cases import Case
 from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
-from repro.machine import available_cores, gpus_for
+from repro.machine import available_cores, gpus_for, let_threads_sleep
 from repro.models.finding import find_weights
 from repro.planning.plan import Machine
 
@@ -87,9 +87,10 @@ class LocalEngine:
 
     def here(self) -> Evaluator:
         """Give what evaluates, made when it is first asked for."""
-        from repro.engine.evaluator import Evaluator
-
         if self._evaluator is None:
+            let_threads_sleep(os.environ)
+            from repro.engine.evaluator import Evaluator
+
             run = self._run
             self._evaluator = Evaluator(self.settings, run.cases, run.downloading)
         return self._evaluator
