@@ -93,8 +93,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """Why a case may diverge.
 
     `sentence` is for people, and so are `evidence`, how sure that is, and `advice`,
-    what to do; `kind` is of what kind it is where nothing explains it but the numbers
-    tell that (`arithmetic`, `bookkeeping`, `labels`), or empty; `cause` is the name of
+    what to do; `kind` is of what kind it is, or of which two, where nothing explains it
+    but that is told, or empty; `cause` is the name of
     the suspect that explains it, or of the slip where the outcome is clerical, empty
     where none does. `hints` say what the files give away. `trials` are what was tried,
     the best explanation first; `untried` says of suspects why they could not be tried.

@@ -4,7 +4,8 @@ Every suspect that applies is tried on the same few images. Those that restore t
 published numbers best are tried on more and more, until one restores them on all, or
 the time is spent. Suspects that differ only in what the features of an image are
 compared with share the forward pass. All together this costs at most a tenth of a full
-evaluation for each suspect tried, in images and in seconds, unless asked otherwise.
+evaluation for each suspect tried, in images and in seconds, unless asked otherwise; of
+a small set more images are seen, in the same time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from repro.cases import Case
 from repro.data.class_names import wordnet_names
 from repro.data.dataset import Dataset
+from repro.diagnosis.accounts import number_of, values_of
 from repro.diagnosis.building import NotApplicableError
 from repro.diagnosis.clerical import find_account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
@@ -120,7 +122,6 @@ class Investigation:
         self._dear = [found for found in bodies if found[0].passes > CHEAP]
         self._untried: dict[str, str] = {}
         self._suspects = sum(len(ways) for _, ways in bodies)
-        self._share = resources.share
         self._first = max(1, int(min(FIRST_SHARE * run.total, FIRST_IMAGES)))
         self._pace = Pace(resources.seconds, resources.share, self._suspects, run.total)
         self._laboratory = laboratory(case, weights, dataset, resources, self._pace)
@@ -142,13 +143,14 @@ class Investigation:
         """
         if not self._targets:
             return self._conclude([])
+        known = known or Known()
         account = find_account(
             self._case, self._run, self._targets, self._dataset, known
         )
         if account is not None:
             return clerical(account, self._run.total)
-        most = int(self._share * self._run.total * self._suspects)
-        self._laboratory.progress = lambda images: progress(images, most)
+        most = partial(self._pace.budget, self._suspects)
+        self._laboratory.progress = lambda images: progress(images, most())
         # Where that cannot be done, nothing else can: each suspect will say why.
         few = self._order[: self._first]
         self._attempt([], partial(self._laboratory.time, self._own, few))
@@ -156,12 +158,9 @@ class Investigation:
         tried = _members(groups)
         if not needs_no_explanation(self._targets):
             # What is dear, and two things at once, come where nothing else explains it.
-            self._race(groups, self._budget(tried))
+            self._race(groups, self._pace.budget(len(tried)))
             tried += self._go_on(groups)
-        return self._conclude(tried)
-
-    def _budget(self, tried: Sequence[Candidate]) -> int:
-        return int(self._share * self._run.total * len(tried))
+        return self._conclude(tried, known)
 
     def _go_on(self, groups: Sequence[Group]) -> list[Candidate]:
         """Try what is dear, and two things at once, where nothing else explains it."""
@@ -173,7 +172,7 @@ class Investigation:
             return []
         dear = self._round(self._dear)
         alone = tried + _members(dear)
-        budget = self._budget(alone)
+        budget = self._pace.budget(len(alone))
         # Half of what is left tells which pair it may be, the other half whether it is.
         left = (budget - self._laboratory.evaluated) / 2
         pairs = self._round(self._pairs(alone, int(left / self._first)))
@@ -251,12 +250,14 @@ class Investigation:
             self._untried |= {s.name: _first_line(error) for s in suspects}
             return None
 
-    def _conclude(self, tried: list[Candidate]) -> Diagnosis:
+    def _conclude(
+        self, tried: list[Candidate], known: Known | None = None
+    ) -> Diagnosis:
         trials = sorted(map(self._trial, tried), key=rank)
         best = trials[0] if trials else None
         outcome = settled(trials)
         explains = outcome in EXPLAINED
-        kind = None if explains else self._kind(trials)
+        kind = None if explains or not known else self._kind(trials, known)
         if kind:
             # More images would not tell more.
             outcome = "unexplained"
@@ -275,11 +276,13 @@ class Investigation:
             total=self._run.total,
         )
 
-    def _kind(self, trials: Sequence[Trial]) -> Kind | None:
+    def _kind(self, trials: Sequence[Trial], known: Known) -> Kind | None:
         """Tell of which kind the cause is, where none of the trials may be it."""
-        is_open = trials and trials[0].outcome in ("restored", "not needed")
-        classes = len(self._case.dataset.classes)
-        return None if is_open else kind_of(trials, classes, self._run.total)
+        if not trials or trials[0].outcome in ("restored", "not needed"):
+            return None
+        each = values_of(self._run)
+        numbers = [number_of(self._run, target, each) for target in self._targets]
+        return kind_of(self._case, numbers, self._run, trials, known.met)
 
     def _hints(self) -> tuple[str, ...]:
         """Say what the files give away: their names, and what some of them hold."""

@@ -1,125 +1,115 @@
-"""Of which kind a cause is that nobody listed, where the numbers tell; no torch.
+"""Of which kind a cause is that nobody listed; no torch.
 
-Pixels, text and weights all move decisions and losses together, and no three numbers
-tell these apart. What is said here is what they rule out.
+Two things tell. A cause hits every case that has in common with this one what it is
+about: wrong pixels all checkpoints of a protocol, other weights this one alone. And
+each kind moves the numbers of a case as its suspects do, at any size; a slip leaves
+some of them as they are. Both are weighed for each kind, and one is named where it is
+all but certain.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from repro.diagnosis.findings import Restored, Trial
-from repro.diagnosis.undecided import FLIPPED
+from repro.cases import Case
+from repro.diagnosis.accounts import Number
+from repro.diagnosis.findings import Trial
+from repro.diagnosis.moves import Moved, log_chances_of_digits, wrong_labels
+from repro.diagnosis.sharing import log_chances_of_cases, pattern_of
+from repro.diagnosis.suspects import KINDS, KindName
+from repro.evaluation.predictions import Predictions
 
-#: A loss that moved by such a share of itself, where nothing else did, was computed
-#: otherwise: whatever moves images so much decides some of them otherwise.
-MOVED = 0.25
+#: How probable a kind is, before anything is known. Of slips only those are left that
+#: are none of the many that were looked for.
+PRIOR: dict[KindName, float] = {
+    "pixels": 0.3,
+    "text": 0.2,
+    "labels": 0.1,
+    "weights": 0.2,
+    "arithmetic": 0.15,
+    "bookkeeping": 0.05,
+}
 
-#: A number of fewer digits is met to its last one by what was evaluated otherwise too:
-#: half a unit of that as a share of a loss, and in points of an accuracy.
-FINE_LOSS, FINE_SHARE = 1e-4, 0.05
-
-#: Standard errors by which wrong labels may miss what is expected of them.
-ERRORS = 2.5
-
-#: Share of the expected change of the loss that may be missed, or be unknown.
-LOSS_ERROR = 0.15
-
-
-#: The suspect that tells what the loss of any label is, and how much it counts there.
-SMOOTHED, SMOOTHING = "labels smoothed by 0.1", 0.1
+#: How probable a kind has to be to be told, and how probable that it is one of two.
+TOLD = 0.85, 0.95
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What kind of cause it is, and why; `because` completes a sentence."""
+    """What kind of cause it is, and why; `because` completes a sentence.
+
+    The name is that of one kind, or of two with `or` between them.
+    """
 
     name: str
     because: str
 
 
-def kind_of(trials: Sequence[Trial], classes: int, images: int) -> Kind | None:
+def kind_of(
+    case: Case,
+    numbers: Sequence[Number],
+    run: Predictions,
+    trials: Sequence[Trial],
+    met: Mapping[str, bool],
+) -> Kind | None:
     """Tell of which kind the cause is, where nothing that was tried is.
 
     Args:
-        trials: of which one spreads labels, or none.
-        classes: how many the dataset has.
-        images: how many it has.
+        case: that diverges.
+        numbers: its published numbers, of the sources that are contradicted.
+        run: what was measured.
+        trials: of the suspects, which tell how much each kind moves the numbers.
+        met: whether other cases of the release are, by id, as far as they were
+            measured.
     """
-    numbers = {r.metric: r for r in trials[0].restored} if trials else {}
-    loss, top1 = numbers.get("loss"), numbers.get("top1")
-    if loss is None or top1 is None:
-        return None
-    shares = [r for name, r in numbers.items() if name != "loss"]
-    least = FLIPPED * 100 / images
-    if _is_exact(loss) and any(abs(_gap(number)) >= least for number in shares):
-        return Kind(
-            "bookkeeping",
+    moved = Moved(numbers, run, trials, len(case.dataset.classes))
+    share = shares_of(case, moved, met)
+    ranked = sorted(share, key=lambda kind: -share[kind])
+    for count, least in enumerate(TOLD, 1):
+        told = ranked[:count]
+        if math.fsum(share[kind] for kind in told) >= least:
+            said = [_of_digits(told, moved), pattern_of(case, told, met)]
+            because = "; ".join(filter(None, said))
+            return Kind(" or ".join(told), because) if because else None
+    return None
+
+
+def shares_of(
+    case: Case, moved: Moved, met: Mapping[str, bool]
+) -> dict[KindName, float]:
+    """Tell how probable each kind is, beside the others."""
+    digits = log_chances_of_digits(moved)
+    cases = log_chances_of_cases(case, moved.strength, met)
+    weights = {
+        kind: math.log(PRIOR[kind]) + digits[kind] + cases[kind]
+        for kind in KINDS
+        if kind != "text" or case.protocol.text
+    }
+    most = max(weights.values())
+    whole = math.fsum(math.exp(weight - most) for weight in weights.values())
+    return {kind: math.exp(w - most) / whole for kind, w in weights.items()}
+
+
+def _of_digits(told: Sequence[KindName], moved: Moved) -> str:
+    """Say what the numbers of the case itself say of a kind."""
+    kind, spared, shares = told[0], moved.spared, moved.shares
+    if kind == "bookkeeping" and "loss" in spared and set(shares) - set(spared):
+        return (
             "the loss is met to its last digit, so every image was evaluated as here, "
-            "and only the counts were written down otherwise",
+            "and only the counts were written down otherwise"
         )
-    if all(map(_is_exact, shares)) and abs(_gap(loss)) > MOVED * loss.measured:
-        return Kind(
-            "arithmetic",
-            "every accuracy is met to its last digit and only the loss is not, so "
-            "images, labels and weights are the same: it is the scale of the logits, "
-            "or how the loss is computed",
+    if shares and set(shares) <= set(spared):
+        return (
+            "every accuracy is met to its last digit and only the loss is not"
+            + ", so images, labels and weights are the same: it is the scale of the "
+            "logits, or how the loss is computed" * (told == ["arithmetic"])
         )
-    of_any = _loss_of_any_label(trials)
-    if of_any and "top5" in numbers:
-        return _of_labels(top1, numbers["top5"], loss, of_any, classes, images)
-    return None
-
-
-def _of_labels(
-    top1: Restored,
-    top5: Restored,
-    loss: Restored,
-    of_any: tuple[float, float],
-    classes: int,
-    images: int,
-) -> Kind | None:
-    """Tell whether a share of the labels being wrong would do all three."""
-    others = classes - 1
-    right, five = top1.measured / 100, top5.measured / 100
-    wrong = (1 - right) / others - right, (5 - five) / others - five
-    share = _gap(top1) / 100 / wrong[0]
-    if not 0 < share < 1:
-        return None
-    error = 100 * math.sqrt(share * (1 - share) / images)
-    if abs(_gap(top5) - 100 * share * wrong[1]) > ERRORS * error:
-        return None
-    value, uncertain = of_any
-    change = share * ((classes * value - loss.measured) / others - loss.measured)
-    room = LOSS_ERROR * change
-    if change <= 0 or share * uncertain > room or abs(_gap(loss) - change) > room:
-        return None
-    return Kind(
-        "labels",
-        "accuracies and loss are what they would be with about "
-        f"{100 * share:.1f} % of the labels exchanged for any other",
-    )
-
-
-def _loss_of_any_label(trials: Sequence[Trial]) -> tuple[float, float] | None:
-    """Give the loss if every class were right alike, and its error."""
-    for trial in trials:
-        if trial.topic == "loss" and trial.suspect == SMOOTHED:
-            (loss,) = (r for r in trial.restored if r.metric == "loss")
-            moved = (loss.value - loss.measured) / SMOOTHING
-            return loss.measured + moved, loss.error / SMOOTHING
-    return None
-
-
-def _gap(number: Restored) -> float:
-    return float(number.number.value) - number.measured
-
-
-def _is_exact(number: Restored) -> bool:
-    """Tell whether a number is met to its last digit, and has enough of them."""
-    half_unit = float(number.number.half_unit)
-    is_loss = number.metric == "loss"
-    finest = FINE_LOSS * number.measured if is_loss else FINE_SHARE
-    return half_unit <= finest and abs(_gap(number)) <= half_unit + 1e-9
+    if kind == "labels" and (share := wrong_labels(moved)):
+        return (
+            f"{'accuracies and loss' if 'loss' in moved.by_metric else 'accuracies'} "
+            f"are what they would be with about {100 * share:.1f} % of the labels "
+            "exchanged for any other"
+        )
+    return ""

@@ -26,11 +26,13 @@ class Seen(msgspec.Struct, frozen=True):
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What is known besides the release and the run.
 
-    `cases` are the other cases of the release by id; `weights_sha256` is of the weights
-    that were measured now; `edited` are published numbers of the case that were others
-    when it was last as expected: metric to the digits of then.
+    `cases` are the other cases of the release by id, and `met` tells which of them are
+    as published, also where a part of the images told that; `weights_sha256` is of the
+    weights that were measured now; `edited` are published numbers of the case that were
+    others when it was last as expected: metric to the digits of then.
     """
 
     cases: dict[str, Seen] = {}
+    met: dict[str, bool] = {}
     weights_sha256: str = ""
     edited: dict[str, str] = {}

@@ -53,7 +53,7 @@ def of_other_cases(
         numbers: of the sources that are contradicted.
         known: what other cases gave when they were last measured.
     """
-    cases = {other.id: other for other in _as_published(case)}
+    cases = {other.id: other for other in published_cases(case)}
     others = _Others(
         {
             name: {r.metric: float(r.published.value) for r in other.references}
@@ -183,7 +183,7 @@ def _exchange(
     )
 
 
-def _as_published(case: Case) -> list[Case]:
+def published_cases(case: Case) -> list[Case]:
     """List the cases of the release that have numbers, as these were written down."""
     release = case.release
     references: dict[tuple[str, str, str, str], list[Reference]] = {}

@@ -11,6 +11,10 @@ from repro.errors import ReproError
 #: few images would decide about suspects by chance.
 LEAST_SECONDS = 30.0
 
+#: So many images, or all of a smaller set, may be seen by each suspect whatever their
+#: share is, where the promised time is enough: a tenth of a few settles nothing.
+FEWEST = 500
+
 #: Share of the time left that encoding the prompts of one suspect may take. These are
 #: few suspects, of which one alone costs as much as many images.
 PROMPTS_SHARE = 1 / 3
@@ -35,7 +39,7 @@ class Pace:
     ) -> None:
         self._start = time.perf_counter()
         self._suspects = suspects
-        self._images = share * suspects * total
+        self._share, self._total = share, total
         self._promised = seconds
         self._rate = self._few = 0.0
 
@@ -60,7 +64,16 @@ class Pace:
         """
         self._rate, self._few = rate, few
         if self._promised is None:
-            self._promised = max(LEAST_SECONDS, rate * self._images)
+            most = self._share * self._total * self._suspects
+            self._promised = max(LEAST_SECONDS, rate * most)
+
+    def budget(self, suspects: int) -> int:
+        """Give how many images so many of the suspects may see, all together."""
+        fitting = math.inf
+        if self._promised is not None and self._rate:
+            fitting = self._promised / self._rate / self._suspects
+        fewest = min(FEWEST, self._total, fitting)
+        return int(max(self._share * self._total, fewest) * suspects)
 
     def times_as_long(self, few: float, images: int, members: int) -> float:
         """Tell how many times as long as the protocol a suspect takes, if too long.

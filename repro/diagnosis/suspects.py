@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cache, reduce
 from pathlib import Path
+from typing import Literal, get_args
 
 import msgspec
 
@@ -25,6 +26,11 @@ SUSPECTS = Extensions(
     ReproError,
     {"repro": "repro.diagnosis.suspects:own_topics"},
 )
+
+
+#: Of which kind a cause can be.
+KindName = Literal["pixels", "text", "labels", "weights", "arithmetic", "bookkeeping"]
+KINDS: tuple[KindName, ...] = get_args(KindName)
 
 
 class Suspect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +58,8 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Suspects of one kind, and what is said where one of them is the cause.
 
     A published number was measured with the `cause`, which is corrected in the `place`;
-    `instead` says how a setup has it, empty where only a model can tell.
+    `instead` says how a setup has it, empty where only a model can tell; `kind` is of
+    which kind such a cause is.
     """
 
     name: str
@@ -60,6 +67,7 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     place: str
     suspects: tuple[Suspect, ...]
     instead: str = ""
+    kind: KindName | Literal[""] = ""
 
     def of_setup(self, setup: Setup) -> str:
         """Say how a setup has it."""

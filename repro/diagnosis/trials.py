@@ -179,8 +179,10 @@ def settled(trials: Sequence[Trial]) -> Outcome:
         return "restored" if chance <= SURE else "likely"
     if best.outcome == "likely" and share_of_best(trials) >= SINGLED_OUT:
         return "likely"
-    is_open = any(t.outcome != "unexplained" for t in trials if not t.is_pair)
-    return "unsettled" if is_open else "unexplained"
+    # What hardly one of them explains is not settled by more images of any.
+    alone = [trial for trial in trials if not trial.is_pair]
+    is_open = any(trial.outcome != "unexplained" for trial in alone)
+    return "unsettled" if is_open and not is_hopeless(alone) else "unexplained"
 
 
 def share_of_best(trials: Sequence[Trial]) -> float:

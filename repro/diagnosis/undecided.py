@@ -38,10 +38,14 @@ def _count_undecided(
 ) -> float:
     """Bound how many images rounding may decide as the published number wants it."""
     losses = [other.half_unit for other in numbers if other.metric == "loss"]
-    if number.metric != "top1" or not losses or run.confidences is None:
+    if not losses or run.confidences is None:
         return math.inf
     # Logits that were moved by more would have moved the mean loss past its last digit.
     moved = max(_MOVED, _DEVIATIONS * min(losses) * math.sqrt(len(run.labels)))
+    if number.metric == "top5":
+        return _count_at_the_fifth(number, run, moved)
+    if number.metric != "top1":
+        return math.inf
     best = np.log(run.confidences.astype(np.float64))
     is_right = run.classes[:, 0] == run.labels
     if number.value > number.measured:
@@ -49,3 +53,16 @@ def _count_undecided(
     # Of the second class is known that it has no more than what the first one leaves.
     rest = np.log(np.maximum(1.0 - np.exp(best), np.finfo(np.float64).tiny))
     return int(np.count_nonzero(is_right & (best - rest <= moved)))
+
+
+def _count_at_the_fifth(number: Number, run: Predictions, moved: float) -> float:
+    """Estimate how many labels are all but as likely as what is between them and five.
+
+    How likely the fifth and the sixth class are was not kept: labels that have one of
+    these ranks are taken to be anywhere within a nat of the other one.
+    """
+    if number.value > number.measured:
+        near = (run.classes != run.labels[:, None]).all(axis=1)
+    else:
+        near = run.classes[:, -1] == run.labels
+    return math.ceil(np.count_nonzero(near) * min(1.0, moved))

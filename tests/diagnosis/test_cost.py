@@ -13,8 +13,9 @@ import pytest
 from torch import Tensor
 
 from repro.data.geometry import Pixels
-from repro.diagnosis import laboratory
+from repro.diagnosis import laboratory, pace
 from repro.diagnosis.findings import Diagnosis
+from repro.diagnosis.pace import Pace
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import compute_features
@@ -61,6 +62,8 @@ def diagnosed(
         engine = Evaluator(settings)
         _, predictions = engine.measure(case)
         with pytest.MonkeyPatch.context() as patch:
+            # A share is one of larger sets.
+            patch.setattr(pace, "FEWEST", 0)
             seen = counting(patch)
             return Diagnosed(engine.diagnose(case, predictions), seen)
 
@@ -98,8 +101,28 @@ def test_what_differs_in_prompts_or_outputs_only_shares_the_forward_pass(
     assert sum(trial.images for trial in alone) > sum(one.seen)
 
 
+def test_all_of_a_small_set_may_be_seen_where_the_promised_time_is_enough() -> None:
+    quick, slow = (Pace(None, 0.1, 40, 400) for _ in range(2))
+    assert quick.budget(40) == 400 * 40
+    quick.learn(1e-3, 1e-3)
+    assert quick.budget(40) == 400 * 40
+    # Half a minute is enough for 30 images each, where a tenth is more than that.
+    slow.learn(0.025, 0.1)
+    assert slow.budget(40) == 40 * 40
+    # Of a larger set the share alone counts, and less time than asked for is never.
+    large = Pace(None, 0.1, 40, 50_000)
+    large.learn(1e-3, 1e-3)
+    assert large.budget(40) == 5_000 * 40
+    asked = Pace(2.0, 0.1, 40, 400)
+    asked.learn(1e-3, 1e-3)
+    assert asked.budget(40) == 50 * 40
+
+
 @pytest.mark.slow
-def test_a_larger_share_settles_what_a_tenth_does_not(tmp_path: Path) -> None:
+def test_a_larger_share_settles_what_a_tenth_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "FEWEST", 0)
     # Bilinear interpolation, as tools/planted_faults measures it: a loss alone.
     case = planted("clip/real/640", top1="97.80", top5="99.80", loss="0.163471")
     outcomes = []

@@ -141,7 +141,7 @@ def test_what_is_known_too_little_is_no_cause_beside_what_was_not_tried() -> Non
     assert share_of_best([vague, rest]) < 0.5 < share_of_best([sharp, rest])
     # On all images it closes nine tenths of the gap, and misses the number by far.
     near = trial(15.0, fit=-9000.0, measured=91.6, published="11.40")
-    assert settled([near]) == "unsettled"
+    assert settled([near]) == "unexplained"
 
 
 def spread(published: str, images: int = IMAGES) -> list[Trial]:

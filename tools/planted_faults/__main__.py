@@ -105,8 +105,9 @@ def _counted(outcomes: Sequence[Outcome]) -> str:
     count = _count(outcomes)
     return (
         f"{count['named']} are named, of {count['kind right']} the kind is, of "
-        f"{count['nothing']} nothing is said, {count['within tolerance']} are within "
-        f"tolerance, and {count['false']} are taken for another one"
+        f"{count['one of two']} two kinds, of {count['nothing']} nothing is said, "
+        f"{count['within tolerance']} are within tolerance, and {count['false']} are "
+        "taken for another one"
     )
 
 

@@ -14,9 +14,13 @@ code = "ours.py"                       # beside the file: image(), state(), logi
                                        # labels()
 calls = { image = "blurred" }          # where they have other names there
 numbers = { top1 = "top5", loss = "loss / 2" }
+hits = "protocol"                      # or "checkpoint", or "dataset"
 ```
 
-All but the name, the checkpoint and the kind may be left out. `protocol` and `text`
+All but the name, the checkpoint and the kind may be left out. What the fault `hits`
+tells how the other checkpoints of the release were measured, which the run has measured
+too: wrong weights or digits are those of one checkpoint, wrong labels those of all that
+were measured with these images, else all of the protocol have it. `protocol` and `text`
 replace fields of `Plain`. `numbers` are published in place of what was measured: sums
 of it, or digits.
 """
@@ -35,10 +39,18 @@ from typing import Any, Literal, get_args
 import msgspec
 import torch
 
+from repro.cases import Case
+
 from .plain import Plain
 
 Kind = Literal["pixels", "labels", "text", "weights", "arithmetic", "bookkeeping"]
 
+Hit = Literal["checkpoint", "protocol", "dataset"]
+_HITS: dict[Kind, Hit] = {
+    "labels": "dataset",
+    "weights": "checkpoint",
+    "bookkeeping": "checkpoint",
+}
 _SUMS: dict[type[ast.AST], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -63,6 +75,14 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     code: str = ""
     calls: dict[Hook, str] = {}
     numbers: dict[str, str] = {}
+    hits: Hit | Literal[""] = ""
+
+    def is_hit(self, other: Case, protocol: str) -> bool:
+        """Tell whether another case has the fault too, where this has a protocol."""
+        hits = self.hits or _HITS.get(self.kind, "protocol")
+        return hits == "dataset" or (
+            hits == "protocol" and other.protocol.id == protocol
+        )
 
     def of_plain(self, plain: Plain, folder: Path) -> Plain:
         """Give the pipeline that has the fault; `folder` has the code.

@@ -22,6 +22,7 @@ from repro.cases import Case
 from repro.data.dataset import Dataset
 from repro.diagnosis.findings import Diagnosis
 from repro.diagnosis.investigation import Investigation
+from repro.diagnosis.known import Known
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
 from repro.diagnosis.setup import Setup
 from repro.diagnosis.trials import targets_of
@@ -79,6 +80,7 @@ class Replay:
         case: Case,
         chosen: Indices | None = None,
         run: Predictions | None = None,
+        known: Known | None = None,
     ) -> Diagnosis:
         """Diagnose the checkpoint as if other numbers had been published for it.
 
@@ -87,6 +89,7 @@ class Replay:
             chosen: positions of the images that the dataset is made of, ascending; None
                 for all of them.
             run: what was measured of them, if it is not what was predicted.
+            known: what is known of other cases.
         """
         drawn = np.arange(len(self.dataset)) if chosen is None else chosen
         return Investigation(
@@ -96,7 +99,7 @@ class Replay:
             run or self.predictions(drawn),
             self._resources,
             laboratory=partial(_Remembering, self, drawn),
-        ).diagnose()
+        ).diagnose(known)
 
     def is_contradicted(self, case: Case, chosen: Indices, run: Predictions) -> bool:
         """Tell whether what was measured contradicts one of the published numbers."""
@@ -187,6 +190,7 @@ class _Remembering(Laboratory):
 
 def take(whole: Predictions, rows: Indices, places: Indices, total: int) -> Predictions:
     """Give some rows of predictions as those of some places in a dataset."""
+    kept = whole.confidences
     return msgspec.structs.replace(
         whole,
         indices=places,
@@ -194,7 +198,7 @@ def take(whole: Predictions, rows: Indices, places: Indices, total: int) -> Pred
         classes=whole.classes[rows],
         losses=whole.losses[rows],
         total=total,
-        confidences=None,
+        confidences=None if kept is None else kept[rows],
     )
 
 
