@@ -18,6 +18,7 @@ from repro.engine.evaluator import Evaluator
 from repro.engine.guarding import CHEAP, Both, Images, evaluate_guarded
 from repro.engine.settings import EngineSettings
 from repro.engine.stores import Stores
+from repro.evaluation.acceleration import AUTO
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate, wait_for
@@ -87,7 +88,9 @@ def guarded_case(setting: Setting) -> list[Row]:
     torch.manual_seed(0)
     model = timm.create_model("vit_base_patch16_224").eval()
     model.requires_grad_(requires_grad=False).to(setting.device)
-    both = _both(Classifier(model, _HALF, _HALF, setting.device), 0)
+    classifier = Classifier(model, _HALF, _HALF, setting.device)
+    classifier.accelerate(model, [AUTO])
+    both = _both(classifier, 0)
     number = 16 if setting.device.type == "cpu" else 256
     batch = torch.randint(0, 256, (number, 3, 224, 224), dtype=torch.uint8)
 

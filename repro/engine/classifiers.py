@@ -120,8 +120,7 @@ class Classifiers:
         )
         with within_memory(self._device, f"one image of {case.id}"):
             classifier.check(size)
-        if self._settings.accelerate:
-            classifier.accelerate(model, self._settings.accelerate)
+        classifier.accelerate(model, self._settings.accelerate)
         return classifier
 
     def _tokenizer(self, case: Case, files: OwnFiles) -> RememberingTokenizer:

@@ -15,7 +15,7 @@ from repro.evaluation.accelerators import Accelerated
 from repro.evaluation.float32 import multiplying_float32
 from repro.evaluation.memory import is_out_of_memory
 from repro.evaluation.outputs import Outputs
-from repro.evaluation.precision import arithmetic, input_type
+from repro.evaluation.precision import CastOnce, arithmetic, input_type
 from repro.published import Precision, Protocol
 
 
@@ -67,7 +67,7 @@ class Classifier:
         self.forward = self._accelerated
 
     def computed_in(self, precision: Precision) -> Classifier:
-        """Give one of the same model in another arithmetic, accelerated alike.
+        """Give one of the same model in mixed precision, accelerated alike.
 
         Args:
             precision: that parameters of float32 can be computed in.
@@ -76,6 +76,7 @@ class Classifier:
         other.precision, other.forward = precision, self._plain
         if self._accelerated:
             other.accelerate(*self._asked)
+            other.forward = CastOnce(self._asked[0], other.forward, precision)
         return other
 
     @property

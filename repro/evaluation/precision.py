@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from repro.errors import EvaluationError
 from repro.evaluation.float32 import multiplying_float32
@@ -30,6 +32,51 @@ def in_type_of(precision: Precision, model: nn.Module) -> nn.Module:
     That is the model itself, changed in place.
     """
     return model.to(_WHOLE[precision]) if precision in _WHOLE else model
+
+
+#: What does nothing with its weight but multiply it by what autocast casts. Of a
+#: subclass nobody knows.
+_MULTIPLYING = (nn.Linear, nn.Conv2d, NonDynamicallyQuantizableLinear)
+
+
+class CastOnce:
+    """A forward pass in mixed precision, for which weights are cast once.
+
+    Autocast casts each weight for each batch: it keeps casts only of parameters with a
+    gradient. The bits of the result are the same. Between calls the model has
+    its own weights.
+
+    Args:
+        model: that `forward` computes, in float32.
+        forward: from normalised images to logits.
+        precision: a mixed one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Callable[[Tensor], Tensor],
+        precision: Precision,
+    ) -> None:
+        self._forward = forward
+        self._others: list[tuple[nn.Module, Any]] = [
+            (module, nn.Parameter(module.weight.to(_MIXED[precision]), False))
+            for module in model.modules()
+            if type(module) in _MULTIPLYING and isinstance(module.weight, nn.Parameter)
+        ]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Compute logits of normalised images, inside of `arithmetic`."""
+        self._exchange()
+        try:
+            return self._forward(images)
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        for place, (module, weight) in enumerate(self._others):
+            self._others[place] = module, module.weight
+            module.weight = weight
 
 
 @contextlib.contextmanager

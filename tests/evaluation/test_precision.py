@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
+import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from repro.errors import EvaluationError
@@ -23,6 +25,7 @@ from repro.evaluation.precision import arithmetic, in_type_of, input_type
 from repro.published import PRECISIONS, Precision, Protocol
 from repro.published.release import TextSpec
 
+HALF = (0.5, 0.5, 0.5)
 CPU = torch.device("cpu")
 PROTOCOL = Protocol(
     id="p",
@@ -207,3 +210,52 @@ def test_the_product_of_vectors_stays_float32_where_float32_is_guarded() -> None
         features, logits = embed(images), forward(images)
     assert logits.dtype == torch.float32
     assert torch.equal(logits, 37.5 * features @ text.T)
+
+
+def _normed() -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.utils.parametrizations.weight_norm(nn.Linear(3 * 160 * 160, 8)),
+        nn.GELU(),
+        nn.Linear(8, 8),
+    )
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    name: partial(timm.create_model, name, num_classes=8)
+    for name in ("test_vit", "test_resnet", "test_nfnet", "test_convnext")
+} | {
+    "weight norm": _normed,
+    "attention of torch": partial(nn.TransformerEncoderLayer, 160, 4, batch_first=True),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_that_are_cast_once_give_the_bits_of_autocast(name: str) -> None:
+    torch.manual_seed(0)
+    model = MODELS[name]().eval().requires_grad_(requires_grad=False)
+    before = {key: part.clone() for key, part in model.state_dict().items()}
+    exact = Classifier(_flat(model), HALF, HALF, CPU)
+    exact.accelerate(model, ())
+    pixels = torch.randint(0, 256, (2, 3, 160, 160), dtype=torch.uint8)
+    plain = Classifier(_flat(model), HALF, HALF, CPU, "amp-bf16")(pixels)
+    assert torch.equal(exact.computed_in("amp-bf16")(pixels), plain)
+    assert not torch.equal(exact(pixels), plain)
+    after = model.state_dict()
+    assert all(torch.equal(after[key], part) for key, part in before.items())
+
+
+def _flat(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    if isinstance(model, nn.TransformerEncoderLayer):
+        return lambda images: model(images[:, 0]).flatten(1)
+    return model
+
+
+def test_weights_are_float32_again_after_a_batch_that_failed() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    exact = Classifier(model, HALF, HALF, CPU)
+    exact.accelerate(model, ())
+    cheap = exact.computed_in("amp-bf16")
+    with pytest.raises(RuntimeError):
+        cheap(torch.zeros(1, 3, 5, 5, dtype=torch.uint8))
+    assert model[1].weight.dtype == torch.float32
