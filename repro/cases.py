@@ -25,13 +25,6 @@ from repro.published import (
     weights_suffixes,
 )
 
-__all__ = [
-    "Case",
-    "list_cases",
-    "order_for_reading",
-    "order_for_running",
-]
-
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A checkpoint, measured with a protocol on a dataset: one pytest case.
@@ -160,16 +153,11 @@ def order_for_reading(cases: Iterable[Case]) -> list[Case]:
 
 
 def _release_cases(release: Release, checkpoints: Path | None) -> Iterator[Case]:
-    references: dict[tuple[str, str, str, str], list[Reference]] = {}
     places = _places(release)
-    for reference in release.references:
-        for family in reference.families:
-            key = family, reference.checkpoint, reference.protocol, reference.dataset
-            references.setdefault(key, []).append(reference)
-    for (family, checkpoint, protocol, dataset), met in references.items():
-        place = places[checkpoint]
-        yield _case(release, family, checkpoint, protocol, dataset, met, place)
-    known = {(family, checkpoint) for family, checkpoint, _, _ in references}
+    known: set[tuple[str, str]] = set()
+    for case in published_cases(release):
+        yield msgspec.structs.replace(case, place=places[case.checkpoint])
+        known.add((case.family.id, case.checkpoint))
     root = checkpoints or release.own_checkpoints
     for family, spec in release.families.items() if root else ():
         files = _weights_files(root / family) if root else []
@@ -180,7 +168,7 @@ def _release_cases(release: Release, checkpoints: Path | None) -> Iterator[Case]
                 place = places.get(checkpoint, len(places))
                 for protocol in spec.protocols:
                     for dataset in spec.datasets:
-                        yield _case(
+                        yield named_case(
                             release, family, checkpoint, protocol, dataset, (), place
                         )
 
@@ -193,15 +181,26 @@ def _places(release: Release) -> dict[str, int]:
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
-def _case(
+def published_cases(release: Release) -> list[Case]:
+    """List the cases that a release has numbers of, as these were written down."""
+    references: dict[tuple[str, str, str, str], list[Reference]] = {}
+    for reference in release.references:
+        for family in reference.families:
+            key = family, reference.checkpoint, reference.protocol, reference.dataset
+            references.setdefault(key, []).append(reference)
+    return [named_case(release, *key, met) for key, met in references.items()]
+
+
+def named_case(
     release: Release,
     family: str,
     checkpoint: str,
     protocol: str,
     dataset: str,
-    references: Sequence[Reference],
-    place: int,
+    references: Sequence[Reference] = (),
+    place: int = 0,
 ) -> Case:
+    """Make a case of a release from the names of its parts."""
     return Case(
         release=release,
         family=release.families[family],

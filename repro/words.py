@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 #: Nothing is broken into narrower lines than this.
 _NARROWEST = 40
@@ -93,6 +93,37 @@ def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def fitted(
+    rows: Sequence[Mapping[str, str]],
+    columns: Sequence[str],
+    dispensable: Iterable[str],
+    width: int,
+    lay_out: Callable[[Sequence[Mapping[str, str]], Sequence[str]], list[str]],
+) -> list[str]:
+    """Lay out a table without the columns that a narrow terminal has no room for.
+
+    Ids of cases, in the column `case`, lose what tells nothing before others go.
+
+    Args:
+        rows: cells by the name of their column.
+        columns: all there are.
+        dispensable: those that it can do without, first to last.
+        width: of the terminal, in characters.
+        lay_out: gives the lines of a table of rows and columns.
+    """
+    lines = lay_out(rows, columns)
+    if max(map(len, lines)) > width and "case" in columns:
+        names = briefly([row["case"] for row in rows])
+        rows = [{**row, "case": one} for row, one in zip(rows, names, strict=True)]
+        lines = lay_out(rows, columns)
+    for name in dispensable:
+        if max(map(len, lines)) <= width:
+            break
+        columns = [column for column in columns if column != name]
+        lines = lay_out(rows, columns)
+    return lines
 
 
 def counted_names(names: Sequence[str], one: str, many: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from repro.cases import Case, named_case
 from repro.evaluation.predictions import Metrics, Predictions, weighted_values
 from repro.published import MEASURED, METRICS, Claim, FamilyChoice, Reference, Release
 
@@ -39,6 +40,13 @@ class Stated(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """The claim's own."""
         return self.claim.id
+
+    def case(self, family: str, checkpoint: str) -> Case:
+        """Name a checkpoint as it is measured for the claim."""
+        claim = self.claim
+        return named_case(
+            self.release, family, checkpoint, claim.protocol, claim.dataset
+        )
 
 
 class MissingError(Exception):

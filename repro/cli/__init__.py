@@ -62,7 +62,6 @@ class LazyGroup(Group):
 @click.version_option(package_name="pytest-repro")
 def cli() -> None:
     """Check that released model weights still score what was published."""
-    warnings.showwarning = _show_warning  # type: ignore[assignment]
     refuse_misprints()
 
 
@@ -73,6 +72,8 @@ def _show_warning(message: Warning | str, *_: object) -> None:
 
 def main() -> None:
     """Run the command line; what the user can mend is one line, not a traceback."""
+    # Of the process, and not in the group, which others may call inside of theirs.
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         cli()
     except ReproError as error:

@@ -11,8 +11,7 @@ import msgspec
 
 from repro.cases import Case, list_cases, order_for_reading
 from repro.cli.options import Command, checkpoints_option, existing, expected_option
-from repro.cli.output import echo
-from repro.cli.tables import fitted_table
+from repro.cli.output import echo, echo_json, fitted_table
 from repro.judgement.tolerance import tolerance_of
 from repro.published import Reference, read_releases
 from repro.words import counted
@@ -30,8 +29,7 @@ def cases(
         list_cases(read_releases(expected), existing(checkpoints))
     )
     if as_json:
-        content = [_as_data(case) for case in found]
-        echo(msgspec.json.format(msgspec.json.encode(content)))
+        echo_json([_as_data(case) for case in found])
         return
     if found:
         _print_table(found)

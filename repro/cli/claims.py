@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from repro.cli.options import (
     Command,
@@ -17,7 +16,7 @@ from repro.cli.options import (
     ledger_or_none_option,
     named,
 )
-from repro.cli.output import echo
+from repro.cli.output import echo, echo_json
 from repro.errors import OptionError
 from repro.published import read_releases
 
@@ -63,8 +62,7 @@ def claims(
     else:
         results = _from_ledger(stated, insist(ledger, "--ledger"))
     if as_json:
-        content = msgspec.json.encode(claims_data(results))
-        echo(msgspec.json.format(content))
+        echo_json(claims_data(results))
         return
     width = shutil.get_terminal_size((88, 24)).columns
     for line, style in claim_lines(results, width, "verbose"):

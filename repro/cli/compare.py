@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option
-from repro.cli.output import echo
-from repro.cli.tables import terminal_width
+from repro.cli.output import echo, terminal_width
 from repro.records.comparison import compare_runs
 from repro.records.ledger import Ledger
 from repro.report.comparison import ROWS_SHOWN, comparison_lines

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import msgspec
+import numpy as np
 from tqdm import tqdm
 
-from repro.cases import Case
+from repro.cases import Case, named_case
 from repro.cli.options import (
     Command,
     TableOption,
@@ -21,8 +22,15 @@ from repro.cli.options import (
     expected_option,
     precision_option,
 )
-from repro.cli.output import echo
+from repro.cli.output import echo, terminal_width
 from repro.errors import ExpectedError, NotAvailableError, OptionError
+from repro.evaluation.predictions import (
+    CALIBRATION_BINS,
+    Predictions,
+    calibration_error,
+    class_accuracy,
+)
+from repro.evaluation.real_labels import RealScore
 from repro.options.table import Settings
 from repro.published import GUARDED, Kind, Release, read_releases
 
@@ -30,6 +38,40 @@ if TYPE_CHECKING:
     from repro.data.dataset import Dataset
     from repro.importing.checkpoints import LibraryCase
     from repro.records.result import Measurement
+
+_WORST = 5
+
+
+def detail_lines(
+    predictions: Predictions, classes: Sequence[str], real: RealScore | None = None
+) -> list[str]:
+    """Write top-5, calibration, the worst classes and, if it is there, ReaL accuracy.
+
+    Args:
+        predictions: as evaluated, with confidences.
+        classes: names of the dataset's classes in label order.
+        real: score with the ImageNet-ReaL labels.
+    """
+    error = "not known from guarded precision"
+    if predictions.confidences is not None:
+        error = (
+            f"{100 * calibration_error(predictions):.4f} % ({CALIBRATION_BINS} bins)"
+        )
+    by_class = class_accuracy(predictions, len(classes))
+    worst = np.argsort(by_class)[:_WORST]
+    listed = ", ".join(
+        f"{classes[place]} {by_class[place]:.1f}"
+        for place in worst.tolist()
+        if not np.isnan(by_class[place])
+    )
+    lines = [
+        f"Top-5 Accuracy: {predictions.metrics().percent('top5')}",
+        f"Expected calibration error: {error}",
+        f"Lowest class accuracies: {listed}",
+    ]
+    if real:
+        lines.append(f"ImageNet-ReaL accuracy: {real.percent} ({real.images:,} images)")
+    return lines
 
 
 @click.command(cls=Command)
@@ -81,16 +123,12 @@ def evaluate(
     data_path: Path,
     ckpt: Path | None,
     table: Path | None,
-    batch_size: Any,
     protocol: str | None,
     real_labels: str | None,
     expected: tuple[Path | str, ...],
-    cache: Path | None,
-    device: str,
-    precision: Any,
-    accelerate: tuple[str, ...],
     *,
     details: bool,
+    **computing: Any,
 ) -> None:
     """Evaluate one checkpoint and print what it scores.
 
@@ -100,7 +138,7 @@ def evaluate(
     """
     if ckpt and not ckpt.is_file():
         raise click.BadParameter(f"{ckpt} does not exist", param_hint="--ckpt")
-    if real_labels and precision == GUARDED:
+    if real_labels and computing["precision"] == GUARDED:
         raise OptionError(
             "--real-labels needs the first class of every image in float32, which "
             "--precision guarded does not give; leave one out"
@@ -113,19 +151,10 @@ def evaluate(
     from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
 
-    engine = Evaluator(
-        EngineSettings(
-            data=data_path,
-            cache=cache,
-            device=device,
-            precision=precision,
-            accelerate=accelerate,
-            batch_size=batch_size,
-            # Whoever evaluates one checkpoint wants all of its number.
-            early_stop=False,
-        )
-    )
-    dataset = _index(case, data_path, cache)
+    # Whoever evaluates one checkpoint wants all of its number.
+    settings = EngineSettings(data=data_path, early_stop=False, **computing)
+    engine = Evaluator(settings)
+    dataset = _index(case, data_path, settings.cache)
     if labels:
         from repro.evaluation.real_labels import right_answers
 
@@ -137,19 +166,19 @@ def evaluate(
         )
     if details or labels:
         from repro.evaluation.real_labels import real_score
-        from repro.report.details import detail_lines
 
         real = real_score(predictions, answers) if labels else None
         for line in detail_lines(predictions, dataset.classes, real):
             echo(line)
-    unused = [one for one in measurement.accelerations if not one.used]
-    for one in unused if accelerate != ("auto",) else []:
-        echo(f"{one.name} was not used: {one.reason}", err=True)
-    if measurement.guarded and ":" not in what:
-        echo(measurement.arithmetic, err=True)
+    if settings.accelerate != ("auto",):
+        for one in measurement.accelerations:
+            if not one.used:
+                echo(f"{one.name} was not used: {one.reason}", err=True)
     if ":" in what:
         _echo_beside_published(asked, measurement)
         return
+    if measurement.guarded:
+        echo(measurement.arithmetic, err=True)
     for line in summary(case.kind, weights, measurement):
         echo(line)
 
@@ -229,8 +258,7 @@ def _echo_beside_published(asked: LibraryCase, measurement: Measurement) -> None
         echo(f"published {found.title}, {found.url}")
     if asked.hint:
         echo(f"published {asked.hint}")
-    width = shutil.get_terminal_size((120, 24)).columns
-    for line, _ in table_lines([result], width, "verbose"):
+    for line, _ in table_lines([result], terminal_width(), "verbose"):
         echo(line)
 
 
@@ -277,12 +305,8 @@ def _case(releases: list[Release], kind: Kind, protocol: str | None) -> Case:
         for family in release.families.values():
             chosen = protocol or family.protocols[0]
             if chosen in release.protocols and release.protocols[chosen].kind == kind:
-                return Case(
-                    release=release,
-                    family=family,
-                    checkpoint="",
-                    protocol=release.protocols[chosen],
-                    dataset=release.datasets[release.default_dataset],
+                return named_case(
+                    release, family.id, "", chosen, release.default_dataset
                 )
     known = ", ".join(
         name

@@ -10,16 +10,25 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option, newest_option
-from repro.cli.output import echo
-from repro.cli.tables import fitted_table, terminal_width
+from repro.cli.output import echo, fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
 from repro.records.past import Past, changes_then, past_of, red_since
 from repro.records.result import CaseResult
 from repro.records.run import Run
-from repro.report.history import causes_then, red_since_text
-from repro.report.sparkline import sparkline
+from repro.report.changes import causes_then, red_since_text
 from repro.words import wrapped
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw values as blocks from the lowest to the highest; equal ones lie low."""
+    low, high = min(values), max(values)
+    if low == high:
+        return _BLOCKS[0] * len(values)
+    step = (high - low) / (len(_BLOCKS) - 1)
+    return "".join(_BLOCKS[round((value - low) / step)] for value in values)
 
 
 @click.command(cls=Command)

@@ -18,9 +18,11 @@ from repro.published import METRICS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from repro.importing.entering import Compared
     from repro.importing.grids import Format
+    from repro.importing.linked import Files
     from repro.importing.rows import Row, Table
-    from repro.published import Shares
+    from repro.published import Release, Shares, Source
 
 _TABLE: Any = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -191,17 +193,11 @@ def table(
     source: str,
     title: str | None,
     url: str | None,
-    form: Format | None,
-    number: int | None,
-    header_rows: int | None,
-    meanings: tuple[str, ...],
-    unit: Shares | None,
     output: Path,
     *,
-    decimal_comma: bool,
     only_new: bool,
     check: bool,
-    **others: Any,
+    **reading: Any,
 ) -> None:
     """Enter a printed table into a release.
 
@@ -209,43 +205,15 @@ def table(
     and columns are understood is shown; what is not known is asked for.
     """
     from repro.importing import entering
-    from repro.importing.grids import read_grids
-    from repro.importing.labels import DIMENSIONS, Labels
-    from repro.importing.linked import new_files, with_files
-    from repro.importing.printed import one_grid, understand
+    from repro.importing.linked import with_files
 
     if check and only_new:
         raise OptionError("--only-new has no effect beside --check; leave one out")
-    if others["spread"] and others["runs"] is None:
+    if reading["spread"] and reading["runs"] is None:
         raise OptionError("--spread has no effect without --runs; add how many")
     release = entering.find_release(output)
     known = entering.origin_source(release, source, title, url)
-    text, name = _read(file)
-    try:
-        grid = one_grid(read_grids(text, form), number, header_rows)
-        given = {key: others[key] for key in DIMENSIONS if others[key] is not None}
-        understood = understand(
-            grid,
-            release,
-            Labels(release, meanings),
-            given,
-            unit,
-            decimal_comma=decimal_comma,
-        )
-        compared = entering.compare(understood, release, source)
-        origin = entering.Origin(
-            source=known,
-            unit=understood.unit,
-            runs=others["runs"],
-            spread=others["spread"] or "",
-            note=f"{grid.title} of {name}",
-        )
-        written = entering.references_text(compared.added, origin, release.sources)
-        linked = new_files(release, understood.files)
-    except ExpectedError as error:
-        raise ExpectedError(f"{name}: {error}") from None
-    for line in (*understood.lines, *linked.lines, "", *compared.lines()):
-        echo(line)
+    compared, linked, written = _understood(file, release, known, **reading)
     if check:
         sys.exit(1 if compared.different else 0)
     if compared.different and not only_new:
@@ -254,7 +222,7 @@ def table(
             "is new with --only-new"
         )
         sys.exit(1)
-    contents = dict(with_files(release, linked.files))
+    contents = dict(with_files(release, linked))
     if compared.added:
         place = entering.release_file(release)
         old = contents.get(place) or (place.read_bytes() if place.exists() else b"")
@@ -262,6 +230,53 @@ def table(
     if contents:
         entering.enter(output, contents)
         echo(f"written to {', '.join(map(str, contents))}")
+
+
+def _understood(
+    file: Path,
+    release: Release,
+    source: Source,
+    *,
+    form: Format | None,
+    number: int | None,
+    header_rows: int | None,
+    meanings: tuple[str, ...],
+    unit: Shares | None,
+    decimal_comma: bool,
+    runs: int | None,
+    spread: str | None,
+    **given: Any,
+) -> tuple[Compared, Files, str]:
+    """Read a table, say how it was understood, and write what is new as TOML."""
+    from repro.importing import entering
+    from repro.importing.grids import one_grid, read_grids
+    from repro.importing.labels import DIMENSIONS, Labels
+    from repro.importing.linked import new_files
+    from repro.importing.printed import understand
+
+    text, name = _read(file)
+    labels = Labels(release, meanings)
+    everywhere = {key: given[key] for key in DIMENSIONS if given[key] is not None}
+    try:
+        grid = one_grid(read_grids(text, form), number, header_rows)
+        found = understand(
+            grid, release, labels, everywhere, unit, decimal_comma=decimal_comma
+        )
+        compared = entering.compare(found, release, source.id)
+        origin = entering.Origin(
+            source=source,
+            unit=found.unit,
+            runs=runs,
+            spread=spread or "",
+            note=f"{grid.title} of {name}",
+        )
+        written = entering.references_text(compared.added, origin, release.sources)
+        linked = new_files(release, found.files)
+    except ExpectedError as error:
+        raise ExpectedError(f"{name}: {error}") from None
+    for line in (*found.lines, *linked.lines, "", *compared.lines()):
+        echo(line)
+    return compared, linked.files, written
 
 
 def _read(file: Path) -> tuple[str, str]:
@@ -274,8 +289,7 @@ def _read(file: Path) -> tuple[str, str]:
 
 
 def _import(table: Table, output: Path | None, *, check: bool) -> None:
-    from repro.importing.changes import changes
-    from repro.importing.writing import write_release
+    from repro.importing.writing import changes, write_release
 
     for line in table.left_out:
         echo(f"left out: {line}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import click
 
@@ -12,9 +12,6 @@ from repro.cli.options import Command, cache_option, device_option
 from repro.cli.output import echo
 from repro.errors import OptionError
 from repro.published import check_name, read_releases, split_weights_name
-
-if TYPE_CHECKING:
-    from repro.importing.beginning import Beginning
 
 
 @click.command(cls=Command)
@@ -59,16 +56,7 @@ if TYPE_CHECKING:
 @cache_option
 @device_option
 def new(
-    name: str,
-    checkpoint: Path | None,
-    weights: Path | None,
-    images: Path | None,
-    code: Path | None,
-    gallery: str | None,
-    cache: Path | None,
-    device: str,
-    *,
-    with_ci: bool,
+    name: str, cache: Path | None, device: str, *, with_ci: bool, **given: Any
 ) -> None:
     """Begin the files for a paper of your own.
 
@@ -77,42 +65,20 @@ def new(
     what the files tell, and each checkpoint is tried on a hundred images. Nothing that
     exists is overwritten.
     """
-    _check(name, checkpoint, weights, images, code, gallery)
+    asked = _Asked(**given)
+    _check(name, asked)
 
-    from repro.importing.project import (
-        BADGE,
-        TOX,
-        WORKFLOW,
-        module_name,
-        module_template,
-        nightly_files,
-    )
+    from repro.importing.project import BADGE, TOX, WORKFLOW, module_name, nightly_files
 
     folder = Path("expected", name)
     test = Path("tests", module_name(name))
-    ci = [TOX, WORKFLOW] if with_ci else []
-    _refuse_existing([folder / "release.toml", test, *ci])
-    paths: dict[str, Path] = {}
-    run_code = False
-    if gallery is not None:
-        contents = _from_gallery(gallery)
-        paths = {"checkpoints": Path("weights"), "data": Path("data")}
-    elif weights and images:
-        begun = _begin(name, weights, images, code, cache, device)
-        contents, run_code = begun.contents(), begun.runs_code
-        paths = {"checkpoints": begun.root, "data": begun.data}
-    else:
-        contents = _blank(name, checkpoint)
-    files = {folder / file: content for file, content in contents.items()}
+    _refuse_existing([folder / "release.toml", test, *[TOX, WORKFLOW] * with_ci])
+    begun = _begun(name, asked, cache, device)
+    files = {folder / file: content for file, content in begun.contents.items()}
     _refuse_existing(list(files))
-    places = {"expected": folder, **paths}
-    marked = {
-        key: Path(os.path.relpath(place, test.parent)).as_posix()
-        for key, place in places.items()
-    }
-    files[test] = module_template(name, marked, run_code=run_code).encode()
+    files[test] = _test_module(name, folder, test, begun)
     if with_ci:
-        here = {key: os.path.relpath(place) for key, place in paths.items()}
+        here = {key: os.path.relpath(place) for key, place in begun.paths.items()}
         files |= nightly_files(test, here)
     for file, content in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -120,9 +86,9 @@ def new(
         echo(file)
     if with_ci:
         echo(f"badge, for your README: {BADGE}")
-    if gallery is not None:
+    if asked.gallery is not None:
         _say_what_is_next(folder, test)
-    elif paths:
+    elif begun.paths:
         echo(f"next: pytest {test}")
         echo(f"then: repro import table TABLE -o {folder} --source=paper")
     else:
@@ -130,19 +96,50 @@ def new(
         echo(f"next: fill in {first}, then repro cases --expected {folder}")
 
 
-def _check(
-    name: str,
-    checkpoint: Path | None,
-    weights: Path | None,
-    images: Path | None,
-    code: Path | None,
-    gallery: str | None,
-) -> None:
+class _Asked(NamedTuple):
+    """What the first files are made of: see the options."""
+
+    checkpoint: Path | None
+    weights: Path | None
+    images: Path | None
+    code: Path | None
+    gallery: str | None
+
+
+class _Begun(NamedTuple):
+    """The files of a release, and where its weights and images lie, where known."""
+
+    contents: dict[str, bytes]
+    paths: dict[str, Path]
+    runs_code: bool = False
+
+
+def _begun(name: str, asked: _Asked, cache: Path | None, device: str) -> _Begun:
+    if asked.gallery is not None:
+        places = {"checkpoints": Path("weights"), "data": Path("data")}
+        return _Begun(_from_gallery(asked.gallery), places)
+    if asked.weights and asked.images:
+        return _from_files(name, asked.weights, asked.images, asked.code, cache, device)
+    return _Begun(_blank(name, asked.checkpoint), {})
+
+
+def _test_module(name: str, folder: Path, test: Path, begun: _Begun) -> bytes:
+    from repro.importing.project import module_template
+
+    marked = {
+        key: Path(os.path.relpath(place, test.parent)).as_posix()
+        for key, place in {"expected": folder, **begun.paths}.items()
+    }
+    return module_template(name, marked, run_code=begun.runs_code).encode()
+
+
+def _check(name: str, asked: _Asked) -> None:
     """Refuse a name that is none, and options that do not go together.
 
     Raises:
         OptionError: the message says which to leave out.
     """
+    checkpoint, weights, images, code, gallery = asked
     try:
         check_name(name)
     except ValueError as error:
@@ -165,14 +162,14 @@ def _check(
 
 def _from_gallery(release: str) -> dict[str, bytes]:
     from repro.cli.options import shipped_expected
-    from repro.importing.gallery import gallery_files, gallery_folder
+    from repro.importing.project import gallery_files, gallery_folder
 
     return gallery_files(gallery_folder(shipped_expected()[0], release))
 
 
 def _say_what_is_next(folder: Path, test: Path) -> None:
     """Say how the files of a release of the gallery are got, and run."""
-    from repro.importing.gallery import code_commands
+    from repro.importing.project import code_commands
 
     (release,) = read_releases([folder])
     for command in code_commands(release):
@@ -204,14 +201,14 @@ def _blank(name: str, checkpoint: Path | None) -> dict[str, bytes]:
     }
 
 
-def _begin(
+def _from_files(
     name: str,
     weights: Path,
     images: Path,
     code: Path | None,
     cache: Path | None,
     device: str,
-) -> Beginning:
+) -> _Begun:
     """Look into the files, try them, and say what is seen."""
     from repro.importing.beginning import Beginning
     from repro.importing.survey import survey_images, survey_weights
@@ -221,4 +218,5 @@ def _begin(
     begun = Beginning(name, surveyed, seen, code)
     echo(begun.summary())
     begun.attempt(cache, echo, device)
-    return begun
+    places = {"checkpoints": begun.root, "data": begun.data}
+    return _Begun(begun.contents(), places, begun.runs_code)

@@ -20,7 +20,7 @@ from repro.cli.options import (
     limit_option,
     named,
 )
-from repro.cli.output import echo
+from repro.cli.output import echo, echo_json
 from repro.errors import NotAvailableError, OptionError
 from repro.machine import available_cores, visible_gpus
 from repro.planning.costs import Costs, costs_from_ledger
@@ -113,7 +113,7 @@ def plan(
     if costs_file:
         _write(costs, costs_file)
     if as_json:
-        echo(msgspec.json.format(msgspec.json.encode(made)))
+        echo_json(made)
         return
     for line in made.lines():
         echo(line)

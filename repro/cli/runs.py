@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option, newest_option
-from repro.cli.output import echo
-from repro.cli.tables import fitted_table, terminal_width
+from repro.cli.output import echo, fitted_table, terminal_width
 from repro.records.ledger import Ledger
 from repro.records.run import Run
 from repro.words import counted, shortened

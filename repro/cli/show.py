@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from repro.cli.options import Command, ledger_option
-from repro.cli.output import echo
+from repro.cli.output import echo, terminal_width
 from repro.cli.runs import duration_text
 from repro.records.ledger import Ledger
 from repro.records.run import Run
@@ -41,7 +40,7 @@ def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
     """Print the head of a run, its table and its claims."""
     results = in_order([*ledger.results(found.id), *ledger.unrun(found.id)])
     claims = ledger.claims(found.id)
-    width = shutil.get_terminal_size((120, 24)).columns
+    width = terminal_width()
     echo(f"run {found.id}, {found.started.astimezone():%Y-%m-%d %H:%M:%S}")
     took = "unfinished" if found.finished is None else f"took {duration_text(found)}"
     echo(f"{took}, {found.cases} of {found.planned} cases")

@@ -16,9 +16,8 @@ from repro.cases import Case
 from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis
 from repro.diagnosis.known import Known
-from repro.engine.batch_sizes import BatchSizes
 from repro.engine.classifiers import Classifiers
-from repro.engine.device import choose_device
+from repro.engine.device import BatchSizes, choose_device
 from repro.engine.guarding import Guarding, Images
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources, own_files
@@ -27,8 +26,7 @@ from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.memory import within_memory
-from repro.evaluation.metrics import calibration_error
-from repro.evaluation.predictions import Predictions
+from repro.evaluation.predictions import Predictions, calibration_error
 from repro.judgement.guarded import Guarded
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.stopping import is_hopeless

@@ -15,7 +15,7 @@ from torch import Tensor
 from repro.cases import Case
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels
-from repro.engine.batch_sizes import BatchSizes
+from repro.engine.device import BatchSizes
 from repro.engine.settings import EngineSettings
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier

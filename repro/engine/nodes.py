@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 import repro
-from repro.cases import Case
+from repro.cases import Case, named_case
 from repro.data.readers import Found, find_images
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
@@ -162,13 +162,7 @@ def find_case(job: Job, key: CaseKey) -> Case:
 def bare_case(job: Job, key: CaseKey) -> Case:
     """Make a case without published numbers."""
     release = job.releases[key.release]
-    return Case(
-        release=release,
-        family=release.families[key.family],
-        checkpoint=key.checkpoint,
-        protocol=release.protocols[key.protocol],
-        dataset=release.datasets[key.dataset],
-    )
+    return named_case(release, key.family, key.checkpoint, key.protocol, key.dataset)
 
 
 def localized(job: Job, environment: Mapping[str, str]) -> Job:

@@ -1,7 +1,7 @@
 """Where the cases of a run are measured: all that is asked of an engine.
 
-An engine is a class that stands under its name in `engine/table.py`. It is looked up
-once for what is in force, and nobody asks which one it is.
+An engine is a class that stands under its name in `ENGINES`. It is looked up once for
+what is in force, and nobody asks which one it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import msgspec
 
 from repro.cases import Case
 from repro.engine.settings import EngineSettings
+from repro.errors import OptionError
+from repro.extensions import Extensions
 
 if TYPE_CHECKING:
     from repro.diagnosis.findings import Diagnosis
@@ -146,3 +148,26 @@ class Engine(Protocol):
         Raises:
             OptionError: the engine has nothing to give.
         """
+
+
+#: Another package adds one as an entry point of this group: its name there is what
+#: `--repro-engine` takes, its value the class (docs/extending.md).
+ENGINES = Extensions(
+    "repro.engines",
+    "engine",
+    OptionError,
+    {
+        "local": "repro.engine.local:LocalEngine",
+        "ray": "repro.engine.ray:RayEngine",
+    },
+)
+
+
+def find_engine(name: str) -> type[Engine]:
+    """Import the engine of a name.
+
+    Raises:
+        OptionError: there is none, or its package cannot be imported.
+    """
+    found: type[Engine] = ENGINES.load(name)
+    return found

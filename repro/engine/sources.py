@@ -21,7 +21,7 @@ from repro.models.weights import WeightsFile, read_ahead, verify_weights
 from repro.records.identity import digest_of
 
 if TYPE_CHECKING:
-    from repro.fetching.missing import Downloads
+    from repro.fetching.family import Downloads
     from repro.fetching.progress import Progress
 
 
@@ -54,7 +54,7 @@ class Sources:
         self._checked: tuple[Case, Source] | None = None
         self._downloads: Downloads | None = None
         if settings.download:
-            from repro.fetching.missing import Downloads
+            from repro.fetching.family import Downloads
 
             self._downloads = Downloads(settings.checkpoints, downloading)
 

@@ -14,7 +14,7 @@ from repro.errors import FetchError
 from repro.fetching.progress import Progress
 from repro.fetching.space import check_space, full_disk_is_an_error
 from repro.files import shown_size
-from repro.published import check_weights_name
+from repro.published import is_weights_name
 
 MAXIMUM_ENTRIES = 10_000
 #: Weights hardly compress: what grows more than this is no archive of weights.
@@ -150,12 +150,7 @@ def _choose(
     left_out: list[str] = []
     for entry in visible:
         path = PurePosixPath(entry.filename)
-        try:
-            check_weights_name("the archive", path.name)
-        except ValueError:
-            left_out.append(entry.filename)
-            continue
-        if len(path.parts) == depth:
+        if len(path.parts) == depth and is_weights_name(path.name):
             chosen[path.name] = entry
         else:
             left_out.append(entry.filename)

@@ -19,12 +19,14 @@ from urllib.parse import quote
 import msgspec
 from filelock import FileLock, Timeout
 
-from repro.errors import FetchError, WeightsError
+from repro.cases import Case
+from repro.errors import FetchError, NotAvailableError, OptionError, WeightsError
 from repro.fetching.obtaining import obtain
-from repro.fetching.progress import Progress
+from repro.fetching.progress import Progress, Silent
 from repro.fetching.space import full_disk_is_an_error
 from repro.fetching.transfer import NoNetworkError, Patience
 from repro.files import replace_bytes
+from repro.models.finding import find_weights
 from repro.models.integrity import record_checksums, recorded_checksums
 from repro.models.weights import hash_file
 from repro.published import Checksum, Family, Release, split_weights_name
@@ -253,3 +255,53 @@ def _install(path: Path, target: Path, expected: Checksum) -> Path:
             "nothing was overwritten: move it away and fetch again"
         )
     return target
+
+
+class Downloads:
+    """Finds weights files and fetches those that are missing; each family once.
+
+    What could not be had is not tried again for the next case.
+
+    Args:
+        checkpoints: folder with one folder of weights a family.
+        progress: is told what happens.
+    """
+
+    def __init__(
+        self, checkpoints: Path | None, progress: Progress | None = None
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._progress = progress or Silent()
+        self._failed: dict[tuple[str, str], FetchError] = {}
+
+    def weights(self, case: Case) -> Path:
+        """Give the weights file of a case, fetched if need be.
+
+        Raises:
+            NotAvailableError: its family's link does not have it.
+            FetchError: the link cannot be fetched.
+            OptionError: there is no folder to put it into.
+        """
+        try:
+            return find_weights(case, self._checkpoints)
+        except NotAvailableError:
+            if self._checkpoints is None:
+                raise OptionError(
+                    f"weights of {case.family.id} are to be downloaded, but there is "
+                    "no folder for them; name one with --repro-checkpoints"
+                ) from None
+        key = case.family.id, case.checkpoint if case.family.files else ""
+        if key in self._failed:
+            raise self._failed[key]
+        try:
+            fetch_family(
+                case.release,
+                case.family,
+                self._checkpoints,
+                self._progress,
+                only=case.checkpoint,
+            )
+        except FetchError as error:
+            self._failed[key] = error
+            raise
+        return find_weights(case, self._checkpoints)

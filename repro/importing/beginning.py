@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from repro.cases import Case
+from repro.cases import named_case
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
 from repro.importing.drafts import (
@@ -167,13 +167,8 @@ class Beginning:
             groups: dict[str, dict[int, _Tried]] = {}
             for number, protocol in protocols.items():
                 one = self.checkpoints[number]
-                case = Case(
-                    release=release,
-                    family=release.families[one.family],
-                    checkpoint=one.name,
-                    protocol=protocol,
-                    dataset=release.datasets[release.default_dataset],
-                )
+                names = one.family, one.name, protocol.id, release.default_dataset
+                case = named_case(release, *names)
                 size = self.images.size
                 is_small = size is not None and max(size) <= SMALL_PIXELS
                 try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from repro.cases import Case, list_cases
+from repro.cases import Case, list_cases, named_case
 from repro.errors import ExpectedError, OptionError
 from repro.importing.open_clip import open_clip_checkpoint, open_clip_table
 from repro.importing.rows import Table
@@ -50,14 +50,9 @@ def library_case(
     """
     found = _own(library, name, has_file=has_file)
     release = as_release(found)
-    (family,), (protocol,) = release.families.values(), release.protocols.values()
-    own = Case(
-        release=release,
-        family=family,
-        checkpoint=found.rows[0].checkpoint,
-        protocol=protocol,
-        dataset=release.datasets[release.default_dataset],
-    )
+    (family,), (protocol,) = release.families, release.protocols
+    names = family, found.rows[0].checkpoint, protocol, release.default_dataset
+    own = named_case(release, *names)
     if found.rows[0].numbers:
         return LibraryCase(_with_numbers(own, [release]) or own)
     searched = [as_release(_TABLES[library](table))] if table else list(releases)

@@ -71,28 +71,11 @@ def compare(understood: Understood, release: Release, source: str) -> Compared:
     Raises:
         ExpectedError: the table has two numbers for the same thing.
     """
-    known: dict[tuple[str, ...], list[Reference]] = {}
-    for reference in release.references:
-        for family in reference.families:
-            key = (
-                family,
-                reference.checkpoint,
-                reference.dataset,
-                reference.protocol,
-                reference.metric,
-            )
-            known.setdefault(key, []).append(reference)
-    seen: dict[tuple[str, ...], Entry] = {}
+    known = _by_number(release)
+    _refuse_twice(understood.entries)
     added, same, different, elsewhere = [], [], [], []
     for entry in understood.entries:
         key = (*entry.case, entry.metric)
-        first = seen.setdefault(key, entry)
-        if first is not entry:
-            raise ExpectedError(
-                f"{_spelt(entry)} is {first.printed.digits} ({first.place}) and again "
-                f"{entry.printed.digits} ({entry.place}); tell them apart with --as, "
-                "or leave one out"
-            )
         value = in_unit(entry.printed.digits, METRICS[entry.metric], understood.unit)
         others = known.get(key, [])
         own = [reference for reference in others if reference.source == source]
@@ -113,6 +96,29 @@ def compare(understood: Understood, release: Release, source: str) -> Compared:
         different=tuple(different),
         elsewhere=tuple(elsewhere),
     )
+
+
+def _by_number(release: Release) -> dict[tuple[str, ...], list[Reference]]:
+    """Find references by what they are of, as an entry's case and metric say it."""
+    known: dict[tuple[str, ...], list[Reference]] = {}
+    for reference in release.references:
+        of = reference.checkpoint, reference.dataset, reference.protocol
+        for family in reference.families:
+            key = (family, *of, reference.metric)
+            known.setdefault(key, []).append(reference)
+    return known
+
+
+def _refuse_twice(entries: Iterable[Entry]) -> None:
+    seen: dict[tuple[str, ...], Entry] = {}
+    for entry in entries:
+        first = seen.setdefault((*entry.case, entry.metric), entry)
+        if first is not entry:
+            raise ExpectedError(
+                f"{_spelt(entry)} is {first.printed.digits} ({first.place}) and again "
+                f"{entry.printed.digits} ({entry.place}); tell them apart with --as, "
+                "or leave one out"
+            )
 
 
 def _agree(one: Printed, other: Printed) -> bool:

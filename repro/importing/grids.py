@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from repro.errors import ExpectedError
+from repro.errors import ExpectedError, OptionError
 from repro.importing.linked import Link
 from repro.published import split_weights_name
 
@@ -87,6 +87,23 @@ def read_grids(text: str, form: Format | None = None) -> list[Grid]:
     if not grids:
         raise ExpectedError(f"no table is in it, read as {form}; see --format")
     return grids
+
+
+def one_grid(
+    grids: Sequence[Grid], number: int | None, header: int | None = None
+) -> Grid:
+    """Choose a table, and how many of its rows are headings where that is said.
+
+    Raises:
+        OptionError: it is not said which of several, or there is none of that number.
+    """
+    titles = "; ".join(f"{grid.title} with {len(grid.rows)} rows" for grid in grids[:8])
+    if number is None and len(grids) > 1:
+        raise OptionError(f"say which table with --table=N: {titles[:400]}")
+    if number is not None and not 1 <= number <= len(grids):
+        raise OptionError(f"--table={number}: there is {titles[:400]}")
+    grid = grids[(number or 1) - 1]
+    return grid if header is None else msgspec.structs.replace(grid, header=header)
 
 
 def _format_of(text: str) -> Format:

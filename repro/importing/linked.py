@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import tomlkit
 
-from repro.published import Release, check_weights_name, split_weights_name
+from repro.published import Release, split_weights_name
 
 #: Links of files by their names, by family.
 Files = Mapping[str, Mapping[str, str]]
@@ -64,12 +64,3 @@ def with_files(release: Release, files: Files) -> Iterator[tuple[Path, bytes]]:
             families[name].setdefault("files", tomlkit.table()).update(files[name])
         if here:
             yield file, tomlkit.dumps(document).encode()
-
-
-def is_weights_name(name: str) -> bool:
-    """Whether a file can be one of a release's."""
-    try:
-        check_weights_name("files", name)
-    except ValueError:
-        return False
-    return True

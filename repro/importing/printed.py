@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from repro.errors import ExpectedError, OptionError
+from repro.errors import ExpectedError
 from repro.importing.cells import CellNumber, is_number, read_cell
 from repro.importing.columns import (
     Column,
@@ -17,8 +17,8 @@ from repro.importing.columns import (
 )
 from repro.importing.grids import Grid
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
-from repro.importing.linked import Files, Link, is_weights_name
-from repro.published import METRICS, Release, Shares, check_name
+from repro.importing.linked import Files, Link
+from repro.published import METRICS, Release, Shares, check_name, is_weights_name
 
 #: Rows that are called so are of no checkpoint, unless somebody says so.
 _SUMMARIES = {"average", "avg", "mean", "median", "overall", "total", "std"}
@@ -382,20 +382,3 @@ def _is_longer(entry: Entry, entries: Sequence[Entry]) -> bool:
 
 def _decimals(entry: Entry) -> int:
     return len(entry.printed.digits.partition(".")[2])
-
-
-def one_grid(
-    grids: Sequence[Grid], number: int | None, header: int | None = None
-) -> Grid:
-    """Choose a table, and how many of its rows are headings where that is said.
-
-    Raises:
-        OptionError: it is not said which of several, or there is none of that number.
-    """
-    titles = "; ".join(f"{grid.title} with {len(grid.rows)} rows" for grid in grids[:8])
-    if number is None and len(grids) > 1:
-        raise OptionError(f"say which table with --table=N: {titles[:400]}")
-    if number is not None and not 1 <= number <= len(grids):
-        raise OptionError(f"--table={number}: there is {titles[:400]}")
-    grid = grids[(number or 1) - 1]
-    return grid if header is None else msgspec.structs.replace(grid, header=header)

@@ -16,8 +16,7 @@ from repro.data.dataset import Dataset, index_dataset
 from repro.diagnosis.suspects import read_topics
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
-from repro.evaluation.classifier import Classifier
-from repro.evaluation.outputs import outputs_of
+from repro.evaluation.classifier import Classifier, outputs_of
 from repro.evaluation.predictions import Predictions
 
 IMAGES = 100

@@ -29,7 +29,7 @@ class _Rule(NamedTuple):
 
 
 def _knows_no_ray_address(engine: str) -> bool:
-    from repro.engine.table import find_engine
+    from repro.engine.protocol import find_engine
 
     return "ray_address" not in find_engine(engine).options
 

@@ -116,7 +116,7 @@ def switch(text: str, base: Path) -> bool:
 
 def engine(text: str, base: Path) -> str:
     """Give the name of an engine; nothing of it is imported."""
-    from repro.engine.table import ENGINES
+    from repro.engine.protocol import ENGINES
 
     if ENGINES.find(text) is None:
         raise ValueError(f"must be one of {', '.join(ENGINES.names())}")

@@ -13,8 +13,77 @@ from repro.cases import Case
 from repro.errors import LedgerError, OptionError
 from repro.files import replace_bytes
 from repro.published import GUARDED, AskedPrecision
-from repro.records.ledger import Ledger
-from repro.records.timings import Timing, load_timings
+from repro.records.ledger import Ledger, existing_ledger
+from repro.records.result import CaseResult
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """The time that a measurement took on its device.
+
+    `images` of `total` were evaluated, `cores` is how many the machine had, and
+    `workers` how many processes shared it; `precision` is that of the arithmetic.
+    Where it diverged, `diagnosed` is what looking for the cause took besides, in
+    evaluations of all images.
+    """
+
+    case: str
+    seconds: float
+    images: int
+    total: int
+    device: str
+    cores: int
+    workers: int
+    precision: str
+    diagnosed: float = 0.0
+
+
+def load_timings(ledger: Ledger) -> list[Timing]:
+    """Read the newest timing of each case on each machine, oldest first.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    # The greatest id is the newest: a measurement that was asked for otherwise, or on
+    # another machine, has a time of its own.
+    rows = ledger.read_sealed(
+        "result",
+        "result WHERE id IN (SELECT max(id) FROM result "
+        "WHERE machine IS NOT NULL GROUP BY case_id, asked, machine) ORDER BY id",
+    )
+    results = (msgspec.json.decode(row["content"], type=CaseResult) for row in rows)
+    return [
+        Timing(
+            case=result.id,
+            seconds=measured.seconds,
+            images=measured.metrics.images,
+            total=measured.total,
+            device=measured.device,
+            cores=measured.environment.cores,
+            workers=measured.workers,
+            precision=measured.asked_precision,
+            diagnosed=_diagnosed(result),
+        )
+        for result in results
+        if (measured := result.measurement)
+    ]
+
+
+def timings_in(folder: Path | None) -> list[Timing]:
+    """Read the timings of the ledger in a folder; none where there is no sound one."""
+    try:
+        with existing_ledger(folder) as ledger:
+            return load_timings(ledger) if ledger else []
+    except LedgerError:
+        # Whoever has to write it says what is wrong with it.
+        return []
+
+
+def _diagnosed(result: CaseResult) -> float:
+    found = result.diagnosis
+    if found is None or not found.total or not result.verdict.is_divergence:
+        return 0.0
+    return found.images / found.total
+
 
 #: Multiply-adds a second of a GPU in float32: half of what NVIDIA's datasheet gives
 #: for an A100 without TF32, 19.5 TFLOP/s, each multiply-add being two operations.
@@ -146,15 +215,7 @@ def costs_from_ledger(
     cases: Iterable[Case], folder: Path | None, device: Device, cores: int
 ) -> Costs:
     """Learn from the ledger in a folder; there may be none."""
-    timings: list[Timing] = []
-    if folder is not None:
-        try:
-            with Ledger(folder) as ledger:
-                timings = load_timings(ledger)
-        except LedgerError:
-            # Whoever has to write it says what is wrong with it.
-            timings = []
-    return recorded_costs(cases, timings, device, cores)
+    return recorded_costs(cases, timings_in(folder), device, cores)
 
 
 def by_basis(costs: Iterable[CaseCost]) -> Mapping[Basis, int]:

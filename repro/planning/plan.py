@@ -19,10 +19,12 @@ from repro.data.layout import (
     store_identity,
     store_path,
 )
+from repro.diagnosis.pace import LEAST_SECONDS
+from repro.diagnosis.setup import Facts, Setup
+from repro.diagnosis.suspects import ways_of
 from repro.errors import DatasetError
 from repro.files import shown_size
 from repro.planning.costs import Basis, Costs, Device, by_basis
-from repro.planning.diagnosing import Allowance
 from repro.planning.workload import (
     Images,
     Stored,
@@ -32,6 +34,45 @@ from repro.planning.workload import (
     workload,
 )
 from repro.words import counted
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """What a diagnosis may take.
+
+    `share` is that of a full evaluation for each suspect on average; `seconds` replace
+    it where they are given.
+    """
+
+    share: float = 0.1
+    seconds: float | None = None
+
+    def most(self, costs: Iterable[tuple[Case, float]]) -> float:
+        """Give the seconds that the longest diagnosis takes at most, 0 without any.
+
+        Args:
+            costs: cases with the seconds of their evaluation.
+        """
+        longest: dict[tuple[str, str, str], tuple[float, Case]] = {}
+        for case, seconds in costs:
+            if case.references:
+                key = case.release.id, case.protocol.id, case.family.model
+                found = longest.get(key)
+                if found is None or found[0] < seconds:
+                    longest[key] = seconds, case
+        if not longest:
+            return 0.0
+        if self.seconds is not None:
+            return self.seconds
+        most = (self.share * seconds * _suspects(c) for seconds, c in longest.values())
+        return max(LEAST_SECONDS, *most)
+
+
+def _suspects(case: Case) -> int:
+    """Count the suspects of a case, as far as they are known before it is read."""
+    protocol = case.protocol
+    setup = Setup(protocol=protocol, model=case.model, precision=protocol.precision)
+    return len(ways_of(setup, Facts(classes=case.dataset.classes)))
+
 
 _USUAL = Allowance()
 _BASES: dict[Basis, str] = {

@@ -66,25 +66,11 @@ def _measure(
     Raises:
         MissingError: weights or images are not here, or not what they should be.
     """
-    from repro.cases import Case
-    from repro.claims.evidence import MeasuredCheckpoint, MissingError
+    from repro.claims.evidence import MissingError
+    from repro.records.claims_from_ledger import checkpoint_of
 
-    release = stated.release
-    case = Case(
-        release=release,
-        family=release.families[family],
-        checkpoint=checkpoint,
-        protocol=release.protocols[stated.claim.protocol],
-        dataset=release.datasets[stated.claim.dataset],
-    )
     try:
-        measurement, predictions = runner.measure(case)
+        measured = runner.measure(stated.case(family, checkpoint))
     except ReproError as error:
         raise MissingError(str(error)) from error
-    return MeasuredCheckpoint(
-        metrics=measurement.metrics,
-        total=measurement.total,
-        unsettled=measurement.in_other_precision(case.protocol.precision)
-        or measurement.estimated(stated.claim.metric),
-        predictions=predictions,
-    )
+    return checkpoint_of(stated, *measured)

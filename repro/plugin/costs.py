@@ -14,8 +14,7 @@ from repro.plugin.settings import read_settings
 if TYPE_CHECKING:
     from repro.cases import Case
     from repro.options.table import Settings
-    from repro.planning.costs import Costs
-    from repro.records.timings import Timing
+    from repro.planning.costs import Costs, Timing
 
 #: What the controller tells a worker: the ledger's timings, as plain data. A worker
 #: that read the ledger itself, later, would put the cases into another order.
@@ -76,23 +75,15 @@ def shard_costs(settings: Settings) -> Costs:
 
 
 def _timings(config: pytest.Config, settings: Settings) -> list[Timing]:
-    from repro.errors import LedgerError
-    from repro.records.ledger import FILE, Ledger
-    from repro.records.timings import Timing, load_timings
+    from repro.planning.costs import Timing, timings_in
 
-    if _KNOWN in config.stash:
-        return config.stash[_KNOWN]
-    found: list[Timing] = []
-    if workers.is_worker(config):
-        import msgspec
+    if _KNOWN not in config.stash:
+        if workers.is_worker(config):
+            import msgspec
 
-        told = config.workerinput.get(TIMINGS, [])  # type: ignore[attr-defined]
-        found = msgspec.convert(told, list[Timing])
-    elif settings.ledger and (settings.ledger / FILE).is_file():
-        try:
-            with Ledger(settings.ledger) as ledger:
-                found = load_timings(ledger)
-        except LedgerError:
-            # The run says so when it begins to write there.
-            found = []
-    return config.stash.setdefault(_KNOWN, found)
+            told = config.workerinput.get(TIMINGS, [])  # type: ignore[attr-defined]
+            found = msgspec.convert(told, list[Timing])
+        else:
+            found = timings_in(settings.ledger)
+        config.stash[_KNOWN] = found
+    return config.stash[_KNOWN]

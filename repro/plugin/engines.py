@@ -31,7 +31,7 @@ def refuse_workers(config: pytest.Config) -> None:
     Raises:
         UsageError: both were asked for.
     """
-    from repro.engine.table import find_engine
+    from repro.engine.protocol import find_engine
 
     if not asks(config):
         return
@@ -49,7 +49,7 @@ def engine_of(config: pytest.Config, settings: Settings) -> Engine:
     Raises:
         OptionError: there is none, or it excludes something else that was asked for.
     """
-    from repro.engine.table import find_engine
+    from repro.engine.protocol import find_engine
 
     engines = config.stash.setdefault(_ENGINES, {})
     wanted = settings.for_engine(workers.count(config))
@@ -102,10 +102,7 @@ def started_engine(
 
 def _known(settings: Settings) -> list[str]:
     """List the measurements that `--repro-resume` would take over."""
-    from repro.records.ledger import FILE, Ledger
+    from repro.records.ledger import existing_ledger
 
-    folder = settings.ledger
-    if not settings.resume or folder is None or not (folder / FILE).is_file():
-        return []
-    with Ledger(folder) as ledger:
-        return ledger.keys()
+    with existing_ledger(settings.ledger if settings.resume else None) as ledger:
+        return ledger.keys() if ledger else []

@@ -15,8 +15,7 @@ from repro.errors import NotAvailableError, ReproError
 from repro.machine import gpus_for
 from repro.models.finding import find_weights
 from repro.options.table import Settings
-from repro.planning.diagnosing import Allowance
-from repro.planning.plan import Plan, make_plan, shown_time
+from repro.planning.plan import Allowance, Plan, make_plan, shown_time
 from repro.plugin import workers
 from repro.plugin.costs import costs_of
 from repro.plugin.engines import engine_of

@@ -24,10 +24,8 @@ from repro.plugin.workers import run_folder
 from repro.published import Reference
 from repro.records.comparison import since_earlier
 from repro.records.identity import Asked, MeasurementKey, asked
-from repro.records.known import known_of
-from repro.records.ledger import FILE as LEDGER_FILE
-from repro.records.ledger import Ledger
-from repro.records.past import last_met
+from repro.records.ledger import Ledger, existing_ledger
+from repro.records.past import known_of, last_met
 from repro.records.result import (
     CaseResult,
     Measurement,
@@ -42,7 +40,6 @@ from repro.report.failure import failure_text
 from repro.words import visible
 
 if TYPE_CHECKING:
-    from repro.diagnosis.known import Known
     from repro.engine.protocol import Engine
     from repro.evaluation.predictions import Predictions
 
@@ -98,10 +95,8 @@ class CaseRunner:
     def _last_met(self, case: Case) -> str:
         """Say what the ledger knows of a case that can no longer be measured."""
         folder = self._settings.ledger
-        if folder is None or not (folder / LEDGER_FILE).is_file():
-            return ""
-        with contextlib.suppress(ReproError), Ledger(folder) as ledger:
-            if met := last_met(ledger, case.id):
+        with contextlib.suppress(ReproError), existing_ledger(folder) as ledger:
+            if ledger and (met := last_met(ledger, case.id)):
                 weights = met.weights[:8]
                 return f"; it was last met in run {met.run}, with weights {weights}"
         return ""
@@ -140,19 +135,15 @@ class CaseRunner:
         self, case: Case, result: CaseResult, predictions: Predictions
     ) -> CaseResult:
         """Add what has changed since the case was as expected, or since all images."""
-        folder, measurement = self._settings.ledger, result.measurement
-        if (
-            measurement is None
-            or folder is None
-            or not (folder / LEDGER_FILE).is_file()
-        ):
-            return result
-        if measurement.is_complete and not result.verdict.is_failure:
+        measurement, is_failure = result.measurement, result.verdict.is_failure
+        if measurement is None or (measurement.is_complete and not is_failure):
             return result
         names = partial(self.engine.image_names, case)
         uid = workers.run_name(self._item.config)
         try:
-            with Ledger(folder) as ledger:
+            with existing_ledger(self._settings.ledger) as ledger:
+                if ledger is None:
+                    return result
                 since = since_earlier(ledger, result, predictions, names, uid)
         except ReproError as error:
             # What was measured stays measured.
@@ -161,7 +152,7 @@ class CaseRunner:
         if since is None:
             return result
         reason = result.reason
-        if not result.verdict.is_failure:
+        if not is_failure:
             reason = "; ".join(filter(None, (reason, since_sentence(since))))
         return msgspec.structs.replace(result, reason=reason, since=since)
 
@@ -174,7 +165,8 @@ class CaseRunner:
         if settings.no_diagnose or not wanted or not case.references:
             return result
         try:
-            known = self._known(case, result)
+            with existing_ledger(settings.ledger) as ledger:
+                known = known_of(case, result, ledger)
             bars = self._item.config.stash.get(BARS, None)
             if bars is None:
                 diagnosis = self.engine.diagnose(case, predictions, known)
@@ -186,14 +178,6 @@ class CaseRunner:
             why = f"{result.reason} What would explain it was not found out: {error}"
             return msgspec.structs.replace(result, reason=why.strip())
         return msgspec.structs.replace(result, diagnosis=diagnosis)
-
-    def _known(self, case: Case, result: CaseResult) -> Known:
-        """Gather what is known of a case besides what was measured now."""
-        folder = self._settings.ledger
-        if folder is None or not (folder / LEDGER_FILE).is_file():
-            return known_of(case, result, None)
-        with Ledger(folder) as ledger:
-            return known_of(case, result, ledger)
 
     def measure(self, case: Case) -> MeasuredCase:
         """Measure a case, unless this run has it already.

@@ -81,6 +81,15 @@ def check_weights_name(key: str, name: str) -> None:
     check_name(stem, f"{key} holds {name!r}, whose stem")
 
 
+def is_weights_name(name: str) -> bool:
+    """Whether a file can be a checkpoint of a release."""
+    try:
+        check_weights_name("the folder", name)
+    except ValueError:
+        return False
+    return True
+
+
 def split_weights_name(name: str) -> tuple[str, str]:
     """Split the name of a weights file; the suffix of another file is empty."""
     suffix = next((s for s in WEIGHTS_SUFFIXES if name.endswith(s)), "")

@@ -7,10 +7,10 @@ from itertools import product
 
 import msgspec
 
-from repro.published.loader_table import LOADERS
 from repro.published.located import Definition, Located
 from repro.published.release import Reference, Release
 from repro.published.statements import Claim
+from repro.published.vocabulary import LOADERS
 
 #: Keys of the files of a release that our loaders read besides the weights.
 _FILES: dict[str, tuple[str, ...]] = {

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
+from repro.errors import ExpectedError
+from repro.extensions import Extensions
 from repro.published.allowed import NAME, anchored, check_name
 
 Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
@@ -113,3 +115,19 @@ def is_same_arithmetic(first: str, second: str, device: str) -> bool:
     if first == second:
         return True
     return {first, second} == {"fp32", "tf32"} and not device.startswith("cuda")
+
+
+#: Which loaders there are. Another package adds one as an entry point of this group:
+#: its name is what `loader` of a model says, its value the class (docs/extending.md).
+LOADERS = Extensions(
+    "repro.loaders",
+    "loader",
+    ExpectedError,
+    {
+        "timm": "repro.models.libraries.timm:TimmLoader",
+        "open_clip": "repro.models.libraries.open_clip:OpenClipLoader",
+        "torchvision": "repro.models.libraries.torchvision:TorchvisionLoader",
+        "onnx": "repro.models.libraries.onnx:OnnxLoader",
+        "python": "repro.models.libraries.python:PythonLoader",
+    },
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from repro.cases import Case, list_cases
+from repro.cases import list_cases
 from repro.claims.evidence import (
     MeasuredCheckpoint,
     MeasuredEvidence,
@@ -13,8 +13,9 @@ from repro.claims.evidence import (
 )
 from repro.claims.judge import judge_claim
 from repro.claims.result import ClaimResult, ClaimVerdict
+from repro.evaluation.predictions import Predictions
 from repro.records.ledger import Ledger
-from repro.records.result import CaseResult
+from repro.records.result import CaseResult, Measurement
 
 _Conditions = tuple[str, ...]
 
@@ -45,6 +46,20 @@ def judge_from_ledger(stated: Stated, ledger: Ledger) -> ClaimResult:
     return found[0]
 
 
+def checkpoint_of(
+    stated: Stated, found: Measurement, predictions: Predictions | None
+) -> MeasuredCheckpoint:
+    """Give what a measurement is for a claim, and why it may settle nothing."""
+    claim = stated.claim
+    published = stated.release.protocols[claim.protocol].precision
+    return MeasuredCheckpoint(
+        metrics=found.metrics,
+        total=found.total,
+        unsettled=found.in_other_precision(published) or found.estimated(claim.metric),
+        predictions=predictions,
+    )
+
+
 class _Known:
     """The measurements of a claim's checkpoints in a ledger.
 
@@ -66,7 +81,7 @@ class _Known:
             entry
             for family in sorted(families)
             for checkpoint in self._checkpoints(family)
-            for entry in self._entries(self._case(family, checkpoint).id)
+            for entry in self._entries(self._stated.case(family, checkpoint).id)
         ]
         entries.sort(key=lambda entry: entry.run, reverse=True)
         return list(dict.fromkeys(_conditions(entry.result) for entry in entries))
@@ -75,7 +90,7 @@ class _Known:
         """Give what was measured in some conditions."""
 
         def measure(family: str, checkpoint: str) -> MeasuredCheckpoint:
-            return self._newest(self._case(family, checkpoint).id, conditions)
+            return self._newest(self._stated.case(family, checkpoint).id, conditions)
 
         return MeasuredEvidence(self._stated.claim, self._checkpoints, measure)
 
@@ -98,16 +113,8 @@ class _Known:
         if len(latest) > 1:
             raise MissingError(f"run {run} measured {case} with several weights files")
         ((key, found),) = latest.items()
-        release, claim = self._stated.release, self._stated.claim
-        return MeasuredCheckpoint(
-            metrics=found.metrics,
-            total=found.total,
-            unsettled=found.in_other_precision(
-                release.protocols[claim.protocol].precision
-            )
-            or found.estimated(claim.metric),
-            predictions=self._ledger.predictions(run, case, key),
-        )
+        predictions = self._ledger.predictions(run, case, key)
+        return checkpoint_of(self._stated, found, predictions)
 
     def _entries(self, case: str) -> list[_Entry]:
         """List the whole measurements of a case, oldest first."""
@@ -124,23 +131,13 @@ class _Known:
     def _checkpoints(self, family: str) -> list[str]:
         referenced = list_cases([self._stated.release])
         names = [found.checkpoint for found in referenced if found.family.id == family]
-        before, after = self._case(family, "*").id.split("*")
+        before, after = self._stated.case(family, "*").id.split("*")
         names += (
             name.removeprefix(before).removesuffix(after)
             for name in self._cases
             if name.startswith(before) and name.endswith(after)
         )
         return [name for name in dict.fromkeys(names) if "/" not in name]
-
-    def _case(self, family: str, checkpoint: str) -> Case:
-        release, claim = self._stated.release, self._stated.claim
-        return Case(
-            release=release,
-            family=release.families[family],
-            checkpoint=checkpoint,
-            protocol=release.protocols[claim.protocol],
-            dataset=release.datasets[claim.dataset],
-        )
 
 
 def _conditions(result: CaseResult) -> _Conditions:

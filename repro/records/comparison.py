@@ -15,14 +15,15 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import (
     CaseDifference,
     Change,
+    Flip,
     Flips,
     ImageChanges,
     Since,
     compare_images,
     compare_predictions,
+    find_flips,
     most_telling_first,
 )
-from repro.judgement.flips import Flip, find_flips
 from repro.judgement.images import Alignment, ImageSet, align
 from repro.judgement.verdict import ReferenceCheck
 from repro.records.compact import ImageNames

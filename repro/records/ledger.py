@@ -11,6 +11,8 @@ import lzma
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -30,7 +32,7 @@ from repro.records.result import CaseResult, Measurement
 from repro.records.run import Run, load_runs
 from repro.records.schema import insert, insert_sealed, result_row
 
-__all__ = ["FILE", "Found", "Ledger"]
+__all__ = ["FILE", "Found", "Ledger", "existing_ledger"]
 
 _RESULT = msgspec.json.Decoder(CaseResult)
 
@@ -331,6 +333,13 @@ class Ledger(Database):
         )
         with self._explained():
             return [(row["run"], _RESULT.decode(row["content"])) for row in rows]
+
+
+def existing_ledger(folder: Path | None) -> AbstractContextManager[Ledger | None]:
+    """Open the ledger in a folder where there is one, to read it; else give None."""
+    if folder is None or not (folder / FILE).is_file():
+        return nullcontext()
+    return Ledger(folder)
 
 
 def _kept_once(connection: sqlite3.Connection, predictions: bytes) -> int:

@@ -10,12 +10,15 @@ from typing import NamedTuple
 
 import msgspec
 
+from repro.cases import Case, list_cases
+from repro.diagnosis.known import Known, Seen
 from repro.errors import LedgerError
 from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
 from repro.judgement.verdict import Verdict
+from repro.published import METRICS
 from repro.records.ledger import Ledger
-from repro.records.result import BROKEN, place_named
+from repro.records.result import BROKEN, CaseResult, place_named
 
 
 class Past(NamedTuple):
@@ -166,3 +169,37 @@ def _decoded(ledger: Ledger, row: sqlite3.Row) -> _Result:
             f"the ledger {ledger.file} has a result of {row['case_id']} in run "
             f"{row['run']} that cannot be read: {error}"
         ) from error
+
+
+def known_of(case: Case, result: CaseResult, ledger: Ledger | None) -> Known:
+    """Gather what earlier measurements, also of this run, tell of a case.
+
+    Args:
+        case: which one.
+        result: of now, with what has changed since it was as expected.
+        ledger: that has the others; None where there is none.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    changes = result.since.difference.published if result.since else ()
+    edited = {c.name: c.before for c in changes if c.name in METRICS and c.before}
+    measurement = result.measurement
+    if ledger is None or measurement is None:
+        return Known(edited=edited)
+    others = [c.id for c in list_cases([case.release]) if c.id != case.id]
+    newest = ledger.newest(case.release.id, others)
+    return Known(
+        cases={
+            found.id: Seen(found.measurement.metrics, found.measurement.weights_sha256)
+            for found in newest
+            if found.measurement and found.measurement.is_complete
+        },
+        met={
+            found.id: found.verdict is Verdict.REPRODUCED
+            for found in newest
+            if found.verdict is Verdict.REPRODUCED or found.verdict.is_divergence
+        },
+        weights_sha256=measurement.weights_sha256,
+        edited=edited,
+    )

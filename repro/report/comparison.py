@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 
 from tabulate import tabulate
 
@@ -10,7 +11,7 @@ from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
 from repro.report.changes import environment_text, grouped_changes
 from repro.report.numbers import nonzero_text, told_apart
-from repro.words import briefly, counted, listed, shortened, wrapped
+from repro.words import counted, fitted, listed, shortened, wrapped
 
 #: A smaller p-value, times the number of cases, is called more than chance.
 SIGNIFICANT = 0.01
@@ -149,44 +150,29 @@ def _details(found: RunComparison, changed: Sequence[CaseDifference]) -> Iterato
 
 def _table(cases: Sequence[CaseDifference], width: int | None) -> list[str]:
     """Lay out the cases, without the columns that a narrow terminal has no room for."""
-    rows = [
-        (
-            case.case,
-            *told_apart(case.before.percent("top1"), case.after.percent("top1"), 3),
-            nonzero_text(case.points, 3, signed=True) if case.points else "0",
-            _loss(case),
-            *_flips(case),
-            ", ".join(_others(case)),
-        )
-        for case in cases
-    ]
-    columns = [
-        place
-        for place in range(len(_HEADERS))
-        if _HEADERS[place] != "other" or any(row[place] for row in rows)
-    ]
-    lines = _laid_out(rows, columns)
-    if width is not None and max(map(len, lines)) > width:
-        names = briefly([row[0] for row in rows])
-        rows = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
-        lines = _laid_out(rows, columns)
-    for name in _DISPENSABLE:
-        if width is None or max(map(len, lines)) <= width:
-            break
-        columns = [place for place in columns if _HEADERS[place] != name]
-        lines = _laid_out(rows, columns)
+    rows = [dict(zip(_HEADERS, _row(case), strict=True)) for case in cases]
+    columns = [n for n in _HEADERS if n != "other" or any(row[n] for row in rows)]
+    lines = fitted(rows, columns, _DISPENSABLE, width or sys.maxsize, _laid_out)
     return [line if width is None else shortened(line, width) for line in lines]
 
 
-def _laid_out(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[str]:
+def _row(case: CaseDifference) -> tuple[str, ...]:
+    return (
+        case.case,
+        *told_apart(case.before.percent("top1"), case.after.percent("top1"), 3),
+        nonzero_text(case.points, 3, signed=True) if case.points else "0",
+        _loss(case),
+        *_flips(case),
+        ", ".join(_others(case)),
+    )
+
+
+def _laid_out(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> list[str]:
     text = tabulate(
-        [[row[place] for place in columns] for row in rows],
-        headers=[_HEADERS[place] for place in columns],
+        [[row[name] for name in columns] for row in rows],
+        headers=columns,
         disable_numparse=True,
-        colalign=[
-            "left" if _HEADERS[place] in ("case", "other") else "right"
-            for place in columns
-        ],
+        colalign=["left" if n in ("case", "other") else "right" for n in columns],
     )
     return [line.rstrip() for line in text.splitlines()]
 

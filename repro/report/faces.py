@@ -27,7 +27,7 @@ FACES = Extensions(
         "md": "repro.report.markdown:markdown",
         "csv": "repro.report.csv_report:csv_text",
         "html": "repro.report.html:html",
-        "badge.json": "repro.report.badge:badge_json",
+        "badge.json": "repro.report.json_report:badge_json",
     },
 )
 

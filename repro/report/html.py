@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from repro.claims.result import ClaimResult
 from repro.diagnosis.sentences import diagnosis_parts
-from repro.evaluation.metrics import CALIBRATION_BINS
+from repro.evaluation.predictions import CALIBRATION_BINS
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import main_metrics
 from repro.records.environment import Environment
@@ -20,15 +20,15 @@ from repro.records.result import CaseResult
 from repro.report import claims_report
 from repro.report.changes import (
     baseline_groups,
+    causes_then,
     change_parts,
     environment_text,
     heading,
+    red_since_text,
     since_groups,
 )
 from repro.report.comparison import answer
 from repro.report.failure import images_text, where_on_all_images
-from repro.report.guarded import guarded_lines
-from repro.report.history import causes_then, red_since_text
 from repro.report.numbers import (
     difference_text,
     nonzero_text,
@@ -55,7 +55,7 @@ from repro.report.scaling import (
     panels,
     residuals_of,
 )
-from repro.report.summary import again, verdict_sentence
+from repro.report.summary import again, guarded_lines, verdict_sentence
 from repro.report.thumbnails import thumbnail
 from repro.words import counted, listed
 

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from repro.claims.result import ClaimResult
-from repro.judgement.verdict import ReferenceCheck
+from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import METRICS
 from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
 from repro.report.claims_report import claims_data
 from repro.report.report import Report
+from repro.report.rows import counts
 from repro.report.variants import variants
 
 SCHEMA_VERSION = 1
@@ -148,3 +149,32 @@ def _reference(comparison: ReferenceCheck) -> dict[str, Any]:
             "url": comparison.source_url,
         },
     }
+
+
+def badge_json(report: Report) -> str:
+    """Say how many cases that have published numbers, and claims, came out.
+
+    A claim that came out otherwise than expected makes it red, as a case does. The
+    format is that of https://shields.io/badges/endpoint-badge.
+    """
+    found = counts(report.results)
+    cases = len(report.results) - found.get(Verdict.UNREFERENCED, 0)
+    reproduced = found.get(Verdict.REPRODUCED, 0)
+    message = [f"{reproduced}/{cases}"] if cases or not report.claims else []
+    if report.claims:
+        met = sum(claim.is_as_expected for claim in report.claims)
+        message.append(f"{met}/{len(report.claims)} claims")
+        cases, reproduced = cases + len(report.claims), reproduced + met
+    if any(result.is_failure for result in report.results) or any(
+        claim.is_surprise for claim in report.claims
+    ):
+        colour = "red"
+    else:
+        colour = "brightgreen" if cases and reproduced == cases else "yellow"
+    badge = {
+        "schemaVersion": 1,
+        "label": "reproduced",
+        "message": ", ".join(message),
+        "color": colour,
+    }
+    return msgspec.json.encode(badge).decode() + "\n"

@@ -14,19 +14,18 @@ from repro.report.changes import (
     since_groups,
 )
 from repro.report.comparison import answer
-from repro.report.guarded import guarded_lines
-from repro.report.lacking import lacking_groups
 from repro.report.report import Report
 from repro.report.rows import (
     Row,
     cases_with_rows,
+    lacking_groups,
     rows_of,
     shift_of,
     shift_text,
     shift_warning,
     totals_text,
 )
-from repro.report.summary import again, verdict_sentence
+from repro.report.summary import again, guarded_lines, verdict_sentence
 from repro.report.variants import causes, reasons
 from repro.words import counted, listed
 

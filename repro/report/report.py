@@ -10,8 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from repro.claims.result import ClaimResult, in_reading_order
-from repro.judgement.compare import Since
-from repro.judgement.flips import Flip
+from repro.judgement.compare import Flip, Since
 from repro.records.compact import ImageNames
 from repro.records.comparison import (
     RunComparison,

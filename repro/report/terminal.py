@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, product
 from typing import Literal
 
@@ -11,20 +11,20 @@ from tabulate import tabulate
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.changes import decided_text, since_groups
-from repro.report.guarded import guarded_lines
-from repro.report.lacking import lacking_groups
 from repro.report.rows import (
     CaseRows,
     Row,
     cases_with_rows,
+    lacking_groups,
     largest_difference,
     shift_of,
     shift_text,
     shift_warning,
     totals_text,
 )
+from repro.report.summary import guarded_lines
 from repro.report.variants import causes
-from repro.words import briefly, counted, listed, shortened, wrapped
+from repro.words import briefly, counted, fitted, listed, shortened, wrapped
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]
 Verbosity = Literal["quiet", "normal", "verbose"]
@@ -91,17 +91,13 @@ def table_lines(
     yield from _since(results, width, baseline)
     yield from _causes(results, width)
     for said in guarded_lines(results):
-        for line in wrapped(said, width):
-            yield line, "plain"
+        yield from _wrapped(said, width)
     if shift := shift_of(results):
-        for line in wrapped(shift_text(shift), width):
-            yield line, "plain"
-        for line in wrapped(shift_warning(shift), width):
-            yield line, "bad"
+        yield from _wrapped(shift_text(shift), width)
+        yield from _wrapped(shift_warning(shift), width, "bad")
     done = all(result.verdict is Verdict.REPRODUCED for result in results)
     style: Style = "bad" if red else "good" if done else "plain"
-    for line in wrapped(totals_text(results), width):
-        yield line, style
+    yield from _wrapped(totals_text(results), width, style)
 
 
 def _summarised(
@@ -206,8 +202,7 @@ def _not_run(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style
             yield from _explained("not run", name, reason, width, "plain")
             continue
         number = counted(len(found.cases), "case")
-        for line in wrapped(f"not run, {found.what}: {number}", width):
-            yield line, "plain"
+        yield from _wrapped(f"not run, {found.what}: {number}", width)
         longest = max(map(len, found.families))
         for family, count in found.families.items():
             yield f"    {family:<{longest}}  {count:>5,}", "dim"
@@ -218,8 +213,7 @@ def _not_run(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style
 def _explained(
     what: str, case: str, reason: str, width: int, style: Style
 ) -> Iterator[tuple[str, Style]]:
-    for line in wrapped(f"{what}: {case}", width):
-        yield line, style
+    yield from _wrapped(f"{what}: {case}", width, style)
     for part in reason.splitlines():
         for line in wrapped(part, width - 4):
             yield f"    {line}", "dim"
@@ -229,17 +223,9 @@ def _table(rows: Sequence[Row], width: int) -> Iterator[tuple[str, Style]]:
     """Yield header and rule, and the rows below a line for each group."""
     if not rows:
         return
-    columns = [
-        column
-        for column in _HEADERS
-        if column in _TEXTS or any(getattr(row, column) for row in rows)
-    ]
-    lines = _laid_out(rows, columns)
-    for name in _DISPENSABLE:
-        if max(map(len, lines)) <= width:
-            break
-        columns = [column for column in columns if column != name]
-        lines = _laid_out(rows, columns)
+    cells = [{name: str(getattr(row, name)) for name in _HEADERS} for row in rows]
+    columns = [n for n in _HEADERS if n in _TEXTS or any(row[n] for row in cells)]
+    lines = fitted(cells, columns, _DISPENSABLE, width, _laid_out)
     header, *body = (line[:width] for line in lines)
     yield header, "plain"
     yield "-" * max(map(len, lines)), "dim"
@@ -250,10 +236,10 @@ def _table(rows: Sequence[Row], width: int) -> Iterator[tuple[str, Style]]:
             yield next(following), _style(row.verdict)
 
 
-def _laid_out(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+def _laid_out(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> list[str]:
     """Lay out header and rows; tabulate would make columns wider for their headers."""
     header = [_HEADERS[column] for column in columns]
-    body = [[str(getattr(row, column)) for column in columns] for row in rows]
+    body = [[row[column] for column in columns] for row in rows]
     text = tabulate(
         [header, *body],
         tablefmt="plain",
@@ -270,8 +256,7 @@ def _decided(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style
         if since := case.result.since:
             found.setdefault(decided_text(since), []).append(case.name)
     for said, same in list(found.items())[:DECIDED]:
-        for line in wrapped(f"{said} ({listed(same, 1)})", width):
-            yield line, "plain"
+        yield from _wrapped(f"{said} ({listed(same, 1)})", width)
     if len(found) > DECIDED:
         yield f"{len(found) - DECIDED:,} more cases differ from earlier runs", "plain"
 
@@ -281,25 +266,30 @@ def _since(
 ) -> Iterator[tuple[str, Style]]:
     """Yield what has changed since failing cases were as expected, each part once."""
     for title, parts in since_groups(results, told=baseline):
-        for line in wrapped(title, width):
-            yield line, "plain"
+        yield from _wrapped(title, width)
         together: dict[tuple[str, ...], list[tuple[str, str]]] = {}
         for part, cases in parts.items():
             together.setdefault(tuple(cases), []).append(part)
         for shared, said in together.items():
             indent = "    " if shared else "  "
-            for line in wrapped(f"  {listed(shared)}", width) if shared else ():
-                yield line, "plain"
+            if shared:
+                yield from _wrapped(f"  {listed(shared)}", width)
             for label, text in said:
                 style: Style = "plain" if label == "published" else "dim"
-                for line in wrapped(f"{indent}{label}: {text}", width, f"{indent}  "):
-                    yield line, style
+                line = f"{indent}{label}: {text}"
+                yield from _wrapped(line, width, style, f"{indent}  ")
 
 
 def _causes(results: Sequence[CaseResult], width: int) -> Iterator[tuple[str, Style]]:
     """Yield what was found to explain cases, or that nothing was, once for all."""
     for ((what, sentence),), cases in causes(results, parts=1).items():
         yield from _explained(what, listed(cases), sentence, width, "plain")
+
+
+def _wrapped(
+    text: str, width: int, style: Style = "plain", indent: str = "  "
+) -> Iterator[tuple[str, Style]]:
+    return ((line, style) for line in wrapped(text, width, indent))
 
 
 def _style(verdict: Verdict) -> Style:

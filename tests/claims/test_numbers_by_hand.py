@@ -17,11 +17,12 @@ from repro.claims.claim_numbers import (
     exponent_difference,
     fitted,
     improvement,
+    percentile_interval,
+    resampled_means,
 )
 from repro.claims.evidence import Observation
 from repro.claims.fits import Point, difference_interval, fit_curve
 from repro.claims.judge import _above, _within
-from repro.claims.resampling import percentile_interval, resampled_means
 from repro.claims.result import ClaimVerdict, all_of
 
 SIZES = (40, 160, 640, 2560)

@@ -9,8 +9,8 @@ import pytest
 
 from repro.cases import list_cases
 from repro.engine.evaluator import Evaluator
+from repro.engine.protocol import find_engine
 from repro.engine.settings import EngineSettings
-from repro.engine.table import find_engine
 from repro.errors import NotAvailableError, WeightsError
 from repro.models.weights import WeightsFile, verify_weights
 from repro.published import EMBEDDED, read_releases

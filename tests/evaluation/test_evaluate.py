@@ -16,12 +16,11 @@ from repro.data.geometry import Pixels
 from repro.data.pixels import PixelStore, stream
 from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize
-from repro.evaluation.classifier import Classifier
+from repro.evaluation.classifier import Classifier, Outputs
 from repro.evaluation.evaluate import evaluate, read_logits
-from repro.evaluation.metrics import calibration_error
-from repro.evaluation.outputs import Outputs
 from repro.evaluation.predictions import (
     Predictions,
+    calibration_error,
     load_predictions,
     save_predictions,
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from repro.errors import EvaluationError
-from repro.evaluation.metrics import calibration_error, expected_calibration_error
+from repro.evaluation.predictions import calibration_error, expected_calibration_error
 
 from .made_predictions import predictions_of, random_logits
 

@@ -13,8 +13,12 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from repro.evaluation.classifier import Classifier
-from repro.evaluation.metrics import class_accuracy
-from repro.evaluation.predictions import join, load_predictions, save_predictions
+from repro.evaluation.predictions import (
+    class_accuracy,
+    join,
+    load_predictions,
+    save_predictions,
+)
 
 from .made_predictions import predictions_of, random_logits
 

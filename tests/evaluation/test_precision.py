@@ -55,7 +55,7 @@ PROGRAM = f"""
 import os
 import torch
 from torch import backends
-from repro.evaluation.float32 import multiplying_float32
+from repro.evaluation.precision import multiplying_float32
 
 def found():
     said = []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from repro.errors import FetchError
-from repro.fetching.links import file_name, read_link
+from repro.fetching.obtaining import file_name, read_link
 
 from .host import Answer, Host
 from .released import FAMILY, Released, weights, zipped
@@ -133,7 +133,7 @@ def test_a_file_without_a_name_says_how_to_give_one(
 def test_a_redirect_from_https_to_http_is_refused() -> None:
     import httpx
 
-    from repro.fetching.responses import check_redirects
+    from repro.fetching.transfer import check_redirects
 
     first = httpx.Response(302, request=httpx.Request("GET", "https://a/1M.pt"))
     last = httpx.Response(

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from repro.cases import Case, list_cases
 from repro.cli import cli
 from repro.errors import ExpectedError
-from repro.fetching.links import read_link
+from repro.fetching.obtaining import read_link
 from repro.importing.open_clip import open_clip_table
 from repro.importing.preprocessing import Preprocessing
 from repro.importing.rows import Row, Table, protocol_name

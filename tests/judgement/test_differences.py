@@ -19,11 +19,12 @@ from repro.judgement.compare import (
     ImageChanges,
     ImageGroup,
     compare_predictions,
+    find_flips,
     mcnemar_p,
     most_telling_first,
+    rows_of,
     total_flips,
 )
-from repro.judgement.flips import find_flips, rows_of
 from tests.made_results import metrics
 
 CHANGE = Change("a", "b", None)

@@ -10,12 +10,18 @@ from repro.cases import list_cases
 from repro.diagnosis.findings import Diagnosis
 from repro.errors import OptionError
 from repro.judgement.verdict import Verdict
-from repro.planning.costs import CORE_SPEED, Costs, costs_from_ledger, recorded_costs
-from repro.planning.diagnosing import Allowance
+from repro.planning.costs import (
+    CORE_SPEED,
+    Costs,
+    Timing,
+    costs_from_ledger,
+    load_timings,
+    recorded_costs,
+)
+from repro.planning.plan import Allowance
 from repro.published import EMBEDDED, read_releases
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
-from repro.records.timings import Timing, load_timings
 
 from ..made_results import measurement, metrics, result
 

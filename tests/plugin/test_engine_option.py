@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.engine.table import ENGINES, find_engine
+from repro.engine.protocol import ENGINES, find_engine
 from repro.errors import OptionError
 from repro.extensions import installed
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from repro.plugin.exit_status import Ending, exit_status
+from repro.plugin.session import Ending, exit_status
 
 OK, FAILED, INTERRUPTED, USAGE, EMPTY = 0, 1, 2, 4, 5
 DIVERGED = 10

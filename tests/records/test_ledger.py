@@ -21,6 +21,7 @@ from repro.cli import cli
 from repro.errors import LedgerError
 from repro.files import DamageWarning
 from repro.judgement.verdict import Verdict
+from repro.planning.costs import load_timings
 from repro.records.compact import ImageNames, encode_names
 from repro.records.environment import GitState
 from repro.records.identity import Asked
@@ -28,7 +29,6 @@ from repro.records.ledger import FILE, Ledger
 from repro.records.past import past_of
 from repro.records.result import CaseResult
 from repro.records.schema import SEALED, VERSION, seal, version_of
-from repro.records.timings import load_timings
 
 from ..conftest import Often
 from ..made_results import measurement, predictions, result

@@ -12,7 +12,7 @@ from repro.records.identity import Asked
 from repro.records.ledger import Ledger
 from repro.records.past import LastMet, Past, last_met, past_of, red_since
 from repro.records.result import CaseResult
-from repro.report.history import red_since_text
+from repro.report.changes import red_since_text
 
 from ..made_results import measurement, metrics, result
 

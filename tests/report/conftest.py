@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from repro.judgement.flips import find_flips
+from repro.judgement.compare import find_flips
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames
 from repro.records.comparison import RunComparison
