@@ -83,8 +83,26 @@ def _add_import(name: str, said: str) -> None:
         _import(getattr(module, f"{name}_table")(table, url), output, check=check)
 
 
+@import_.command(name="open_clip")
+@_table_argument
+@_url_option
+@click.option(
+    "--data-path",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder with the shards of the benchmark: class names are read beside them.",
+)
+@_writing_options
+def open_clip_(
+    table: Path, url: str, data_path: Path | None, output: Path | None, *, check: bool
+) -> None:
+    """Import the accuracies of open_clip's openclip_results.csv."""
+    from repro.importing.open_clip import open_clip_table
+
+    _import(open_clip_table(table, url, data_path), output, check=check)
+
+
 _add_import("timm", "Import timm's results-imagenet.csv.")
-_add_import("open_clip", "Import the accuracies of open_clip's openclip_results.csv.")
 _add_import("clip_benchmark", "Import imagenet1k of CLIP_benchmark's benchmark.csv.")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ import msgspec
 from repro.errors import ExpectedError
 from repro.importing.open_clip_columns import (
     IMAGENET,
-    SETS,
-    TOLERANCE_REASON,
     left_out,
+    sets_of,
 )
 from repro.importing.preprocessing import open_clip_preprocessing
-from repro.importing.rows import Row, Table, unknown_checkpoint
+from repro.importing.rows import OtherSet, Row, Table, unknown_checkpoint
 from repro.importing.tables import (
     Cells,
     make_rows,
@@ -52,7 +52,7 @@ PREPROCESSING: dict[str, Any] = {
 }
 
 
-def open_clip_table(file: Path, url: str = "") -> Table:
+def open_clip_table(file: Path, url: str = "", data: Path | None = None) -> Table:
     """Read the table; preprocessing is that of the installed open_clip.
 
     Its other columns that are accuracies come along, as far as their classes are known.
@@ -60,24 +60,24 @@ def open_clip_table(file: Path, url: str = "") -> Table:
     Args:
         file: the table.
         url: where it can be read, at a commit.
+        data: folder with the shards of the benchmark, and class names beside them.
 
     Raises:
         ExpectedError: the file is no such table.
     """
     rows, digest = read_table(file, COLUMNS, _NUMBERS)
     columns = [name for name in rows[0] if name] if rows else []
+    sets = tuple(sets_of(columns, data))
+    row = partial(_row, sets=sets)
     table = _table(
-        make_rows(file, enumerate(rows, 2), _row, "name", "pretrained"),
+        make_rows(file, enumerate(rows, 2), row, "name", "pretrained"),
         _PRECISION_NOTE,
         url,
         _TOLERANCE,
         origin_note(file, len(rows), digest),
     )
     return msgspec.structs.replace(
-        table,
-        others=tuple(other for other in SETS if other.column in columns),
-        others_reason=TOLERANCE_REASON,
-        left_out=tuple(left_out(columns)),
+        table, others=sets, left_out=tuple(left_out(columns, sets, data))
     )
 
 
@@ -148,14 +148,14 @@ def _table(
     )
 
 
-def _row(cells: Cells) -> Row:
+def _row(cells: Cells, sets: Sequence[OtherSet]) -> Row:
     # They count image and text, and a multiply-add as two.
     gflops = float(cells["FLOPs (B)"].replace(",", "")) / 2
     numbers = printed_numbers(cells, _NUMBERS)
     row = checkpoint_row(cells["name"], cells["pretrained"], numbers, gflops)
     found = {
         other.id: printed_numbers(cells, ({other.column: other.id},))[other.id]
-        for other in SETS
+        for other in sets
         if cells.get(other.column)
     }
     return msgspec.structs.replace(row, others=found)

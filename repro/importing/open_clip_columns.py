@@ -4,13 +4,21 @@ They are the datasets of DataComp, whose list of tasks has their sizes and metri
 the table has these metrics was seen by comparing it with CLIP_benchmark's own, which
 has 13 of its checkpoints: where accuracy and mean per class are far apart, only the one
 that DataComp names agrees.
+
+The benchmark reads class names and templates from two files of text beside the shards.
+Of some sets a library ships the same lists, of the others these files are needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import msgspec
+
+from repro.errors import ExpectedError
 from repro.importing.rows import OtherSet
+from repro.published.files import read_text
 
 IMAGENET = "ImageNet 1k"
 #: Columns that are no numbers of a dataset.
@@ -26,7 +34,8 @@ TASKS = (
     "https://github.com/mlfoundations/datacomp/blob/"
     "2d7bde7c28a9e5cacb3cdbc84dcdf5ea9a1d65f3/tasklist.yml"
 )
-TOLERANCE_REASON = (
+NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
+_COMPARED = (
     "the most that CLIP_benchmark's table differs by for 13 checkpoints in both, "
     "https://github.com/LAION-AI/CLIP_benchmark/blob/"
     "48de38c1689fa6d8b4dd53e3370c669c3bb18117/benchmark/benchmark.csv"
@@ -44,8 +53,13 @@ def _set(
     names: str = "",
     templates: str = "",
     outputs: str | None = None,
+    like: str = "",
 ) -> OtherSet:
-    """Make the set of a column, in the shards that DataComp's evaluation downloads."""
+    """Make the set of a column, in the shards that DataComp's evaluation downloads.
+
+    Where no other table has its numbers, or not by the same prompts, its tolerance is
+    that of the column which it is `like`.
+    """
     shards = f"wds_{task.replace('/', '-')}_test"
     shipped = f"clip_benchmark=={VERSION}"
     return OtherSet(
@@ -58,6 +72,9 @@ def _set(
         templates=f"{shipped}:{templates or names}" if names else None,
         outputs=outputs,
         tolerance=tolerance,
+        reason=f"nothing to compare it with; that of {like}: {_COMPARED}"
+        if like
+        else _COMPARED,
         folder=f"{shards}/test",
         url=f"https://huggingface.co/datasets/djghosh/{shards}",
         note=f"size, and metric of its column: {TASKS}",
@@ -136,30 +153,35 @@ SETS = (
     _set("PatchCamelyon", "vtab/pcam", 32_768, 2, "1.358", names="pcam"),
 )
 
+#: Sets whose class names and templates are in files beside their shards alone.
+BESIDE = (
+    _set("CIFAR-10", "cifar10", 10_000, 10, "0.31", like="CIFAR-100"),
+    _set("CIFAR-100", "vtab/cifar100", 10_000, 100, "0.31"),
+    _set(
+        "CLEVR Distance",
+        "vtab/clevr_closest_object_distance",
+        15_000,
+        6,
+        "1.08",
+        like="CLEVR Counts",
+    ),
+    _set("Camelyon17", "wilds/camelyon17", 85_054, 2, "1.358", like="PatchCamelyon"),
+    _set("Describable Textures", "vtab/dtd", 1880, 47, "0.377"),
+    _set("FGVC Aircraft", "fgvc_aircraft", 3333, 100, "0.288", metric=_RECALL),
+    _set("Food-101", "food101", 25_250, 101, "0.313", like="Stanford Cars"),
+    _set("ImageNet-O", "imagenet-o", 2000, 200, "0.177", like="ImageNet-A"),
+    _set("ObjectNet", "objectnet", 18_574, 113, "0.296"),
+    _set("Pascal VOC 2007", "voc2007", 14_976, 20, "0.162"),
+    _set("RESISC45", "vtab/resisc45", 6300, 45, "0.379"),
+    _set("Rendered SST2", "renderedsst2", 1821, 2, "1.042"),
+    _set("STL-10", "stl10", 8000, 10, "0.105"),
+    _set("SUN397", "sun397", 108_754, 397, "0.042"),
+    _set("SVHN", "vtab/svhn", 26_032, 10, "1.8", like="MNIST"),
+    _set("Stanford Cars", "cars", 8041, 196, "0.313"),
+)
+
 #: Why there is no case of some columns.
 LEFT_OUT = {
-    "accuracies by class names that no library ships: the benchmark reads them from "
-    "files beside the images": (
-        "Camelyon17",
-        "CIFAR-10",
-        "CIFAR-100",
-        "Describable Textures",
-        "FGVC Aircraft",
-        "Food-101",
-        "ImageNet-O",
-        "ObjectNet",
-        "Pascal VOC 2007",
-        "Rendered SST2",
-        "RESISC45",
-        "Stanford Cars",
-        "STL-10",
-        "SUN397",
-    ),
-    "accuracies by class names that are not known: of the same checkpoints, "
-    "CLIP_benchmark's table has others by up to 9.66 and 21.42 points": (
-        "CLEVR Distance",
-        "SVHN",
-    ),
     "the recall of a retrieval": ("Flickr", "MSCOCO"),
     "the Jaccard index of associations": ("WinoGAViL",),
     "a macro F1": ("iWildCam",),
@@ -168,12 +190,64 @@ LEFT_OUT = {
 }
 
 
-def left_out(columns: Sequence[str]) -> Iterator[str]:
+def sets_of(columns: Sequence[str], data: Path | None) -> Iterator[OtherSet]:
+    """Yield the sets that a table has numbers of, and whose class names are known.
+
+    Args:
+        columns: of the table.
+        data: folder with the shards of the benchmark and the files beside them.
+
+    Raises:
+        ExpectedError: such a file is not one of class names or templates.
+    """
+    yield from (other for other in SETS if other.column in columns)
+    for other in BESIDE:
+        folder = _beside(other, data)
+        if other.column in columns and folder and (folder / NAMES).is_file():
+            templates = _lines(folder / TEMPLATES)
+            yield msgspec.structs.replace(
+                other,
+                names=_class_names(other, folder / NAMES),
+                templates=tuple(text.replace("{c}", "{}") for text in templates),
+            )
+
+
+def _class_names(other: OtherSet, file: Path) -> tuple[str, ...]:
+    names = _lines(file)
+    if len(names) != other.classes:
+        raise ExpectedError(
+            f"{file}: has {len(names)} class names, but {other.column} has "
+            f"{other.classes} classes; get it again from {other.url}"
+        )
+    return names
+
+
+def _lines(file: Path) -> tuple[str, ...]:
+    return tuple(line.strip() for line in read_text(file).splitlines())
+
+
+def _beside(other: OtherSet, data: Path | None) -> Path | None:
+    """Give the folder of a set's files of text, above the one of its shards."""
+    return data / Path(other.folder).parent if data else None
+
+
+def left_out(
+    columns: Sequence[str], sets: Sequence[OtherSet], data: Path | None
+) -> Iterator[str]:
     """Yield which columns of a table give no case, and why."""
-    told = {IMAGENET, *ABOUT, *(other.column for other in SETS)}
+    had = {other.column for other in sets}
+    missing = [o for o in BESIDE if o.column in columns and o.column not in had]
+    if missing:
+        folder = _beside(missing[0], data or Path("DIR"))
+        asked = "is missing" if data else "is read with --data-path DIR"
+        yield (
+            f"{', '.join(other.column for other in missing)}: accuracies by class "
+            f"names in files beside the images; {folder}/{NAMES} {asked}"
+        )
     for reason, names in LEFT_OUT.items():
         if found := [name for name in columns if name in names]:
             yield f"{', '.join(found)}: {reason}"
-        told |= set(names)
+    told = {IMAGENET, *ABOUT, *(other.column for other in (*SETS, *BESIDE))}
+    told |= {name for names in LEFT_OUT.values() for name in names}
     if others := [name for name in columns if name not in told]:
         yield f"{', '.join(others)}: not known"

@@ -30,10 +30,10 @@ _MEANS: dict[Channels, str] = {
 class OtherSet(msgspec.Struct, frozen=True, kw_only=True):
     """A dataset beside ImageNet's validation images of which a table has a number.
 
-    `column` is the table's name for it, `names` and `templates` are lists that a
-    library ships (None for those of ImageNet), and `classes` is how many it has, or
-    the file of their names beside the release, of a model's `outputs` if there are
-    more. `tolerance` is that of its number, in points.
+    `column` is the table's name for it, `names` and `templates` are lists, or names of
+    those that a library ships (None for those of ImageNet), and `classes` is how many
+    it has, or the file of their names beside the release, of a model's `outputs` if
+    there are more. `tolerance` is that of its number, in points, with the `reason`.
     """
 
     column: str
@@ -41,10 +41,11 @@ class OtherSet(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     classes: int | str
     metric: str = "top1"
-    names: str | None = None
-    templates: str | None = None
+    names: str | tuple[str, ...] | None = None
+    templates: str | tuple[str, ...] | None = None
     outputs: str | None = None
     tolerance: str
+    reason: str
     folder: str
     url: str
     note: str
@@ -105,9 +106,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     where nobody says so, `tolerance` is that of top-1 in points, with the reason.
     `library` has the checkpoints, and `maker` is who measured them, where that is
     another; `unit` is what the table prints shares of the images as. `others` are the
-    datasets beside ImageNet's, with the reason for their tolerances; `left_out` is what
-    else is published, and why that is no case. A model card has a `name` of its own,
-    and says how its `architecture` is built, with `options` or an open_clip `config`.
+    datasets beside ImageNet's; `left_out` is what else is published, and why that is no
+    case. A model card has a `name` of its own, and says how its `architecture` is
+    built, with `options` or an open_clip `config`.
     """
 
     library: str
@@ -131,7 +132,6 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     config: Mapping[str, Any] = {}
     training_data: str = "as its checkpoints' names say"
     others: tuple[OtherSet, ...] = ()
-    others_reason: str = ""
     left_out: tuple[str, ...] = ()
 
     def entries(self) -> Iterator[Entry]:

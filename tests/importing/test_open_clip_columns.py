@@ -21,7 +21,16 @@ from repro.data.dataset import index_dataset
 from repro.errors import ExpectedError
 from repro.files import file_shipped_with
 from repro.importing.checkpoints import library_case
-from repro.importing.open_clip_columns import ABOUT, IMAGENET, LEFT_OUT, SETS, VERSION
+from repro.importing.open_clip_columns import (
+    ABOUT,
+    BESIDE,
+    IMAGENET,
+    LEFT_OUT,
+    NAMES,
+    SETS,
+    TEMPLATES,
+    VERSION,
+)
 from repro.models import prompts
 from repro.models.prompts import count_classes, prompts_of
 from repro.published import TextSpec, read_releases
@@ -39,6 +48,17 @@ def installed() -> bool:
     )
 
 
+def write_names(data: Path) -> None:
+    """Write what lies beside the shards of each set, as clip-benchmark exports it."""
+    for other in BESIDE:
+        folder = (data / other.folder).parent
+        folder.mkdir(parents=True)
+        assert isinstance(other.classes, int)
+        lines = [f" no. {number}\n" for number in range(other.classes)]
+        (folder / NAMES).write_text("".join(lines))
+        (folder / TEMPLATES).write_text("a photo of {c}.\nmy {c}.\n")
+
+
 @pytest.fixture
 def imported(tmp_path: Path) -> tuple[str, dict[str, Case]]:
     cells = {
@@ -48,7 +68,10 @@ def imported(tmp_path: Path) -> tuple[str, dict[str, Case]]:
         "FLOPs (B)": "14.78",
         "Average perf. on 38 datasets": "0.5067",
         IMAGENET: "0.6020",
-        **{other.column: f"0.50{place:02}" for place, other in enumerate(SETS)},
+        **{
+            other.column: f"0.50{place:02}"
+            for place, other in enumerate((*SETS, *BESIDE))
+        },
         **dict.fromkeys([*OTHERS, "Cats"], "0.9000"),
     }
     file = tmp_path / "openclip_results.csv"
@@ -56,7 +79,9 @@ def imported(tmp_path: Path) -> tuple[str, dict[str, Case]]:
         writer = csv.DictWriter(stream, cells)
         writer.writeheader()
         writer.writerow(cells)
+    write_names(tmp_path / "data")
     arguments = ["import", "open_clip", str(file), "-o", str(tmp_path / "out")]
+    arguments += ["--data-path", str(tmp_path / "data")]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
     again = CliRunner().invoke(cli, [*arguments, "--check"])
@@ -75,9 +100,9 @@ def test_the_38_columns_are_cases_or_have_a_reason(
     imported: tuple[str, dict[str, Case]],
 ) -> None:
     said, cases = imported
-    assert 1 + len(SETS) + len(OTHERS) == 38
+    assert 1 + len(SETS) + len(BESIDE) + len(OTHERS) == 38
     assert not {IMAGENET, *ABOUT} & set(OTHERS)
-    assert len(cases) == 1 + len(SETS)
+    assert len(cases) == 1 + len(SETS) + len(BESIDE)
     left_out = [line for line in said.splitlines() if line.startswith("left out: ")]
     for name in (*OTHERS, "Cats"):
         assert any(name in line.split(": ")[1].split(", ") for line in left_out)
@@ -90,7 +115,7 @@ def test_each_number_has_its_metric_its_source_and_its_tolerance(
 ) -> None:
     _, cases = imported
     assert numbers(cases["imagenet-val"]) == {"top1": "60.20"}
-    for place, other in enumerate(SETS):
+    for place, other in enumerate((*SETS, *BESIDE)):
         case = cases[other.id]
         assert numbers(case) == {other.metric: f"50.{place:02}"}
         (reference,) = case.references
@@ -98,8 +123,13 @@ def test_each_number_has_its_metric_its_source_and_its_tolerance(
         assert "benchmark.csv" in reference.tolerance_reason
         assert other.column in case.release.sources[reference.source].title
         assert case.dataset.images == other.images
-    recalls = {other.column for other in SETS if other.metric != "top1"}
-    assert recalls == {"Caltech-101", "Oxford Flowers-102", "Oxford-IIIT Pet"}
+    sets = (*SETS, *BESIDE)
+    assert {other.column for other in sets if other.metric != "top1"} == {
+        "Caltech-101",
+        "FGVC Aircraft",
+        "Oxford Flowers-102",
+        "Oxford-IIIT Pet",
+    }
 
 
 def test_the_number_beside_an_evaluation_is_that_of_imagenet(
@@ -125,6 +155,37 @@ def test_sets_of_imagenets_classes_have_its_prompts(
         assert case.protocol.text == cases["imagenet-val"].protocol.text
         assert len(case.dataset.outputs or case.dataset.classes) == 1000
     assert cases["imagenet-a"].dataset.columns is not None
+
+
+def test_class_names_beside_the_shards_are_those_of_the_benchmark(
+    imported: tuple[str, dict[str, Case]],
+) -> None:
+    _, cases = imported
+    text = cases["stl10"].protocol.text
+    assert text is not None
+    found, templates = prompts_of(text)
+    assert templates == 2
+    assert found[:3] == ["a photo of no. 0.", "my no. 0.", "a photo of no. 1."]
+    assert len(found) == 20
+
+
+def test_class_names_that_are_not_there_are_asked_for(
+    imported: tuple[str, dict[str, Case]], tmp_path: Path
+) -> None:
+    file, data = tmp_path / "openclip_results.csv", tmp_path / "data"
+    arguments = ["import", "open_clip", str(file), "-o", str(tmp_path / "new")]
+    said = CliRunner().invoke(cli, [*arguments, "--check"]).output
+    assert f"{BESIDE[0].column}, {BESIDE[1].column}, " in said
+    assert "DIR/wds_cifar10_test/classnames.txt is read with --data-path DIR" in said
+    arguments += ["--check", "--data-path", str(data)]
+    (data / "wds_stl10_test" / NAMES).unlink()
+    said = CliRunner().invoke(cli, arguments).output
+    assert "left out: STL-10: accuracies by class names in files beside" in said
+    assert f"{data / 'wds_stl10_test' / NAMES} is missing" in said
+    (data / "wds_cifar10_test" / NAMES).write_text("cat\ndog\n")
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 1
+    assert "has 2 class names, but CIFAR-10 has 10 classes" in str(done.exception)
 
 
 @pytest.mark.skipif(not installed(), reason=f"{PACKAGE} {VERSION} is not installed")
