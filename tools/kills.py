@@ -52,8 +52,10 @@ PYTEST = (
 )
 REPORTS = ("r.json", "r.md", "r.csv", "r.html")
 _ALREADY = "these parts are run 1 of"
-#: Bytes that a file may have where the disk is full.
+#: Bytes that a file may have where the size of files is limited.
 LEAST, MOST = 0, 2**18
+#: A full disk, which only root can make, and bytes of the disk before and after.
+FULL, DISK, PAGE = "disk full", 2**28, 4096
 #: Seconds that a process has to notice that whoever started it is gone.
 MERCY = 30.0
 
@@ -77,19 +79,17 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=500, help="of all deeds together")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    print(
-        f"seed {chosen.seed}, {chosen.count} in all, "
-        f"repro {version('pytest-repro')}, {datetime.now(UTC):%Y-%m-%d}",
-        flush=True,
-    )
+    when = f"{version('pytest-repro')}, {datetime.now(UTC):%Y-%m-%d}"
+    print(f"seed {chosen.seed}, {chosen.count} in all, {when}", flush=True)
     drawn, faults = random.Random(chosen.seed), 0
     names = chosen.deed or list(_DEEDS)
-    done = dict.fromkeys(((n, how) for n in names for how in _DISTURBANCES), 0)
+    ways = [how for how in _DISTURBANCES if how != FULL or _can_mount()]
+    done = dict.fromkeys(((n, how) for n in names for how in ways), 0)
     with TemporaryDirectory() as folder, _prepared(Path(folder)) as world:
         known = {name: world.undisturbed(name) for name in names}
         for number in range(chosen.count):
             name = names[number % len(names)]
-            how = drawn.choice(list(_DISTURBANCES))
+            how = drawn.choice(ways)
             if fault := world.disturb(name, how, drawn, known[name]):
                 print(f"{number}: {name}, {how}: {fault}", flush=True)
                 faults += 1
@@ -97,7 +97,21 @@ def main() -> int:
     for (name, how), count in done.items():
         print(f"{name:<8}{how:<16}{count}")
     print(f"{chosen.count - faults} of {chosen.count} end as an undisturbed one")
+    command = f"`--count {chosen.count} --seed {chosen.seed} {' '.join(names)}`"
+    counts = [
+        sum(n for (_, by), n in done.items() if by == how) for how in _DISTURBANCES
+    ]
+    row = command, *counts, chosen.count - faults, when
+    print(f"| {' | '.join(map(str, row))} |")
     return int(bool(faults))
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What comes of a deed that nothing disturbs, its seconds, and bytes of files."""
+
+    result: object
+    seconds: float
+    size: int
 
 
 class World:
@@ -107,22 +121,20 @@ class World:
         self._folder = folder
         self._deeds = deeds
 
-    def undisturbed(self, name: str) -> tuple[object, float]:
-        """Do a deed; give what comes of it, and the seconds that it takes."""
+    def undisturbed(self, name: str) -> Known:
+        """Do a deed, and give what comes of it."""
         with self._begun() as place:
-            start = time.monotonic()
+            start, before = time.monotonic(), _size(place)
             if said := self._finish(name, place):
                 sys.exit(f"{name} fails undisturbed: {said}")
-            return self._deeds[name].result(place), time.monotonic() - start
+            result, seconds = self._deeds[name].result(place), time.monotonic() - start
+            return Known(result, seconds, _size(place) - before)
 
-    def disturb(
-        self, name: str, how: str, drawn: random.Random, known: tuple[object, float]
-    ) -> str:
+    def disturb(self, name: str, how: str, drawn: random.Random, known: Known) -> str:
         """Disturb a deed and do it to its end; say what is not as it should be."""
-        result, seconds = known
-        deed = self._deeds[name]
-        with self._begun() as place:
-            _DISTURBANCES[how](deed.command, place, drawn, seconds)
+        result, deed = known.result, self._deeds[name]
+        with self._begun(mounted=how == FULL) as place:
+            _DISTURBANCES[how](deed.command, place, drawn, known)
             for there in _left_over(place):
                 return f"process {there} is left"
             if deed.halfway(place) not in (None, result):
@@ -148,8 +160,11 @@ class World:
         return (done.stdout + done.stderr)[-2000:] if done.returncode else ""
 
     @contextlib.contextmanager
-    def _begun(self) -> Iterator[Path]:
-        with TemporaryDirectory() as folder:
+    def _begun(self, *, mounted: bool = False) -> Iterator[Path]:
+        with (
+            TemporaryDirectory() as folder,
+            _small_disk(folder) if mounted else contextlib.nullcontext(),
+        ):
             place = Path(folder, "world")
             shutil.copytree(self._folder, place)
             (place / "tmp").mkdir(exist_ok=True)
@@ -178,29 +193,29 @@ def _difference(ours: object, theirs: object, where: str = "") -> str:
 
 
 def _kill_all(
-    command: tuple[str, ...], place: Path, drawn: random.Random, seconds: float
+    command: tuple[str, ...], place: Path, drawn: random.Random, known: Known
 ) -> None:
     with _started(command, place) as process:
-        _wait(process, drawn.uniform(0, seconds))
+        _wait(process, drawn.uniform(0, known.seconds))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
 def _kill_one(
-    command: tuple[str, ...], place: Path, drawn: random.Random, seconds: float
+    command: tuple[str, ...], place: Path, drawn: random.Random, known: Known
 ) -> None:
     """Kill the process that was started, and none of those that it has started."""
     with _started(command, place) as process:
-        _wait(process, drawn.uniform(0, seconds))
+        _wait(process, drawn.uniform(0, known.seconds))
         process.kill()
 
 
 def _interrupt(
-    command: tuple[str, ...], place: Path, drawn: random.Random, seconds: float
+    command: tuple[str, ...], place: Path, drawn: random.Random, known: Known
 ) -> None:
     """Do what a key does in a terminal: all processes are told."""
     with _started(command, place) as process:
-        _wait(process, drawn.uniform(0, seconds))
+        _wait(process, drawn.uniform(0, known.seconds))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
         _wait(process, MERCY)
@@ -208,13 +223,58 @@ def _interrupt(
 
 
 def _fill_disk(
-    command: tuple[str, ...], place: Path, drawn: random.Random, seconds: float
+    command: tuple[str, ...], place: Path, drawn: random.Random, known: Known
 ) -> None:
-    """Refuse what makes a file larger than some size, as a full disk would."""
+    """Leave less room than the deed needs, for the time of the disturbance."""
+    disk = str(place.parent)
+    room = drawn.randrange(max(known.size, 1))
+    _mount("-o", f"remount,size={_size(place) + room}", disk)
+    with _started(command, place) as process:
+        _wait(process, 10 * known.seconds + MERCY)
+        process.kill()
+    _mount("-o", f"remount,size={DISK}", disk)
+
+
+def _mount(*arguments: str) -> bool:
+    mounted = subprocess.run(["mount", *arguments], capture_output=True, check=False)
+    return not mounted.returncode
+
+
+@contextlib.contextmanager
+def _small_disk(folder: str) -> Iterator[None]:
+    """Let a folder be a disk of its own, which is gone afterwards."""
+    if not _mount("-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder):
+        raise PermissionError(f"{folder} cannot become a disk of its own")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def _can_mount() -> bool:
+    with (
+        contextlib.suppress(OSError, PermissionError),
+        TemporaryDirectory() as folder,
+        _small_disk(folder),
+    ):
+        return True
+    return False
+
+
+def _size(place: Path) -> int:
+    """Sum up the bytes below a folder, as whole pages."""
+    files = (file for file in place.rglob("*") if file.is_file())
+    return sum(-(-file.stat().st_size // PAGE) * PAGE for file in files)
+
+
+def _limit_files(
+    command: tuple[str, ...], place: Path, drawn: random.Random, known: Known
+) -> None:
+    """Refuse what makes a file larger than some size, as a quota would."""
     most = int(LEAST + (MOST - LEAST) * drawn.random() ** 4)
     limited = (sys.executable, "-c", _LIMITED, str(most), *command)
     with _started(limited, place) as process:
-        _wait(process, 10 * seconds + MERCY)
+        _wait(process, 10 * known.seconds + MERCY)
         process.kill()
 
 
@@ -228,7 +288,8 @@ _DISTURBANCES: dict[str, Callable[..., None]] = {
     "all killed": _kill_all,
     "one killed": _kill_one,
     "interrupted": _interrupt,
-    "disk full": _fill_disk,
+    FULL: _fill_disk,
+    "files limited": _limit_files,
 }
 
 

@@ -313,8 +313,9 @@ def _latex(text: str) -> list[Grid]:
             Grid(caption=caption, header=header, rows=rows)
             for caption, header, rows in environments(nodes, _RULES, _plain)
         ]
-    except LatexWalkerParseError as error:
-        raise ExpectedError(f"is no LaTeX that can be read: {error.msg}") from error
+    except (LatexWalkerParseError, RecursionError) as error:
+        reason = getattr(error, "msg", "it is nested too deeply")
+        raise ExpectedError(f"is no LaTeX that can be read: {reason}") from error
 
 
 def _plain(text: str) -> str:

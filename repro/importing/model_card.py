@@ -25,7 +25,7 @@ from repro.importing.labels import metric_named, simplified
 from repro.importing.rows import Row, Table
 from repro.published import METRICS, Shares
 from repro.published.files import read_text
-from repro.report.model_card import SOURCE
+from repro.report.model_card import SOURCE, refuse_aliases
 from repro.words import shortened
 
 CARD = "README.md"
@@ -211,15 +211,9 @@ def _metadata(file: Path) -> dict[str, Any]:
             f"{file}: does not begin with a block of YAML between two lines ---, so "
             "it publishes no number that a program can read"
         )
-    # That of C says within a second that brackets without end are too deep.
-    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        events = yaml.parse(block[2], Loader=loader)
-        if any(isinstance(each, yaml.AliasEvent) for each in events):
-            raise ExpectedError(
-                f"{file}: its YAML has aliases (*), which are not followed; write out "
-                "what they stand for"
-            )
+        refuse_aliases(block[2])
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
         data = yaml.load(block[2], Loader=loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = shortened(" ".join(str(error).split()), 200)

@@ -100,6 +100,7 @@ def card_with(text: str, name: str, measured: Sequence[EvalResult]) -> str:
         return f"{mark}---\n{_index(name, measured)}---\n{plain}"
     break_ = "\r\n" if "\r\n" in block[1] else "\n"
     try:
+        refuse_aliases(block[2])
         head = _with_results(block[2].splitlines(), name, measured)
         new = plain[: block.start(2)] + break_.join(head) + plain[block.end(2) :]
         before, after = ModelCard(plain), ModelCard(new)
@@ -119,6 +120,24 @@ def card_with(text: str, name: str, measured: Sequence[EvalResult]) -> str:
             "it without changing what is there; write it as a list with dashes"
         )
     return mark + new
+
+
+def refuse_aliases(head: str) -> None:
+    """Refuse YAML whose aliases would make a few lines very large, or without end.
+
+    Raises:
+        ValueError: it has some.
+        YAMLError: it is no YAML.
+    """
+    import yaml
+
+    # That of C says within a second that brackets without end are too deep.
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    if any(isinstance(each, yaml.AliasEvent) for each in yaml.parse(head, loader)):
+        raise ValueError(
+            "its YAML has aliases (*), which are not followed; write out what they "
+            "stand for"
+        )
 
 
 def _said(card: Any, added: Sequence[EvalResult]) -> tuple[Any, ...]:

@@ -95,6 +95,10 @@ def export(tmp_path: Path) -> Export:
     return Export(tmp_path)
 
 
+#: A list of two, which are both a list of two, and so on: 2^40 in all.
+DOUBLED = "a0: &a0 x\n" + "".join(
+    f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)
+)
 MEASURED = [("accuracy", 76.5, "pytest-repro"), ("loss", 0.8001, "pytest-repro")]
 
 
@@ -169,6 +173,8 @@ def test_cards_of_every_layout_keep_their_prose(export: Export, before: str) -> 
         ("---\nmodel-index: [{name: a, results: []}]\n---\n", "not that of one model"),
         (CARD.replace("library_name", "- name: b\n  results: []\nl"), "of one model"),
         (CARD.replace("      name: ImageNet-1k\n", ""), "none of the Hub's"),
+        (CARD.replace("library_name", f"{DOUBLED}library_name"), "aliases (*)"),
+        (CARD.replace("library_name", "a: &a [*a]\nlibrary_name"), "aliases (*)"),
         ("---\nmodel-index:\n- name: a\n  results:\n  - 5\n---\n", "none of the Hub's"),
     ],
 )

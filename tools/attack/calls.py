@@ -1,4 +1,4 @@
-"""What is called that is no command: what a server sends, and what a cache holds."""
+"""What is called that is no command: servers, caches, models that predict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from repro.fetching.family import fetch_family
 from repro.fetching.progress import Silent
 from repro.fetching.transfer import Patience
 from repro.files import DamageWarning
-from repro.published import parse_geometry, read_releases
+from repro.published import ModelSpec, parse_geometry, read_releases
 from tests.stand_ins import photograph_dataset, small_clip
 
 #: What stands for the server's address in files.
@@ -62,11 +62,26 @@ def encoded(cache_folder: str) -> str:
     return "" if found.equal(_classifier()) else "it gives another text classifier"
 
 
+def predicted(file: str) -> str:
+    """Load a model of ONNX, and let it predict for a blank image."""
+    import torch
+
+    from repro.evaluation.classifier import Classifier
+    from repro.models.building import load_checkpoint
+
+    spec = ModelSpec(id="m", loader="onnx", architecture="small")
+    device = torch.device("cpu")
+    model = load_checkpoint(spec, Path(), Path(file), device).model
+    Classifier(model, (0.5,) * 3, (0.5,) * 3, device).check((8, 8))
+    return ""
+
+
 CALLS: dict[str, Callable[..., str]] = {
     "unpack": unpacked,
     "download": downloaded,
     "decode": decoded,
     "encode": encoded,
+    "predict": predicted,
 }
 
 

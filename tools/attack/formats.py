@@ -6,7 +6,6 @@ import io
 import json
 import pickle
 import re
-import shlex
 import struct
 import tempfile
 from functools import cache
@@ -33,6 +32,7 @@ from tests.made_results import measurement, result
 from .attack import RAN, Attack
 from .calls import SERVER, classifier_of, pixels_of
 from .damage import TEXTS, VALUES, damaged, spoilt
+from .made import CELLS, HEADS, bombs
 from .sound import CHECK, NUMBERS, TOML, commands, ledger_file, weights_files
 
 _DIGITS = tuple(map(str, range(10)))
@@ -111,6 +111,8 @@ def arrays(draw: st.DrawFn) -> Attack:
     files = dict(files)
     if kind == "CIFAR-10" and draw(st.booleans()):
         files["test_batch"] = draw(_hostile_pickle())
+    elif kind in bombs() and not draw(st.integers(0, 4)):
+        files |= bombs()[kind]
     else:
         name = draw(st.sampled_from(sorted(files)))
         files[name] = draw(damaged(files[name]))
@@ -179,7 +181,7 @@ def tables(draw: st.DrawFn) -> Attack:
         content = draw(damaged(content))
     else:
         cells = re.split(rb"(?<=[|&,>\n])", content)
-        cells[draw(st.integers(0, len(cells) - 1))] = draw(TEXTS).encode()
+        cells[draw(st.integers(0, len(cells) - 1))] = draw(TEXTS | CELLS).encode()
         content = b"".join(cells)
     options = list(shape.options)
     if draw(st.booleans()):
@@ -197,7 +199,7 @@ def cards(draw: st.DrawFn) -> Attack:
     own = {"config.json": TIMM, "open_clip_config.json": OPEN_CLIP}
     name = draw(st.sampled_from(sorted(own)))
     config = own[name]
-    what = draw(st.sampled_from(["card", "configuration", "bytes"]))
+    what = draw(st.sampled_from(["card", "configuration", "bytes", "head"]))
     if what == "card":
         card = draw(spoilt(card))
     elif what == "configuration":
@@ -206,10 +208,17 @@ def cards(draw: st.DrawFn) -> Attack:
     text = f"---\n{_json(card)}\n---\n\n# A model\n".encode()
     if what == "bytes":
         text = draw(damaged(text))
+    elif what == "head":
+        text = f"---\n{draw(HEADS)}---\n".encode()
     url = "https://huggingface.co/somebody/a-model/blob/0123abc/README.md"
-    command = shlex.split(f"import model-card card/README.md -o release --url {url}")
+    command = draw(
+        commands(
+            f"import model-card card/README.md -o release --url {url}",
+            "export model-card 1 --case *1M* --unmet -o card/README.md",
+        )
+    )
     files = {"card/README.md": text, f"card/{name}": _json(config).encode()}
-    return Attack("cards", tuple(command), files)
+    return Attack("cards", command, files | {f".repro/{FILE}": ledger_file()})
 
 
 def _json(value: Any) -> str:

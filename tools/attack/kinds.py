@@ -26,7 +26,7 @@ from repro.published import WEIGHTS_SUFFIXES
 from repro.records.ledger import FILE
 from tests.made_results import result
 
-from . import formats
+from . import formats, made
 from .attack import Attack
 from .damage import TEXTS, damaged, spoilt
 from .sound import (
@@ -179,12 +179,20 @@ def options(draw: st.DrawFn) -> Attack:
     return Attack("options", (command, *given), TOML)
 
 
+_OTHERS = (
+    *("HOME", "XDG_CACHE_HOME", "HF_HOME", "COLUMNS", "LINES", "TERM", "NO_COLOR"),
+    *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "SLURM_CPUS_PER_TASK", "EDITOR"),
+)
+
+
 @st.composite
 def variables(draw: st.DrawFn) -> Attack:
-    """Set variables of the environment that begin as ours do."""
+    """Set variables of the environment that we or what we use may look at."""
     ours = [option.variable for option in OPTIONS.values()]
     names = st.one_of(
-        st.sampled_from(ours), st.sampled_from(ours).map(lambda name: f"{name}S")
+        st.sampled_from(ours),
+        st.sampled_from(ours).map(lambda name: f"{name}S"),
+        st.sampled_from(_OTHERS),
     )
     values = TEXTS.map(lambda text: text.replace("\0", ""))
     chosen = draw(st.dictionaries(names, values, min_size=1, max_size=3))
@@ -213,6 +221,7 @@ KINDS: dict[str, Callable[[], Attacks]] = {
     "toml": toml,
     "geometries": formats.geometries,
     "weights": weights,
+    "onnx": made.onnx,
     "images": images,
     "arrays": formats.arrays,
     "shards": formats.shards,

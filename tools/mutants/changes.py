@@ -1,0 +1,129 @@
+"""Which small changes can be made in a module, and one of them made.
+
+cosmic-ray knows them; left out is what has no effect, whatever is written there.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import difflib
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from cosmic_ray.commands import init
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.plugins import get_operator
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import MutationSpec
+
+Position = tuple[int, int]
+#: Changes that change nothing, which somebody has read, with the reason.
+_EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a change took out of a module and put in: lines without indentation."""
+
+    module: str
+    before: list[str]
+    after: list[str]
+    diff: str
+
+    @property
+    def reason(self) -> str:
+        """Why it changes nothing; empty where nobody has found that it does not."""
+        known = msgspec.toml.decode(_EQUIVALENT.read_bytes(), type=_Table).equivalent
+        found = (
+            one.reason
+            for one in known
+            if one.module == self.module
+            and one.before in self.before
+            and one.after in self.after
+        )
+        return next(found, "")
+
+
+class _Equivalent(msgspec.Struct):
+    module: str
+    before: str
+    after: str
+    reason: str
+
+
+class _Table(msgspec.Struct):
+    equivalent: list[_Equivalent] = []
+
+
+def sample(place: Path, count: int, drawn: random.Random) -> list[MutationSpec]:
+    """Draw some of the changes that can be made in a module or room.
+
+    The first of them are a sample too, for who has no time for all.
+    """
+    found = [mutation for module in modules(place) for mutation in changes(module)]
+    return drawn.sample(found, min(count, len(found)))
+
+
+def modules(place: Path) -> list[Path]:
+    """List the modules of a room, or the one that is named."""
+    return sorted(place.glob("*.py")) if place.is_dir() else [place]
+
+
+def changes(module: Path) -> list[MutationSpec]:
+    """List the changes of a module that are of what is evaluated."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        use_db(Path(folder) / "session.sqlite", WorkDB.Mode.create) as database,
+    ):
+        init([module], database, {})
+        items = [item.mutations[0] for item in database.work_items]
+    typed = list(without_effect(module.read_text(encoding="utf-8")))
+    return [
+        item
+        for item in items
+        if not any(begin <= item.start_pos < end for begin, end in typed)
+    ]
+
+
+def without_effect(source: str) -> Iterator[tuple[Position, Position]]:
+    """Yield where types stand that nothing evaluates, and what forbids to write.
+
+    That a struct is `frozen` changes nothing where nobody writes to it.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            for keyword in node.keywords:
+                end = keyword.end_lineno or 0, keyword.end_col_offset or 0
+                yield (keyword.lineno, keyword.col_offset), end
+        if isinstance(node, ast.FunctionDef):
+            for type_ in _types(node):
+                end = type_.end_lineno or 0, type_.end_col_offset or 0
+                yield (type_.lineno, type_.col_offset), end
+
+
+def _types(function: ast.FunctionDef) -> Iterator[ast.expr]:
+    inside = [node for node in ast.walk(function) if node is not function]
+    yield from (node.annotation for node in inside if isinstance(node, ast.AnnAssign))
+    found = (node.annotation for node in inside if isinstance(node, ast.arg))
+    yield from (each for each in (function.returns, *found) if each is not None)
+
+
+@contextlib.contextmanager
+def made(mutation: MutationSpec) -> Iterator[Change | None]:
+    """Make a change while the context lasts; None where it can't be made."""
+    operator = get_operator(mutation.operator_name)(**mutation.operator_args)
+    place = mutation.module_path
+    with use_mutation(place, operator, mutation.occurrence) as (before, after):
+        if after is None:
+            yield None
+            return
+        lines = before.splitlines(), after.splitlines()
+        differing = difflib.unified_diff(*lines, str(place), n=2, lineterm="")
+        diff = list(differing)
+        out, put = (
+            [line[1:].strip() for line in diff[2:] if line[0] == sign] for sign in "-+"
+        )
+        yield Change(str(place), out, put, "\n".join(diff))
