@@ -83,6 +83,8 @@ def read_attestation(file: Path, public_key: Path | None) -> Statement:
 def _bytes_of(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
+            # One byte more tells a larger file; its size is what a stranger's file
+            # system says.
             content = stream.read(_LARGEST + 1)
     except OSError as error:
         raise AttestationError(f"{file} cannot be read: {error.strerror}") from error

@@ -118,6 +118,8 @@ class Classifiers:
             protocol.geometry_steps.channels,
         )
         with within_memory(self._device, f"one image of {case.id}"):
+            # Before the images are decoded: what is wrong with a model is known in a
+            # second.
             classifier.check(size)
         classifier.accelerate(model, self._settings.accelerate)
         return classifier

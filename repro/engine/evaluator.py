@@ -204,6 +204,8 @@ class Evaluator:
         classifier = self.classifier(
             case, source.weights.path, source.dataset, source.files
         )
+        # Only now: before, it would have taken the disk from the weights that are
+        # needed first.
         self._sources.read_next(case)
         how = progress, source.dataset, self._stops(case, source)
         predictions, guarded = self._evaluate_guarded(classifier, case, *how)
@@ -261,6 +263,8 @@ class Evaluator:
         # is that of one that nothing can end; others find it by that.
         is_whole = predictions.is_complete or not self.settings.may_end_early
         key = self._key(case, source)
+        # Where guarded precision did not pay, every image was computed in float32: the
+        # key is that of such a measurement, which any run can take over.
         if predictions.recomputed is None:
             key = key.unguarded
         return Measurement(

@@ -172,6 +172,8 @@ def evaluate_guarded(
             device=device,
             with_margins=True,
         )
+        # With margins nothing is checked before: what leaves the range of fp16 is
+        # computed here again, and only what is not finite in float32 either is a fault.
         check_finite(found)
         return found
 
@@ -226,6 +228,8 @@ def _seconds(ways: Sequence[Classifier], batch: Tensor) -> list[float]:
             wait_for(classifier.device)
             taken = time.perf_counter() - start
             if turn:
+                # The quickest of each, since what else the machine does only ever adds
+                # time; in turns, so that a clock that changes meets both.
                 quickest[number] = min(taken, quickest[number])
     return quickest
 

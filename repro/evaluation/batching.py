@@ -13,6 +13,7 @@ from filelock import FileLock
 from repro.files import replacing
 
 CANDIDATES = {"cpu": (8, 16, 32, 64), "cuda": (64, 128, 256, 512)}
+# The first batch of a size pays for memory and for choosing kernels.
 TRIES = 2
 
 

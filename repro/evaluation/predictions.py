@@ -158,6 +158,8 @@ def weighted_values(
 
 def join(parts: Sequence[Predictions]) -> Predictions:
     """Join predictions of different images of one dataset, in the dataset's order."""
+    # Whatever order strata were evaluated in: predictions of two runs are compared row
+    # by row, and losses added up in one order have one sum.
     order = np.argsort(np.concatenate([part.indices for part in parts]))
     joined: dict[str, Any] = {}
     for name in PER_IMAGE:

@@ -56,8 +56,12 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
             middle += total / len(losses)
             if rest.any():
                 missing = total - more[mine & self.known].sum()
+                # Spread evenly over those that are not known, so that the mean is the
+                # estimate, and every metric that is made of losses agrees with it.
                 losses[rest] += missing / np.count_nonzero(rest)
         there = np.flatnonzero(sizes)
+        # A cell without open images is left out: nothing was drawn of it, and there is
+        # no interval where a cell has nothing drawn.
         cells = Cells(np.arange(len(there)), sizes[there], drawn[there])
         taken = self.is_open & self.sample
         place = np.searchsorted(there, self.cell[taken])

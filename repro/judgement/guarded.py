@@ -43,7 +43,8 @@ Compute = Callable[[Counts], Predictions]
 #: How likely any decision of a case may be another one than float32's: what is
 #: promised, and what is aimed at, since the tail of errors is an extrapolation.
 PROMISED, RISK = 1e-3, 1e-4
-#: Images of the random sample: a fortieth, or so many.
+#: Images of the random sample: a fortieth, or so many. Fewer than `tails.LEAST_SEEN`
+#: would tell nothing of errors, and every image would be computed in float32.
 SAMPLE, LEAST_SAMPLE = 40, 250
 #: Beyond this share of images in float32, the rest is not worth asking for.
 MOST = 0.6
@@ -126,12 +127,18 @@ class Guard:
         """
         assert cheap.margins is not None
         order = np.argsort(self._places[cheap.indices], kind="stable")
+        # The beginning of a fixed random order: what is drawn later, for the loss, goes
+        # on with it, so that all of it together is one random sample and not two.
         first = order[: max(LEAST_SAMPLE, len(order) // SAMPLE)]
         self._know(cheap, first)
         cell = (cheap.margins[:, 0] < 0).astype(np.int64)
         rank = _ranks(order, cell)
+        # In each cell the sample is what stands before its size, so a cell grows by a
+        # number.
         sizes = np.bincount(cell[first], minlength=2)
         while True:
+            # Again in each turn: what the loss needed has shown more errors, and these
+            # may be larger than those that the decisions were settled by.
             chance = self._settle_decisions(cheap)
             found, drawn = self._join(cheap, chance, cell, rank < sizes[cell])
             if drawn is None:
@@ -177,6 +184,8 @@ class Guard:
         exact = self._exactly(cheap, known)
         assert exact.margins is not None
         total = np.zeros(len(known))
+        # Added and not multiplied: the union bound holds however the two decisions of
+        # an image, or of several images, hang together.
         for ours, theirs in zip(cheap.margins.T, exact.margins.T, strict=True):
             if np.isposinf(ours).all():
                 continue  # There are no more than five classes.

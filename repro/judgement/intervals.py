@@ -214,6 +214,8 @@ def loss_interval(
 
     if len(losses) < LOSS_IMAGES or (cells.drawn == 0).any():
         return None
+    # Each class with its size in the dataset: a part that drew more of the hard ones
+    # would otherwise have a larger mean.
     means = np.bincount(place, weights=losses) / cells.drawn
     mean = float(cells.weights @ means)
     images, second, third, freedom, left = _moments(losses, place, cells, means)
@@ -347,6 +349,7 @@ def _hypergeometric_interval(
         return bool(hypergeom.sf(fewest - 1, total, hits, images) >= alpha)
 
     low = _first(enough, fewest, total - images + fewest)
+    # Both tests are monotone in the number of hits, so halving finds where they turn.
     high = _first(too_many, most, total - images + most + 1) - 1
     return low / total, high / total
 
@@ -386,6 +389,8 @@ def _design_effect(found: Floats, share: float, cells: Cells, level: float) -> f
     freedom = int((drawn - 1).sum())
     ratio = stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2)
     estimated = float((left * variances).sum()) * float(ratio) ** 2
+    # Never less than half of what classes that are equally hard would give: from two
+    # images of a class the variance may come out as nothing.
     return min(max(estimated, 0.5 * equally_hard), max(simple, equally_hard)) / simple
 
 

@@ -102,6 +102,8 @@ def _beyond(wanted: Floats, known: Floats) -> Floats:
         return np.ones_like(wanted)
     # Beyond a grid nothing differs that matters.
     grid = np.concatenate([[0.0], np.geomspace(0.01, 1e4, 300)])
+    # Interpolated in logarithms, since they fall by orders of magnitude between two
+    # points of the grid.
     chance = tail / len(known) * _predictive(grid, over / mean)
     far = np.interp(
         np.clip((wanted - border) / mean, 0, grid[-1]),

@@ -101,6 +101,8 @@ class CommonShift(msgspec.Struct, frozen=True):
 
 def common_shift(differences: Sequence[float]) -> CommonShift | None:
     """Sum up measured minus published, in points; None where nothing is shared."""
+    # Of one number alone it cannot be told whether its difference is its own or all
+    # others' too.
     numbers = len(differences)
     if numbers < 2:
         return None

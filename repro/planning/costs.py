@@ -202,6 +202,7 @@ def recorded_costs(
     return Costs(
         seconds=_rounded(seconds),
         diagnoses=_rounded({n: value for n, value in diagnosed.items() if value}),
+        # The median: a first case pays for decoding the photographs of all others.
         speed=statistics.median(speeds.values()) if speeds else None,
         assumed=assumed,
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: that read the ledger itself, later, would put the cases into another order.
 TIMINGS = "repro_timings"
 
+# Read once and kept: a worker that takes the place of a dead one has to collect in the
+# order of all others, and by then the ledger has results of this run too.
 _KNOWN = pytest.StashKey["list[Timing]"]()
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from repro.engine.settings import EngineSettings
     from repro.options.table import Settings
 
+# Both hang on the config, not on this module: pytest runs sessions inside of sessions,
+# and the engines of each end with it.
 _ENGINES: pytest.StashKey[dict[EngineSettings, Engine]] = pytest.StashKey()
 _STARTED: pytest.StashKey[set[EngineSettings]] = pytest.StashKey()
 
@@ -79,6 +81,8 @@ def started_engine(
     from repro.plugin.progress import BARS, Transfer
 
     engine = engine_of(config, settings)
+    # Made at collection, where what excludes each other is refused; started by the
+    # first test, so that `--collect-only` needs neither torch nor a cluster.
     started = config.stash.setdefault(_STARTED, set())
     if engine.settings in started:
         return engine

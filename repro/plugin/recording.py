@@ -54,6 +54,8 @@ class Recorder:
         self._ledger = Ledger(settings.ledger, create=True)
         if settings.baseline and settings.baseline not in ("last", "green"):
             self._ledger.find_run(settings.baseline)
+        # As arguments, also where they were given by the environment: who merges shards
+        # reads nothing but the ledger.
         lasting = lasting_arguments(settings.shard, settings.diverged_exit)
         self.run = self._ledger.begin(
             run_name(config),
@@ -110,6 +112,7 @@ class Recorder:
             The report, with what earlier runs tell where it is going to be written.
         """
         with self._forgiven():
+            # First of all: whatever goes wrong below, the run has ended, and how.
             self._ledger.finish(self.run, exit_status)
             prune(self._ledger)
             if self._settings.report:

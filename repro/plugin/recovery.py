@@ -71,6 +71,7 @@ class Recovery:
         planned = self._config.stash.get(PLANNED, None)
         if planned is None or crashitem not in planned.tests:
             return
+        # Once: a case that brings down its worker each time would go round for ever.
         if crashitem in self._run_again:
             report.longrepr = (
                 f"{report.longrepr}, for the second time; if it was short of memory, "
@@ -82,6 +83,8 @@ class Recovery:
         except NotImplementedError:  # by --dist loadscope and its like
             return
         self._run_again.add(crashitem)
+        # Neither passed nor failed: this report goes on to every reporter, and one that
+        # failed would make the run red though the case may yet be reproduced.
         report.outcome = RERUN  # type: ignore[assignment]
 
     def pytest_report_teststatus(

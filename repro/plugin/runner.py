@@ -95,6 +95,7 @@ class CaseRunner:
     def _last_met(self, case: Case) -> str:
         """Say what the ledger knows of a case that can no longer be measured."""
         folder = self._settings.ledger
+        # Only an addition to a failure that has its reason already.
         with contextlib.suppress(ReproError), existing_ledger(folder) as ledger:
             if ledger and (met := last_met(ledger, case.id)):
                 weights = met.weights[:8]
@@ -191,6 +192,8 @@ class CaseRunner:
         measured = folder.measure_once(
             key, lambda: self._take_over(case, key) or self._measure_now(case)
         )
+        # Not of the case of another family that a number may belong to: only the test's
+        # own case gets a result, and only for results the ledger keeps names.
         if self._settings.ledger and case is case_of(self._item):
             folder.share_names(
                 measured[0].dataset_fingerprint,

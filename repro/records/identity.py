@@ -92,6 +92,9 @@ class MeasurementKey(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def as_good(self) -> tuple[str, ...]:
         """Digests of measurements of all images that serve as this one."""
+        # That in the same arithmetic comes first, since it has the very numbers that
+        # this one would have; that of float32 decides as much, and knows its loss
+        # exactly.
         return self.whole.digest, self.unguarded.whole.digest
 
 
@@ -147,6 +150,8 @@ def measurement_key(
         environment=environment,
         code=code_digest(),
         changes=(code or git_state(Path.cwd())).changes,
+        # Only then do published numbers matter to what is predicted: else a number that
+        # is corrected would have everything measured again.
         ends_with=_plain(case.references) if may_end_early else (),
         decides=_plain(decided_by(case)) if settings["precision"] == GUARDED else (),
     )
@@ -171,10 +176,13 @@ def asked(case: Case, settings: Mapping[str, Any], chosen: Mapping[str, Any]) ->
 
 def digest_of(content: object) -> str:
     """Digest structs, mappings and paths: 64 hexadecimal digits."""
+    # Sorted: equal mappings have one digest, in whatever order they were written down.
     text = msgspec.json.encode(content, order="sorted", enc_hook=str)
     return hashlib.sha256(text).hexdigest()
 
 
+# Once: what this process computes with are the sources that it has imported, also when
+# somebody edits the files while it runs.
 @functools.cache
 def code_digest() -> str:
     """Digest the source files of the package."""

@@ -84,6 +84,8 @@ class Ledger(Database):
                 the same way is replaced.
             predictions: of the case, where they are at hand.
         """
+        # Before the transaction: compressing takes longer than writing, and other runs
+        # would wait for it.
         blob = None if predictions is None else encode_predictions(predictions)
         row = {"run": run, "recorded": time.time(), **result_row(result)}
         with self.transaction() as connection:
