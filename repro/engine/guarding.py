@@ -162,14 +162,17 @@ def evaluate_guarded(
 ) -> tuple[Predictions, Guarded]:
     """Evaluate a model in both arithmetics: see `Guarding.evaluate`."""
     dataset, device = images.dataset, both.exact.device
+    bar = _Bar(progress, images.number)
 
     def exactly(wanted: npt.NDArray[np.int64]) -> Predictions:
+        bar.expect(len(wanted))
         found = evaluate_parts(
             both.exact,
             dataset,
             images.some(wanted),
             batch_size=both.exact_size,
             device=device,
+            progress=bar.exact,
             with_margins=True,
         )
         # With margins nothing is checked before: what leaves the range of fp16 is
@@ -184,13 +187,49 @@ def evaluate_guarded(
         images.pixels(images.numbers),
         batch_size=both.cheap_size,
         device=device,
-        progress=progress,
+        progress=bar.cheap,
         # To ask what is cheap costs nothing; what is sure costs images in float32.
         is_settled=lambda found: is_settled(found) and is_settled(guard.settle(found)),
         with_margins=True,
     )
     found = guard.settle(cheap)
+    bar.end()
     return found, guard.report(cheap, both.cheap.precision)
+
+
+class _Bar:
+    """Counts each image once, though some are computed in both arithmetics.
+
+    As many of the cheap ones are held back as are usually computed again, so that what
+    is left to do is never shown as done.
+    """
+
+    def __init__(self, progress: Progress, images: int) -> None:
+        self._progress = progress
+        self._again = _usually_again(images)
+        self._held = 0
+
+    def cheap(self, images: int) -> None:
+        """Count images that may be computed again."""
+        held = math.ceil(self._again * images)
+        self._held += held
+        self._progress(images - held)
+
+    def expect(self, images: int) -> None:
+        """Take back what is computed again beyond what was held."""
+        lacking = max(0, images - self._held)
+        self._held += lacking
+        self._progress(-lacking)
+
+    def exact(self, images: int) -> None:
+        """Count images that are computed in float32."""
+        self._held -= images
+        self._progress(images)
+
+    def end(self) -> None:
+        """Count what was held and did not have to be computed again."""
+        self._progress(self._held)
+        self._held = 0
 
 
 def slower(both: Both, images: Images) -> str:

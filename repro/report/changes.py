@@ -88,21 +88,27 @@ def grouped_changes(
 def _first_of_many(texts: dict[str, list[str]]) -> dict[str, list[str]]:
     if len(texts) <= _TEXTS:
         return texts
-    every = list(dict.fromkeys(case for cases in texts.values() for case in cases))
+    every = [case for cases in texts.values() for case in cases]
     (text, cases), *_ = texts.items()
     more = counted(len(every) - len(cases), "other")
     return {f"{text} in {listed(cases, 1)}, otherwise in {more}": every}
 
 
-def baseline_groups(found: RunComparison) -> dict[tuple[str, str], list[str]]:
+def baseline_groups(
+    found: RunComparison, told: Sequence[str] = ()
+) -> dict[tuple[str, str], list[str]]:
     """Give what differs between two runs, the environment aside, as `grouped_changes`.
 
-    Cases of which something is unknown come after those that changed.
+    Cases of which something is unknown come after those that changed; what only those
+    have is left out of which it is `told` elsewhere.
     """
     changed = [case for case in found.differences if not case.is_same]
     unknown = [case for case in found.differences if case.unknown and case.is_same]
-    parts = grouped_changes([*changed, *unknown])
-    return {part: cases for part, cases in parts.items() if part[0] != "environment"}
+    return {
+        part: cases
+        for part, cases in grouped_changes([*changed, *unknown]).items()
+        if part[0] != "environment" and cases != list(told)
+    }
 
 
 def baseline_title(results: Iterable[CaseResult], run: int) -> str:
@@ -131,14 +137,18 @@ def since_groups(
     for title, differences in found.items():
         every = grouped_changes(differences)
         parts = {part: named for part, named in every.items() if len(named) >= least}
-        if not parts:
-            continue
-        cases = [difference.case for difference in differences]
-        if all(named == cases for named in parts.values()):
-            # What holds for all of them need not name them in each line.
-            yield f"{title}: {listed(cases)}", {part: [] for part in parts}
-        else:
-            yield title, parts
+        if parts:
+            yield named_once(title, parts)
+
+
+def named_once(
+    title: str, parts: dict[tuple[str, str], list[str]]
+) -> tuple[str, dict[tuple[str, str], list[str]]]:
+    """Name the cases in the title where they are the same in each part."""
+    cases, *others = parts.values()
+    if any(set(named) != set(cases) for named in others):
+        return title, parts
+    return f"{title}: {listed(cases)}", {part: [] for part in parts}
 
 
 def since_sentence(since: Since) -> str:

@@ -73,14 +73,19 @@ def headline(result: CaseResult) -> str:
     return f"{numbers_text(result)}: {result.id} {said}"
 
 
-def numbers_text(result: CaseResult) -> str:
-    """Write the numbers for which a case failed, each beside the published one."""
+def numbers_text(result: CaseResult, most: int | None = None) -> str:
+    """Write the first numbers for which a case failed, each beside the published."""
     numbers = [
         f"{_named(c, result)} {value_text(c)}, published {c.printed}{_images_off(c)}"
         for c in result.comparisons
         if c.verdict.is_failure
     ]
-    return "; ".join(numbers)
+    more = (
+        f" and {counted(len(numbers) - most, 'more number')}"
+        if most and numbers[most:]
+        else ""
+    )
+    return f"{'; '.join(numbers[:most])}{more}"
 
 
 def _images_off(comparison: ReferenceCheck) -> str:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from repro.claims.result import ClaimResult
 from repro.diagnosis.sentences import diagnosis_parts
 from repro.evaluation.predictions import CALIBRATION_BINS
-from repro.judgement.verdict import ReferenceCheck, Verdict
+from repro.judgement.verdict import ReferenceCheck
 from repro.published import main_metrics
 from repro.records.environment import Environment
 from repro.records.result import CaseResult
@@ -24,6 +24,7 @@ from repro.report.changes import (
     change_parts,
     environment_text,
     heading,
+    named_once,
     red_since_text,
     since_groups,
 )
@@ -57,6 +58,7 @@ from repro.report.scaling import (
 )
 from repro.report.summary import again, guarded_lines, verdict_sentence
 from repro.report.thumbnails import thumbnail
+from repro.report.tones import sign, sign_of_claim, tone, tone_of_all, tone_of_claim
 from repro.words import counted, listed
 
 _PAGE = Path(__file__).parent / "page"
@@ -86,6 +88,8 @@ def html(report: Report) -> str:
         report=report,
         releases=_releases(report),
         sentence=verdict_sentence(report),
+        has_parts=any(o.row.interval for c in cases for o in c.rows),
+        tone_of_all=tone_of_all(report),
         totals=totals_text(report.results),
         counts=counts(report.results),
         notes=list(_notes(report)),
@@ -101,8 +105,8 @@ def html(report: Report) -> str:
         red=[case for case in made if case["result"].is_failure],
         cases=[case for case in made if not case["result"].is_failure],
         environments=[list(_facts(found)) for found in report.environments],
-        tone=_tone,
-        sign=_sign,
+        tone=tone,
+        sign=sign,
         anchor=_anchor,
         style=Markup((_PAGE / "page.css").read_text(encoding="utf-8")),
         script=Markup((_PAGE / "page.js").read_text(encoding="utf-8")),
@@ -145,13 +149,22 @@ def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]
     for title, parts in since_groups(report.results, 2, report.baseline):
         yield title, [(*part, listed(cases)) for part, cases in parts.items()]
     if compared := report.compared:
-        rows = [(*p, listed(cases)) for p, cases in baseline_groups(compared).items()]
+        # Of a case that is alone all is said where it is.
+        red = [
+            r.id for r in report.results if r.since and r.since.run == report.baseline
+        ]
+        told = red if len(red) == 1 else None
+        title = f"Since run {compared.before}"
+        parts = {p: c for p, c in baseline_groups(compared).items() if c != told}
+        if parts:
+            title, parts = named_once(title, parts)
+        rows = [(*p, listed(cases)) for p, cases in parts.items()]
         if compared.environment:
             rows.append(("environment", environment_text(compared.environment), ""))
         if report.flips and not report.photographs:
             rows.append(("flipped images", _to_see_them(report), ""))
         if rows:
-            yield f"Since run {compared.before}", rows[:_CHANGES_SHOWN]
+            yield title, rows[:_CHANGES_SHOWN]
 
 
 def _to_see_them(report: Report) -> str:
@@ -164,34 +177,14 @@ def _to_see_them(report: Report) -> str:
 
 def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
     panel = claim_panel(result, report.results)
-    tone = "odd" if result.verdict == "missing" else "plain"
-    if result.is_surprise:
-        tone = "bad"
-    elif result.is_as_expected:
-        tone = "good"
     return {
         "result": result,
-        "tone": tone,
-        "sign": {"good": "✓", "bad": "✗"}.get(tone, "○"),
+        "tone": tone_of_claim(result),
+        "sign": sign_of_claim(result),
         "lines": list(claims_report.detail_lines(result)),
         "panels": [_panel(panel)] if panel else [],
         "link": _link(result.source_url),
     }
-
-
-def _tone(result: CaseResult) -> str:
-    if result.is_failure:
-        return "bad"
-    tones = {Verdict.REPRODUCED: "good", Verdict.UNREFERENCED: "plain"}
-    return tones.get(result.verdict, "odd")
-
-
-def _sign(result: CaseResult) -> str:
-    """Give a sign beside the colour of a verdict, for those who cannot see it."""
-    if result.is_broken:
-        return "✗"
-    signs = {Verdict.REPRODUCED: "✓", Verdict.BELOW: "▼", Verdict.ABOVE: "▲"}
-    return signs.get(result.verdict, "○")
 
 
 def _row(case: ReportedCase, report: Report) -> dict[str, Any]:
@@ -206,7 +199,8 @@ def _row(case: ReportedCase, report: Report) -> dict[str, Any]:
         "metrics": {
             o.row.metric_name: (o.row, _share(o.comparison)) for o in case.rows
         },
-        "since": red_since_text(past),
+        # The date stands with the case.
+        "since": red_since_text(past).partition(",")[0],
         "history": Markup(history_svg(values, is_red=is_red))
         if len(values) > 1
         else "",

@@ -11,6 +11,7 @@ from repro.report.changes import (
     baseline_groups,
     baseline_title,
     environment_text,
+    named_once,
     since_groups,
 )
 from repro.report.comparison import answer
@@ -27,7 +28,7 @@ from repro.report.rows import (
 )
 from repro.report.summary import again, guarded_lines, verdict_sentence
 from repro.report.variants import causes, reasons
-from repro.words import counted, listed
+from repro.words import briefly, counted, listed
 
 #: GitHub refuses the summary of a step that is longer.
 BYTES = 1024 * 1024
@@ -37,6 +38,8 @@ _REST = 400
 PARTS_SHOWN = 200
 FLIPS_SHOWN = 10
 COMMANDS_SHOWN = 10
+#: Rows of what is not reproduced, above the folded ones.
+ROWS_SHOWN = 60
 
 _COLUMNS = {
     "name": "case",
@@ -102,11 +105,12 @@ def _lines(report: Report) -> Iterator[str]:
             yield from ("", f"**{_escaped(warning)}**")
     yield from _since(report)
     rows = rows_of(results)
-    bad = [row for row in rows if row.verdict not in _FINE]
-    measured = [row for row in bad if row.measured]
+    measured = [row for row in rows if row.verdict.is_failure]
     if measured:
         yield from ("", "## Not reproduced", "")
-        yield from _rows(measured)
+        yield from _narrow(measured[:ROWS_SHOWN], rows)
+    if more := len(measured[ROWS_SHOWN:]):
+        yield from ("", f"{counted(more, 'more row')} below.")
     yield from _again(report)
     yield from _reasons(results)
     yield from _causes(results)
@@ -116,6 +120,21 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", f"Measured with {_escaped(environment.summary())}.")
     if report.run is not None:
         yield from ("", f"Run {report.run} of the ledger.")
+
+
+def _narrow(rows: Sequence[Row], every: Sequence[Row]) -> Iterator[str]:
+    """Yield a table that has room on a phone; what else there is stands below."""
+    names = [row.name for row in every]
+    brief = dict(zip(names, briefly(names), strict=True))
+    cells = [
+        [
+            f"`{brief[row.name]}` {_escaped(row.metric_name)}",
+            f"{row.measured} ({row.interval or row.difference}), "
+            f"published {row.published}: {row.verdict}",
+        ]
+        for row in rows
+    ]
+    yield from _table(["case", "measured"], cells, set())
 
 
 def _rows(rows: Sequence[Row]) -> Iterator[str]:
@@ -133,8 +152,11 @@ def _rows(rows: Sequence[Row]) -> Iterator[str]:
 def _again(report: Report) -> Iterator[str]:
     """Yield what runs the red cases again, to be copied."""
     commands = [again(report, r) for r in report.results if r.is_failure]
-    if commands := [command for command in commands if command][:COMMANDS_SHOWN]:
-        yield from ("", "```sh", *commands, "```")
+    if commands := [command for command in commands if command]:
+        yield from ("", "```sh", *commands[:COMMANDS_SHOWN])
+        if more := len(commands[COMMANDS_SHOWN:]):
+            yield f"# and {counted(more, 'more case')}"
+        yield "```"
 
 
 def _cell(column: str, text: str) -> str:
@@ -208,11 +230,13 @@ def _baseline(report: Report) -> Iterator[str]:
     if compared is None:
         return
     title = baseline_title(report.results, compared.before)
-    yield from ("", f"## {title}", "", _escaped(answer(compared)))
+    if parts := baseline_groups(compared):
+        title, parts = named_once(title, parts)
+    yield from ("", f"## {_escaped(title)}", "", _escaped(answer(compared)))
     yield ""
     if compared.environment:
         yield f"- environment: {_escaped(environment_text(compared.environment))}"
-    yield from _parts(baseline_groups(compared))
+    yield from _parts(parts)
     for case in report.flips:
         gained = sum(flip.is_gain for flip in case.flips)
         lost = len(case.flips) - gained

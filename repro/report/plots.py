@@ -20,7 +20,7 @@ from repro.report.scaling import Curve, Panel, Residual, error_rate, images_text
 
 SERIES = 8
 _WIDTH, _HEIGHT, _RESIDUALS = 520.0, 250.0, 100.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 8.0, 34.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 8.0, 34.0
 #: Pixels between two labels of an axis.
 _LABEL, _LINE = 38.0, 14.0
 #: Markers around (0, 0) as paths: series differ by these and by lines, not only colour.
@@ -212,12 +212,17 @@ def _residuals(
         f'width="{_WIDTH - _RIGHT - _LEFT:g}" height="{y(-1) - y(1):.1f}"/>'
     )
     ticks = [0.0, 1.0, -1.0, *decades, *(-d for d in decades)]
-    yield _grid([(y(_symlog(t)), f"{t:+g}" if t else "0") for t in sorted(ticks)])
-    yield _turned("difference / tolerance", top + height / 2)
+    labels = [(y(_symlog(t)), _signed(t)) for t in sorted(ticks)]
+    yield _grid(labels)
+    yield _turned("in tolerances", top + height / 2)
     for number, found in enumerate(series):
         drawn = _series(number, "")
         for at, one in found:
             yield _point(at, y(_symlog(one.share)), drawn, one.case, one.share)
+
+
+def _signed(tick: float) -> str:
+    return f"{'-' if tick < 0 else '+' * (tick > 0)}{images_text(round(abs(tick)))}"
 
 
 def _symlog(value: float) -> float:

@@ -29,11 +29,15 @@ def verdict_sentence(report: Report) -> str:
     surprises = [claim.id for claim in report.claims if claim.is_surprise]
     if red or surprises:
         return f"{'; '.join(_wrong(report, red, surprises))}."
-    if not any(result.measurement for result in results):
+    measured = [result.measurement for result in results if result.measurement]
+    if not measured:
         return "No case was measured."
     met = [r for r in results if r.verdict is Verdict.REPRODUCED]
     if not met:
-        return "Nothing contradicts what was published, and nothing settles it."
+        said = "Nothing contradicts what was published, and nothing settles it"
+        part = sum(not one.is_complete for one in measured)
+        of = f": a part of the images was evaluated in {counted(part, 'case')}"
+        return f"{said}{of * bool(part)}."
     if len(met) < len(results):
         return (
             f"Nothing contradicts what was published: {len(met):,} of "
@@ -62,7 +66,7 @@ def _wrong(
 def _listed(red: Sequence[CaseResult], called: dict[str, str]) -> str:
     said = []
     for result in red[:_SHOWN]:
-        why = numbers_text(result)
+        why = numbers_text(result, None if len(red) == 1 else 1)
         if result.verdict is Verdict.UNEXPECTEDLY_MET:
             why = f"met, though it is declared not to be, {why}"
         elif result.is_broken:

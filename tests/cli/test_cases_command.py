@@ -26,6 +26,18 @@ def test_every_case_is_listed_with_its_numbers() -> None:
     assert lines[-1] == "54 cases, 54 with published numbers"
 
 
+@pytest.mark.parametrize("width", [50, 60, 80, 120])
+def test_the_table_fits_the_terminal_and_cuts_no_name(width: int) -> None:
+    result = CliRunner().invoke(
+        cli, ["cases", "--expected", "embedded"], env={"COLUMNS": str(width)}
+    )
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in result.output
+    (row,) = [line for line in lines if line.startswith("clip/synthetic+real/2560")]
+    assert "96.40" in row.split()
+
+
 def test_json_keeps_the_printed_digits_and_the_source() -> None:
     result = CliRunner().invoke(cli, ["cases", "--expected", str(EXPECTED), "--json"])
     listed = {case["id"]: case for case in json.loads(result.output)}

@@ -123,6 +123,25 @@ def test_compare_fits_the_terminal_and_keeps_how_far_numbers_moved(
     assert {"points", "right", "wrong"} <= set(header)
 
 
+@pytest.mark.parametrize("width", ["60", "80", "120"])
+@pytest.mark.parametrize(
+    "arguments", [("runs",), ("history",), ("history", CASE), ("compare", "1", "2")]
+)
+def test_no_name_and_no_number_is_cut_where_there_is_room(
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    width: str,
+    arguments: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    done = CliRunner().invoke(
+        cli, [*arguments, "--ledger", str(tmp_path / ".repro")], catch_exceptions=False
+    )
+    assert max(map(len, done.output.splitlines())) <= int(width)
+    assert "…" not in done.output
+
+
 def test_history_of_all_cases_has_a_line_each(command: Command) -> None:
     for arguments in ((), ("supervised/*",)):
         _, _, first, second = command("history", *arguments).splitlines()

@@ -14,6 +14,7 @@ from repro.cases import Case, list_cases
 from repro.engine import guarding
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
+from repro.evaluation.evaluate import evaluate_parts
 from repro.evaluation.predictions import Predictions
 from repro.judgement import guarded
 from repro.judgement.verdict import Verdict
@@ -127,6 +128,24 @@ def differing(first: Predictions, second: Predictions) -> list[int]:
         int((METRICS[name].each(first) != METRICS[name].each(second)).sum())
         for name in ("top1", "top5")
     ]
+
+
+@pytest.mark.usefixtures("forced")
+def test_a_bar_is_not_full_before_the_last_image_is_computed_again(
+    folder: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = [0]
+    exact: list[int] = []
+
+    def watched(*arguments: object, **more: object) -> Predictions:
+        exact.append(shown[-1])
+        return evaluate_parts(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(guarding, "evaluate_parts", watched)
+    engine(folder, GUARDED).measure(case, lambda n: shown.append(shown[-1] + n))
+    assert exact
+    assert max(exact) < IMAGES
+    assert max(shown) == shown[-1] == IMAGES
 
 
 @pytest.mark.usefixtures("forced")

@@ -245,6 +245,35 @@ def test_a_red_case_among_many_is_opened_with_what_it_is_folded_into(
     assert last.get_attribute("open")
 
 
+#: As GitHub lays out a summary, as far as widths go.
+_GITHUB = """<style>
+body { margin: 16px; font: 16px/1.5 sans-serif; word-wrap: break-word; }
+table { display: block; width: max-content; max-width: 100%; overflow: auto; }
+td, th { padding: 6px 13px; border: 1px solid; }
+code { padding: 0.2em 0.4em; font-size: 85%; white-space: break-spaces; }
+pre { overflow: auto; } pre code { white-space: pre; }
+</style>"""
+
+
+def test_the_job_summary_fits_a_phone(
+    browser: Any, report: Report, tmp_path: Path
+) -> None:
+    markdown_it = pytest.importorskip("markdown_it", reason="no markdown-it-py here")
+    write_report(tmp_path / "report.md", report)
+    parser = markdown_it.MarkdownIt("commonmark").enable("table")
+    shown = parser.render((tmp_path / "report.md").read_text("utf-8"))
+    (tmp_path / "summary.html").write_text(
+        f"<!doctype html><meta charset=utf-8>{_GITHUB}{shown}", encoding="utf-8"
+    )
+    show(browser, tmp_path / "summary.html", 390, "light")
+    assert browser.execute_script(_REACH) == 390
+    table = browser.find_element("css selector", "table")
+    assert table.get_property("scrollWidth") == table.get_property("clientWidth")
+    # The rest is folded, and what is wrong stands on the first screens.
+    assert not browser.find_element("css selector", "details table").is_displayed()
+    assert table.rect["y"] < 2 * 900
+
+
 _REACH = "return document.documentElement.scrollWidth"
 
 # How often somebody presses Tab before a heading.

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from repro.evaluation.predictions import Predictions
-from repro.judgement.compare import CaseDifference, Flips
+from repro.judgement.compare import CaseDifference, Change, Flips
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
 from repro.records.comparison import RunComparison, compare_runs, since_earlier
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
-from repro.report.changes import measured_text
+from repro.report.changes import grouped_changes, measured_text
 from repro.report.comparison import answer, comparison_lines
 from repro.report.faces import write_report
 from repro.report.failure import since_lines
@@ -309,3 +309,64 @@ def test_numbers_that_differ_never_look_alike() -> None:
     before, after = (metrics(loss_sum=50_000 * loss) for loss in (0.2000001, 0.2000004))
     found = CaseDifference(case="a", before=before, after=after)
     assert measured_text(found) == "loss 0.2000001 → 0.2000004"
+
+
+def test_a_part_is_compared_with_the_whole_on_what_both_evaluated(
+    story: Story,
+) -> None:
+    for places, changed in ((REPLACED[:0], 0), (REPLACED[:3], 1)):
+        moved = _wrong(places)
+        part = msgspec.structs.replace(
+            moved,
+            **{n: getattr(moved, n)[:100] for n in ("indices", "labels", "classes")},
+            losses=moved.losses[:100],
+        )
+        run = story.run(_result(part, Verdict.INCONCLUSIVE, total=IMAGES), part)
+        found = compare_runs(story.ledger, 1, run)
+        (difference,) = found.differences
+        assert difference.points == -len(places)
+        if changed:
+            assert answer(found).startswith(
+                "1 of 1 case changed, 0 images that both evaluated became right and 3"
+            )
+        else:
+            same = "nothing changed: 1 case, every image that both evaluated as before"
+            assert answer(found) == same
+
+
+def test_a_part_is_compared_with_the_last_run_that_met_it(story: Story) -> None:
+    wrong = _wrong(REPLACED)
+    story.run(_result(wrong, Verdict.BELOW), wrong)
+    part = msgspec.structs.replace(
+        BEFORE,
+        **{n: getattr(BEFORE, n)[:100] for n in ("indices", "labels", "classes")},
+        losses=BEFORE.losses[:100],
+    )
+    run = story.run(_result(part, Verdict.INCONCLUSIVE, total=IMAGES), part)
+    (made,) = story.ledger.results(run)
+    assert made.since
+    assert made.since.run == 1
+
+
+def test_what_each_of_many_cases_has_is_said_once_for_all() -> None:
+    differences = [
+        CaseDifference(
+            case=f"case-{n}",
+            before=metrics(),
+            after=metrics(top1=metrics().top1 - n),
+            weights=Change("weights", *WEIGHTS),
+        )
+        for n in range(1, 31)
+    ]
+    found = grouped_changes(differences)
+    every = [difference.case for difference in differences]
+    assert found["weights", "93ff7bd0 → 1d61a0fe"] == every
+    (said,) = [text for label, text in found if label == "measured"]
+    assert said == "top1 76.500 → 76.498 in case-1, otherwise in 29 others"
+    assert found["measured", said] == every
+
+
+def test_what_differs_from_the_baseline_is_said_once(story: Story) -> None:
+    story.run(_result(verdict=Verdict.BELOW, **EDITED))
+    assert story.faces()[".md"].count("(edited since)") == 1
+    assert story.faces()[".html"].count("(edited since)") == 1

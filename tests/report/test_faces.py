@@ -301,11 +301,12 @@ def test_markdown_begins_with_counts_and_what_is_not_reproduced(
             "2 of 9 cases are red: ",
             "9 cases: 4 reproduced, 1 below, 1 above",
             "## Not reproduced",
-            "`clip/synthetic+real/1M@plain` | top1 | 76.500 | 76.190 | -0.310 | -155",
+            "`clip/synthetic+real/1M` top1 | 76.190 (-0.310), published 76.500: below",
             "## Why",
             "## Since run 7",
             "photograph\\_",
             "<details>",
+            "`clip/synthetic+real/1M@plain` | top1 | 76.500 | 76.190 | -0.310 | -155",
         )
     ]
     assert places == sorted(places)
@@ -453,3 +454,18 @@ def test_a_part_of_the_images_stands_beside_its_interval_and_no_tolerance(
         for text in said[:2]:
             assert ("0.051" in text) == (not is_part)
         assert ('of the tolerance"' in said[2]) == (not is_part)
+
+
+def test_a_case_that_is_broken_failed_in_every_face(tmp_path: Path) -> None:
+    broken = msgspec.structs.replace(
+        result("2M", Verdict.NOT_RUN, reason="it is cut off"), is_broken=True
+    )
+    report = report_of_results([result("1M"), broken])
+    said = {"terminal": "\n".join(line for line, _ in table_lines(report.results, 80))}
+    for suffix in (".md", ".html"):
+        write_report(tmp_path / f"report{suffix}", report)
+        said[suffix] = (tmp_path / f"report{suffix}").read_text()
+    assert "2 cases: 1 reproduced, 1 failed" in said["terminal"]
+    assert "2 cases: 1 reproduced, 1 failed" in said[".md"]
+    assert "<b>1</b> failed" in said[".html"]
+    assert not any("1 not run" in text for text in said.values())

@@ -1,0 +1,47 @@
+"""Colours of what came out, and signs beside them for those who cannot see these."""
+
+from __future__ import annotations
+
+from repro.claims.result import ClaimResult, ClaimVerdict
+from repro.judgement.verdict import Verdict
+from repro.records.result import CaseResult
+from repro.report.report import Report
+
+
+def tone(result: CaseResult) -> str:
+    """Give the colour of a case: good, bad, odd or plain."""
+    if result.is_failure:
+        return "bad"
+    tones = {Verdict.REPRODUCED: "good", Verdict.UNREFERENCED: "plain"}
+    return tones.get(result.verdict, "odd")
+
+
+def tone_of_all(report: Report) -> str:
+    """Give the colour of a run: odd where something that has numbers is not settled."""
+    results, claims = report.results, report.claims
+    if any(one.is_failure for one in results) or any(c.is_surprise for c in claims):
+        return "bad"
+    settled = (r.verdict.is_as_expected or tone(r) == "plain" for r in results)
+    return "good" if all(settled) else "odd"
+
+
+def sign(result: CaseResult) -> str:
+    """Give a sign beside the colour of a verdict, for those who cannot see it."""
+    if result.is_broken:
+        return "✗"
+    signs = {Verdict.REPRODUCED: "✓", Verdict.BELOW: "▼", Verdict.ABOVE: "▲"}
+    return signs.get(result.verdict, "○")
+
+
+def tone_of_claim(result: ClaimResult) -> str:
+    """Give the colour of a claim."""
+    if result.is_surprise:
+        return "bad"
+    if result.is_as_expected:
+        return "good"
+    return "odd" if result.verdict is ClaimVerdict.MISSING else "plain"
+
+
+def sign_of_claim(result: ClaimResult) -> str:
+    """Give the sign of a claim."""
+    return {"good": "✓", "bad": "✗"}.get(tone_of_claim(result), "○")
