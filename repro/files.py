@@ -58,6 +58,8 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
+    # Beside the file: a rename is whole on one file system only. With a name of its
+    # own: two processes may write the same file.
     part = file.with_name(f"{file.name}.{uuid.uuid4().hex[:12]}{PART_SUFFIX}")
     try:
         with part.open("wb") as stream:

@@ -107,7 +107,7 @@ class EarlierCrops:
         """Map a stratum once its sum is what its record says: damage is not copied."""
         key = folder.path, stratum
         if key not in self._strata:
-            self._strata[key] = _sound(folder, stratum)
+            self._strata[key] = folder.compared(stratum)[0]
         return self._strata[key]
 
 
@@ -129,8 +129,3 @@ def _list(stores: Iterable[StoreFolder]) -> _Listed:
         [np.empty(0, np.int32), *(np.arange(size, dtype=np.int32) for size in sizes)]
     )
     return _Listed(digests[order], strata[order], rows[order], folders)
-
-
-def _sound(folder: StoreFolder, stratum: int) -> Pixels | None:
-    """Map a stratum whose sum is right; None for any other."""
-    return folder.compared(stratum)[0]

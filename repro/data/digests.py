@@ -63,6 +63,8 @@ def find_digests(listing: Listing, cache: Path | None) -> dict[str, str]:
         # Another process may have read them meanwhile.
         known, unknown = _look_up(listing, file)
         if unknown:
+            # Before the first byte is read: what is written to from here on is not
+            # remembered.
             began = time.time_ns()
             known |= _read_all(listing.root, unknown)
             if file is not None:

@@ -79,6 +79,8 @@ def drop_unneeded(store: Store) -> bool:
         DatasetError: a file cannot be deleted.
     """
     with unheld(store.path) as alone:
+        # Asked inside: who takes a lease meanwhile waits until it is gone, and makes it
+        # anew.
         is_idle = time.time() - store.used > IN_USE_SECONDS
         is_unneeded = is_idle if alone is None else alone
         if is_unneeded:

@@ -20,7 +20,6 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from repro.data.class_names import composed, is_numbered, name_classes
-from repro.data.listing import IMAGE_SUFFIXES
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -56,12 +55,6 @@ class LabelTable(msgspec.Struct, frozen=True):
         """Give the classes of those folders that it names."""
         spelt = ((folder, self.rows.get(composed(folder))) for folder in folders)
         return {folder: class_ for folder, class_ in spelt if class_}
-
-    def without_files(self, names: Sequence[str]) -> list[str]:
-        """List the rows that no file has."""
-        paths = [PurePosixPath(composed(name)) for name in names]
-        known = {str(p.with_suffix("")) for p in paths} | {p.stem for p in paths}
-        return [row for row in self.rows if _bare(row) not in known]
 
 
 def find_table(spec: DatasetSpec, root: Path) -> LabelTable | None:
@@ -259,7 +252,3 @@ def understand_named_labels(
 def _other_place(places: dict[str, str]) -> str:
     label, class_ = next((n, c) for n, c in places.items() if n != c)
     return f"{label} is the place of {class_}"
-
-
-def _bare(row: str) -> str:
-    return row.rpartition(".")[0] if row.lower().endswith(IMAGE_SUFFIXES) else row

@@ -191,6 +191,8 @@ class StoreFolder:
             state = self._pixel_file(stratum).stat()
         except OSError:
             state = None
+        # With inode and time: a stratum that was dropped and made again is another
+        # file.
         seen = (self.path, stratum, state and (state.st_ino, state.st_mtime_ns))
         if seen in _SOUND:
             return self.read(stratum)
@@ -240,6 +242,8 @@ class StoreFolder:
         digest = xxhash.xxh3_128()
         with _writing(self.path):
             self.describe()
+            # Whoever holds the lock is the only one who writes it, so what is there is
+            # of the dead.
             self._remove_parts(stratum)
             with replacing(self._pixel_file(stratum)) as stream:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}

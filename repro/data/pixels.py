@@ -122,6 +122,8 @@ class PixelStore:
         waiting = list(strata)
         stop = threading.Event()
         building: Future[None] | None = None
+        # One thread of its own, so that strata which are there are evaluated while
+        # others are decoded; leaving the block waits for it, hence `stop`.
         with ThreadPoolExecutor(1, "repro-build") as background:
             try:
                 while waiting:
@@ -137,6 +139,8 @@ class PixelStore:
                     else:
                         time.sleep(POLL_SECONDS)
                     if building is not None and building.done():
+                        # Raises what went wrong in the thread; else what it was to make
+                        # would be waited for for ever.
                         building.result()
                         building = None
             finally:
@@ -147,6 +151,8 @@ class PixelStore:
         with ThreadPoolExecutor(self.threads, "repro-decode") as pool:
             decoders = _Decoders(pool, self.threads, stop)
             while missing := [s for s in strata if not self.is_ready(s)]:
+                # One, and then all are looked at again: others have finished some
+                # meanwhile.
                 built = any(self._build_one(s, decoders) for s in missing)
                 if stop.wait(0 if built else POLL_SECONDS):
                     return
@@ -281,6 +287,7 @@ def _decode(
             arrays = running.popleft().result()
             yield [array[: len(members) - done] for array in arrays]
             done += CHUNK
+            # Threads take them without a lock: append and pop of a list are whole.
             free.append(arrays)
             for start in itertools.islice(starts, 1):
                 running.append(decoders.pool.submit(decode_chunk, start))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
-from repro.cases import Case
+from repro.cases import Case, published_cases
 from repro.diagnosis.accounts import Account, Number, product
 from repro.diagnosis.known import Known
 from repro.diagnosis.trials import ERRORS
@@ -53,7 +53,7 @@ def of_other_cases(
         numbers: of the sources that are contradicted.
         known: what other cases gave when they were last measured.
     """
-    cases = {other.id: other for other in published_cases(case)}
+    cases = {other.id: other for other in published_cases(case.release)}
     others = _Others(
         {
             name: {r.metric: float(r.published.value) for r in other.references}
@@ -181,27 +181,6 @@ def _exchange(
         "measurement is not what is published here",
         fit=fit,
     )
-
-
-def published_cases(case: Case) -> list[Case]:
-    """List the cases of the release that have numbers, as these were written down."""
-    release = case.release
-    references: dict[tuple[str, str, str, str], list[Reference]] = {}
-    for r in release.references:
-        for family in r.families:
-            key = family, r.checkpoint, r.protocol, r.dataset
-            references.setdefault(key, []).append(r)
-    return [
-        Case(
-            release=release,
-            family=release.families[family],
-            checkpoint=checkpoint,
-            protocol=release.protocols[protocol],
-            dataset=release.datasets[dataset],
-            references=tuple(found),
-        )
-        for (family, checkpoint, protocol, dataset), found in references.items()
-    ]
 
 
 def _shifted(

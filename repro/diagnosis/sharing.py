@@ -11,8 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 
 import msgspec
 
-from repro.cases import Case
-from repro.diagnosis.other_cases import published_cases
+from repro.cases import Case, published_cases
 from repro.diagnosis.suspects import KINDS, KindName
 from repro.words import counted
 
@@ -119,7 +118,7 @@ def _of(some: int, of: Sequence[bool]) -> str:
 
 
 def _others(case: Case, met: Mapping[str, bool]) -> Iterator[tuple[Case, bool]]:
-    for other in published_cases(case):
+    for other in published_cases(case.release):
         if other.id in met and other.id != case.id:
             yield other, met[other.id]
 

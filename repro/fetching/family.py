@@ -85,6 +85,8 @@ def fetch_family(
     with full_disk_is_an_error(checkpoints):
         place.work.mkdir(parents=True, exist_ok=True)
         with _locked(place.work / "lock", progress):
+            # Under the lock: who has waited for it finds what the other process has
+            # brought.
             if (files := place.fetched(links)) is not None:
                 return Fetched(family=family.id, files=files, was_here=True)
             return _fetch(release, place, links, progress, patience)
@@ -189,6 +191,7 @@ def _fetch(
         name: _sum(f"{place.family.id}/{name}", path, link, progress)
         for name, (path, link) in staged.items()
     }
+    # Read only now: another process may have recorded some while this one downloaded.
     known = recorded_checksums(release)
     for name, found_sum in sums.items():
         _check_sum(place, staged[name][1], known.get(found_sum.id), found_sum)
@@ -198,6 +201,8 @@ def _fetch(
     ]
     new = [entry for entry in sums.values() if entry.id not in known]
     recorded_in = record_checksums(release, new) if new else None
+    # After the renaming and before the work is deleted: who is killed in between does
+    # some of it again, and never takes for done what is not.
     place.remember(links, installed)
     for name, link in links.items():
         shutil.rmtree(place.work_of(name, link), ignore_errors=True)

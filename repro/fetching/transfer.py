@@ -232,6 +232,8 @@ def _check_range(
     """Refuse to go on with bytes that do not follow those that are here."""
     found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
     changed = validator_of(response) not in {"", known.validator}
+    # Of another file the rest would fit to what is here, and only a checksum would
+    # tell.
     follows = not changed and found is not None and int(found[1]) == start
     if not follows or (
         known.total is not None and found and int(found[2]) != known.total

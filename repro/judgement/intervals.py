@@ -214,8 +214,6 @@ def loss_interval(
 
     if len(losses) < LOSS_IMAGES or (cells.drawn == 0).any():
         return None
-    # Each class with its size in the dataset: a part that drew more of the hard ones
-    # would otherwise have a larger mean.
     means = np.bincount(place, weights=losses) / cells.drawn
     mean = float(cells.weights @ means)
     images, second, third, freedom, left = _moments(losses, place, cells, means)
@@ -349,7 +347,6 @@ def _hypergeometric_interval(
         return bool(hypergeom.sf(fewest - 1, total, hits, images) >= alpha)
 
     low = _first(enough, fewest, total - images + fewest)
-    # Both tests are monotone in the number of hits, so halving finds where they turn.
     high = _first(too_many, most, total - images + most + 1) - 1
     return low / total, high / total
 

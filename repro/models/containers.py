@@ -19,7 +19,7 @@ import msgspec
 from repro.errors import WeightsError
 from repro.published import WEIGHTS_SUFFIXES
 from repro.stored.onnx import Graph, read_graph
-from repro.stored.pickles import Pickled, Table, TypedStorage, Unread, read_pickle
+from repro.stored.pickles import Pickled, Table, TypedStorage, is_module, read_pickle
 from repro.stored.tensors import (
     ITEM_SIZES,
     Place,
@@ -307,14 +307,6 @@ def _put(typed: TypedStorage, place: Place) -> None:
 def _container(format_: str, found: Pickled) -> Container:
     names = Counter(str(one.of) for one in found.unread if not is_module(one))
     return Container(format_, found.content, names)
-
-
-def is_module(value: object) -> bool:
-    """Whether an object is a module of torch, or of a TorchScript program."""
-    if not isinstance(value, Unread) or not isinstance(value.state, Table):
-        return False
-    is_script = value.of.module.startswith("__torch__")
-    return is_script or {"_parameters", "_modules"} <= value.state.keys()
 
 
 # Files of safetensors -----------------------------------------------------------------

@@ -51,6 +51,8 @@ def recorded_checksums(release: Release) -> dict[str, Checksum]:
     own = place_of_user(release, "checksums", CHECKSUMS_FILE)
     beside = place_beside(release, CHECKSUMS_FILE)
     recorded = read_checksums(beside) if beside else {}
+    # The last one counts: a user's first sight of a file must not outrank its
+    # publisher.
     return read_checksums(own) | recorded | release.checksums
 
 

@@ -38,6 +38,8 @@ def skeleton() -> Iterator[None]:
     def register_on_meta(
         module: nn.Module, name: str, parameter: nn.Parameter
     ) -> nn.Parameter | None:
+        # The hook is that of all modules of the process, also of those that another
+        # thread builds meanwhile.
         if parameter.is_meta or threading.get_ident() != builder:
             return None
         # Remembered with the original, so that tied parameters stay tied.

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from repro.errors import WeightsError
-from repro.models.containers import Container, damaged, is_module, read_container
+from repro.models.containers import Container, damaged, read_container
 from repro.models.renaming import common_prefixes, renamed, without_beside
-from repro.stored.pickles import Table, Unread
+from repro.stored.pickles import Table, Unread, is_module
 from repro.stored.tensors import StoredTensor
 from repro.words import counted, listed
 

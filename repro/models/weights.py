@@ -82,6 +82,8 @@ def _verify(path: Path, cache: Path | None, *, is_whole: bool) -> WeightsFile:
             f"{path} cannot be read: {error.strerror}. Make it readable"
         ) from error
     found = WeightsFile(path, stamp.size, digest, stamp=stamp)
+    # The digest is of bytes that were read over seconds: of a file that was written to
+    # in them it would be that of no file at all.
     found.check_same()
     if note and not stamp.is_young(began):
         # Without the note, it is only hashed again.

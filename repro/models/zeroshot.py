@@ -109,6 +109,9 @@ class _ClassEncoder:
                 embeddings = torch.empty(
                     rows.numel(), batch.shape[1], device=self._device
                 )
+            # Back into their order: the mean of a class is taken in one order, however
+            # its prompts were put together, so that its last bits are the same in every
+            # process.
             embeddings[place[found].to(self._device)] = batch.float()
         assert embeddings is not None
         means = embeddings.view(*rows.shape, -1).mean(dim=1)
@@ -210,6 +213,7 @@ def _key(model: nn.Module, tokens: Tensor, per_class: int, note: str) -> str:
     heads = [getattr(module, "num_heads", None) for module in model.modules()]
     pooling = getattr(model, "text_pool_type", None)
     digest.update(tokens.contiguous().numpy().data)
+    # Parts of another size would be other classes in files of the same names.
     layout = list(tokens.shape), per_class, CLASSES_PER_PART
     others = heads, pooling, layout, note, open_clip.__version__
     digest.update(repr(others).encode())

@@ -117,11 +117,13 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
+                # Also of a commit: one that was left open would take in what is written
+                # next, and lose it. Where the disk is full SQLite has ended it already.
                 if self._is_writing():
                     self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def _is_writing(self) -> bool:
         return self._connection.in_transaction

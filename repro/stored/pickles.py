@@ -62,6 +62,14 @@ class Unread(msgspec.Struct, eq=False):
     items: Table = msgspec.field(default_factory=Table)
 
 
+def is_module(value: object) -> bool:
+    """Whether an object is a module of torch, or of a TorchScript program."""
+    if not isinstance(value, Unread) or not isinstance(value.state, Table):
+        return False
+    is_script = value.of.module.startswith("__torch__")
+    return is_script or {"_parameters", "_modules"} <= value.state.keys()
+
+
 class TypedStorage(msgspec.Struct, eq=False):
     """A storage as a pickle means it: of one type, beginning somewhere in the bytes."""
 
@@ -115,6 +123,8 @@ class _Machine:
             ValueError: no file of tensors has such an instruction.
         """
         kind = name.removeprefix("SHORT_").removeprefix("LONG_").rstrip("0123456789")
+        # Tables of what is known, and no `getattr` by a name of the file: what is in
+        # none of them can do nothing here.
         if kind in _PUSHING:
             self.push(argument)
         elif name in _MAKING:
@@ -251,11 +261,15 @@ class _Machine:
                 return self._made(arguments[0], arguments[2])
             if of.name in _TENSORS:
                 return _TENSORS[of.name](*arguments)
+        # Compared as text. Nothing is imported, so it does not matter what else has
+        # this name.
         if of.module == "collections" and of.name in _TABLES:
             pairs = arguments[0] if arguments and of.name == "OrderedDict" else []
             return Table(_entries([value for pair in pairs for value in pair]))
         if (of.module, of.name) in _PLAIN:
             return _PLAIN[of.module, of.name](arguments)
+        # Kept and not refused: a checkpoint may hold a scheduler, say, beside its
+        # tensors, and what is refused are only objects where tensors are wanted.
         found = Unread(arguments[0] if str(of) in _RECONSTRUCTORS else of, arguments)
         if isinstance(found.of, Global):
             self.unread.append(found)

@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from repro.data.dataset import index_dataset
-from repro.data.pages import LARGEST_PAGE, pages_of
-from repro.data.thrift import read_struct
+from repro.data.pages import LARGEST_PAGE, pages_of, read_struct
 from repro.errors import DatasetError
 from repro.files import stamp_of
 

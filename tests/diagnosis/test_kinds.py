@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.cases import Case
+from repro.cases import Case, published_cases
 from repro.diagnosis.accounts import Number, number_of, values_of
 from repro.diagnosis.findings import Trial
 from repro.diagnosis.kinds import kind_of
 from repro.diagnosis.moves import SMOOTHED
-from repro.diagnosis.other_cases import published_cases
 from repro.diagnosis.sentences import of_kind
 from repro.diagnosis.suspects import KINDS, read_topics
 from repro.diagnosis.trials import judge_trial, targets_of
@@ -113,7 +112,7 @@ def others(case: Case, diverges: str) -> dict[str, bool]:
     """Let those cases diverge whose id begins so, and all others be met."""
     return {
         other.id: not (diverges and other.id.startswith(diverges))
-        for other in published_cases(case)
+        for other in published_cases(case.release)
         if other.id != case.id
     }
 

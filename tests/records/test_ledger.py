@@ -628,3 +628,18 @@ def read_whole(ledger: Ledger) -> tuple[list[object], ...]:
         [(one.verdict, one.top1) for one in past],
         list(load_timings(ledger)),
     )
+
+
+def test_what_could_not_be_written_takes_nothing_else_along(ledger: Ledger) -> None:
+    run = begin(ledger)
+    ledger.read("PRAGMA busy_timeout = 1")
+    with sqlite3.connect(ledger.file) as reader:
+        reading = reader.execute("SELECT * FROM run UNION ALL SELECT * FROM run")
+        reading.fetchone()
+        with pytest.raises(LedgerError, match="locked"):
+            ledger.record(run, result("one"))
+        reading.close()
+    reader.close()
+    ledger.record(run, result("two"))
+    with Ledger(ledger.file.parent) as again:
+        assert again.results(run) == [result("two")]
