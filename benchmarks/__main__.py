@@ -60,7 +60,18 @@ MEASUREMENTS = [
     help="Write the numbers as JSON, and a table and a chart beside them.",
 )
 @click.option("--only", multiple=True, help="Measure what has this in its name.")
-def main(output: Path | None, only: tuple[str, ...], *, quick: bool) -> None:
+@click.option(
+    "--photographs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Real ones, for what is decided about photographs.",
+)
+def main(
+    output: Path | None,
+    only: tuple[str, ...],
+    photographs: Path | None,
+    *,
+    quick: bool,
+) -> None:
     """Measure what is fast, side by side, on stand-ins that are made for it."""
     start = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -79,6 +90,7 @@ def main(output: Path | None, only: tuple[str, ...], *, quick: bool) -> None:
             repetitions=2 if quick else 3,
             is_quick=quick,
             device=device,
+            own_photographs=photographs,
         )
         for measurement in chosen:
             name = measurement.__name__

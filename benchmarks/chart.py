@@ -19,7 +19,8 @@ def draw(results: Results, file: Path) -> None:
     rows = [
         (row, row.goal, row.value)
         for row in reversed(results.rows)
-        if row.goal and row.value
+        # Of nothing no part can be used up.
+        if row.goal and row.goal.bound and row.value
     ]
     # The same bytes for the same numbers.
     with pyplot.rc_context({"svg.hashsalt": "benchmarks", "font.size": 8}):

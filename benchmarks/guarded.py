@@ -6,13 +6,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import timm
 import torch
 
-from benchmarks.pictures import varied
+from benchmarks.pictures import photographs, varied
+from benchmarks.precision import fit_head
 from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
-from benchmarks.timing import Spread, compare, spread
+from benchmarks.timing import Spread, compare, seconds, spread
 from repro.cases import Case, list_cases
 from repro.engine.evaluator import Evaluator
 from repro.engine.guarding import CHEAP, Both, Images, evaluate_guarded
@@ -27,6 +29,8 @@ from repro.published import EMBEDDED, METRICS, read_releases
 
 #: Images of each checkpoint, and of the one that stands for a case of ImageNet's size.
 IMAGES, IMAGENET, SEEN = 10_000, 50_000, "clip/real/640@"
+#: Architectures with random weights, and the photographs that each decides about.
+FULL_SIZE, STAND_IN = ("vit_tiny_patch16_224", "vit_base_patch16_224"), 1000
 _HALF = (0.5, 0.5, 0.5)
 
 
@@ -72,11 +76,32 @@ def decide(device: torch.device, case: Case, number: int) -> Decided:
     dataset = engine.dataset(case)
     pixels = partial(stores.pixels, dataset, case)
     images = varied(Images(dataset, range(len(dataset.strata)), pixels), number)
-    both = _both(engine.classifier(case), 64)
-    exact, cheap = (_plain(one, images) for one in (both.exact, both.cheap))
-    found, report = evaluate_guarded(both, (), images)
-    again = number if report.reason else report.recomputed
-    return Decided(number, _differing(found, exact), _differing(cheap, exact), again)
+    return decided(_both(engine.classifier(case), 64), images)[0]
+
+
+def decided(both: Both, images: Images) -> tuple[Decided, dict[str, float]]:
+    """Let a model decide in all three ways; give how long two took of float32."""
+    found: list[Predictions] = []
+    again = images.number
+
+    def guard() -> None:
+        nonlocal again
+        predictions, report = evaluate_guarded(both, (), images)
+        found.append(predictions)
+        again = images.number if report.reason else report.recomputed
+
+    ways: list[Callable[[], None]] = [
+        lambda: found.append(_plain(both.exact, images)),
+        lambda: found.append(_plain(both.cheap, images)),
+        guard,
+    ]
+    exactly, cheaply, guarded = map(seconds, ways)
+    exact, cheap, ours = found
+    differing = _differing(ours, exact), _differing(cheap, exact)
+    return Decided(images.number, *differing, again), {
+        f"{both.cheap.precision} alone / fp32": cheaply / exactly,
+        "guarded / fp32": guarded / exactly,
+    }
 
 
 def guarded_case(setting: Setting) -> list[Row]:
@@ -104,8 +129,8 @@ def guarded_case(setting: Setting) -> list[Row]:
     (case,) = (
         c for c in list_cases(read_releases([EMBEDDED])) if c.id.startswith(SEEN)
     )
-    decided = decide(setting.device, case, IMAGENET)
-    again = decided.again / decided.images
+    counted = decide(setting.device, case, IMAGENET)
+    again = counted.again / counted.images
     return [
         Row(
             id="guarded-vit-b16",
@@ -120,11 +145,51 @@ def guarded_case(setting: Setting) -> list[Row]:
             parts={
                 f"{both.cheap.precision} alone / fp32": found.ratio.median,
                 "part of the images again in fp32": again,
-                "decisions that differ": decided.guarded,
-                "decisions of cheap arithmetic that differ": decided.cheap,
+                "decisions that differ": counted.guarded,
+                "decisions of cheap arithmetic that differ": counted.cheap,
             },
         )
     ]
+
+
+def full_size_decisions(setting: Setting) -> list[Row]:
+    """Count the decisions that differ, of models of full size with random weights.
+
+    Their last layer is fitted to photographs; counted is on those, moved and noisy.
+    Each way is timed once, as a whole case with pixels in memory.
+    """
+    chosen = ("vit_tiny_patch16_224",) if setting.is_quick else FULL_SIZE
+    seen = photographs(setting.photographs, 100)
+    return [_full_size(setting, architecture, seen) for architecture in chosen]
+
+
+def _full_size(setting: Setting, architecture: str, seen: Images) -> Row:
+    classes = seen.number
+    torch.manual_seed(0)
+    model = timm.create_model(architecture, num_classes=classes).eval()
+    model.requires_grad_(requires_grad=False).to(setting.device)
+    classifier = Classifier(model, _HALF, _HALF, setting.device)
+    classifier.accelerate(model, [AUTO])
+    pixels = torch.cat([torch.from_numpy(p) for _, p in seen.pixels(seen.numbers)])
+    labels = torch.from_numpy(
+        np.concatenate([seen.dataset.strata[number] for number in seen.numbers])
+    )
+    fit_head(model, classifier.normalise(pixels), labels.to(setting.device))
+    images = varied(seen, STAND_IN)
+    found, taken = decided(_both(classifier, 16), images)
+    return Row(
+        id=f"guarded-{architecture}",
+        what="decisions of guarded precision that differ from fp32, "
+        f"{architecture} with random weights, {found.images:,} photographs",
+        unit="number",
+        value=spread([found.guarded]),
+        goal=Goal(0),
+        parts={
+            "decisions of cheap arithmetic that differ": found.cheap,
+            "part of the images again in fp32": found.again / found.images,
+            **taken,
+        },
+    )
 
 
 def _both(exact: Classifier, size: int) -> Both:
@@ -151,5 +216,6 @@ def _differing(found: Predictions, exact: Predictions) -> int:
 
 MEASUREMENTS: list[Callable[[Setting], list[Row]]] = [
     embedded_decisions,
+    full_size_decisions,
     guarded_case,
 ]

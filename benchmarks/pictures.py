@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.data.dataset import Dataset
-from repro.data.geometry import Pixels
+from repro.data.geometry import Pixels, planar_pixels
 from repro.engine.guarding import Images
+from repro.published import parse_geometry
 
 Counts = npt.NDArray[np.int64]
 #: How far an embedded photograph is moved, and how much each pixel is changed.
 _MOVED, _CHANGED = 2, 12
+_PHOTOGRAPHS = ".jpg", ".jpeg"
 
 
 def drawn_dataset(labels: Counts, classes: int) -> Dataset:
@@ -47,6 +49,16 @@ def in_memory(pixels: Pixels, labels: Counts, classes: int) -> Images:
             yield number, ordered[dataset.strata[number]]
 
     return Images(dataset, range(len(dataset.strata)), some)
+
+
+def photographs(folder: Path, number: int) -> Images:
+    """Give photographs of a folder as a ViT sees them, each a class of its own."""
+    geometry = parse_geometry("rgb|resize(256,bilinear)|center_crop(224)")
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _PHOTOGRAPHS)
+    pixels = np.empty((min(number, len(files)), 3, 224, 224), np.uint8)
+    for file, output in zip(files, pixels, strict=False):
+        planar_pixels(file, [geometry], [output])
+    return in_memory(pixels, np.arange(len(pixels)), len(pixels))
 
 
 def varied(images: Images, number: int) -> Images:

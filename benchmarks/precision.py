@@ -30,7 +30,7 @@ def precision_shift(setting: Setting) -> list[Row]:
     dataset = warm.dataset
     members = np.concatenate([dataset.strata[number] for number in warm.numbers])
     labels = torch.from_numpy(dataset.labels[members]).to(setting.device)
-    _fit_head(warm.model, warm.images, labels)
+    fit_head(warm.model, warm.images, labels)
     exact, expected = _logits(warm, "fp32")
     found: list[Row] = []
     modes: tuple[Precision, ...] = ("tf32", "amp-bf16", "amp-fp16")
@@ -65,7 +65,7 @@ def precision_shift(setting: Setting) -> list[Row]:
     return found
 
 
-def _fit_head(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+def fit_head(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     """Fit the last layer by ridge regression."""
     wrong = torch.arange(len(labels), device=labels.device) % 4 == 0
     classes = int(labels.max()) + 1

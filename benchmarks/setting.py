@@ -26,6 +26,13 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     repetitions: int
     is_quick: bool
     device: torch.device
+    #: Of real photographs, where some are at hand.
+    own_photographs: Path | None = None
+
+    @property
+    def photographs(self) -> Path:
+        """Give the folder of photographs: drawn ones where there are no real ones."""
+        return self.own_photographs or self.stand_ins.drawn[0].parent
 
     @property
     def cores(self) -> int:

@@ -124,13 +124,12 @@ class StandIns:
     def release(self) -> Release:
         """The release, with its photographs on disk."""
         text = RELEASE.format(few=json.dumps(class_names(DATASETS["few"][0])))
-        drawn = self._draw()
         for name, (classes, per_class) in DATASETS.items():
             names = class_names(classes)
             text += DATASET.format(
                 name=name, images=classes * per_class, classes=json.dumps(names)
             )
-            _link(drawn, self.folder / name, names, per_class)
+            _link(self.drawn, self.folder / name, names, per_class)
         (self.folder / "clip.json").write_text(json.dumps(CLIP_CONFIG))
         (self.folder / "release.toml").write_text(text)
         (release,) = read_releases([self.folder / "release.toml"])
@@ -151,7 +150,9 @@ class StandIns:
             if case.family.id == family and case.dataset.id == dataset
         ]
 
-    def _draw(self) -> list[Path]:
+    @functools.cached_property
+    def drawn(self) -> list[Path]:
+        """The different photographs."""
         folder = self.folder / "drawn"
         folder.mkdir(parents=True)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.chart import draw
 from benchmarks.quote import DOCUMENT, RESULTS, quoted
 from benchmarks.row import Goal, Results, Row
 from benchmarks.table import table
@@ -47,6 +48,13 @@ def test_a_goal_is_met_on_its_side_of_the_bound() -> None:
     assert not most.is_met(1.06)
     assert least.is_met(15)
     assert not least.is_met(14.9)
+
+
+def test_of_a_goal_of_nothing_a_chart_shows_nothing(tmp_path: Path) -> None:
+    value = Spread(0, 0, 0)
+    row = Row(id="none", what="wrong", unit="number", value=value, goal=Goal(0))
+    draw(results(row), tmp_path / "chart.svg")
+    assert "wrong" not in (tmp_path / "chart.svg").read_text()
 
 
 def test_what_was_not_measured_meets_no_goal_and_says_why() -> None:

@@ -38,8 +38,10 @@ LEAST_SEEN = 100
 #: Images of about the same margin that show a unit of their errors, at least, and into
 #: how many groups of those images are sorted at most.
 _GROUP_IMAGES, _MOST_GROUPS = 50, 20
-#: A twentieth of the errors is the tail, or so many.
-_TAIL, _LEAST_TAIL = 20, 40
+#: A twentieth of the errors is the tail, but at least and at most so many: a tail that
+#: is heavy far out looks lighter near by (Student's t of 5 or 6), so where many errors
+#: were seen, it is looked at farther out.
+_TAIL, _LEAST_TAIL, _MOST_TAIL = 20, 40, 250
 
 _SHAPES = np.linspace(0.0, 1.0, 41)
 #: Of the scale, as a part of the mean of what is beyond the quantile.
@@ -93,7 +95,7 @@ def _beyond(wanted: Floats, known: Floats) -> Floats:
         wanted: sizes of errors `[M]`.
         known: those of the errors that were seen, ascending: `[S]`.
     """
-    tail = min(max(len(known) // _TAIL, _LEAST_TAIL), len(known) // 2)
+    tail = min(max(len(known) // _TAIL, _LEAST_TAIL), _MOST_TAIL, len(known) // 2)
     border = known[-tail - 1]
     over = known[-tail:] - border
     within = 1 - np.searchsorted(known, wanted) / len(known)
@@ -101,9 +103,9 @@ def _beyond(wanted: Floats, known: Floats) -> Floats:
     if not mean:
         return np.ones_like(wanted)
     # Beyond a grid nothing differs that matters.
-    grid = np.concatenate([[0.0], np.geomspace(0.01, 1e4, 300)])
+    grid = np.concatenate([[0.0], np.geomspace(0.01, 1e4, 100)])
     # Interpolated in logarithms, since they fall by orders of magnitude between two
-    # points of the grid.
+    # points of the grid; a chord is never below.
     chance = tail / len(known) * _predictive(grid, over / mean)
     far = np.interp(
         np.clip((wanted - border) / mean, 0, grid[-1]),

@@ -18,6 +18,8 @@ from repro.judgement.tails import chances
 from repro.published import METRICS, Reference, printed
 from tests.made_releases import reference
 
+from ..conftest import Often
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Random = np.random.Generator
@@ -73,6 +75,8 @@ LAWS = {
     "larger where logits are": _depending(lambda sizes: 0.05 + 0.02 * sizes),
     "Student's t of 10": _alike(stats.t, 10),
 }
+#: Tails that are noticed by some samples and not by others, which need not.
+DOUBTFUL = {f"Student's t of {n}": _alike(stats.t, n) for n in (5, 6)}
 #: Tails that are to be noticed.
 HEAVY = {
     "Student's t of 3": _alike(stats.t, 3),
@@ -128,22 +132,23 @@ class World:
         )
 
 
-@pytest.mark.parametrize("name", LAWS)
-def test_a_decision_differs_less_often_than_is_said(name: str) -> None:
-    law, expected, recomputed = LAWS[name], [], []
-    for seed in range(8):
+@pytest.mark.parametrize("name", [*LAWS, *DOUBTFUL])
+def test_a_decision_differs_less_often_than_is_said(name: str, often: Often) -> None:
+    law, expected, recomputed = (LAWS | DOUBTFUL)[name], [], []
+    for seed in range(often(200, 8)):
         world = World(seed, law)
         guard = world.guard()
         found = guard.settle(world.cheap)
         assert guard.risk <= guarded.RISK
-        assert found.recomputed is not None
+        again = found.recomputed
         # Not the few that came out otherwise, but how many are to be expected: of an
         # exact margin that was not looked at, the error that would turn it.
-        left = np.abs(world.exact[~found.recomputed])
-        expected.append(float(law.exceeds(left).sum()))
-        recomputed.append(float(found.recomputed.mean()))
+        left = np.abs(world.exact if again is None else world.exact[~again])
+        expected.append(0.0 if again is None else float(law.exceeds(left).sum()))
+        recomputed.append(1.0 if again is None else float(again.mean()))
     assert np.mean(expected) < guarded.PROMISED
-    assert max(recomputed) < 0.6
+    if name in LAWS:
+        assert np.quantile(recomputed, 0.9) < 0.6
 
 
 @pytest.mark.parametrize("name", HEAVY)
@@ -214,20 +219,25 @@ def test_a_part_of_the_images_that_is_settled_stays_computed() -> None:
 
 
 @pytest.mark.slow
-def test_the_interval_of_the_loss_keeps_its_word() -> None:
+@pytest.mark.parametrize("name", ["normal", "Laplace", "larger where logits are"])
+def test_the_interval_of_the_loss_keeps_its_word(name: str, often: Often) -> None:
     missed = tried = 0
-    for seed in range(20):
-        world = World(seed, LAWS["normal"])
-        cheap, truth = world.cheap, world.losses.mean()
-        guard = world.guard(("5.0",))  # Beyond doubt: the sample need not grow for it.
+    for seed in range(often(1000, 40)):
+        world = World(seed, LAWS[name])
+        cheap, truth = world.cheap, float(world.losses.mean())
+        # The sample grows until it tells on which side of a border the mean is.
+        away = np.random.default_rng(seed).uniform(0.01, 0.1)
+        guard = world.guard((f"{truth + away:.4f}",))
         found = guard.settle(cheap)
+        if found.recomputed is None:
+            continue
         assert guard.loss
         tried += 1
         missed += not guard.loss.low <= truth <= guard.loss.high
         assert guard.loss.low <= found.losses.mean() <= guard.loss.high
-    assert tried == 20
+    assert tried > often(800, 30)
     # One of a thousand on average.
-    assert not missed
+    assert stats.binomtest(missed, tried, 0.001, "greater").pvalue > 0.001
 
 
 def test_the_loss_is_known_as_well_as_its_numbers_need() -> None:
