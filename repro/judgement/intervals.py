@@ -186,10 +186,10 @@ def accuracy_interval(
     """
     found = np.bincount(place, weights=hits, minlength=len(cells.sizes)).astype(float)
     seen = cells.drawn > 0
-    weights = cells.weights
-    known = float(weights[seen].sum())
-    share = float((weights[seen] * found[seen] / cells.drawn[seen]).sum()) / known
     images, total = len(hits), int(cells.sizes[seen].sum())
+    known = total / int(cells.sizes.sum())
+    # Of sizes, not of weights: if all are hits, the share is 1 without any rounding.
+    share = float((cells.sizes[seen] * (found[seen] / cells.drawn[seen])).sum()) / total
     low, high = _hypergeometric_interval(share * images, images, total, level)
     scale = math.sqrt(_design_effect(found, share, cells, level))
     # The interval grows about the share by the design effect: what is drawn by class
