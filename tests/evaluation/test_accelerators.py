@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from repro.evaluation import accelerators
-from repro.evaluation.acceleration import NAMES, Acceleration, in_words
+from repro.evaluation.acceleration import (
+    AUTO,
+    NAMES,
+    Acceleration,
+    in_words,
+    read_names,
+)
 from repro.evaluation.accelerators import (
     ACCELERATORS,
     SETTLED_AFTER,
@@ -274,3 +280,14 @@ def test_words_say_what_was_used_and_what_was_not_and_why() -> None:
     assert in_words("fp32", tried) == (
         "fp32, channels-last, compile not used (it failed: no compiler)"
     )
+
+
+def test_what_is_wanted_is_none_or_some_or_all_that_are_known() -> None:
+    everything = (AUTO, *NAMES)
+    assert read_names("none") == ()
+    assert read_names(NAMES[0]) == (NAMES[0],)
+    assert read_names(f"{NAMES[1]}, {NAMES[0]},{NAMES[1]}") == (NAMES[1], NAMES[0])
+    assert read_names(",".join(everything)) == everything
+    for text in ("", "none,auto", f"{NAMES[0]},other"):
+        with pytest.raises(ValueError, match=f"must be none, or some of {AUTO}"):
+            read_names(text)

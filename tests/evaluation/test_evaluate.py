@@ -514,3 +514,31 @@ def test_the_quickest_of_two_batches_counts_since_the_first_one_allocates(
     assert batch_size.current == best
     assert batch_size.halve()
     assert batch_size.current == best // 2
+
+
+def margins_by_hand(logits: list[float], label: int) -> list[float]:
+    others = sorted(logits[:label] + logits[label + 1 :], reverse=True)
+    fifth = others[4] if len(others) >= 5 else -np.inf
+    return [logits[label] - others[0], logits[label] - fifth]
+
+
+@pytest.mark.parametrize("count", [2, 5, 6, 10])
+def test_margins_are_to_the_best_other_class_and_to_the_fifth(
+    count: int, tmp_path: Path
+) -> None:
+    dataset = photograph_dataset(tmp_path, CLASSES[:count], per_class=3)
+    logits = torch.randn(len(dataset), count, generator=torch.manual_seed(count))
+    parts = stream(dataset, GEOMETRY, range(len(dataset.strata)))
+    place = iter(np.concatenate(dataset.strata))
+
+    def classifier(batch: Tensor) -> Tensor:
+        return logits[[next(place) for _ in batch]]
+
+    how: dict[str, Any] = {"batch_size": BatchSize("cpu", 4), "device": CPU}
+    found = evaluate(classifier, dataset, parts, with_margins=True, **how).margins
+    assert found is not None
+    labels = dataset.labels.tolist()
+    wanted = [
+        margins_by_hand(*each) for each in zip(logits.tolist(), labels, strict=True)
+    ]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from repro.evaluation.predictions import (
     PER_IMAGE,
     Predictions,
+    exact_mean,
     join,
     weighted_values,
 )
@@ -62,6 +63,14 @@ def test_every_metric_is_exact(predictions: Predictions) -> None:
     assert {name: found.value(name) for name in expected} == expected
     assert found.loss == pytest.approx(float(expected["loss"]))
     assert found.percent("top1") == float(expected["top1"])
+
+
+@given(MADE)
+def test_a_mean_of_another_package_over_images_is_exact(
+    predictions: Predictions,
+) -> None:
+    by_images = exact_mean(predictions, METRICS["top5"])
+    assert 100 * by_images == by_hand(predictions)["top5"]
 
 
 @given(MADE)

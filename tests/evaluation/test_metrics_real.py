@@ -88,12 +88,21 @@ def test_a_dataset_of_other_classes_is_refused() -> None:
         right_answers([name(1)], 200, [[1]])
 
 
+def test_labels_are_of_all_images_and_of_imagenets_classes(tmp_path: Path) -> None:
+    file = tmp_path / "real.json"
+    file.write_text(json.dumps([[0, 999]] * 50_000))
+    assert read_labels(file) == [[0, 999]] * 50_000
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{}", "holds no ImageNet-ReaL labels"),
         ("no json", "holds no ImageNet-ReaL labels"),
         (json.dumps([[1]]), "holds labels of 1 images"),
+        (json.dumps([[1]] * 49_999), "holds labels of 49,999 images"),
+        (json.dumps([[1]] * 50_001), "holds labels of 50,001 images"),
+        (json.dumps([[-1]] * 50_000), "classes from 0 to 999"),
         (json.dumps([[1000]] * 50_000), "classes from 0 to 999"),
     ],
 )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 import timm
@@ -173,6 +174,31 @@ def test_tf32_is_on_for_the_case_that_asks_for_it_and_off_for_the_next(
         if fails:
             raise KeyError
     assert _multiplication() == before
+
+
+class Watched(torch.overrides.TorchFunctionMode):
+    """Notes how matrices are multiplied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, bool]] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func.__name__ in ("matmul", "__matmul__"):
+            self.seen.append(_multiplication())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_cosines_are_products_in_float32_whatever_the_model_is_in(
+    precision: Precision,
+) -> None:
+    compare = text_comparison(nn.Identity(), torch.eye(4), PROTOCOL, precision)
+    with arithmetic("tf32", CPU), Watched() as watched:
+        assert compare(torch.eye(4)).equal(37.5 * torch.eye(4))
+    assert watched.seen == [("highest", False)]
 
 
 def test_unit_vectors_are_float32_and_their_product_is_as_the_arithmetic() -> None:

@@ -1,0 +1,96 @@
+"""What a model cannot compute is said before anything is decoded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from repro.errors import EvaluationError
+from repro.evaluation.accelerators import LIMITS
+from repro.evaluation.classifier import Classifier, Outputs
+from repro.evaluation.evaluate import has_float64
+from repro.published import Precision
+
+CPU = torch.device("cpu")
+HALF = (0.5, 0.5, 0.5)
+
+
+class Gives(nn.Module):
+    """Gives the same for every image, or raises it."""
+
+    def __init__(self, given: Tensor | Exception) -> None:
+        super().__init__()
+        self.given = given
+        self.sizes: list[torch.Size] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.sizes.append(images.shape)
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given.expand(len(images), *self.given.shape)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (ValueError("no\n  such\tsize"), r"28 x 20 pixels, .* gives: no such size$"),
+        (KeyError(), r"28 x 20 pixels, which the geometry gives: KeyError$"),
+        (ValueError("x" * 999), f"gives: {'x' * 200}$"),
+        (torch.zeros(3, 4), r"\[1, 3, 4\]"),
+    ],
+)
+def test_a_model_that_gives_no_logits_is_refused(
+    given: Tensor | Exception, said: str
+) -> None:
+    model = Gives(given)
+    with pytest.raises(EvaluationError, match=said):
+        Classifier(model, HALF, HALF, CPU).check((28, 20))
+    assert model.sizes == [torch.Size([1, 3, 28, 20])]
+
+
+def test_a_model_that_has_too_little_memory_is_not_one_that_refuses() -> None:
+    model = Gives(torch.OutOfMemoryError("out of memory"))
+    with pytest.raises(torch.OutOfMemoryError):
+        Classifier(model, HALF, HALF, CPU).check((28, 20))
+
+
+def test_a_model_of_other_outputs_is_refused_and_one_of_these_is_not() -> None:
+    for count in (4, 5, 6):
+        model = Gives(torch.zeros(count))
+        classifier = Classifier(
+            model, HALF, HALF, CPU, outputs=Outputs("val", 5, "classes")
+        )
+        if count == 5:
+            classifier.check((28, 20))
+        else:
+            with pytest.raises(EvaluationError, match=str(count)):
+                classifier.check((28, 20))
+
+
+@pytest.mark.parametrize("error", [TypeError, RuntimeError])
+def test_devices_that_refuse_float64_in_their_way_have_none(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **how: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "ones", refuse)
+    assert not has_float64.__wrapped__(CPU)
+
+
+#: The precision of what a model multiplies.
+FEWEST_BITS: dict[Precision, torch.dtype] = {
+    "tf32": torch.float16,  # as many bits after the first
+    "fp16": torch.float16,
+    "amp-fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "amp-bf16": torch.bfloat16,
+}
+
+
+def test_logits_may_move_by_some_rounding_errors_of_what_is_reduced_anyway() -> None:
+    assert LIMITS.keys() == {"fp32", *FEWEST_BITS}
+    assert LIMITS["fp32"] == 1e-4
+    for precision, type_ in FEWEST_BITS.items():
+        assert 3 < LIMITS[precision] / torch.finfo(type_).eps < 10
