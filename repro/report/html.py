@@ -42,6 +42,7 @@ from repro.report.plots import history_svg, residual_plot, scaling_svgs
 from repro.report.report import CaseFlips, Report, ReportedCase
 from repro.report.rows import (
     counts,
+    metric_names,
     shift_of,
     shift_text,
     shift_warning,
@@ -78,12 +79,12 @@ def html(report: Report) -> str:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["breakable"] = _breakable
     template = environment.get_template("page.html.jinja")
     found = panels(report.results)
     cases = report.cases()
     pictures = _pictures(cases, report.photographs)
     made = [_case(case, report, pictures) for case in cases]
-    metrics = list(dict.fromkeys(o.row.metric_name for c in cases for o in c.rows))
     page = template.render(
         report=report,
         releases=_releases(report),
@@ -95,7 +96,7 @@ def html(report: Report) -> str:
         notes=list(_notes(report)),
         changes=list(_changes(report)),
         claims=[_claim(claim, report) for claim in report.claims],
-        metrics=[metric for metric in metrics if metric],
+        metrics=metric_names(o.row for case in cases for o in case.rows),
         rows=[_row(case, report) for case in cases],
         has_history=any(len(past) > 1 for past in report.history.values()),
         panels=[_panel(panel) for panel in found],
@@ -114,6 +115,11 @@ def html(report: Report) -> str:
     # Half of the page would be what its lines are indented by. Of text, only reasons
     # have lines, and none of these begins with spaces.
     return re.sub(r"\n\s+", "\n", page)
+
+
+def _breakable(text: str) -> Markup:
+    """Let names be broken between their words, and a number nowhere."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/_@:])(?=\w)", text))
 
 
 def _releases(report: Report) -> list[tuple[str, str]]:

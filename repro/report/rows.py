@@ -149,6 +149,14 @@ def cases_with_rows(results: Iterable[CaseResult]) -> list[CaseRows]:
     return [CaseRows(rows[0].result, rows) for _, o in grouped for rows in [tuple(o)]]
 
 
+def metric_names(rows: Iterable[Row]) -> list[str]:
+    """Name the metrics of some rows, as `Row.metric_name` does, in the same order."""
+    order = list(METRICS)
+    named = [row for row in rows if row.metric]
+    ordered = sorted(named, key=lambda row: order.index(row.metric))
+    return list(dict.fromkeys(row.metric_name for row in ordered))
+
+
 def largest_difference(results: Iterable[CaseResult]) -> list[str]:
     """Write how far the farthest number is off, in points and in nats."""
     farthest: dict[str, tuple[float, int]] = {}

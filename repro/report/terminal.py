@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, product
+from itertools import chain, groupby, product
 from typing import Literal
 
 from tabulate import tabulate
@@ -17,6 +17,7 @@ from repro.report.rows import (
     cases_with_rows,
     lacking_groups,
     largest_difference,
+    metric_names,
     shift_of,
     shift_text,
     shift_warning,
@@ -157,22 +158,20 @@ def _side_by_side(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, 
     if not cases:
         return
     by_metric = [{o.row.metric_name: o.row for o in case.rows} for case in cases]
-    metrics = list(dict.fromkeys(name for rows in by_metric for name in rows))
-    columns = []
-    for metric in metrics:
+    metrics: list[list[list[str]]] = []
+    for metric in metric_names(o.row for case in cases for o in case.rows):
         rows = [found.get(metric) for found in by_metric]
         beside = [(row.interval or row.difference) if row else "" for row in rows]
         title = "on all images" if any(row and row.interval for row in rows) else "diff"
-        columns.append([metric, *((row.measured if row else "") for row in rows)])
-        if any(beside):
-            columns.append([title, *beside])
+        columns = [[metric, *((row.measured if row else "") for row in rows)]]
+        metrics.append([*columns, *([[title, *beside]] if any(beside) else [])])
     names = ["", *(case.rows[0].row.checkpoint_name for case in cases)]
     verdicts = ["", *(str(case.result.verdict) for case in cases)]
     while True:
-        lines = _columns([names, *columns, verdicts])
-        if max(map(len, lines)) <= width or len(columns) == 1:
+        lines = _columns([names, *chain(*metrics), verdicts])
+        if max(map(len, lines)) <= width or len(metrics) == 1:
             break
-        columns.pop()
+        metrics.pop()
     header, *body = lines
     yield header[:width], "plain"
     following = iter(body)

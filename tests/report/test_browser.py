@@ -274,6 +274,7 @@ def test_the_job_summary_fits_a_phone(
     assert table.rect["y"] < 2 * 900
 
 
+_OPEN_ALL = "document.querySelectorAll('.case').forEach(one => one.open = true)"
 _REACH = "return document.documentElement.scrollWidth"
 
 # How often somebody presses Tab before a heading.
@@ -312,6 +313,34 @@ def test_no_word_of_a_case_is_broken(page: Any, tmp_path: Path, width: int) -> N
     assert broken == []
 
 
+@pytest.mark.parametrize("width", [400, 1000, 1600])
+def test_long_names_are_broken_between_their_words(
+    browser: Any, tmp_path: Path, width: int
+) -> None:
+    found = [
+        result(
+            f"vit_large_patch14_dinov2_reg4_siglip_{n}.sw_merged_laion2b_ft_in12k_in1k",
+            Verdict.BELOW if n % 10 == 0 else Verdict.REPRODUCED,
+            difference=-0.31 if n % 10 == 0 else 0.0,
+            family=f"timm/a_family_of_vision_transformers_{n % 20}",
+            position=(n % 20, n),
+        )
+        for n in range(1, 61)
+    ]
+    write_report(tmp_path / "long.html", report_of_results(found))
+    show(browser, tmp_path / "long.html", width, "light")
+    show_all(browser)
+    browser.execute_script(
+        "document.querySelectorAll('.case').forEach(d => d.open = 1)"
+    )
+    assert browser.execute_script(_REACH) == width
+    assert browser.execute_script(_BROKEN) == []
+    # What twenty families are called is folded, and does not hide what is red.
+    legends = browser.find_elements("css selector", "figure .legend")
+    assert legends
+    assert not any(legend.is_displayed() for legend in legends)
+
+
 # Cells of the first rows whose text goes on below the next one.
 _OVERLAPPING = """
 return [...document.querySelectorAll("#rows tbody tr")].slice(0, 5)
@@ -323,10 +352,10 @@ return [...document.querySelectorAll("#rows tbody tr")].slice(0, 5)
 # Words of which a part stands in another line than the rest.
 _BROKEN = """
 const found = [];
-for (const cell of document.querySelectorAll("#rows td:first-child")) {
+for (const cell of document.querySelectorAll("#rows td:first-child, .answer")) {
   const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
   for (let text; (text = walker.nextNode());) {
-    for (const word of text.data.matchAll(/\\w+/g)) {
+    for (const word of text.data.matchAll(/[a-z0-9]+/gi)) {
       const range = document.createRange();
       range.setStart(text, word.index);
       range.setEnd(text, word.index + word[0].length);

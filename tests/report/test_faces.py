@@ -469,3 +469,18 @@ def test_a_case_that_is_broken_failed_in_every_face(tmp_path: Path) -> None:
     assert "2 cases: 1 reproduced, 1 failed" in said[".md"]
     assert "<b>1</b> failed" in said[".html"]
     assert not any("1 not run" in text for text in said.values())
+
+
+def test_columns_of_metrics_have_one_order_and_are_dropped_whole() -> None:
+    loss = comparison("loss", "0.800000")
+    cases = [
+        result("1M", Verdict.INCONCLUSIVE, comparisons=(loss,)),
+        result(
+            "2M",
+            Verdict.INCONCLUSIVE,
+            comparisons=(comparison(), comparison("top5", "93.00"), loss),
+        ),
+    ]
+    for width, metrics in ((80, ["top1", "top5", "loss"]), (36, ["top1"])):
+        header = next(table_lines(cases, width))[0]
+        assert header.split() == [word for m in metrics for word in (m, "diff")]
