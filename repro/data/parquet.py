@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,31 @@ def _read_rows(shard: Path) -> Iterator[_Row]:
         opened.schema.column(number).path: number
         for number in range(metadata.num_columns)
     }
+    image, label = _chosen(shard, columns)
+    path = columns.get(f"{image.removesuffix('.bytes')}.path")
+    begin = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if begin + group.num_rows > LARGEST_ROWS:
+            raise DatasetError(f"{shard} promises more rows than any set of images has")
+        inside = _Group(shard, stamp, opened, group)
+        labels = (
+            inside.texts(columns[label])
+            if opened.schema.column(columns[label]).physical_type == "BYTE_ARRAY"
+            else _labels(shard, opened.read_row_group(number, columns=[label]), begin)
+        )
+        values = list(inside.values(columns[image]))
+        names = [""] * len(values) if path is None else inside.texts(path)
+        if not len(labels) == len(values) == len(names) == group.num_rows:
+            raise DatasetError(f"{shard} has columns of different lengths")
+        rows = zip(labels, values, names, strict=True)
+        for row, (said, (page, place), name) in enumerate(rows, begin):
+            yield _Row(said, PageValue(page, place, row), name)
+        begin += group.num_rows
+
+
+def _chosen(shard: Path, columns: Collection[str]) -> tuple[str, str]:
+    """Choose the columns of the images and of the labels."""
     images = [name for name in columns if name.endswith(".bytes")]
     image = next((name for name in _IMAGES if name in images), "".join(images[:1]))
     label = next((name for name in _LABELS if name in columns), "")
@@ -182,33 +207,19 @@ def _read_rows(shard: Path) -> Iterator[_Row]:
             f"{shard} has several columns of images, {', '.join(images)}; call the one "
             f"that is meant {_IMAGES[0]}"
         )
-    path = columns.get(f"{image.removesuffix('.bytes')}.path")
-    begin = 0
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        if begin + group.num_rows > LARGEST_ROWS:
-            raise DatasetError(f"{shard} promises more rows than any set of images has")
-        column = _Column(shard, stamp, opened, group)
-        if opened.schema.column(columns[label]).physical_type == "BYTE_ARRAY":
-            labels = column.texts(columns[label])
-        else:
-            read = opened.read_row_group(number, columns=[label])
-            found = read.column(0).to_pylist()
-            if None in found:
-                row = begin + found.index(None)
-                raise DatasetError(f"{shard}, row {row} has no label; restore it")
-            labels = list(map(str, found))
-        values = list(column.values(columns[image]))
-        names = [""] * len(values) if path is None else column.texts(path)
-        if not len(labels) == len(values) == len(names) == group.num_rows:
-            raise DatasetError(f"{shard} has columns of different lengths")
-        rows = zip(labels, values, names, strict=True)
-        for row, (said, (page, place), name) in enumerate(rows, begin):
-            yield _Row(said, PageValue(page, place, row), name)
-        begin += group.num_rows
+    return image, label
 
 
-class _Column(msgspec.Struct, frozen=True):
+def _labels(shard: Path, read: Any, begin: int) -> list[str]:
+    """Give the labels that pyarrow has read of the rows from one on."""
+    found = read.column(0).to_pylist()
+    if None in found:
+        row = begin + found.index(None)
+        raise DatasetError(f"{shard}, row {row} has no label; restore it")
+    return list(map(str, found))
+
+
+class _Group(msgspec.Struct, frozen=True):
     """The columns of a row group, as pyarrow describes them."""
 
     shard: Path

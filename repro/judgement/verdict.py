@@ -147,17 +147,7 @@ def compare(
         )
     difference = exact - reference.published.value
     tolerance = tolerance_of(reference)
-    verdict = _verdict(reference, difference, tolerance, bool(unsettled), interval)
-    reason = unsettled
-    if verdict is Verdict.EXPECTED_DIVERGENCE:
-        reason = reference.xfail
-    elif verdict is Verdict.UNEXPECTEDLY_MET:
-        reason = (
-            f"the number is met, but declared not to be ({reference.xfail}); "
-            f"remove xfail from {reference.defined_in or 'the reference'}"
-        )
-    elif verdict.is_divergence and unsettled:
-        reason = f"outside the {100 * CONFIDENCE:g} % interval of {unsettled}"
+    verdict, reason = _verdict(reference, difference, tolerance, unsettled, interval)
     found = msgspec.structs.replace(
         unmeasured(reference, release),
         measured=float(exact),
@@ -191,17 +181,25 @@ def _verdict(
     reference: Reference,
     difference: Fraction,
     tolerance: Tolerance,
-    is_unsettled: bool,
+    unsettled: str,
     interval: Interval | None,
-) -> Verdict:
-    if is_unsettled:
+) -> tuple[Verdict, str]:
+    """Give the verdict, and why where the difference does not tell that by itself."""
+    if unsettled:
         published, allowed = float(reference.published.value), float(tolerance.value)
         if interval is None or not interval.excludes(
             published - allowed, published + allowed
         ):
-            return Verdict.INCONCLUSIVE
+            return Verdict.INCONCLUSIVE, unsettled
     elif abs(difference) <= tolerance.value:
-        return Verdict.UNEXPECTEDLY_MET if reference.xfail else Verdict.REPRODUCED
+        if not reference.xfail:
+            return Verdict.REPRODUCED, ""
+        return Verdict.UNEXPECTEDLY_MET, (
+            f"the number is met, but declared not to be ({reference.xfail}); "
+            f"remove xfail from {reference.defined_in or 'the reference'}"
+        )
     if reference.xfail:
-        return Verdict.EXPECTED_DIVERGENCE
-    return Verdict.BELOW if difference < 0 else Verdict.ABOVE
+        return Verdict.EXPECTED_DIVERGENCE, reference.xfail
+    outside = f"outside the {100 * CONFIDENCE:g} % interval of {unsettled}"
+    verdict = Verdict.BELOW if difference < 0 else Verdict.ABOVE
+    return verdict, outside if unsettled else ""
