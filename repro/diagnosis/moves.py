@@ -22,7 +22,7 @@ from repro.published import METRICS
 
 #: A cause may be so many times as large as a suspect of its kind, and move a number by
 #: so large a share more or less than that.
-SIZES = tuple(2.0**power for power in range(-4, 4))
+SIZES = tuple(2.0**power for power in range(-8, 3))
 UNLIKE = 0.5
 
 #: How often it moves the numbers the other way, all of them.
@@ -81,6 +81,10 @@ class Moved:
             # What rounding may have decided is not off.
             flipped = [may_be_flipped(n, self.numbers, run) for n in self.numbers]
             self.gaps[flipped] = 0.0
+        #: Share of the images that is decided otherwise for a nat of loss.
+        self.rate = _turned_by_a_nat(
+            [trial for trial in self.trials if _kind_of(trial) != "arithmetic"]
+        )
         #: Half of what the last digit leaves open, or half an image.
         self.cells = np.array([n.step for n in self.numbers])
         self.errors = np.array([n.error for n in self.numbers])
@@ -112,11 +116,15 @@ class Moved:
         return [n.metric for n, gap, cell in pairs if gap <= cell + 1e-9]
 
 
+def _kind_of(trial: Trial) -> str:
+    return topic_named(trial.topic).kind
+
+
 def log_chances_of_digits(moved: Moved) -> dict[KindName, float]:
     """Tell how likely the numbers are what is printed, for each kind of cause."""
     by_kind: dict[str, list[Trial]] = {}
     for trial in moved.trials:
-        by_kind.setdefault(topic_named(trial.topic).kind, []).append(trial)
+        by_kind.setdefault(_kind_of(trial), []).append(trial)
     otherwise = _as_suspects(
         moved, [t for k, found in by_kind.items() if k != "arithmetic" for t in found]
     )
@@ -219,16 +227,35 @@ def _as_suspects(
     return float((1 - OPPOSITE) * alike + OPPOSITE * opposite)
 
 
+def _turned_by_a_nat(trials: Sequence[Trial]) -> float:
+    """Tell which share of the images suspects decide otherwise for a nat of loss.
+
+    One suspect that saw few images may have turned none of them.
+    """
+    nats = math.fsum(trial.compared * _loss_moved(trial) for trial in trials)
+    return sum(trial.gained + trial.lost for trial in trials) / nats if nats else 0.0
+
+
+def _loss_moved(trial: Trial) -> float:
+    """Tell by how much a suspect moves the loss, 0 where none was published."""
+    return sum(abs(r.value - r.measured) for r in trial.restored if r.metric == "loss")
+
+
 def _moves(moved: Moved, trial: Trial) -> Iterator[tuple[Floats, Floats]]:
     """Yield how far a suspect moves each number, and how surely, at several sizes."""
     by_metric = {r.metric: r for r in trial.restored}
     numbers = [by_metric[n.metric] for n in moved.numbers]
     moves = np.array([r.value - r.measured for r in numbers])
-    decided = (trial.gained + trial.lost) / max(1, trial.compared)
+    # What few images say of a move is worth as much as it is larger than its error.
+    errors = np.maximum(np.array([r.error for r in numbers]), 1e-12)
+    moves *= moves**2 / (moves**2 + errors**2)
+    turned = moved.rate * _loss_moved(trial)
+    if not turned:
+        turned = (trial.gained + trial.lost) / max(1, trial.compared)
     for size in SIZES:
         # What turns as many images to the right as to the wrong leaves no number alike.
-        turned = np.sqrt(size * decided * moved.images) * moved.images_each
-        spread = np.sqrt((UNLIKE * size * moves) ** 2 + turned**2 + moved.errors**2)
+        images = np.sqrt(size * turned * moved.images) * moved.images_each
+        spread = np.sqrt((UNLIKE * size * moves) ** 2 + images**2 + moved.errors**2)
         yield size * moves, spread
 
 

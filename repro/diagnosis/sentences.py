@@ -8,7 +8,7 @@ from repro.diagnosis.accounts import Account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Outcome, Restored, Trial
 from repro.diagnosis.kinds import Kind
 from repro.diagnosis.suspects import topic_named
-from repro.diagnosis.trials import coincidences
+from repro.diagnosis.trials import SINGLED_OUT, coincidences, shares_of
 from repro.published import METRICS
 
 #: Log likelihoods that differ by less do not tell two explanations apart.
@@ -81,7 +81,10 @@ def advice(outcome: Outcome, best: Trial | None, *, is_limited: bool = False) ->
         )
     if outcome == "unsettled":
         more = " and without --repro-limit" if is_limited else ""
-        return f"Look at more images, with a larger --repro-diagnose-share{more}"
+        return (
+            "Look at more images, with a larger --repro-diagnose-share, or "
+            f"--repro-diagnose-time where these are few{more}"
+        )
     if outcome not in EXPLAINED or best is None:
         return (
             "Compare weights and images with those of the source (repro verify, repro "
@@ -163,14 +166,17 @@ def _unsettled(trials: Sequence[Trial], tried: str) -> str:
             f"Evaluated with {best.suspect}, {_scores(best)} on all images, but that "
             f"may be chance: {_coincidence(trials)}."
         )
-    said = f"Whether one of {tried} explains it is not settled by the images seen"
-    possible = [t for t in trials if t.outcome != "unexplained" and not t.is_pair]
-    closer = [trial for trial in possible if _is_closer(trial)]
-    if not closer:
-        return f"{said}: they are too few to tell."
-    rivals = [trial for trial in possible if trial is not closer[0]]
-    rival = f", and {rivals[0].suspect} may do as well" if rivals else ""
-    return f"{said}: with {closer[0].suspect} {_scores(closer[0])}{rival}."
+    shares = list(shares_of(trials))
+    possible = sum(trial.outcome != "unexplained" for trial in trials)
+    likeliest = max(range(len(trials)), key=shares.__getitem__)
+    share = shares[likeliest]
+    # What is less likely than not would read like a cause.
+    named = f", {trials[likeliest].suspect}," if share > 1 / 2 else ""
+    return (
+        f"None of {tried} is singled out by the images seen: {possible:,} of them are "
+        f"not ruled out, nor is something else. The likeliest{named} is "
+        f"{_percent(share)} probable, where {_percent(SINGLED_OUT)} are asked."
+    )
 
 
 def _coincidence(trials: Sequence[Trial]) -> str:
@@ -183,7 +189,7 @@ def _coincidence(trials: Sequence[Trial]) -> str:
 
 
 def _is_closer(trial: Trial) -> bool:
-    """Tell whether a trial closes some of the gaps, on average, and opens none.
+    """Tell whether a trial closes a third of the gaps, on average, and opens none.
 
     One whose numbers may be anything on the rest of the images is not closer.
     """
@@ -192,7 +198,7 @@ def _is_closer(trial: Trial) -> bool:
     left = [abs(1 - r.share) for r in trial.restored if r.share is not None]
     if any(r.is_met is False for r in trial.restored if r.share is None):
         return False
-    return bool(left) and sum(left) < len(left)
+    return bool(left) and sum(left) <= len(left) * 2 / 3
 
 
 def _is_rival(best: Trial, other: Trial) -> bool:

@@ -13,7 +13,6 @@ import msgspec
 
 from repro.cases import Case, published_cases
 from repro.diagnosis.suspects import KINDS, KindName
-from repro.words import counted
 
 #: How likely a case diverges whatever is wrong with this one.
 BESIDES = 0.05
@@ -113,8 +112,9 @@ def pattern_of(case: Case, kinds: Sequence[KindName], met: Mapping[str, bool]) -
 
 
 def _of(some: int, of: Sequence[bool]) -> str:
-    other = counted(len(of), "other case")
-    return f"all of {other}" if some == len(of) else f"{some:,} of {other}"
+    if len(of) == 1:
+        return f"{'none of ' if not some else ''}the one other case"
+    return f"{'all' if some == len(of) else f'{some:,}'} of {len(of):,} other cases"
 
 
 def _others(case: Case, met: Mapping[str, bool]) -> Iterator[tuple[Case, bool]]:

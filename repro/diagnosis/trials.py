@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -192,9 +192,15 @@ def share_of_best(trials: Sequence[Trial]) -> float:
     numbers about as much as one of the trials does, in whichever direction: normally,
     with that as the standard deviation.
     """
-    best = max(trials, key=lambda trial: trial.fit)
-    tried, untried = _weights(trials)
-    return (1 - UNTRIED) * math.exp(trials[0].fit - best.fit) / (tried + untried)
+    return next(shares_of(trials))
+
+
+def shares_of(trials: Sequence[Trial]) -> Iterator[float]:
+    """Yield how probable each trial is, as `share_of_best` tells of the first one."""
+    best = max(trial.fit for trial in trials)
+    whole = sum(_weights(trials))
+    for trial in trials:
+        yield (1 - UNTRIED) * math.exp(trial.fit - best) / whole
 
 
 def is_hopeless(trials: Sequence[Trial]) -> bool:

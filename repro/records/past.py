@@ -187,7 +187,7 @@ def known_of(case: Case, result: CaseResult, ledger: Ledger | None) -> Known:
     measurement = result.measurement
     if ledger is None or measurement is None:
         return Known(edited=edited)
-    others = [c.id for c in list_cases([case.release]) if c.id != case.id]
+    others = {c.id: c for c in list_cases([case.release]) if c.id != case.id}
     newest = ledger.newest(case.release.id, others)
     return Known(
         cases={
@@ -198,8 +198,25 @@ def known_of(case: Case, result: CaseResult, ledger: Ledger | None) -> Known:
         met={
             found.id: found.verdict is Verdict.REPRODUCED
             for found in newest
-            if found.verdict is Verdict.REPRODUCED or found.verdict.is_divergence
+            if (found.verdict is Verdict.REPRODUCED or found.verdict.is_divergence)
+            and _is_as_now(found, others[found.id], result)
         },
         weights_sha256=measurement.weights_sha256,
         edited=edited,
     )
+
+
+def _is_as_now(found: CaseResult, case: Case, now: CaseResult) -> bool:
+    """Tell whether a result is of the protocol, numbers and images of now."""
+    protocol = case.protocol
+    numbers = {(r.source, r.metric): r.published.digits for r in case.references}
+    is_other = found.dataset != now.dataset
+    return (
+        (found.geometry, found.conditions) == (protocol.geometry, protocol.conditions)
+        and {(c.source, c.metric): c.published for c in found.comparisons} == numbers
+        and (is_other or _images_of(found) == _images_of(now))
+    )
+
+
+def _images_of(result: CaseResult) -> str:
+    return result.measurement.dataset_fingerprint if result.measurement else ""

@@ -1,31 +1,46 @@
-"""Run the trial and write its table into docs/diagnosis.md."""
+"""Run the trial and write its tables into docs/diagnosis.md."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from .faults import FAULTS, FULL_SIZE
 from .held_out import read_held_out
 from .slips import plant_slips
-from .trial import Outcome, Trial
-
-DOCUMENT = Path("docs/diagnosis.md")
-BEGIN, END = "<!-- planted faults: begin -->", "<!-- planted faults: end -->"
-HEAD = (
-    "| planted | in | measured | published | said | cost |\n"
-    "|---|---|---:|---:|---|---:|"
+from .tables import (
+    faithful_table,
+    faults_table,
+    printed,
+    said_of,
+    slips_table,
+    write,
 )
+from .trial import Trial
+
+#: Faults that no suspect is, and those of them that nothing was tuned on.
+FOLDER = Path(__file__).parent
+UNLISTED, UNTUNED = FOLDER / "unlisted.toml", FOLDER / "untuned.toml"
+
+#: Share of the faults that suspects are which is to be named.
+LISTED = 0.9
+
+#: What is made of a part of the trial: its table, and whether it went well.
+Made = tuple[str, bool]
 
 
 def main() -> int:
     """Print each outcome; 1 where less than nine of ten are right, or one is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tools.planted_faults")
-    parser.add_argument("--embedded-only", action="store_true")
+    parser.add_argument(
+        "--part",
+        action="append",
+        choices=tuple(PARTS),
+        help="of the trial; all of them where none is given",
+    )
     parser.add_argument("--faithful", type=int, default=500, help="drawn datasets")
     parser.add_argument("--slips", type=int, default=30, help="checkpoints, of 30")
     parser.add_argument(
@@ -34,93 +49,65 @@ def main() -> int:
         metavar="FILE",
         help="plant the faults that it describes, and no others (held_out.py)",
     )
-    parser.add_argument("--write", action="store_true", help=f"into {DOCUMENT}")
+    parser.add_argument("--write", action="store_true", help="into docs/diagnosis.md")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Path(folder))
         if chosen.held_out:
             return _held_out(trial, chosen.held_out)
-        outcomes = _printed(trial.plant(FAULTS))
-        if not chosen.embedded_only:
-            outcomes += _printed(trial.plant_in_full_size(FULL_SIZE))
-        faithful = list(trial.diagnose_faithful(chosen.faithful))
-        slips = list(plant_slips(chosen.slips, Path(folder)))
-    explained = [
-        found for _, found in faithful if found and (found.cause or found.kind)
-    ]
-    for found in explained:
-        print(f"a faithful checkpoint is explained: {found.sentence}")
-    told = sum(named.startswith(slip.name) for slip, _, named in slips)
-    mistaken = [found for found in slips if found[2] and found[0].name not in found[2]]
-    for slip, name, named in mistaken:
-        print(f"{slip.name} in {name} is called {named}")
-    said = (
-        f"Of {len(outcomes)} planted faults {_counted(outcomes)}. Of {len(faithful)} "
-        f"faithful checkpoints {len(explained)} get an explanation. Of {len(slips)} "
-        f"slips {told} are named, {len(mistaken)} as another one."
-    )
-    print(said)
-    if chosen.write:
-        write_table(outcomes, said)
-    return int(
-        _count(outcomes)["named"] < 0.9 * len(outcomes)
-        or _count(outcomes)["false"] > 0
-        or bool(explained or mistaken)
-    )
+        all_went_well = True
+        for part in chosen.part or PARTS:
+            table, went_well = PARTS[part](trial, chosen, Path(folder))
+            all_went_well &= went_well
+            print(table.partition("\n")[0], flush=True)
+            if chosen.write:
+                write(part, table)
+    return int(not all_went_well)
+
+
+def _listed(trial: Trial, chosen: argparse.Namespace, folder: Path) -> Made:
+    return faults_table(printed(trial.plant(FAULTS)), LISTED)
+
+
+def _full_size(trial: Trial, chosen: argparse.Namespace, folder: Path) -> Made:
+    return faults_table(printed(trial.plant_in_full_size(FULL_SIZE)), LISTED)
+
+
+def _unlisted(trial: Trial, chosen: argparse.Namespace, folder: Path) -> Made:
+    faults = read_held_out(UNLISTED)
+    return faults_table(printed(trial.plant_held_out(faults, FOLDER)), 0)
+
+
+def _untuned(trial: Trial, chosen: argparse.Namespace, folder: Path) -> Made:
+    faults = read_held_out(UNTUNED)
+    return faults_table(printed(trial.plant_held_out(faults, FOLDER)), 0)
+
+
+def _faithful(trial: Trial, chosen: argparse.Namespace, folder: Path) -> Made:
+    return faithful_table(list(trial.diagnose_faithful(chosen.faithful)))
+
+
+def _slips(trial: Trial, chosen: argparse.Namespace, folder: Path) -> Made:
+    return slips_table(list(plant_slips(chosen.slips, folder)))
+
+
+PARTS: dict[str, Callable[[Trial, argparse.Namespace, Path], Made]] = {
+    "listed": _listed,
+    "full-size": _full_size,
+    "unlisted": _unlisted,
+    "untuned": _untuned,
+    "faithful": _faithful,
+    "slips": _slips,
+}
 
 
 def _held_out(trial: Trial, file: Path) -> int:
     """Plant the faults of a file; 1 where one of them is taken for another."""
-    outcomes = _printed(trial.plant_held_out(read_held_out(file), file.parent))
+    outcomes = printed(trial.plant_held_out(read_held_out(file), file.parent))
     for outcome in outcomes:
         print(f"{outcome.planted}: {outcome.diagnosis.sentence}")
-    print(f"Of {len(outcomes)} faults {_counted(outcomes)}.")
-    return int(_count(outcomes)["false"] > 0)
-
-
-def write_table(outcomes: Sequence[Outcome], said: str) -> None:
-    """Put the table between its two marks in the document."""
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    rows = "\n".join(map(_row, outcomes))
-    text = f"{before}{BEGIN}\n{said}\n\n{HEAD}\n{rows}\n{END}{after}"
-    DOCUMENT.write_text(text, encoding="utf-8")
-
-
-def _printed(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Print outcomes as they come, and keep them."""
-    print(HEAD)
-    kept = []
-    for outcome in outcomes:
-        print(_row(outcome), flush=True)
-        kept.append(outcome)
-    return kept
-
-
-def _count(outcomes: Iterable[Outcome]) -> Counter[str]:
-    return Counter(outcome.said for outcome in outcomes)
-
-
-def _counted(outcomes: Sequence[Outcome]) -> str:
-    count = _count(outcomes)
-    return (
-        f"{count['named']} are named, of {count['kind right']} the kind is, of "
-        f"{count['one of two']} two kinds, of {count['nothing']} nothing is said, "
-        f"{count['within tolerance']} are within tolerance, and {count['false']} are "
-        "taken for another one"
-    )
-
-
-def _row(outcome: Outcome) -> str:
-    said: str = outcome.said
-    if said == "false":
-        said += f": {outcome.diagnosis.cause or outcome.diagnosis.kind}"
-    if said == "named" and outcome.diagnosis.outcome == "likely":
-        said += ", as likely"
-    return (
-        f"| {outcome.planted} | `{outcome.checkpoint}` | {outcome.measured} | "
-        f"{outcome.published} | {said} | {100 * outcome.cost:.1f} % |"
-    )
+    print(said_of(outcomes))
+    return int(any(outcome.said == "false" for outcome in outcomes))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -68,6 +69,25 @@ class Slip(NamedTuple):
     make: Callable[[Measured], Numbers]
 
 
+class Found(NamedTuple):
+    """A slip in a case, how it was called, if at all, and how long that took."""
+
+    slip: Slip
+    case: str
+    named: str
+    seconds: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it was called by its name."""
+        return self.named.startswith(self.slip.name)
+
+    @property
+    def is_false(self) -> bool:
+        """Whether it was called another one."""
+        return bool(self.named) and self.slip.name not in self.named
+
+
 def _transposed(digits: str) -> str:
     """Exchange the digits before and after the point."""
     place = digits.index(".")
@@ -109,8 +129,8 @@ SLIPS = (
 )
 
 
-def plant_slips(number: int, cache: Path) -> Iterator[tuple[Slip, str, str]]:
-    """Plant each slip in so many cases; yield it, the case and what is named."""
+def plant_slips(number: int, cache: Path) -> Iterator[Found]:
+    """Plant each slip in so many cases."""
     engine = Evaluator(EngineSettings(cache=cache, device="cpu"))
     cases = list(embedded_cases().items())
     neighbours = [*cases[1:], cases[0]]
@@ -126,8 +146,10 @@ def plant_slips(number: int, cache: Path) -> Iterator[tuple[Slip, str, str]]:
             targets = targets_of(planted.references, predictions, sizes, strata)
             # Numbers that happen to stay as they are have no slip to find.
             if any(target.is_missed for target in targets):
+                start = time.perf_counter()
                 found = find_account(planted, predictions, targets, dataset)
-                yield slip, name, found.name if found else ""
+                seconds = time.perf_counter() - start
+                yield Found(slip, name, found.name if found else "", seconds)
 
 
 def _numbers(case: Case) -> Numbers:
