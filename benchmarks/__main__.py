@@ -59,7 +59,11 @@ MEASUREMENTS = [
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the numbers as JSON, and a table and a chart beside them.",
 )
-@click.option("--only", multiple=True, help="Measure what has this in its name.")
+@click.option(
+    "--only",
+    multiple=True,
+    help="Measure what has this in its name; other rows of --output are kept.",
+)
 @click.option(
     "--photographs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -84,6 +88,7 @@ def main(
     if not chosen:
         names = ", ".join(measurement.__name__ for measurement in MEASUREMENTS)
         raise click.UsageError(f"--only must be a part of one of {names}")
+    before = _earlier(output, device, quick=quick) if output and only else None
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         setting = Setting(
             stand_ins=StandIns(Path(folder)),
@@ -105,8 +110,32 @@ def main(
             )
             # After each, so that a run that is killed has not been for nothing.
             if output is not None:
-                _write(results, output)
+                _write(joined(before, results), output)
     click.echo(table(results))
+
+
+def _earlier(output: Path, device: torch.device, *, quick: bool) -> Results | None:
+    """Read the rows of an earlier run, of which some are measured again."""
+    if not output.exists():
+        return None
+    found = msgspec.json.decode(output.read_bytes(), type=Results)
+    if found.machine != _machine(device) or found.quick != quick:
+        raise click.UsageError(
+            f"{output} was measured on another machine, with other versions, or with "
+            "--quick; give another --output"
+        )
+    return found
+
+
+def joined(before: Results | None, found: Results) -> Results:
+    """Put rows that were measured again in their places; new ones come last."""
+    if before is None:
+        return found
+    anew = {row.id: row for row in found.rows}
+    kept = [anew.pop(row.id, row) for row in before.rows]
+    return msgspec.structs.replace(
+        found, rows=[*kept, *anew.values()], seconds=before.seconds + found.seconds
+    )
 
 
 def _write(results: Results, output: Path) -> None:

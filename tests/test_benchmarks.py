@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.__main__ import joined
 from benchmarks.chart import draw
 from benchmarks.quote import DOCUMENT, RESULTS, quoted
 from benchmarks.row import Goal, Results, Row
@@ -55,6 +56,20 @@ def test_of_a_goal_of_nothing_a_chart_shows_nothing(tmp_path: Path) -> None:
     row = Row(id="none", what="wrong", unit="number", value=value, goal=Goal(0))
     draw(results(row), tmp_path / "chart.svg")
     assert "wrong" not in (tmp_path / "chart.svg").read_text()
+
+
+def test_rows_that_are_measured_again_take_the_places_of_earlier_ones() -> None:
+    def row(name: str, said: str) -> Row:
+        return Row(id=name, what=said, unit="ratio")
+
+    before = results(row("a", "old"), row("b", "old"))
+    found = joined(before, results(row("b", "new"), row("c", "new")))
+    assert [(r.id, r.what) for r in found.rows] == [
+        ("a", "old"),
+        ("b", "new"),
+        ("c", "new"),
+    ]
+    assert joined(None, before) == before
 
 
 def test_what_was_not_measured_meets_no_goal_and_says_why() -> None:

@@ -56,6 +56,15 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_tried(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_table_of_the_document_is_that_of_the_trial() -> None:
+    from gpu_trial.findings import Trial, table
+
+    kept = ROOT / "benchmarks/results/gpu_trial.json"
+    trial = msgspec.json.decode(kept.read_bytes(), type=Trial)
+    assert kept.with_suffix(".md").read_text() == table(trial)
+    assert table(trial) in (ROOT / "docs/performance.md").read_text()
+
+
 @pytest.mark.gpu
 @pytest.mark.slow
 def test_no_step_is_wrong_on_a_gpu(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`python -m tools.gpu_trial -o FILE.json [--device cpu]`: try all that runs on a GPU.
 
-With `--device cpu` every step is run on a few images, to see that it can be run.
+With `--device cpu` every step is run on a few images, to see that it can be run. Beside
+the file is written a table, which `python -m benchmarks.quote` puts into its document.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from repro.files import replace_bytes
 from repro.records.environment import describe_environment
 
 from .bench import Bench
-from .findings import Step, Trial, encode
+from .findings import Step, Trial, encode, table
 from .paths import PATHS, Tried
 
 
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             # After each: a driver that ends the process has not taken all with it.
             replace_bytes(chosen.output, encode(trial))
+            replace_bytes(chosen.output.with_suffix(".md"), table(trial).encode())
     wrong = sum(step.verdict == "wrong" for step in steps)
     print(f"{len(steps)} steps, {wrong} wrong: {chosen.output}")
     return int(wrong > 0)

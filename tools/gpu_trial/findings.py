@@ -24,10 +24,14 @@ class Step(msgspec.Struct, kw_only=True):
     numbers: dict[str, float] = {}
     seconds: float = 0.0
 
+    @property
+    def found(self) -> str:
+        """What was said, and the numbers with their names."""
+        numbers = ", ".join(f"{name} {n:.4g}" for name, n in self.numbers.items())
+        return "; ".join(filter(None, [self.said, numbers]))
+
     def __str__(self) -> str:
-        numbers = ", ".join(f"{name} {n:.6g}" for name, n in self.numbers.items())
-        said = "; ".join(filter(None, [self.said, numbers]))
-        return f"{self.verdict:>8}  {self.name}: {said} ({self.seconds:.1f} s)"
+        return f"{self.verdict:>8}  {self.name}: {self.found} ({self.seconds:.1f} s)"
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,3 +46,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 def encode(trial: Trial) -> bytes:
     """Write a trial as JSON that people read too."""
     return msgspec.json.format(msgspec.json.encode(trial), indent=2) + b"\n"
+
+
+def table(trial: Trial) -> str:
+    """Lay the steps out in Markdown."""
+    rows = [(step.name, step.verdict, step.found) for step in trial.steps]
+    lines = [" | ".join(row) for row in (("step", "verdict", "found"), *rows)]
+    lines.insert(1, " | ".join(["---"] * 3))
+    return "".join(f"| {line} |\n" for line in lines)

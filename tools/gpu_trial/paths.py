@@ -151,7 +151,7 @@ def _accelerate(bench: Bench, architecture: str, name: str) -> Step:
     numbers = {"part of the plain time": taken / plain}
     if tried.difference is not None:
         numbers["largest difference of a logit"] = tried.difference
-    step = f"{name} on {architecture}"
+    step = f"{name} on {'a small network' if bench.is_dry else architecture}"
     return Step(name=step, verdict=verdict, said=tried.reason, numbers=numbers)
 
 
