@@ -423,19 +423,13 @@ def named_commands() -> Iterator[tuple[str, list[str]]]:
 
     Also where it is one of a sentence, of a workflow or of a transcript.
     """
-    listed = subprocess.run(
-        ["git", "ls-files", "*.md"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.split():
-        text = re.sub(r"\\\n\s*", "", (ROOT / name).read_text())
+    folders = (ROOT / "docs", ROOT / "expected", ROOT / ".github")
+    for page in (*ROOT.glob("*.md"), *(p for f in folders for p in f.rglob("*.md"))):
+        text = re.sub(r"\\\n\s*", "", page.read_text())
         spans = re.findall(r"`((?:repro|pytest|tox|python -m) [^`]+)`", text)
         lines = re.findall(r"^[ $-]*(?:run: )?((?:repro|pytest) [^:\n]+)$", text, re.M)
         for command in {*spans, *lines}:
-            yield name, re.sub(r"\s#.*", "", command).split()
+            yield page.name, re.sub(r"\s#.*", "", command).split()
 
 
 def _unknown(words: list[str]) -> str | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import pytest
 
 from repro.options.table import OPTIONS
+
+#: TOML that pytest reads as such may have `repro_limit = 100` as it may have "100".
+_VALUE: Any = str | int | float | bool if pytest.version_tuple >= (9, 2) else "string"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -33,7 +36,7 @@ def add_options(parser: pytest.Parser) -> None:
                 metavar=option.metavar,
                 help=option.help,
             )
-        kind: Literal["args", "string"] = "args" if option.repeatable else "string"
+        kind = "args" if option.repeatable else _VALUE
         parser.addini(option.ini_name, option.help, type=kind, default=None)
 
 

@@ -166,8 +166,9 @@ PROJECTS = (
     option("-p", "no:cacheprovider", leaves=(".repro",)),
     option("-p", "no:xdist", plugins=None),
     option("--import-mode=prepend"),
-    option("--import-mode=append", folder="tests"),
+    option("--import-mode=append"),
     option("--import-mode=importlib"),
+    Row("from a subfolder", folder="tests"),
     Row(
         "from outside with `-c`",
         ("-c../project/pytest.ini", "../project/tests"),
@@ -198,6 +199,7 @@ PROJECTS = (
             "COLUMNS": "40",
         },
     ),
+    Row("40 columns, `-n 2`", ("-n2",), environment={"COLUMNS": "40"}),
     Row("200 columns", ("-v",), environment={"COLUMNS": "200"}),
 )
 ENDINGS = (

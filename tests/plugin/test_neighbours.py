@@ -329,6 +329,16 @@ def test_options_are_found_in_each_file_that_pytest_reads(
     result.stdout.fnmatch_lines(["repro: *limit 100 images, strict"])
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9, 2), reason="pytest asks for strings")
+def test_toml_may_have_numbers_and_truth_values(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUPERVISED)
+    lines = ("[pytest]", "repro_limit = 100", "repro_strict = true")
+    shares = ("repro_diagnose_share = 2.5", "repro_no_early_stop = false")
+    (pytester.path / "pytest.toml").write_text("\n".join([*lines, *shares]))
+    result = pytester.runpytest("--collect-only")
+    result.stdout.fnmatch_lines(["repro: *limit 100 images, 2.5 % of *, strict"])
+
+
 def test_an_ini_file_that_is_lost_otherwise_stops_the_run(
     pytester: pytest.Pytester,
     tmp_path_factory: pytest.TempPathFactory,
