@@ -36,7 +36,7 @@ def add_options(parser: pytest.Parser) -> None:
                 metavar=option.metavar,
                 help=option.help,
             )
-        kind = "args" if option.repeatable else _VALUE
+        kind: Any = "args" if option.repeatable else _VALUE
         parser.addini(option.ini_name, option.help, type=kind, default=None)
 
 

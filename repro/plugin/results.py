@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 NO_TURN = "the run ended before its turn"
+UNMEASURED = "its test passed and did not measure it"
 
 
 class Results:
@@ -69,11 +70,9 @@ class Results:
         for place, test in self._planned.judged.items():
             if place in self._cases:
                 continue
-            reason = "its test did not measure it"
-            if place not in ended:
-                reason = NO_TURN
-                self._is_whole = False
+            reason = UNMEASURED if place in ended else NO_TURN
             unrun[place] = not_run(test.case, reason, test.asked)
+        self._is_whole = self._is_whole and not unrun
         self._cases |= unrun
         return list(unrun.values())
 
@@ -89,7 +88,7 @@ class Results:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every case had its turn."""
+        """Whether every case had its turn, and was measured where its test passed."""
         return self._is_whole
 
     @property

@@ -35,7 +35,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
     `diverged_exit` is what was asked for a run in which a case diverges, or a claim
     comes out otherwise than expected (`has_diverged`). A run `is_whole` where every
-    case that was planned got its turn, and `is_written` where every report was;
+    case that was planned has a result, and `is_written` where every report was;
     `has_baseline` is False where a strict run should have one and has not. `stopped`
     tells that it ended where it was to, with a failure.
     """

@@ -81,6 +81,8 @@ def convert(located: Located, type_: type[T], **injected: str) -> T:
             raise located.error(f"{key} is the name in the table's header; remove it")
     try:
         return msgspec.convert({**located.value, **injected}, type_)
+    except OverflowError as error:
+        raise located.error("has a number that is too large") from error
     except msgspec.ValidationError as error:
         message, _, path = str(error).rpartition(" - at `$")
         if not message:

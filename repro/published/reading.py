@@ -191,11 +191,12 @@ def _check_schema(file: Path, value: object) -> None:
 def _with_three_channels(located: Located) -> Located:
     """Write the mean and std of grey images for each of three equal channels."""
     value = dict(located.value)
-    if not str(value.get("geometry", "")).lstrip().startswith("grey"):
+    geometry = value.get("geometry")
+    if not isinstance(geometry, str) or not geometry.lstrip().startswith("grey"):
         return located
     for key in ("mean", "std"):
         numbers = value.get(key)
-        if isinstance(numbers, list) and len(set(map(repr, numbers))) == 1:
+        if isinstance(numbers, list) and len(set(map(shown, numbers))) == 1:
             value[key] = numbers[:1] * 3
         elif isinstance(numbers, list):
             raise located.error(
@@ -215,7 +216,9 @@ def _with_files(located: Located) -> Located:
             if not value[key]:
                 raise located.error(f"{key} names {name!r}, which holds no line")
     if "files" in value:
-        files = _read_file_list(located, value["files"], str(value.get("title", "")))
+        title = value.get("title")
+        title = title if isinstance(title, str) else ""
+        files = _read_file_list(located, value["files"], title)
         value["files"] = msgspec.to_builtins(files)
     return located.holding(value)
 

@@ -49,6 +49,17 @@ def test_a_foreign_test_with_an_at_in_its_name_leaves_no_ledger(
     assert (pytester.path / ".repro").is_file()
 
 
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_test_that_passes_and_measures_nothing_fails_the_run(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(SUPERVISED.replace("reproduce(case)\n", "pass\n"))
+    result = pytester.runpytest(*ALONE, *workers, "-k", "supervised and real")
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(["not run, its test passed and did not measure it: *"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_options_that_are_typed_where_no_test_is_marked_are_said_to_do_nothing(
     pytester: pytest.Pytester, workers: tuple[str, ...]

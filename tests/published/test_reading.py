@@ -672,6 +672,16 @@ lines_with_values = [
 ]
 
 
+@pytest.mark.parametrize("value", ["0x" + "f" * 5000, "[0x" + "f" * 5000 + "]"])
+def test_a_number_that_python_does_not_write_out_is_refused(
+    tmp_path: Path, value: str
+) -> None:
+    for number in lines_with_values:
+        lines = TINY.splitlines()
+        lines[number] = f"{lines[number].partition(' = ')[0]} = {value}"
+        assert "\n" not in fault_of(tmp_path, "\n".join(lines))
+
+
 @given(st.sampled_from(lines_with_values), toml_values)
 def test_whatever_a_key_is_set_to_is_read_or_refused_with_one_error(
     tmp_path_factory: pytest.TempPathFactory, number: int, value: str
