@@ -43,7 +43,7 @@ def history(case: str, number: int, ledger: Path) -> None:
     """
     with Ledger(ledger) as opened:
         found = _chosen(opened, case, ledger)
-        past = past_of(opened, _last_run(opened), number, found)
+        past = past_of(opened, opened.runs(limit=1)[0].id, number, found)
         if len(found) > 1:
             _print_overview(past)
             return
@@ -66,10 +66,6 @@ def _chosen(opened: Ledger, case: str, ledger: Path) -> set[str]:
         hint = f"; it has {', '.join(near)}" if near else ""
         raise LedgerError(f"{ledger} has no result of a case {case!r}{hint}")
     return found
-
-
-def _last_run(opened: Ledger) -> int:
-    return opened.runs(limit=1)[0].id
 
 
 def _print_overview(past: dict[str, tuple[Past, ...]]) -> None:

@@ -268,15 +268,13 @@ def _table(file: Path) -> Table:
     if file.stat().st_size > LARGEST:
         raise ValueError(f"it has {file.stat().st_size:,} bytes")
     # Of mapped memory nothing is reserved for what a pickle only promises.
-    with file.open("rb") as opened, _mapped(opened.fileno()) as stream:
-        content = read_pickle(stream).content
+    with file.open("rb") as opened:
+        mapped: Any = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        with mapped as stream:
+            content = read_pickle(stream).content
     if not isinstance(content, Table):
         raise ValueError("its pickle is no dictionary")
     return content
-
-
-def _mapped(number: int) -> Any:
-    return mmap.mmap(number, 0, access=mmap.ACCESS_READ)
 
 
 def _entry(table: Table, *names: str) -> Any:

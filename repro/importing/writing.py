@@ -128,7 +128,9 @@ def changes(folder: Path, table: Table) -> Changes:
     if is_update:
         known = _published(read_releases([folder])[0])
     new = {
-        (entry.row.checkpoint, entry.protocol, metric): _in_unit(metric, text, table)
+        (entry.row.checkpoint, entry.protocol, metric): in_unit(
+            text, METRICS[metric], table.unit
+        ).digits
         for entry in table.entries()
         for metric, text in entry.numbers.items()
     }
@@ -149,7 +151,3 @@ def _published(release: Release) -> dict[NumberKey, str]:
         (number.checkpoint, number.protocol, number.metric): number.published.digits
         for number in release.references
     }
-
-
-def _in_unit(metric: str, text: str, table: Table) -> str:
-    return in_unit(text, METRICS[metric], table.unit).digits
