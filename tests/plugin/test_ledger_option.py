@@ -172,8 +172,10 @@ def test_a_run_that_can_no_longer_be_recorded_goes_on_and_says_so(
         import sqlite3
 
         def pytest_runtestloop():
-            with sqlite3.connect({str(folder / FILE)!r}) as connection:
+            connection = sqlite3.connect({str(folder / FILE)!r})
+            with connection:
                 connection.execute("DROP TABLE result")
+            connection.close()
         """
     )
     result = run_cases(release)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,11 +146,18 @@ def _plain(text: str) -> str:
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Story:
-    """A ledger in which run 1 met the case."""
+def begun(tmp_path: Path) -> Iterator[Story]:
+    """A ledger without a run."""
     made = Story(tmp_path)
-    made.run(_result())
-    return made
+    with made.ledger:
+        yield made
+
+
+@pytest.fixture
+def story(begun: Story) -> Story:
+    """A ledger in which run 1 met the case."""
+    begun.run(_result())
+    return begun
 
 
 ALONE: list[tuple[dict[str, Any], set[str]]] = [
@@ -212,17 +219,16 @@ def test_json_has_whole_sums_counts_and_names(story: Story) -> None:
     ],
 )
 def test_what_is_unknown_is_said_and_never_zero(
-    tmp_path: Path, forget: str, reason: str
+    begun: Story, forget: str, reason: str
 ) -> None:
-    story = Story(tmp_path)
     fingerprint = {"fingerprint": "cd" * 32, "digests": f"xxh3:{'e' * 64}"}
-    story.run(
+    begun.run(
         _result(dataset_fingerprint=fingerprint.get(forget, OLD)),
         None if forget == "predictions" else BEFORE,
     )
     moved = OTHER_IMAGES["predicted"]
-    story.run(_result(verdict=Verdict.BELOW, **OTHER_IMAGES), moved)
-    for face, said in story.faces().items():
+    begun.run(_result(verdict=Verdict.BELOW, **OTHER_IMAGES), moved)
+    for face, said in begun.faces().items():
         assert reason in said, face
         assert "0 became right" not in said, face
         assert "0 images became right" not in said, face
@@ -274,12 +280,11 @@ def test_whatever_was_edited_beside_a_number_is_named(
 
 
 def test_a_case_that_was_never_as_expected_is_compared_with_nothing(
-    tmp_path: Path,
+    begun: Story,
 ) -> None:
-    story = Story(tmp_path)
     for _ in range(2):
-        story.run(_result(verdict=Verdict.BELOW))
-    last = story.ledger.results(2)[0]
+        begun.run(_result(verdict=Verdict.BELOW))
+    last = begun.ledger.results(2)[0]
     assert last.since is None
 
 
