@@ -115,19 +115,23 @@ def statement_of(run: Run, result: CaseResult) -> Statement:
     # A number that is another checkpoint's says nothing of this one.
     numbers = [_number(c) for c in result.comparisons if c.verdict in _OUTCOMES]
     tests = _tests(numbers, f"{result.id} ")
+    measured = [msgspec.to_builtins(number) for number in numbers]
     return Statement(
         type="https://in-toto.io/Statement/v1",
         subject=(
             ResourceDescriptor(
                 {"sha256": measurement.weights_sha256},
                 PurePosixPath(measurement.weights).name,
-                {"measured": [msgspec.to_builtins(number) for number in numbers]},
+                {"measured": measured},
             ),
         ),
         predicate_type="https://in-toto.io/attestation/test-result/v0.1",
         predicate=TestResult(
             result=_OUTCOMES[result.verdict],
-            configuration=tuple(_configuration(run, result, measurement)),
+            configuration=(
+                *_configuration(run, result, measurement),
+                ResourceDescriptor({"sha256": digest_of(measured)}, "measured"),
+            ),
             passed_tests=tests["PASSED"],
             warned_tests=tests["WARNED"],
             failed_tests=tests["FAILED"],
@@ -222,11 +226,15 @@ def contradiction(statement: Statement) -> str:
     for subject in statement.subject:
         if "measured" not in subject.annotations:
             continue
-        numbers = msgspec.convert(subject.annotations["measured"], list[Number])
+        measured = subject.annotations["measured"]
+        numbers = msgspec.convert(measured, list[Number])
         if any(number.verdict not in _OUTCOMES for number in numbers):
             return "it has a number that was compared with nothing"
         for outcome, names in _tests(numbers).items():
             said = stated[outcome]
             if len(said) != len(names) or not all(map(str.endswith, said, names)):
                 return f"its numbers are not those of the tests that {outcome}"
+        digests = [p.digest for p in predicate.configuration if p.name == "measured"]
+        if digests != [{"sha256": digest_of(measured)}]:
+            return "what it says was measured has another digest than it states"
     return ""

@@ -6,13 +6,14 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from google.protobuf import json_format
 from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
 from in_toto_attestation.v1 import statement_pb2
@@ -101,7 +102,7 @@ def test_in_totos_own_library_reads_a_statement(attested: Attested) -> None:
     assert first.startswith("supervised/real/1M@plain top1 ")
     assert not predicate.failed_tests
     names = [part.name for part in predicate.configuration]
-    assert names == ["protocol", "dataset", "environment", "run"]
+    assert names == ["protocol", "dataset", "environment", "run", "measured"]
 
 
 def test_no_path_of_whoever_measured_is_stated(attested: Attested) -> None:
@@ -143,6 +144,34 @@ def test_a_signature_is_that_of_the_key_that_is_named(attested: Attested) -> Non
     done = attested.verify(file, "--public-key", attested.key("theirs.pub"))
     assert "is not signed by the key in" in str(done.exception)
     assert "name the key of whom you trust" in str(attested.verify(file).exception)
+
+
+def test_sigstores_own_library_reads_and_verifies_a_statement(
+    attested: Attested,
+) -> None:
+    dsse = pytest.importorskip("sigstore.dsse", reason="sigstore is not installed")
+    plain = attested.files("plain")["supervised_real_1M"].read_bytes()
+    assert dsse.Statement(plain)._matches_digest(hashed(attested.folder / "1M.pt"))
+    # Its public face wants a certificate, which takes a network; this is what it
+    # calls for the signature below one.
+    signed = attested.files("signed")["supervised_real_1M"].read_bytes()
+    envelope = dsse.Envelope._from_json(signed)
+    payload = dsse._verify(public_key(attested.key("ours.pub")), envelope)
+    assert json.loads(payload) == json.loads(plain)
+    with pytest.raises(Exception, match="invalid signature"):
+        dsse._verify(public_key(attested.key("theirs.pub")), envelope)
+
+
+def hashed(file: Path) -> Any:
+    from sigstore.hashes import Hashed
+    from sigstore_models.common.v1 import HashAlgorithm
+
+    digest = hashlib.sha256(file.read_bytes()).digest()
+    return Hashed(algorithm=HashAlgorithm.SHA2_256, digest=digest)
+
+
+def public_key(file: str) -> Any:
+    return load_pem_public_key(Path(file).read_bytes())
 
 
 def forged(file: Path, folder: Path) -> Path:
@@ -213,6 +242,33 @@ def no_tests(content: Any) -> None:
 def a_test_that_clears_the_screen(content: Any) -> None:
     content["predicate"]["passedTests"][0] = "\x1b[2J"
     del content["subject"][0]["annotations"]
+
+
+def leaves(content: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield where each value stands that is no list or table."""
+    if isinstance(content, dict | list):
+        parts = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, part in parts:
+            yield from leaves(part, *path, key)
+    else:
+        yield path
+
+
+def test_a_change_of_any_field_is_noticed(attested: Attested, tmp_path: Path) -> None:
+    text = attested.files("plain")["supervised_real_1M"].read_text()
+    unnoticed = []
+    for *way, last in leaves(json.loads(text)):
+        content = part = json.loads(text)
+        for key in way:
+            part = part[key]
+        old = part[last]
+        part[last] = f"{old}x" if isinstance(old, str) else (old or 0) + 1
+        file = tmp_path / "changed.json"
+        file.write_text(json.dumps(content))
+        if not isinstance(attested.verify(file).exception, ReproError):
+            unnoticed.append((way[0], last))
+    # Weights are told by their digest; parts are what their annotations say.
+    assert unnoticed == [("subject", "name"), *[("predicate", "name")] * 4]
 
 
 NO_STATEMENT = "is no in-toto statement of a test result"

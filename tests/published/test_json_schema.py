@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import msgspec
@@ -84,17 +87,42 @@ def check(schema: Path, *files: Path) -> dict[str, bool]:
     return {str(file): str(file) not in refused for file in files}
 
 
+def refused_by_taplo(files: dict[str, Path]) -> set[str]:
+    """Ask taplo, which editors run, about files; name those that it refuses."""
+    taplo = shutil.which("taplo", path=sysconfig.get_path("scripts"))
+    if taplo is None:
+        pytest.skip("taplo is not installed")
+    done = subprocess.run(
+        [taplo, "check", "--schema", SCHEMA.as_uri(), *map(str, files.values())],
+        env={"RUST_LOG": "error", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    refused = set(re.findall(r'validation failed path="(.+)"', done.stderr))
+    assert bool(refused) == bool(done.returncode), done.stderr
+    return {name for name, file in files.items() if str(file) in refused}
+
+
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bool]:
     """What check-jsonschema says of a file with each fault, and of one without."""
-    folder = tmp_path_factory.mktemp("faults")
+    files = faulty(tmp_path_factory.mktemp("faults"))
+    accepted = check(SCHEMA, *files.values())
+    return {name: accepted[str(file)] for name, file in files.items()}
+
+
+def faulty(folder: Path) -> dict[str, Path]:
     files = {
         name: write_release(folder / str(number), edited(*change))
         for number, (name, change) in enumerate(FAULTS.items())
     }
-    files["none"] = write_release(folder / "none", TINY)
-    accepted = check(SCHEMA, *files.values())
-    return {name: accepted[str(file)] for name, file in files.items()}
+    return files | {"none": write_release(folder / "none", TINY)}
+
+
+def test_taplo_refuses_each_fault_and_no_file_of_ours(tmp_path: Path) -> None:
+    ours = {str(file): file for file in releases_of_ours(tmp_path)}
+    assert refused_by_taplo({**faulty(tmp_path), **ours}) == set(FAULTS)
 
 
 def test_the_file_in_the_documents_is_current() -> None:
@@ -104,8 +132,9 @@ def test_the_file_in_the_documents_is_current() -> None:
     )
 
 
-def test_every_release_of_ours_is_accepted(tmp_path: Path) -> None:
-    documented = tmp_path / "documented.toml"
+def releases_of_ours(folder: Path) -> list[Path]:
+    """List all files of published numbers here, and the documents' example."""
+    documented = folder / "documented.toml"
     documented.write_text(EVERYTHING, encoding="utf-8")
     ours = [
         *sorted((ROOT / "expected").rglob("*.toml")),
@@ -113,7 +142,11 @@ def test_every_release_of_ours_is_accepted(tmp_path: Path) -> None:
         documented,
     ]
     assert len(ours) > 6
-    accepted = check(SCHEMA, *ours)
+    return ours
+
+
+def test_every_release_of_ours_is_accepted(tmp_path: Path) -> None:
+    accepted = check(SCHEMA, *releases_of_ours(tmp_path))
     assert [file for file, good in accepted.items() if not good] == []
 
 
