@@ -49,6 +49,19 @@ def file_shipped_with(package: str, path: str) -> Path | None:
     return None
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether something is there; `Path.exists` of Python 3.14 never says why not.
+
+    Raises:
+        OSError: it cannot be told, as below a folder that is not ours to read.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[BinaryIO]:
     """Open what takes the place of `file` when the block ends without an exception.

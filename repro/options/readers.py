@@ -12,9 +12,11 @@ from pathlib import Path
 
 def path(text: str, base: Path) -> Path:
     """Give a path, started from a folder; `..` in it is gone."""
+    from repro.files import is_there
+
     found = base / Path(text).expanduser()
     try:
-        found.exists()
+        is_there(found)
     except OSError as error:
         raise ValueError(f"is no path that can be: {error.strerror}") from error
     return found.resolve() if ".." in found.parts else found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import ExpectedError
+from repro.files import is_there
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 RELEASE_FILE = "release.toml"
@@ -35,13 +36,14 @@ def release_files(paths: Sequence[Path | str]) -> Iterator[list[Path]]:
             raise ExpectedError(f"a path of published numbers is empty; {_WANTED}")
         path = EMBEDDED if str(named) == "embedded" else Path(named)
         try:
-            if path.is_file():
-                yield [path]
-            elif path.is_dir():
+            if not is_there(path):
+                raise ExpectedError(f"{path} does not exist; {_WANTED}")
+            if path.is_dir():
                 yield from _folder_files(path)
+            elif path.is_file():
+                yield [path]
             else:
-                found = "is no file" if path.exists() else "does not exist"
-                raise ExpectedError(f"{path} {found}; {_WANTED}")
+                raise ExpectedError(f"{path} is no file; {_WANTED}")
         except OSError as error:
             raise _unreadable(path, error) from error
 
