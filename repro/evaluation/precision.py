@@ -33,9 +33,14 @@ def in_type_of(precision: Precision, model: nn.Module) -> nn.Module:
     return model.to(_WHOLE[precision]) if precision in _WHOLE else model
 
 
-#: What does nothing with its weight but multiply it by what autocast casts. Of a
-#: subclass nobody knows.
-_MULTIPLYING = (nn.Linear, nn.Conv2d, NonDynamicallyQuantizableLinear)
+#: What does nothing with a weight, by its name, but multiply it by what autocast casts.
+#: Of a subclass nobody knows.
+_MULTIPLYING = {
+    nn.Linear: "weight",
+    nn.Conv2d: "weight",
+    NonDynamicallyQuantizableLinear: "weight",
+    nn.MultiheadAttention: "in_proj_weight",
+}
 
 
 class CastOnce:
@@ -58,11 +63,14 @@ class CastOnce:
         precision: Precision,
     ) -> None:
         self._forward = forward
-        self._others: list[tuple[nn.Module, Any]] = [
-            (module, nn.Parameter(module.weight.to(_MIXED[precision]), False))
-            for module in model.modules()
-            if type(module) in _MULTIPLYING and isinstance(module.weight, nn.Parameter)
-        ]
+        self._others: list[tuple[nn.Module, str, Any]] = []
+        for module in model.modules():
+            name = _MULTIPLYING.get(type(module), "")
+            weight = getattr(module, name, None)
+            if isinstance(weight, nn.Parameter):
+                cast = weight.to(_MIXED[precision])
+                other = nn.Parameter(cast, requires_grad=False)
+                self._others.append((module, name, other))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Compute logits of normalised images, inside of `arithmetic`."""
@@ -73,9 +81,9 @@ class CastOnce:
             self._exchange()
 
     def _exchange(self) -> None:
-        for place, (module, weight) in enumerate(self._others):
-            self._others[place] = module, module.weight
-            module.weight = weight
+        for place, (module, name, weight) in enumerate(self._others):
+            self._others[place] = module, name, getattr(module, name)
+            setattr(module, name, weight)
 
 
 @contextlib.contextmanager
