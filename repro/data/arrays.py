@@ -177,6 +177,8 @@ def _labels(arrays: Arrays) -> npt.NDArray[Any]:
     labels = read_array(arrays.labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
     if labels.ndim != 1 or labels.dtype.kind not in "iuU":
         raise DatasetError(
             f"{arrays.labels.file}: labels are {labels.dtype} of shape "

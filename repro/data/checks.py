@@ -8,12 +8,40 @@ from pathlib import Path
 
 from repro.data.class_names import Named, is_numbered
 from repro.data.halfway import loose_fault
-from repro.data.listing import Listing, dead_link, subfolders
+from repro.data.listing import Listing, dead_link, image_files, subfolders
 from repro.data.naming import WORDNET, set_faults
 from repro.published import DatasetSpec
 from repro.words import counted_names
 
 _NUMBER = re.compile(r"\d+")
+
+
+#: What may lie where images are looked for, by its name, and what to do.
+_INSTEAD = (
+    (r"\.(zip|tar\.\w+|tgz|7z|rar)$", "unpack it"),
+    (
+        r"\.arrow$",
+        "write it with datasets.load_from_disk(...).to_parquet('val-0-of-1.parquet')",
+    ),
+    (
+        r"\.(npy|pt|pth)$",
+        "save images and labels with numpy.savez, as x_test and y_test",
+    ),
+    (
+        r"tfrecord|\.l?mdb$|-\d{5}-of-\d{5}$",
+        "it needs a reader of datasets, which a package of yours can add "
+        "(docs/extending.md)",
+    ),
+)
+
+
+_LOOSE = "image lies right in it", "images lie right in it"
+
+
+def lies_instead(place: Path) -> str:
+    """Say what a file or folder is that is not read as images; empty if unknown."""
+    ways = (do for pattern, do in _INSTEAD if re.search(pattern, place.name))
+    return next((f"{place.name} is there: {do}" for do in ways), "")
 
 
 def class_fault(
@@ -45,7 +73,9 @@ def class_fault(
     hint = _inside(spec, root, unknown) or _which_set(
         spec, present | set(unknown), known
     )
-    if loose := loose_fault(root):
+    if not present and not unknown:
+        hint = _without_folders(root)
+    elif loose := loose_fault(root):
         hint += f". {loose}"
     if some or not missing:
         other = counted_names(unknown, "is no class of it", "are no classes of it")
@@ -120,6 +150,17 @@ def _inside(spec: DatasetSpec, root: Path, unknown: Sequence[str]) -> str:
     return ""
 
 
+def _without_folders(root: Path) -> str:
+    """Say what a folder holds in which no class folders are."""
+    if found := counted_names(image_files(root), *_LOOSE):
+        return (
+            f". {found}: sort them into folders of classes, or write labels.csv with "
+            "lines <file>,<class> beside them"
+        )
+    said = map(lies_instead, sorted(root.iterdir()))
+    return next((f". {found}" for found in said if found), "")
+
+
 def _which_set(spec: DatasetSpec, found: set[str], known: Sequence[DatasetSpec]) -> str:
     """Guess what class folders belong to, when it is not the dataset wanted."""
     same = [o.title for o in known if o is not spec and set(o.classes) == found]
@@ -141,6 +182,11 @@ def _which_set(spec: DatasetSpec, found: set[str], known: Sequence[DatasetSpec])
             ". Its folders are not named by WordNet ids such as "
             f"{spec.classes[0]}; name them so, or write which class each is into a "
             f"file labels.csv in it, a line <folder>,{spec.classes[0]} for each"
+        )
+    if found.isdisjoint(spec.classes) and len(found) == len(spec.classes):
+        return (
+            ". Rename them, or write which class each is into a file labels.csv in it, "
+            f"a line <folder>,{spec.classes[0]} for each"
         )
     return ""
 

@@ -113,6 +113,32 @@ def class_from_files(
     return Named(found, assumed="classes told by the names of the images in them")
 
 
+def classes_in_names(classes: Collection[str], names: Sequence[str]) -> dict[str, str]:
+    """Find the class that each file name begins, or ends, with: `cat_0.png`.
+
+    It stands at the same end of all of them, and nothing is found where both ends of
+    all could be meant.
+    """
+    known = set(classes)
+    found = [
+        {name: class_ for name in names if (class_ := _at_end(known, name, is_last))}
+        for is_last in (False, True)
+    ]
+    whole = [one for one in found if len(one) == len(names)]
+    return whole[0] if whole and all(one == whole[0] for one in whole) else {}
+
+
+def _at_end(known: Collection[str], name: str, is_last: bool) -> str:
+    """Give the longest class that a file name begins or ends with."""
+    stem = composed(name).rpartition(".")[0]
+    cuts = [match.start() for match in re.finditer(r"[-_. ]", stem)]
+    if is_last:
+        ends = (stem[cut + 1 :] for cut in cuts)
+    else:
+        ends = (stem[:cut] for cut in reversed(cuts))
+    return next((end for end in ends if end in known), "")
+
+
 def composed(name: str) -> str:
     """Write a name as most systems do: macOS takes letters and their accents apart."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)

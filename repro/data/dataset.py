@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -11,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from repro.data.checks import lies_instead
 from repro.data.digests import find_digests, remembered_digests
 from repro.data.examination import examine, refusal
 from repro.data.geometry import Pixels, decode, planar_pixels
@@ -168,11 +170,10 @@ def index_dataset(
 
 
 def _packed(data: Path, spec: DatasetSpec) -> str:
-    """Say that an archive of it lies there, which is not read as it is."""
-    endings = (".zip", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
-    files = (data / f"{spec.folder}{ending}" for ending in endings)
-    found = next((file for file in files if file.is_file()), None)
-    return f", but {found.name} is there: unpack it" if found else ""
+    """Say that it lies there in a form that is not read as it is."""
+    place = data / spec.folder
+    said = map(lies_instead, sorted(place.parent.glob(f"{glob.escape(place.name)}.*")))
+    return next((f", but {found}" for found in said if found), "")
 
 
 def read_dataset(spec: DatasetSpec, listing: Listing, cache: Path | None) -> Dataset:

@@ -2,28 +2,36 @@
 
 | table | where |
 |---|---|
-| `labels.csv`, or the only `.csv` there | in the folder of the images |
-| `<folder>.csv`, `<folder>_labels.csv`, `labels.csv` | beside it |
+| `labels` or `metadata`, or the only `.csv`, `.tsv`, `.jsonl` | in the folder |
+| `<folder>`, `<folder>_labels`, `labels`, `metadata` of these kinds | beside it |
+| `<folder>.txt` of two columns, as Caffe has it | beside it, or in `meta` there |
+| `<folder>_annotations.txt`, as Tiny ImageNet has it | there, or above `images` |
 | `LOC_val_solution.csv`, as Kaggle has it | there, or up to four folders above |
 
-Columns are parted by commas, semicolons or tabs. The first is the file, with or without
-its suffix, the second its class, unless a line of headings says otherwise.
+Columns are parted by commas, semicolons, tabs or blanks. The first is the file, with or
+without its suffix, the second its class, unless a line of headings says otherwise or
+another column has the suffixes of images.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
 from repro.data.class_names import composed, is_numbered, name_classes
+from repro.data.listing import IMAGE_SUFFIXES
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
 KAGGLE = "LOC_val_solution.csv"
+_ENDINGS = (".csv", ".tsv", ".jsonl")
+_LONGEST_LINE = 2**12
 #: A table of ImageNet's 50,000 validation images has 3 MB.
 LARGEST = 2**28
 _ABOVE = 4
@@ -67,21 +75,46 @@ def find_table(spec: DatasetSpec, root: Path) -> LabelTable | None:
     if file is None:
         return None
     table = read_table(spec, file)
-    # Paths may begin above the folder.
+    # Paths may begin above the folder, or be those of another machine.
     rows = {row.removeprefix(f"{root.name}/"): c for row, c in table.rows.items()}
+    bare = {re.split(r"[/\\]", row)[-1]: class_ for row, class_ in rows.items()}
+    if len(bare) == len(rows):
+        rows = bare
     return msgspec.structs.replace(table, rows=rows)
 
 
 def table_of(root: Path) -> Path | None:
     """Find the file of labels of a folder."""
-    inside = sorted(root.glob("*.csv"))
-    usual = [root / "labels.csv", *(inside if len(inside) == 1 else [])]
-    beside = (f"{root.name}.csv", f"{root.name}_labels.csv", "labels.csv")
+    beside = root.parent
+    inside = [file for ending in _ENDINGS for file in sorted(root.glob(f"*{ending}"))]
     above = [folder / KAGGLE for folder in (root, *root.absolute().parents[:_ABOVE])]
     if root.name not in {"val", "test", "validation"}:
         above = above[:1]
-    places = [*usual, *(root.parent / name for name in beside), *above]
-    return next(filter(Path.is_file, places), None)
+    places = [
+        *_called(root, "labels", "metadata"),
+        *(inside if len(inside) == 1 else []),
+        root / f"{root.name}_annotations.txt",
+        *_called(beside, root.name, f"{root.name}_labels", "labels", "metadata"),
+        *above,
+    ]
+    if root.name == "images":
+        places.append(beside / f"{beside.name}_annotations.txt")
+    texts = (folder / f"{root.name}.txt" for folder in (beside, beside / "meta"))
+    tables = filter(Path.is_file, places)
+    return next(itertools.chain(tables, filter(_has_two_columns, texts)), None)
+
+
+def _called(folder: Path, *names: str) -> list[Path]:
+    return [folder / f"{name}{ending}" for name in names for ending in _ENDINGS]
+
+
+def _has_two_columns(file: Path) -> bool:
+    """Whether a text is a table: a list of files without labels has the same name."""
+    try:
+        with file.open("rb") as stream:
+            return len(stream.readline(_LONGEST_LINE).split()) == 2
+    except OSError:
+        return False
 
 
 def read_table(spec: DatasetSpec, file: Path) -> LabelTable:
@@ -105,11 +138,12 @@ def read_table(spec: DatasetSpec, file: Path) -> LabelTable:
 
 
 def _pairs(file: Path) -> Iterator[tuple[str, str]]:
+    is_json = file.suffix == ".jsonl"
     try:
         if file.stat().st_size > LARGEST:
             raise DatasetError(f"{file} is too large for a table of labels; move it")
         lines = file.read_text("utf-8-sig").splitlines()
-        rows = [row for row in csv.reader(lines, delimiter=_delimiter(lines)) if row]
+        rows = list(filter(None, (_of_json if is_json else _of_text)(lines)))
     except (OSError, ValueError, csv.Error) as error:
         raise DatasetError(
             f"{file} cannot be read as a table of labels: {error}. Write lines "
@@ -130,9 +164,19 @@ def _pairs(file: Path) -> Iterator[tuple[str, str]]:
         yield name, _BOXES.sub(r"\1", label)
 
 
-def _delimiter(lines: Sequence[str]) -> str:
+def _of_text(lines: Sequence[str]) -> Iterator[list[str]]:
     first = lines[0] if lines else ""
-    return next((sign for sign in "\t;" if sign in first and "," not in first), ",")
+    parting = next((sign for sign in ",\t; " if sign in first), ",")
+    return csv.reader(lines, delimiter=parting)
+
+
+def _of_json(lines: Sequence[str]) -> Iterator[list[str]]:
+    """Yield what the first line calls its values, then those of each line."""
+    rows = [msgspec.json.decode(line, type=dict[str, Any]) for line in lines if line]
+    heads = list(rows[0]) if rows else []
+    yield heads
+    for row in rows:
+        yield [str(row.get(head, "")) for head in heads]
 
 
 def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
@@ -143,9 +187,12 @@ def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
     if files and not classes and len(row) == 2:
         # Whatever it is called, it is not the file: `id,breed`.
         return files[0], 1 - files[0], True
-    if not files or not classes:
-        return 0, 1, False
-    return files[0], classes[0], True
+    if files and classes:
+        return files[0], classes[0], True
+    named = (at for at, one in enumerate(row) if one.lower().endswith(IMAGE_SUFFIXES))
+    file = next(named, 0)
+    # A number of the line can stand before both.
+    return file, file + 1 if file + 1 < len(row) else file - 1, False
 
 
 def understand_labels(

@@ -126,14 +126,25 @@ def image_names(root: Path, classes: Iterable[str]) -> list[str]:
 def subfolders(root: Path) -> list[str]:
     """List the names of the folders in a folder, sorted; none in a tar or flat folder.
 
+    What systems and notebooks leave in any folder is none of them.
+
     Raises:
         DatasetError: it cannot be read.
     """
     try:
         with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+            return sorted(
+                entry.name
+                for entry in entries
+                if entry.is_dir() and not _is_left_behind(entry.name)
+            )
     except OSError as error:
         raise unreadable(error, root) from error
+
+
+def _is_left_behind(name: str) -> bool:
+    """Whether a folder is of a system or a notebook: `.ipynb_checkpoints`, say."""
+    return name.startswith(".") or name in {"__MACOSX", "@eaDir"}
 
 
 def image_files(folder: Path) -> list[str]:
@@ -178,6 +189,8 @@ def images_below(
             for entry in entries:
                 name = f"{prefix}/{entry.name}"
                 if entry.is_dir():
+                    if _is_left_behind(entry.name):
+                        continue
                     if entry.is_symlink():
                         _check_leads_on(entry, above)
                     found += images_below(Path(entry.path), name, above, placed=placed)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
+from repro.data.class_names import classes_in_names
 from repro.data.devkit import (
     DEVKIT,
     GROUND_TRUTH,
@@ -28,6 +29,7 @@ from repro.data.listing import (
     class_folders,
     image_files,
     image_of,
+    subfolders,
     unreadable,
 )
 from repro.data.naming import own_class
@@ -85,14 +87,17 @@ class FlatReader(Reader):
             return None
         if _takes_validation(spec) and _loose_images(folder):
             return folder
+        # Tiny ImageNet has its images one folder deeper.
+        if subfolders(folder) == ["images"]:
+            folder = folder / "images"
         names = image_files(folder)
         if not names:
             return None
         try:
-            told = _Told(spec, find_table(spec, folder))
+            told = _Told(spec, find_table(spec, folder), names)
         except DatasetError:
             # What the user named himself is said to be wrong when it is listed.
-            return folder if folder == root else None
+            return folder if root in (folder, folder.parent) else None
         return folder if any(told.class_of(name) for name in names) else None
 
     def list(self, spec: DatasetSpec, root: Path, data: Path) -> Listing:
@@ -107,9 +112,12 @@ class FlatReader(Reader):
 class _Told:
     """What says which class an image is of, by its path below the folder."""
 
-    def __init__(self, spec: DatasetSpec, table: LabelTable | None) -> None:
+    def __init__(
+        self, spec: DatasetSpec, table: LabelTable | None, names: Sequence[str]
+    ) -> None:
         self._known = set(spec.classes)
         self._table = table
+        self._named = {} if table else classes_in_names(spec.classes, names)
         #: Whether the images' own names said something.
         self.by_names = False
 
@@ -117,10 +125,11 @@ class _Told:
         """Give the class of an image; empty where only a devkit knows it."""
         if self._table and (found := self._table.class_of(name)):
             return found
-        if (found := own_class(name)) in self._known:
-            self.by_names = True
-            return found
-        return ""
+        found = own_class(name)
+        if found not in self._known:
+            found = self._named.get(name, "")
+        self.by_names = self.by_names or bool(found)
+        return found
 
 
 def _takes_validation(spec: DatasetSpec) -> bool:
@@ -152,7 +161,8 @@ def _listing(
 ) -> Listing:
     """Sort images without class folders into the classes that something tells."""
     table = find_table(spec, root) if root.is_dir() else None
-    told = _Told(spec, table)
+    files = list(files)
+    told = _Told(spec, table, [file.name for file in files])
     images: dict[str, list[Image]] = {name: [] for name in spec.classes}
     left: list[Image] = []
     for file in files:

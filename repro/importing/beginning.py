@@ -41,6 +41,7 @@ from repro.importing.trial import (
     trial_of,
 )
 from repro.importing.writing import CLASSES_FILE, class_list
+from repro.models.inspection import Inspection
 from repro.published import (
     RELEASE_FILE,
     ModelSpec,
@@ -339,13 +340,19 @@ def _same(one: ModelSpec, other: ModelSpec) -> bool:
 
 def _count_named(weights: Sequence[SurveyedWeights], images: SurveyedImages) -> int:
     """Count the outputs that are named: ImageNet's, where images are a part of it."""
-    outputs = {one.found.classes for one in weights if one.found}
+    outputs = {_outputs_of(one.found) for one in weights if one.found}
     known = set(class_list().decode().split())
     zero_shot = any(one.model and one.model.loader == "open_clip" for one in weights)
     is_part = _IMAGENET in outputs or zero_shot
     if is_part and set(images.classes) <= known:
         return _IMAGENET
     return len(images.classes)
+
+
+def _outputs_of(found: Inspection) -> int | None:
+    """Tell how many outputs a model has; of one of unknown kind, if they are 1,000."""
+    has_head = any(shape[:1] == (_IMAGENET,) for shape in found.shapes.values())
+    return found.classes or (_IMAGENET if has_head else None)
 
 
 def _model(spec: ModelSpec) -> DraftModel:

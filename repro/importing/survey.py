@@ -168,7 +168,7 @@ def survey_images(folder: Path) -> SurveyedImages:
         images = {name: sorted(image_names(folder, [name])) for name in names}
     except DatasetError as error:
         raise OptionError(f"--images: {error}") from error
-    classes = [name for name in names if images[name] and not name.startswith(".")]
+    classes = [name for name in names if images[name]]
     if not classes or _is_above(folder, classes):
         inside = next((name for name in names if subfolders(folder / name)), "")
         hint = f"; is it {folder / inside}?" if inside else ""

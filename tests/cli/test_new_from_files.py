@@ -35,10 +35,12 @@ from repro.importing.trial import (
     choose,
     trial_of,
 )
+from repro.importing.writing import class_list
 from repro.published import EMBEDDED, Release, read_releases
 
 ROOT = Path(__file__).parents[2]
 
+IMAGENET = tuple(class_list().decode().split())
 MEAN, STD = (0.1307,) * 3, (0.3081,) * 3
 
 
@@ -197,6 +199,26 @@ def test_models_of_the_releases_own_code_run_as_they_are(project: Path) -> None:
     assert "1 error" in refused or "1 failed" in refused
     assert "add --repro-run-code" in refused
     assert re.search(r"best +100\.000", run("--repro-run-code"))
+
+
+@pytest.mark.slow
+def test_some_classes_of_imagenet_are_evaluated_with_all_outputs(project: Path) -> None:
+    for number, folder in enumerate(sorted((project / "images").iterdir())):
+        folder.rename(folder.with_name(IMAGENET[7 * number]))
+    weights = fit_pixels(project / "images")
+    head = weights["module.read.weight"]
+    weights["module.read.weight"] = torch.zeros(1000, head.shape[1])
+    weights["module.read.weight"][: 7 * len(head) : 7] = head
+    weights["module.read.bias"] = torch.zeros(1000)
+    shutil.rmtree(project / "weights")
+    (project / "weights").mkdir()
+    torch.save(weights, project / "weights/best.pth")
+    (project / "mine.py").write_text(CODE)
+    said = new("--code=mine.py").output
+    assert re.search(r"best: python Pixels: 50 of 50 right: this looks complete", said)
+    (dataset,) = written().datasets.values()
+    assert len(dataset.classes) == 10
+    assert dataset.outputs == IMAGENET
 
 
 @pytest.mark.slow

@@ -277,7 +277,7 @@ def leave_beside(data: Path) -> None:
 
 
 def add_folder(data: Path) -> None:
-    (data / "val" / ".cache").mkdir()
+    (data / "val" / "cache").mkdir()
 
 
 def remove_class(data: Path) -> None:
@@ -322,7 +322,7 @@ def keep_two_classes(data: Path) -> None:
             leave_beside,
             "1 image lies beside the class folders (ILSVRC2012_val_00000002.JPEG)",
         ),
-        (add_folder, "1 is no class of it (.cache). Move that folder away"),
+        (add_folder, "1 is no class of it (cache). Move that folder away"),
         (remove_class, "of its 4 class folders 1 is missing (n01440764)"),
         (number_classes, "as text, 10 would come before 2"),
         (name_classes, "not named by WordNet ids such as n01440764"),

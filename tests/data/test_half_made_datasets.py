@@ -151,7 +151,7 @@ HALF_MADE = [
     (unpack_half, "it holds 5 of 12 images, and "),
     (leave_an_unnamed_image, "1 image has no label (fox.png)"),
     (leave_a_folder_beside, "1 folder lies (fox) beside images without class folders"),
-    (sort_none, "3 images lie beside the class folders (0.png, 1.png, 2.png)"),
+    (sort_none, "3 images lie right in it (0.png, 1.png, 2.png): sort them into"),
 ]
 
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from repro.data.dataset import index_dataset
+from repro.data.geometry import decode
 from repro.errors import ReproError
 from repro.published import DatasetSpec
 
@@ -33,9 +34,14 @@ def encoded(number: int, form: str = "PNG") -> bytes:
     return stream.getvalue()
 
 
-def folders(data: Path, suffix: str = ".png", form: str = "PNG") -> None:
+def folders(
+    data: Path,
+    suffix: str = ".png",
+    form: str = "PNG",
+    names: tuple[str, ...] = CLASSES,
+) -> None:
     for number, label in enumerate(LABELS):
-        file = data / "val" / CLASSES[label] / f"{number}{suffix}"
+        file = data / "val" / names[label] / f"{number}{suffix}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(encoded(number, form))
 
@@ -73,6 +79,42 @@ def parquet(labels: list[Any]) -> Make:
     return make
 
 
+def named(name: str, *, place: str = "val") -> Make:
+    """Flat images; `{n}` and `{c}` in their names are number and class."""
+
+    def make(data: Path) -> None:
+        (data / place).mkdir(parents=True)
+        for number, at in enumerate(LABELS):
+            file = name.format(n=number, c=CLASSES[at])
+            (data / place / file).write_bytes(encoded(number))
+
+    return make
+
+
+def table_at(place: str, line: str, *, images: str = "val") -> Make:
+    """Flat images with a table at a place; `{at}` is the place of a class."""
+
+    def make(data: Path) -> None:
+        named("im_{n}.png", place=images)(data)
+        rows = (line.format(n=n, c=CLASSES[at], at=at) for n, at in enumerate(LABELS))
+        (data / place).parent.mkdir(exist_ok=True)
+        (data / place).write_text("\n".join((*rows, "")))
+
+    return make
+
+
+def beside(make: Make, *names: str) -> Make:
+    """Let a system or a notebook leave something beside what is made."""
+
+    def makes(data: Path) -> None:
+        make(data)
+        for name in names:
+            (data / "val" / name).parent.mkdir(parents=True, exist_ok=True)
+            (data / "val" / name).write_bytes(encoded(0))
+
+    return makes
+
+
 def packed(data: Path) -> None:
     folders(data)
     shutil.make_archive(str(data / "val"), "zip", data / "val")
@@ -88,6 +130,24 @@ READ: dict[str, Make] = {
     "as the Hub's image folders": listed("file_name,label\nim_{n}.png,{c}", "m.csv"),
     "labels in a column": arrays(y_test=np.array(LABELS)[:, None]),
     "channels first": arrays(x_test=PIXELS.transpose(0, 3, 1, 2)),
+    "labels of bytes": arrays(y_test=np.array([CLASSES[n].encode() for n in LABELS])),
+    "names that begin with the class": named("{c}_{n}.png"),
+    "names that end with the class": named("{n}.{c}.png"),
+    "Tiny ImageNet": table_at(
+        "val/val_annotations.txt", "im_{n}.png\t{c}\t0\t0\t9\t9", images="val/images"
+    ),
+    "Caffe's list": table_at("val.txt", "im_{n}.png {at}"),
+    "MMPretrain's list": table_at("meta/val.txt", "im_{n}.png {at}"),
+    "metadata of the Hub": table_at(
+        "val/metadata.jsonl", '{{"file_name": "im_{n}.png", "label": "{c}"}}'
+    ),
+    "paths of another machine": table_at("val/x.tsv", "C:\\set\\im_{n}.png\t{c}"),
+    "the class first, without headings": table_at("val/x.csv", "{c},im_{n}.png"),
+    "numbered lines, without headings": table_at("val/x.csv", "{n},im_{n}.png,{c}"),
+    "left by notebooks": beside(folders, ".ipynb_checkpoints/1.png"),
+    "left by notebooks in a class": beside(folders, "cat/.ipynb_checkpoints/0.png"),
+    "left by macOS": beside(folders, "__MACOSX/cat/._0.png", ".DS_Store"),
+    "left by Windows": beside(folders, "Thumbs.db", "cat/Thumbs.db"),
     "parquet": parquet(LABELS),
     "parquet with names": parquet([CLASSES[label] for label in LABELS]),
 }
@@ -98,9 +158,42 @@ def test_what_people_have_is_read(name: str, tmp_path: Path) -> None:
     READ[name](tmp_path)
     dataset = index_dataset(SPEC, tmp_path)
     assert sorted(dataset.labels) == sorted(LABELS)
+    by_pixels = {PIXELS[n].tobytes(): label for n, label in enumerate(LABELS)}
+    for number, label in enumerate(dataset.labels):
+        pixels = np.asarray(decode(dataset.place(number), dataset.digests[number]))
+        # JPEG changes pixels, so only labels of lossless images can be told apart.
+        assert by_pixels.get(pixels.tobytes(), label) == label
 
 
+def left(name: str) -> Make:
+    """Make something else where the images should be."""
+
+    def make(data: Path) -> None:
+        (data / name).parent.mkdir(exist_ok=True)
+        (data / name).write_bytes(b"other")
+
+    return make
+
+
+OWN_READER = "it needs a reader of datasets, which a package of yours can add"
 SAID: dict[str, tuple[Make, str]] = {
+    "a class at both ends": (
+        named("cat_{n}_dog.png"),
+        "6 images lie right in it (cat_0_dog.png, cat_1_dog.png, cat_2_dog.png ...): "
+        "sort them into folders of classes, or write labels.csv",
+    ),
+    "other languages": (
+        lambda data: folders(data, names=("Katze", "Hund", "Aal")),
+        "a line <folder>,cat for each",
+    ),
+    "saved by datasets": (
+        left("val/data-00000-of-00001.arrow"),
+        "data-00000-of-00001.arrow is there: write it with datasets.load_from_disk",
+    ),
+    "tensors": (left("val/test.pt"), "test.pt is there: save images and labels with"),
+    "TFRecord": (left("val/validation-00000-of-00128"), OWN_READER),
+    "LMDB": (left("val/data.mdb"), OWN_READER),
+    "LMDB beside": (left("val.lmdb"), OWN_READER),
     "another format": (
         lambda data: folders(data, ".gif", "GIF"),
         "6 files there end in .gif, and images in .jpg, ",

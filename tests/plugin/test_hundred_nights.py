@@ -287,7 +287,7 @@ def check(repository: Repository, expected: Expected, result: pytest.RunResult) 
     ledger_option = f"--ledger={repository.pytester.path / '.repro'}"
     told = CliRunner().invoke(cli, ["history", FIRST, ledger_option]).output
     (row,) = [line for line in told.splitlines() if line.split()[:1] == [str(run.id)]]
-    verdict = "reproduced" if FIRST in met else "not run" if FIRST in missing else ""
+    verdict = "reproduced" if FIRST in met else "failed" if FIRST in missing else ""
     assert row.endswith(verdict or ("below", "above"))
 
 
