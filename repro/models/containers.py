@@ -32,6 +32,7 @@ from repro.words import counted, listed
 
 AGAIN = "Get it again from its source"
 _SAVE = "save the tensors with torch.save(model.state_dict(), 'NAME.pt')"
+_UNREAD = f"which no loader reads; {_SAVE}"
 #: First number of a file that torch wrote before 1.6.
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _ZIP = b"PK\x03\x04"
@@ -54,9 +55,9 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     ),
     (rb"\x1f\x8b", "a gzip archive; unpack it with gunzip first"),
     (rb"BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!", "an archive; unpack it first"),
-    (rb"\x89HDF", f"an HDF5 file of Keras, which no loader reads; {_SAVE}"),
-    (rb"GGUF|.{4}TFL3", f"of another runtime, which no loader reads; {_SAVE}"),
-    (rb"[\x81-\x8f].\xa6?params", f"of Flax, which no loader reads; {_SAVE}"),
+    (rb"\x89HDF", f"an HDF5 file of Keras, {_UNREAD}"),
+    (rb"GGUF|.{4}TFL3", f"of another runtime, {_UNREAD}"),
+    (rb"[\x81-\x8f].\xa6?params", f"of Flax, {_UNREAD}"),
     (rb"\x93NUMPY", "a single array; expected a state dict"),
 )
 
@@ -95,10 +96,22 @@ def read_container(path: Path) -> Container:
         raise damaged(path, _short(error)) from error
     except (zipfile.BadZipFile, struct.error, msgspec.MsgspecError) as error:
         raise damaged(path, _short(error)) from error
+    except IsADirectoryError as error:
+        raise WeightsError(_folder(path)) from error
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read: {error.strerror or error}. Make it readable"
         ) from error
+
+
+def _folder(path: Path) -> str:
+    """Say what to do with a folder that was given for a file."""
+    if any(path.glob("*.distcp")):
+        return (
+            f"{path} holds the parts of a distributed checkpoint; join them with "
+            "python -m torch.distributed.checkpoint.format_utils dcp_to_torch"
+        )
+    return f"{path} is a folder; name a weights file in it"
 
 
 def check_complete(path: Path) -> None:
@@ -156,6 +169,8 @@ def _reader(path: Path) -> Callable[[Path], Container]:
             raise WeightsError(f"{path} is {what}")
     if _ONNX.match(start):
         return _read_onnx
+    if re.match(rb"\x08[\x01-\x14]\x12", start):
+        raise WeightsError(f"{path} is of Core ML or TensorFlow, {_UNREAD}")
     if start[:1] == b"\x80":
         return _read_legacy
     if start[257:262] == b"ustar" or tarfile.is_tarfile(path):
@@ -208,6 +223,8 @@ def _read_other_zip(
                 array = _array(source, members[name], stream)
             arrays[name.removesuffix(".npy")] = array
         return Container("NumPy archive", arrays)
+    if any(name.endswith(".weights.h5") for name in files):
+        raise WeightsError(f"{path} is an archive of Keras, {_UNREAD}")
     inside = [name for name in files if name.endswith(WEIGHTS_SUFFIXES)]
     holds = f"{_few(inside)}; unpack it first" if inside else "no weights file"
     raise WeightsError(f"{path} is a zip that holds {holds}")

@@ -1,13 +1,17 @@
-"""Compare the tensors of a file with those that a model has."""
+"""What keeps a file from being the weights of a model, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from math import prod
+from typing import Any
 
 import msgspec
 
-from repro.words import counted
+from repro.stored.pickles import Table, Unread
+from repro.stored.tensors import StoredTensor
+from repro.words import counted, listed
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -65,3 +69,49 @@ def _said(names: list[str], one: str, many: str) -> str:
     shown = [n if len(n) <= _LONGEST else f"{n[: _LONGEST - 3]}..." for n in names]
     more = " ..." * (len(names) > _SHOWN)
     return f"{counted(len(names), one, many)} ({', '.join(shown[:_SHOWN])}{more})"
+
+
+#: What a file without tensors by name has in it, and what leads on from there.
+_LEADS = (
+    (
+        r"^numpy.*\._(reconstruct|frombuffer)$",
+        "Its arrays are NumPy's: save each as a tensor, with torch.from_numpy",
+    ),
+    (r"^(ds_version|ds_config)$", "Join the parts with zero_to_fp32.py of DeepSpeed"),
+    (r"^param_groups$", "That is an optimizer's: the weights are in another file"),
+)
+
+
+def without_tensors(content: Any, unread: Collection[str]) -> str:
+    """Say what a file is that holds no tensors by name, and what leads on.
+
+    Args:
+        content: all that it holds.
+        unread: the classes of objects in it.
+    """
+    names = [*map(str, content), *unread] if isinstance(content, Table) else [*unread]
+    leads = (to for pattern, to in _LEADS if any(re.search(pattern, n) for n in names))
+    otherwise = "Ask its publisher for the state dict"
+    return f"it is {kind_of(content)}. {next(leads, otherwise)}"
+
+
+def shown(names: Iterable[object]) -> str:
+    """Write the first few names of entries, none of them long."""
+    texts = [str(name) for name in names]
+    return listed([t if len(t) <= 40 else f"{t[:37]}..." for t in texts], most=6)
+
+
+def kind_of(value: object) -> str:
+    """Say what a value is, in a few words."""
+    if isinstance(value, StoredTensor):
+        return "a single tensor"
+    if isinstance(value, Unread):
+        return f"an object ({value.of!s:.60})"
+    if isinstance(value, Table | list | tuple) and not value:
+        return "empty"
+    if isinstance(value, Table):
+        return f"a table of {shown(value)}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {counted(len(value), 'value')}"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

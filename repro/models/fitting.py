@@ -170,6 +170,15 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"parametrizations\.|weight_[gv]$",
         "weights are normalised: remove parametrizations before saving",
     ),
+    (
+        r"\blora_(A|B|up|down|embedding_A)\b",
+        "adapters of LoRA: merge them into the weights, as merge_and_unload() does",
+    ),
+    (r"\bflat_param\b", "it is a part of FSDP: save the full state dict"),
+    (
+        r"\blayer\.\d+\.attention\.(attention|self)\.(query|key|value)\.",
+        "names of transformers: convert them to those of the architecture",
+    ),
     (r"dist_token|head_dist", "these are weights of a distilled DeiT"),
     (
         r"pos_embed|positional_embedding",

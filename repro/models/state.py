@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,11 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.models.containers import Container, damaged, read_container
+from repro.models.faults import kind_of, shown, without_tensors
 from repro.models.renaming import common_prefixes, renamed, without_beside
 from repro.stored.pickles import Table, Unread, is_module
 from repro.stored.tensors import StoredTensor
-from repro.words import counted, listed
+from repro.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,7 +151,7 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
         inside = [entry for entry in entries if entry]
         beside = " beside tensors of its own" * (len(inside) < len(entries))
         return WeightsError(
-            f"{self.path} holds tensors under {_shown(inside)}{beside}, and the model "
+            f"{self.path} holds tensors under {shown(inside)}{beside}, and the model "
             "does not say which of them were measured; name the entry as weights_key"
         )
 
@@ -165,7 +166,7 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
         tensors, replaced = renamed(kept)
         done = [f"entry {state.entry!r} chosen"] * (state.entry != named)
         if beside := [name for name in state.tensors if name not in kept]:
-            done.append(f"{_shown(beside)} left out")
+            done.append(f"{shown(beside)} left out")
         for prefix in common_prefixes(tensors):
             removed = [f"prefix {prefix!r} removed"] * bool(prefix)
             yield Reading(
@@ -198,7 +199,7 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
         if found := [name for name, kind in kinds.items() if kind]:
             raise WeightsError(
                 f"{self.path} holds tensors that are {kinds[found[0]]} "
-                f"({_shown(found[:1])}"
+                f"({shown(found[:1])}"
                 f"{f' and {len(found) - 1:,} more' * (len(found) > 1)}), which no "
                 "plain model computes with; ask its publisher for float32 or float16"
             )
@@ -207,7 +208,7 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
     def unread(self) -> list[str]:
         """Say what was left as it is, if anything was."""
         names = self.container.unread
-        said = [f"{counted(names.total(), 'object')} left unread ({_shown(names)})"]
+        said = [f"{counted(names.total(), 'object')} left unread ({shown(names)})"]
         return said * bool(names) + ["code left unread"] * self.container.has_code
 
     def _nothing(self) -> WeightsError:
@@ -216,10 +217,8 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
                 f"{self.path} is a frozen TorchScript program, whose tensors have no "
                 "names; ask its publisher for the state dict"
             )
-        return WeightsError(
-            f"{self.path} holds no tensors by name: it is "
-            f"{_kind(self.container.content)}. Ask its publisher for the state dict"
-        )
+        found = without_tensors(self.container.content, self.container.unread)
+        return WeightsError(f"{self.path} holds no tensors by name: {found}")
 
     def _found(self, entry: str) -> State:
         """Find an entry by its name, or by names joined with dots."""
@@ -230,14 +229,14 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
             if name not in inside or isinstance(found, StoredTensor):
                 raise WeightsError(
                     f"{self.path} has no entry {entry!r}; it has "
-                    f"{_shown(self.entries)}: {self._advice(entry)}"
+                    f"{shown(self.entries)}: {self._advice(entry)}"
                 )
             found = inside[name]
         state = _Walk(self.path).state(entry, found)
         if state is None:
             raise WeightsError(
-                f"the entry {entry!r} of {self.path} is {_kind(found)}, where a state "
-                f"dict is expected; {self._advice(entry)}"
+                f"the entry {entry!r} of {self.path} is {kind_of(found)}, where a "
+                f"state dict is expected; {self._advice(entry)}"
             )
         return state
 
@@ -245,7 +244,7 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
         """Say what weights_key can be."""
         entries = [state.entry for state in self.states if state.entry != tried]
         if named := [entry for entry in entries if entry]:
-            return f"weights_key can be {_shown(named)}"
+            return f"weights_key can be {shown(named)}"
         return "leave weights_key out" if entries else "it holds no weights"
 
 
@@ -375,25 +374,3 @@ def _unprefixed(metadata: Any, prefix: str) -> Any:
         if isinstance(of_module, Table)
         if type(version := of_module.get("version")) is int
     }
-
-
-def _shown(names: Iterable[object]) -> str:
-    """Write the first few names of entries, none of them long."""
-    texts = [str(name) for name in names]
-    return listed([t if len(t) <= 40 else f"{t[:37]}..." for t in texts], most=6)
-
-
-def _kind(value: object) -> str:
-    """Say what a value is, in a few words."""
-    if isinstance(value, StoredTensor):
-        return "a single tensor"
-    if isinstance(value, Unread):
-        return f"an object ({value.of!s:.60})"
-    if isinstance(value, Table | list | tuple) and not value:
-        return "empty"
-    if isinstance(value, Table):
-        return f"a table of {_shown(value)}"
-    if isinstance(value, list | tuple):
-        return f"a {type(value).__name__} of {counted(len(value), 'value')}"
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -208,6 +208,21 @@ def with_optimizer(state: State, file: Path) -> None:
     torch.save({"model": state, "optimizer": by_name, "rng": torch.zeros(3)}, file)
 
 
+def of_lightning(state: State, file: Path) -> None:
+    of_first = {0: {"exp_avg": torch.zeros(2)}}
+    content = {
+        "state_dict": below_names("model.", state),
+        "hyper_parameters": {"lr": 0.1},
+        "optimizer_states": [{"state": of_first, "param_groups": []}],
+    }
+    torch.save(content, file)
+
+
+def itself(state: State, file: Path) -> None:
+    """Save a whole module, which nobody has to unpickle for its tensors."""
+    torch.save(holder(state), file)
+
+
 def scale_in_list(state: State, file: Path) -> None:
     torch.save({**state, "logit_scale": state["logit_scale"].reshape(1)}, file)
 
@@ -245,6 +260,10 @@ LOADED: list[tuple[str, str, Save, str]] = [
     ("cifar", "a.pt", protocol_4, "1 object left unread (pathlib."),
     ("cifar", "a.pt", with_optimizer, "entry 'model' chosen"),
     ("cifar", "a.pt", averaged, "n_averaged left out"),
+    ("cifar", "a.pt", below("module.", "ema_state_dict"), "prefix 'module.' removed"),
+    ("cifar", "a.ckpt", of_lightning, "prefix 'model.' removed"),
+    ("cifar", "a.pt", beside(ds_config={}, ds_version="0.9"), "entry 'model' chosen"),
+    ("cifar", "a.pt", itself, ""),
     ("cifar", "a.jit", script, "code left unread"),
     ("cifar", "a.pt", whole, "entry 'model' chosen"),
     ("clip", "a.pt", script, "code left unread"),
@@ -447,6 +466,25 @@ def normalised(state: State, file: Path) -> None:
     torch.save({**names, **below_names("1.", state)}, file)
 
 
+def only(**content: Any) -> Save:
+    return lambda _, file: torch.save(content, file)
+
+
+def of_numpy(state: State, file: Path) -> None:
+    torch.save({name: tensor.numpy() for name, tensor in state.items()}, file)
+
+
+def of_keras(_: State, file: Path) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", b"\x89HDF")
+
+
+def in_parts(_: State, file: Path) -> None:
+    file.mkdir()
+    (file / "__0_0.distcp").write_bytes(b"part")
+
+
 HTML = b"\n<!DOCTYPE html><html><title>Google Drive - Virus scan warning</title></html>"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 
@@ -477,6 +515,32 @@ REFUSED: list[tuple[str, Save, str]] = [
         "has complex numbers, which are no weights",
     ),
     ("cifar", written(b"\x82\xa6params\x81\xa5conv1"), "is of Flax, which no loader"),
+    (
+        "cifar",
+        written(b"\x08\x04\x12\x8a\x01\n\x10\n\x05image"),
+        "of Core ML or Tensor",
+    ),
+    ("cifar", of_keras, "is an archive of Keras, which no loader reads"),
+    ("cifar", in_parts, "parts of a distributed checkpoint; join them"),
+    ("cifar", lambda _, file: file.mkdir(), "is a folder; name a weights file in it"),
+    ("cifar", of_numpy, "Its arrays are NumPy's: save each as a tensor"),
+    (
+        "cifar",
+        only(state={}, param_groups=[{"lr": 1}]),
+        "an optimizer's: the weights a",
+    ),
+    ("cifar", only(optimizer_state_dict={}, ds_version="0.9"), "Join the parts with z"),
+    (
+        "vit",
+        only(**{"m.blocks.0.attn.qkv.lora_A.weight": torch.ones(2)}),
+        "of LoRA: me",
+    ),
+    (
+        "vit",
+        only(**{"vit.encoder.layer.0.attention.attention.key.bias": torch.ones(2)}),
+        "names of transformers: convert them",
+    ),
+    ("vit", only(**{"_fsdp.flat_param": torch.ones(2)}), "it is a part of FSDP: save"),
     ("vit", distilled, "these are weights of a distilled DeiT"),
     (
         "vit",
