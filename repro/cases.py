@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from repro.errors import ExpectedError
+from repro.files import is_there
 from repro.published import (
     DatasetSpec,
     Family,
@@ -214,7 +215,8 @@ def named_case(
 
 def _weights_files(folder: Path) -> list[str]:
     try:
-        files = list_weights(folder) if folder.is_dir() else []
+        is_folder = is_there(folder) and folder.is_dir()
+        files = list_weights(folder) if is_folder else []
     except OSError as error:
         raise ExpectedError(
             f"{folder}: cannot be read ({error.strerror}); make it readable"

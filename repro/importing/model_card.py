@@ -30,7 +30,8 @@ from repro.words import shortened
 
 CARD = "README.md"
 _IMAGENET = "imagenet imagenet1k ilsvrc2012 ilsvrcimagenet1k timmimagenet1kwds"
-_NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,12})?) ?(%?)")
+# Trainers write floats in full: up to 17 digits that count.
+_NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,20})?) ?(%?)")
 _TASKS = {
     "supervised": ("image-classification",),
     "clip": ("zero-shot-image-classification", "zero-shot-classification"),
@@ -153,11 +154,11 @@ def card_table(card: Card) -> Table:
         if (numbers := list(_published(entry, model, left_out)))
     }
     if len(found) != 1:
-        said = "; ".join(left_out) or "none"
+        said = f". Left out: {shortened('; '.join(left_out), 250)}" if left_out else ""
         what = f"numbers of {len(found)} models" if found else "no number to measure"
         raise ExpectedError(
             f"{card.file}: its model-index has {what}; one model with accuracies on "
-            f"ImageNet-1k is read. Left out: {shortened(said, 250)}"
+            f"ImageNet-1k is read{said}"
         )
     ((name, numbers),) = found.items()
     name = re.sub(r"[^\w.+-]", "-", (card.repository or name).rpartition("/")[2])

@@ -160,6 +160,15 @@ def test_a_card_of_timm_is_a_case_by_its_test_size_with_the_digits_as_printed(
     assert list(case.family.files.values()) == [link]
 
 
+def test_a_float_that_a_trainer_wrote_in_full_is_a_fraction(
+    repository: Repository,
+) -> None:
+    full = ("accuracy", "Accuracy", "0.8012345678901235")
+    where = IMAGENET | {"config": "default", "args": {"language": "en"}}
+    repository.write(index(entry(full, dataset=where)))
+    assert numbers(repository.case()) == {"top1": "80.12345678901235"}
+
+
 def read_by_hub(repository: Repository) -> list[Any]:
     found: list[Any] = ModelCard.load(repository.card).data.eval_results
     return found
