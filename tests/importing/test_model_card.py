@@ -69,7 +69,7 @@ TOP1 = ("accuracy", "Top 1 Accuracy", "79.10")
 
 def entry(
     *metrics: tuple[str, str, Any],
-    dataset: dict[str, str] | None = None,
+    dataset: dict[str, Any] | None = None,
     task: str = "image-classification",
     **others: Any,
 ) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def test_a_float_that_a_trainer_wrote_in_full_is_a_fraction(
     repository: Repository,
 ) -> None:
     full = ("accuracy", "Accuracy", "0.8012345678901235")
-    where = IMAGENET | {"config": "default", "args": {"language": "en"}}
+    where: dict[str, Any] = {**IMAGENET, "args": {"language": "en"}}
     repository.write(index(entry(full, dataset=where)))
     assert numbers(repository.case()) == {"top1": "80.12345678901235"}
 
