@@ -23,7 +23,7 @@ from repro.published import EMBEDDED
 
 ROOT = Path(__file__).parent.parent
 #: Of a terminal, and of a picture of the page, in characters and in pixels.
-COLUMNS, WIDTH, HEIGHT = 100, 1000, 900
+COLUMNS, WIDTH, HEIGHT = 100, 1000, 1000
 #: What GitHub loads at once, with the rest of a document.
 BYTES = 60_000
 EARLIER = "pillow==11.0.0"
@@ -144,10 +144,8 @@ def _photograph(page: Path, file: Path) -> None:
     command = [chromium, *options, size, f"--screenshot={file}", page.as_uri()]
     subprocess.run(command, check=True, capture_output=True)
     with Image.open(file) as found:
-        # Letters are smooth in few shades, and a palette is a third of the bytes.
-        small = found.convert("RGB").quantize(
-            64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        )
+        # A palette is a third of the bytes, and keeps the lines of the grid.
+        small = found.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     small.save(file, optimize=True)
 
 

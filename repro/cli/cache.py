@@ -20,6 +20,7 @@ from repro.data.housekeeping import (
 )
 from repro.files import shown_size
 from repro.options import readers
+from repro.words import counted
 
 
 @click.group(cls=Group)
@@ -47,7 +48,7 @@ def list_(cache: Path) -> None:
         headers = ["store", "dataset", "geometry", "images", "size", "last used"]
         echo(tabulate(rows, headers=headers, disable_numparse=True))
     total = shown_size(sum(store.size for store in stores))
-    echo(f"{cache}: {len(stores):,} stores of decoded pixels, {total}")
+    echo(f"{cache}: {counted(len(stores), 'store')} of decoded pixels, {total}")
 
 
 @cache.command()
@@ -69,7 +70,9 @@ def check(context: click.Context, cache: Path) -> None:
             drop_store(store)
             damaged += 1
     sound = len(stores) - damaged
-    echo(f"{sound:,} stores are sound, {damaged:,} were damaged and deleted")
+    verbs = "is" if sound == 1 else "are", "was" if damaged == 1 else "were"
+    sums = f"{counted(sound, 'store')} {verbs[0]} sound"
+    echo(f"{sums}, {damaged:,} {verbs[1]} damaged and deleted")
     context.exit(1 if damaged else 0)
 
 
@@ -92,7 +95,7 @@ def prune(cache: Path, limit: int | None, *, everything: bool) -> None:
     remove_parts(cache)
     dropped = _drop_all(cache) if limit is None else make_room(cache, limit)
     freed = shown_size(sum(store.size for store in dropped))
-    echo(f"dropped {len(dropped):,} stores of decoded pixels, {freed}")
+    echo(f"dropped {counted(len(dropped), 'store')} of decoded pixels, {freed}")
 
 
 def _drop_all(folder: Path) -> list[Store]:

@@ -14,6 +14,7 @@ from repro.cli.output import echo
 from repro.errors import ExpectedError, OptionError
 from repro.importing.grids import FORMATS
 from repro.published import METRICS
+from repro.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -325,7 +326,7 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
     if check:
         sys.exit(1 if found else 0)
     write_release(folder, table)
-    echo(f"{len(table.rows):,} rows of {table.id} in {folder}")
+    echo(f"{counted(len(table.rows), 'row')} of {table.id} in {folder}")
 
 
 def _echo_rows(what: str, rows: list[Row]) -> None:

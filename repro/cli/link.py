@@ -15,6 +15,7 @@ from repro.cli.output import echo
 from repro.errors import FetchError, OptionError
 from repro.fetching.mirror import Match, match_folders
 from repro.published import read_releases, split_weights_name
+from repro.words import counted
 
 
 @click.command(cls=Command)
@@ -62,7 +63,8 @@ def link(
     if not count:
         echo(f"nothing is linked in {folder}")
         sys.exit(1)
-    said = f"{count:,} files {'would be' if dry_run else 'are'} linked in {folder}"
+    verb = "would be" if dry_run else "is" if count == 1 else "are"
+    said = f"{counted(count, 'file')} {verb} linked in {folder}"
     echo(said if dry_run else f"{said}; repro verify --record trusts them from now on")
 
 

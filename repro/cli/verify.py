@@ -31,6 +31,7 @@ from repro.published import (
     list_weights,
     read_releases,
 )
+from repro.words import counted
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -85,7 +86,7 @@ def verify(
         _record(present, results)
     counts = Counter(result.outcome for result in results)
     said = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
-    echo(f"{len(results):,} files: {said or 'nothing to verify'}")
+    echo(f"{counted(len(results), 'file')}: {said or 'nothing to verify'}")
     if not record and counts["not recorded"]:
         echo("--record trusts those that are not recorded, from now on")
     if any(result.is_fault for result in results):
@@ -145,4 +146,5 @@ def _record(tasks: Sequence[_Task], results: Sequence[Checked]) -> None:
         ]
         if new:
             file = record_checksums(release, new)
-            echo(f"{len(new):,} files are trusted from now on: {file}")
+            number, verb = counted(len(new), "file"), "is" if len(new) == 1 else "are"
+            echo(f"{number} {verb} trusted from now on: {file}")

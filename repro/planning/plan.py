@@ -121,12 +121,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         work = self.work
         yield (
             f"cases    {work.cases:,} on {counted(work.datasets, 'dataset')}, "
-            f"{work.evaluated:,} images to evaluate"
+            f"{counted(work.evaluated, 'image')} to evaluate"
         )
         yield f"decode   {self._decoding()}"
         yield f"compute  {flops(work.operations)}"
         if work.prompts:
-            yield f"text     {work.prompts:,} prompts, once for each text tower"
+            prompts = counted(work.prompts, "prompt")
+            yield f"text     {prompts}, once for each text tower"
         weights = [f"{shown_size(work.weights_bytes)} of weights"]
         if work.unsized:
             unsized = f"{counted(work.unsized, 'weights file')} of unknown size"

@@ -24,6 +24,7 @@ from repro.options.option import (
     refuse_empty,
 )
 from repro.options.table import OPTIONS, SELECTORS, Settings, refuse_misprints
+from repro.words import counted
 
 
 def project(config: pytest.Config) -> Path:
@@ -137,7 +138,7 @@ def summary(settings: Settings) -> str:
     if settings.case:
         parts.append(f"cases {', '.join(settings.case)}")
     if settings.limit:
-        parts.append(f"limit {settings.limit:,} images")
+        parts.append(f"limit {counted(settings.limit, 'image')}")
     parts += ["no early stop"] * settings.no_early_stop
     if settings.diagnose_share != Settings.diagnose_share.default:
         share = f"{100 * settings.diagnose_share:.3g} %"

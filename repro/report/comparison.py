@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
-from repro.report.changes import environment_text, grouped_changes
+from repro.report.changes import change_text, environment_text, grouped_changes
 from repro.report.numbers import nonzero_text, told_apart
 from repro.words import counted, fitted, listed, shortened, wrapped
 
@@ -58,6 +58,13 @@ def _lines(found: RunComparison, rows: int | None, width: int | None) -> Iterato
     ):
         if cases:
             yield f"only measured in run {run}: {listed(cases)}"
+
+
+def since_run_text(found: RunComparison) -> str:
+    """Say what an upgrade changed, in a sentence that names it."""
+    moved = listed([change_text(one) for one in found.environment], 2)
+    upgrade = f", with {moved}" if moved else ""
+    return f"Since run {found.before}{upgrade}: {answer(found)}."
 
 
 def answer(found: RunComparison) -> str:

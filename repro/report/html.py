@@ -28,7 +28,7 @@ from repro.report.changes import (
     red_since_text,
     since_groups,
 )
-from repro.report.comparison import answer
+from repro.report.comparison import since_run_text
 from repro.report.failure import images_text, where_on_all_images
 from repro.report.numbers import (
     difference_text,
@@ -144,7 +144,7 @@ def _notes(report: Report) -> Iterator[str]:
     if report.claims:
         yield claims_report.totals_text(report.claims)
     if report.compared:
-        yield f"Since run {report.compared.before}: {answer(report.compared)}."
+        yield since_run_text(report.compared)
 
 
 def _changes(report: Report) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:

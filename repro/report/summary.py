@@ -39,9 +39,10 @@ def verdict_sentence(report: Report) -> str:
         of = f": a part of the images was evaluated in {counted(part, 'case')}"
         return f"{said}{of * bool(part)}."
     if len(met) < len(results):
+        meet = "meets" if len(met) == 1 else "meet"
         return (
             f"Nothing contradicts what was published: {len(met):,} of "
-            f"{counted(len(results), 'case')} meet it."
+            f"{counted(len(results), 'case')} {meet} it."
         )
     every = "The case meets" if len(met) == 1 else f"All {len(met):,} cases meet"
     far = ", ".join(largest_difference(met))

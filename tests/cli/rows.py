@@ -103,7 +103,7 @@ ROWS = {
     "import model-card card": Row(
         "import model-card --url=https://x.org",
         "card/README.md",
-        "1 rows",
+        "1 row of",
         "printed.md",
     ),
     "import model-card url": Row(
@@ -166,7 +166,7 @@ ROWS = {
     "fetch jobs": Row(
         "fetch --expected=tiny --checkpoints=got", "--jobs=0", "1<=x<=32"
     ),
-    "verify patterns": Row("verify", "clip/*", "1 files: 1 not recorded"),
+    "verify patterns": Row("verify", "clip/*", "1 file: 1 not recorded"),
     "verify expected": Row("verify", "--expected=paper.toml", "nothing to verify"),
     "verify checkpoints": Row("verify", "--checkpoints=weights", "real/4M.pt"),
     "verify record": Row("verify", "--record", "trusted from now on"),
@@ -297,8 +297,8 @@ ROWS = {
     ),
     "accept checkpoints": Row(ACCEPT, "--checkpoints=nowhere", "nowhere does not"),
     "accept ledger": Row(ACCEPT, "--ledger=other", "the run has no case"),
-    "cache list cache": Row("cache list", "--cache=cache", "1 stores"),
-    "cache check cache": Row("cache check", "--cache=cache", "1 stores are sound"),
+    "cache list cache": Row("cache list", "--cache=cache", "1 store of"),
+    "cache check cache": Row("cache check", "--cache=cache", "1 store is sound"),
     "cache prune limit": Row("cache prune --cache=cache", "--limit=1k", "dropped 1"),
     "cache prune everything": Row("cache prune --cache=cache", "--all", "dropped 1"),
     "cache prune cache": Row("cache prune --all", "--cache=cache", "dropped 1"),

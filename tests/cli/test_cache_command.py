@@ -39,7 +39,7 @@ def test_the_list_tells_dataset_geometry_images_and_size(cache: Path) -> None:
     assert "30" in row
     assert "kB" in row
     assert "2001-09-09" in row
-    assert "1 stores of decoded pixels" in result.output
+    assert "1 store of decoded pixels" in result.output
 
 
 def test_an_empty_cache_has_an_empty_list(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_an_empty_cache_has_an_empty_list(tmp_path: Path) -> None:
 def test_a_sound_cache_passes_the_check(cache: Path) -> None:
     result = run("check", "--cache", cache)
     assert result.exit_code == 0
-    assert "1 stores are sound, 0 were damaged" in result.output
+    assert "1 store is sound, 0 were damaged" in result.output
 
 
 def test_a_damaged_store_fails_the_check_and_is_deleted(cache: Path) -> None:
@@ -61,18 +61,20 @@ def test_a_damaged_store_fails_the_check_and_is_deleted(cache: Path) -> None:
     result = run("check", "--cache", cache)
     assert result.exit_code == 1
     assert "0003.npy has another checksum" in result.output
-    assert "1 were damaged and deleted" in result.output
+    assert "1 was damaged and deleted" in result.output
     assert not list_stores(cache)
 
 
 def test_pruning_drops_what_does_not_fit(cache: Path) -> None:
     assert "dropped 0 stores" in run("prune", "--limit", "1G", "--cache", cache).output
-    assert "dropped 1 stores" in run("prune", "--limit", "1k", "--cache", cache).output
+    assert (
+        "dropped 1 store of" in run("prune", "--limit", "1k", "--cache", cache).output
+    )
     assert not list_stores(cache)
 
 
 def test_pruning_can_drop_all(cache: Path) -> None:
-    assert "dropped 1 stores" in run("prune", "--all", "--cache", cache).output
+    assert "dropped 1 store of" in run("prune", "--all", "--cache", cache).output
     assert not list_stores(cache)
 
 

@@ -188,6 +188,20 @@ def test_green_cases_are_few_pages_of_paper(
     assert 1 <= pages <= most
 
 
+def test_a_table_of_long_names_is_no_wider_than_a_sheet(
+    browser: Any, tmp_path: Path
+) -> None:
+    name = "vit_large_patch14_dinov2_reg4_siglip_{}.sw_merged_laion2b_ft_in12k_in1k"
+    long = [result(name.format(n), position=(0, n)) for n in range(1, 31)]
+    write_report(tmp_path / "long.html", report_of_results(long))
+    show(browser, tmp_path / "long.html", 718, "light")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert browser.execute_script(_REACH) == 718
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_axe_finds_nothing_to_complain_of(page: Any) -> None:
     axe = importlib.resources.files("axe_core_python") / "axe.min.js"
     page.execute_script("document.querySelectorAll('details').forEach(d => d.open = 1)")

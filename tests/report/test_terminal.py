@@ -237,7 +237,7 @@ def test_a_run_that_settles_nothing_says_so() -> None:
     said = verdict_sentence(report_of_results([part]))
     assert said == "Nothing contradicts what was published, and nothing settles it."
     both = verdict_sentence(report_of_results([part, result("4M")]))
-    assert both == "Nothing contradicts what was published: 1 of 2 cases meet it."
+    assert both == "Nothing contradicts what was published: 1 of 2 cases meets it."
 
 
 def test_what_differs_from_the_baseline_is_not_said_of_the_last_met_run_too() -> None:
