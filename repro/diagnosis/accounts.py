@@ -64,6 +64,12 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is met to its last digit."""
         return self.gap <= self.half_unit + 1e-9
 
+    def room_of(self, value: float) -> float:
+        """Tell how far an honest measurement of another value may be off."""
+        if METRICS[self.metric].allowance.is_relative and self.value:
+            return self.room * value / self.value
+        return self.room
+
     def chance(self, value: float, scale: float = 1.0) -> float | None:
         """Tell how likely a wrong number is as near to a value as this one is.
 

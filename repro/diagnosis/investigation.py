@@ -59,7 +59,7 @@ OVER = "the time was spent"
 #: What takes more forward passes an image is tried last.
 CHEAP = 2
 
-#: What may be spent before everything is given up that was tried.
+#: What is spent before everything is given up that was tried, of the share.
 SPENT = 0.1
 
 #: So many images are looked at for what they are.
@@ -182,11 +182,10 @@ class Investigation:
     def _race(self, groups: Sequence[Group], budget: int) -> None:
         """Let groups see images until it is clear whether one of them explains it."""
         members = _members(groups)
+        least = SPENT * self._pace.share_of(len(members))
 
         def is_over(spent: int) -> bool:
-            return self._pace.is_over or (
-                spent > SPENT * budget and self._is_hopeless(members)
-            )
+            return self._pace.is_over or (spent > least and self._is_hopeless(members))
 
         left = budget - self._laboratory.evaluated
         race(groups, len(self._order), left, is_over)

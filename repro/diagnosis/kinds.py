@@ -26,15 +26,15 @@ from repro.evaluation.predictions import Predictions
 #: are none of the many that were looked for.
 PRIOR: dict[KindName, float] = {
     "pixels": 0.3,
-    "text": 0.2,
+    "text": 0.3,
     "labels": 0.1,
     "weights": 0.2,
-    "arithmetic": 0.15,
-    "bookkeeping": 0.05,
+    "arithmetic": 0.1,
+    "bookkeeping": 0.03,
 }
 
 #: How probable a kind has to be to be told, and how probable that it is one of two.
-TOLD = 0.85, 0.95
+TOLD = 0.87, 0.95
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -72,6 +72,8 @@ def kind_of(
         if math.fsum(share[kind] for kind in told) >= least:
             said = [_of_digits(told, moved), pattern_of(case, told, met)]
             because = "; ".join(filter(None, said))
+            if told == ["weights"]:
+                because += ". Or the row is that of another model"
             return Kind(" or ".join(told), because) if because else None
     return None
 

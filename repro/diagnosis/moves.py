@@ -40,6 +40,10 @@ TURNED = 2000
 #: How often arithmetic leaves all decisions as they are.
 UNDECIDED = 0.7
 
+#: So many nats of loss over all images say as much of how many are decided otherwise as
+#: what other suspects do.
+USUAL = 10.0
+
 #: A number that moved in any way at all lies within so many times its gap; where it is
 #: a loss that is computed otherwise, that is this share of it at least.
 ANYWHERE = 4.0
@@ -249,9 +253,11 @@ def _moves(moved: Moved, trial: Trial) -> Iterator[tuple[Floats, Floats]]:
     # What few images say of a move is worth as much as it is larger than its error.
     errors = np.maximum(np.array([r.error for r in numbers]), 1e-12)
     moves *= moves**2 / (moves**2 + errors**2)
-    turned = moved.rate * _loss_moved(trial)
-    if not turned:
-        turned = (trial.gained + trial.lost) / max(1, trial.compared)
+    turned = (trial.gained + trial.lost) / max(1, trial.compared)
+    if nats := _loss_moved(trial):
+        seen = trial.compared * nats
+        decided = trial.gained + trial.lost + moved.rate * USUAL
+        turned = nats * decided / (seen + USUAL)
     for size in SIZES:
         # What turns as many images to the right as to the wrong leaves no number alike.
         images = np.sqrt(size * turned * moved.images) * moved.images_each

@@ -127,7 +127,10 @@ def _exchanged(
     numbers: Sequence[Number], others: _Others
 ) -> Iterator[tuple[str, float]]:
     """Yield whose published numbers are what was measured, and how likely chance is."""
-    rooms = [(n, n.room + n.half_unit + ERRORS * n.error) for n in numbers]
+    # What is published here may be much larger, and what is allowed of it with it.
+    rooms = [
+        (n, n.room_of(n.measured) + n.half_unit + ERRORS * n.error) for n in numbers
+    ]
     chance = product([others.chance(n, n.measured, room) for n, room in rooms])
     assert chance is not None
     for name, published in others.published.items():

@@ -64,8 +64,12 @@ class Pace:
         """
         self._rate, self._few = rate, few
         if self._promised is None:
-            most = self._share * self._total * self._suspects
-            self._promised = max(LEAST_SECONDS, rate * most)
+            most = rate * self.share_of(self._suspects)
+            self._promised = max(LEAST_SECONDS, most)
+
+    def share_of(self, suspects: int) -> float:
+        """Give how many images the share of so many of the suspects is."""
+        return self._share * self._total * suspects
 
     def budget(self, suspects: int) -> int:
         """Give how many images so many of the suspects may see, all together."""
@@ -73,7 +77,7 @@ class Pace:
         if self._promised is not None and self._rate:
             fitting = self._promised / self._rate / self._suspects
         fewest = min(FEWEST, self._total, fitting)
-        return int(max(self._share * self._total, fewest) * suspects)
+        return int(max(self.share_of(suspects), fewest * suspects))
 
     def times_as_long(self, few: float, images: int, members: int) -> float:
         """Tell how many times as long as the protocol a suspect takes, if too long.

@@ -13,7 +13,7 @@ from repro.diagnosis.setup import Facts, Setup
 from repro.diagnosis.suspects import Suspect, Topic, joined
 
 #: So many pairs are tried, of those that would come nearest if effects added up.
-PAIRS = 60
+PAIRS = 24
 
 #: What moves every number by less of its gap is not needed beside anything.
 NEEDED = 0.02

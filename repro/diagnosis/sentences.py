@@ -172,10 +172,11 @@ def _unsettled(trials: Sequence[Trial], tried: str) -> str:
     share = shares[likeliest]
     # What is less likely than not would read like a cause.
     named = f", {trials[likeliest].suspect}," if share > 1 / 2 else ""
+    probable = max(1, round(100 * share))
     return (
         f"None of {tried} is singled out by the images seen: {possible:,} of them are "
-        f"not ruled out, nor is something else. The likeliest{named} is "
-        f"{_percent(share)} probable, where {_percent(SINGLED_OUT)} are asked."
+        f"not ruled out, nor is something else. The likeliest{named} is {probable} % "
+        f"probable, where {_percent(SINGLED_OUT)} are asked."
     )
 
 

@@ -181,8 +181,9 @@ def settled(trials: Sequence[Trial]) -> Outcome:
         return "likely"
     # What hardly one of them explains is not settled by more images of any.
     alone = [trial for trial in trials if not trial.is_pair]
-    is_open = any(trial.outcome != "unexplained" for trial in alone)
-    return "unsettled" if is_open and not is_hopeless(alone) else "unexplained"
+    is_over = is_hopeless(alone) or is_hopeless(trials)
+    is_open = not is_over and any(trial.outcome != "unexplained" for trial in alone)
+    return "unsettled" if is_open else "unexplained"
 
 
 def share_of_best(trials: Sequence[Trial]) -> float:
