@@ -29,6 +29,7 @@ from repro.engine.nodes import (
     inspect_node,
     key_of,
     measure_there,
+    on_gpu,
 )
 from repro.engine.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 #: How often a case is repeated that was lost with its process or node.
 RETRIES = 5
+#: What Ray starts processes with that choose their GPU themselves.
+_SEES_ALL = {"env_vars": {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}}
 #: Seconds to wait for a node that is asked what it has.
 PATIENCE = 300
 
@@ -200,12 +203,11 @@ class Cluster:
             num_cpus=self.cores,
             max_retries=RETRIES,
             retry_exceptions=False,
-            # CUDA stays on the GPU that a process has seen first, and Ray may give it
-            # another one for its next case. So such a process ends with its case; one
-            # actor a GPU would not, but dealing cases to actors, with their retries
-            # and the nodes that come and go, would then be ours and not Ray's.
-            max_calls=1 if self.uses_gpus else 0,
-        )(function)
+            # A process goes on with the next case, and keeps what it has indexed. CUDA
+            # would stay on the one GPU that Ray has shown it first: so it sees all.
+            max_calls=0,
+            runtime_env=_SEES_ALL if self.uses_gpus else None,
+        )(_on_its_gpu(function))
 
     def _answer(self, case: Case) -> Answer:
         key = self._key(case)
@@ -277,6 +279,17 @@ class Cluster:
         ]
         _check_versions(found)
         return found
+
+
+def _on_its_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a task of nodes compute on the GPU that Ray has reserved for it."""
+
+    def there(job: Job, *question: Any, **options: Any) -> Any:
+        import ray
+
+        return function(on_gpu(job, ray.get_gpu_ids()), *question, **options)
+
+    return there
 
 
 def _connect(address: str) -> Any:

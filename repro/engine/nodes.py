@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,7 @@ from repro.data.readers import Found, find_images
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
-from repro.machine import available_cores, let_threads_sleep
+from repro.machine import available_cores, let_threads_sleep, visible_gpus
 from repro.models.finding import find_weights
 from repro.published import DatasetSpec, Release
 from repro.records.identity import MeasurementKey
@@ -36,8 +36,8 @@ T = TypeVar("T")
 #: Names where a node has what the driver has elsewhere: `FROM=TO`, separated by `:`.
 NODE_PATHS = "REPRO_NODE_PATHS"
 
-#: What evaluates in this process, by the job that it serves.
-_EVALUATORS: dict[str, Evaluator] = {}
+#: What evaluates in this process, by the job that it serves and the device.
+_EVALUATORS: dict[tuple[str, str], Evaluator] = {}
 
 
 class CaseKey(msgspec.Struct, frozen=True):
@@ -99,6 +99,23 @@ def inspect_node(job: Job) -> NodeState:
     )
 
 
+def on_gpu(job: Job, reserved: Sequence[object]) -> Job:
+    """Let a job compute on the GPU that is reserved for its case.
+
+    Args:
+        job: of which a process that sees several GPUs may have had cases on others.
+        reserved: numbers or names of GPUs, as `CUDA_VISIBLE_DEVICES` has them.
+    """
+    import torch
+
+    if not reserved or torch.cuda.device_count() < 2:
+        return job
+    visible, name = visible_gpus(os.environ), str(reserved[0])
+    place = visible.index(name) if name in visible else int(name)
+    settings = msgspec.structs.replace(job.settings, device=f"cuda:{place}")
+    return msgspec.structs.replace(job, settings=settings)
+
+
 def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Refusal:
     """Measure a case, unless its measurement is known and not wanted anew."""
 
@@ -130,6 +147,11 @@ def _unless_error(
         return answer(*_ready(job, key))
     except ReproError as error:
         return Refusal(type(error).__name__, f"{error} (on node {platform.node()})")
+    finally:
+        import torch
+
+        # The next case here may be given another GPU.
+        torch.cuda.empty_cache()
 
 
 def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
@@ -140,7 +162,8 @@ def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
     from repro.engine.evaluator import Evaluator
 
     here = localized(job, os.environ)
-    if job.uid not in _EVALUATORS:
+    served = job.uid, job.settings.device
+    if served not in _EVALUATORS:
         planned = [bare_case(here, key) for key in here.planned]
         evaluator = Evaluator(here.settings, planned)
         if evaluator.device.type == "cpu":
@@ -149,8 +172,8 @@ def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
         # Ray keeps processes from one run to the next: that of an ended run, with its
         # index and its stores, would be held for as long as the cluster stands.
         _EVALUATORS.clear()
-        _EVALUATORS[job.uid] = evaluator
-    return _EVALUATORS[job.uid], find_case(here, key)
+        _EVALUATORS[served] = evaluator
+    return _EVALUATORS[served], find_case(here, key)
 
 
 def find_case(job: Job, key: CaseKey) -> Case:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 import repro
 from repro.cases import Case, list_cases
@@ -19,6 +20,7 @@ from repro.engine.nodes import (
     inspect_node,
     key_of,
     measure_there,
+    on_gpu,
 )
 from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, read_releases
@@ -89,3 +91,30 @@ def test_what_the_user_can_mend_travels_as_data_with_the_name_of_the_node(
         assert isinstance(refused, Refusal)
         assert refused.kind == "NotAvailableError"
         assert refused.message.endswith(f"(on node {state.host})")
+
+
+@pytest.mark.parametrize(
+    ("visible", "reserved", "device"),
+    [
+        ("4,5", ["5"], "cuda:1"),
+        ("4,5", [4], "cuda:0"),
+        ("GPU-a,MIG-b", ["MIG-b"], "cuda:1"),
+        (None, [1], "cuda:1"),
+        ("4,5", [], "auto"),
+    ],
+)
+def test_a_process_that_sees_several_gpus_computes_on_the_reserved_one(
+    job: Job,
+    visible: str | None,
+    reserved: list[object],
+    device: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    job = msgspec.structs.replace(job, settings=EngineSettings(device="auto"))
+    assert on_gpu(job, reserved).settings.device == device
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert on_gpu(job, reserved).settings.device == "auto"
