@@ -21,6 +21,8 @@ _NUMBER = re.compile(
     r"(?P<marks>(?:\s*(?:\^\s*(?:\([^()\s]+\)|\S+)|\[\^?\w+\]"
     r"|[*†‡§¶#\u204e\u2217⋆★↑↓¹²³⁰⁴-⁹ᵃ-ᶻ]))*)"
 )
+#: An uncertainty of the last digits, as physicists and siunitx write it: `91.73(12)`.
+_IN_LAST_DIGITS = re.compile(r"(?<=[0-9]\.)([0-9]+)\(([0-9]{1,2})\)")
 _MATHS = (
     (r"\\pm\b|\+/-|\+-", "±"),
     (r"\\%|\uff05", "%"),
@@ -66,6 +68,7 @@ def read_cell(text: str, *, decimal_comma: bool = False) -> CellNumber | None:
     plain = plain.strip()
     if decimal_comma:
         plain = plain.translate({ord(","): ".", ord("."): ","})
+    plain = _IN_LAST_DIGITS.sub(_written_out, plain)
     if _NOTHING.fullmatch(plain):
         return None
     match = _NUMBER.fullmatch(plain)
@@ -84,6 +87,12 @@ def read_cell(text: str, *, decimal_comma: bool = False) -> CellNumber | None:
         marks="".join(match["marks"].split()),
         difference=(match["difference"] or "").strip(),
     )
+
+
+def _written_out(match: re.Match[str]) -> str:
+    decimals, spread = match[1], match[2].zfill(len(match[1]) + 1)
+    point = len(spread) - len(decimals)
+    return f"{decimals} ± {spread[:point]}.{spread[point:]}"
 
 
 def is_number(text: str) -> bool:

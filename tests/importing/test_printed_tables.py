@@ -201,12 +201,12 @@ r32 & \textcolor{red}{92.63}  & \textbf{0.30} \\[2pt] % best
         },
     ),
     Shape(
-        "means of runs in four spellings",
+        "means of runs in five spellings",
         r"""\begin{tabular}{lc} Model & Acc. \\ \midrule
 a & 91.60 $\pm$ 0.12 \\ b & $91.60_{\pm 0.12}$ \\ c & 91.60{\tiny $\pm$0.12} \\
-d & 91.60 ($\pm$ 0.12) \\ \end{tabular}""",
+d & 91.60 ($\pm$ 0.12) \\ e & 91.60(12) \\ \end{tabular}""",
         (*OURS, "--runs=5"),
-        {f"cnn/ours {name} c10 top1": "91.60 ± 0.12" for name in "abcd"},
+        {f"cnn/ours {name} c10 top1": "91.60 ± 0.12" for name in "abcde"},
     ),
     Shape(
         "means of runs in Markdown",
