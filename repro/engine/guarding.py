@@ -124,7 +124,7 @@ class Guarding:
         Raises:
             EvaluationError: see `repro.evaluation.evaluate`.
         """
-        if why := self._why_not(case, images):
+        if why := self._why_not(images):
             return None, Guarded(reason=why)
         precision = CHEAP[self._device.type]
         both = Both(
@@ -141,7 +141,7 @@ class Guarding:
             return None, Guarded(reason=why)
         return evaluate_guarded(both, decided_by(case), images, progress, is_settled)
 
-    def _why_not(self, case: Case, images: Images) -> str:
+    def _why_not(self, images: Images) -> str:
         """Say why a case cannot be guarded, without computing anything; or nothing."""
         number = images.number
         if self._device.type not in CHEAP:
