@@ -20,6 +20,7 @@ from repro.errors import WeightsError
 from repro.published import WEIGHTS_SUFFIXES
 from repro.stored.onnx import Graph, read_graph
 from repro.stored.pickles import Pickled, Table, TypedStorage, is_module, read_pickle
+from repro.stored.safetensors import LONGEST_HEADER, read_safetensors
 from repro.stored.tensors import (
     ITEM_SIZES,
     Place,
@@ -38,14 +39,7 @@ _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _ZIP = b"PK\x03\x04"
 #: What is compressed may be larger by so much; more is no weights, but a trap.
 _MOST_TIMES, _MOST_BEYOND = 50, 2**26
-_LONGEST_JSON = 2**27
 
-_SAFETENSORS = {
-    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
-    **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "BOOL": "bool"},
-    **{"U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8"},
-    **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "C64": "complex64"},
-}
 #: What begins so is no weights file: what it is, and what to do.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (rb"version https://git-lfs", "a git-lfs pointer; run 'git lfs pull' where it is"),
@@ -330,29 +324,7 @@ def _container(format_: str, found: Pickled) -> Container:
 
 
 def _read_safetensors(path: Path) -> Container:
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        if length > min(size - 8, _LONGEST_JSON):
-            raise ValueError("it has no header of safetensors")
-        header = msgspec.json.decode(stream.read(length))
-    tensors, end, source = Table(), 0, Source(path)
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        start, stop = entry["data_offsets"]
-        end = max(end, stop)
-        dtype = _SAFETENSORS.get(entry["dtype"])
-        if dtype is None:
-            tensors[name] = StoredTensor("", (), kind=f"of type {entry['dtype']:.20}")
-            continue
-        if not 0 <= start <= stop <= size - 8 - length:
-            raise ValueError(f"its tensor {name[:60]} is cut off")
-        storage = Storage(stop - start, Place(source, 8 + length + start, stop - start))
-        tensors[name] = contiguous(storage, entry["shape"], dtype)
-    if size != 8 + length + end:
-        raise ValueError(f"it has {size:,} bytes, its header says {8 + length + end:,}")
-    return Container("safetensors", tensors)
+    return Container("safetensors", read_safetensors(path))
 
 
 def _read_shards(path: Path) -> Container:
@@ -369,7 +341,7 @@ def _shards(path: Path) -> list[Path]:
         WeightsError: it is no index, or names what is not beside it.
     """
     try:
-        if path.stat().st_size > _LONGEST_JSON:
+        if path.stat().st_size > LONGEST_HEADER:
             raise ValueError
         index = msgspec.json.decode(path.read_bytes())["weight_map"]
         names = sorted(set(index.values()))
