@@ -219,7 +219,7 @@ def test_a_part_of_the_images_that_is_settled_stays_computed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["normal", "Laplace", "larger where logits are"])
+@pytest.mark.parametrize("name", ["normal", "uniform", "larger where logits are"])
 def test_the_interval_of_the_loss_keeps_its_word(name: str, often: Often) -> None:
     missed = tried = 0
     for seed in range(often(1000, 40)):
