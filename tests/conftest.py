@@ -1,8 +1,9 @@
-"""How often all tests here repeat what they try at random."""
+"""How often all tests here repeat what they try at random, and in which terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -28,7 +29,28 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("without-deadline")
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    _skip_without_gpu(item)
+    with _columns():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    with _columns():
+        return (yield)
+
+
+@contextmanager
+def _columns() -> Iterator[None]:
+    """Give what a test runs a terminal as wide as the lines that it looks for."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("COLUMNS", "80")
+        yield
+
+
+def _skip_without_gpu(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
         import torch
 

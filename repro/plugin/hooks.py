@@ -112,7 +112,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
-) -> Generator[None, None, None]:
+) -> Generator[None, object, None]:
     """Order cases, give this process its GPU, and report what comes of them.
 
     What goes on from the last run, such as `--stepwise`, gets the order in which tests

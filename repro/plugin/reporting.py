@@ -82,7 +82,7 @@ class Reporting:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(
         self, report: pytest.TestReport
-    ) -> Generator[None, None, None]:
+    ) -> Generator[None, object, None]:
         """Receive the result of a case; a failed test may have left none behind."""
         self._failures += report.failed
         # Results of workers elsewhere may come without a plan.
@@ -113,7 +113,7 @@ class Reporting:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(
         self, session: pytest.Session
-    ) -> Generator[None, None, None]:
+    ) -> Generator[None, object, None]:
         """Write the reports."""
         if self._session:
             self._session.count_unrun()

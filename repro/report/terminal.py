@@ -117,7 +117,7 @@ def _summarised(
     if is_quiet and folded:
         number = sum(map(len, folded))
         said = f"{counted(number, 'reproduced case')} not shown; -v shows all"
-        yield said[:width], "dim"
+        yield from _wrapped(said, width, "dim")
     elif folded:
         yield from _folded(folded, width)
     yield from _side_by_side(single, width)

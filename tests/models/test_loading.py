@@ -239,7 +239,9 @@ def test_one_flipped_byte_is_noticed(
     content = bytearray(file.read_bytes())
     content[int(place * len(content))] ^= 1
     file.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"damaged: the checksum of its record a/da"):
+    with pytest.raises(
+        WeightsError, match=r"damaged: the checksum of its record \w+/da"
+    ):
         verify_weights(file, None)
 
 

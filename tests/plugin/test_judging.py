@@ -32,7 +32,8 @@ def test_a_known_divergence_that_is_met_fails(
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "supervised/real/80@* meets what was published, though it is declared not*",
+            "top1 *, published *: supervised/real/80@* meets what was published, "
+            "though it is declared not*",
             "*declared *remove xfail from *references.toml: reference 1*",
             "3 cases: 2 reproduced, 1 unexpectedly met",
         ]

@@ -5,6 +5,7 @@ Most releases here have no weights: their cases end at once, without torch.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -358,7 +359,7 @@ def test_an_ini_file_that_is_lost_otherwise_stops_the_run(
     elsewhere = tmp_path_factory.mktemp("images")
     pytester.makeini("[pytest]\nrepro_strict = true\n")
     pytester.makepyfile(SUPERVISED)
-    monkeypatch.setenv("PYTEST_ADDOPTS", f"--repro-data {elsewhere}")
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--repro-data {shlex.quote(str(elsewhere))}")
     result = pytester.runpytest("--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*tox.ini was not read*--option=value, or add -c *"])

@@ -105,7 +105,9 @@ def test_code_that_is_missing_is_got_by_a_command_and_another_file_refused(
     (tmp_path / "release.toml").write_text(text)
     case = list_cases(read_releases([tmp_path]))[0]
     sources = Sources(EngineSettings(), [case], None)
-    with pytest.raises(NotAvailableError, match=r"no code: .*run 'curl -fLo ") as said:
+    with pytest.raises(
+        NotAvailableError, match=r"no code: .*run ['\"]curl -fLo "
+    ) as said:
         sources.check(case)
     assert said.value.remedy in str(said.value)
     (tmp_path / "resnet.py").write_bytes(code + b"#")
