@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from repro.plugin.planned import Planned
 
 
-NO_TURN = "the run ended before its turn"
+NO_TURN = "the run ended before its turn (--repro-resume goes on)"
 UNMEASURED = "its test passed and did not measure it"
 
 

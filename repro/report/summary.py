@@ -31,7 +31,9 @@ def verdict_sentence(report: Report) -> str:
         return f"{'; '.join(_wrong(report, red, surprises))}."
     measured = [result.measurement for result in results if result.measurement]
     if not measured:
-        return "No case was measured."
+        reason, *others = {r.reason.partition("\n")[0] for r in results} or {""}
+        why = "" if others or not reason else f": {reason.removesuffix('.')}"
+        return f"No case was measured{why}."
     met = [r for r in results if r.verdict is Verdict.REPRODUCED]
     if not met:
         said = "Nothing contradicts what was published, and nothing settles it"

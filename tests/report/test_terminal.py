@@ -236,6 +236,12 @@ def test_a_run_that_settles_nothing_says_so() -> None:
     part = result("2M", Verdict.INCONCLUSIVE, difference=0.01)
     said = verdict_sentence(report_of_results([part]))
     assert said == "Nothing contradicts what was published, and nothing settles it."
+    unrun = [
+        result(f"{n}M", Verdict.NOT_RUN, reason="the run ended before its turn")
+        for n in (1, 2)
+    ]
+    none = verdict_sentence(report_of_results(unrun))
+    assert none == "No case was measured: the run ended before its turn."
     both = verdict_sentence(report_of_results([part, result("4M")]))
     assert both == "Nothing contradicts what was published: 1 of 2 cases meets it."
 
