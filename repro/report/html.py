@@ -65,8 +65,7 @@ from repro.words import counted, listed
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
 #: Images of a case, and of all, of which a small copy is shown where that is asked for.
-_PICTURES = 12
-_PICTURES_OF_ALL = 120
+_PICTURES, _PICTURES_OF_ALL = 12, 120
 _CHANGES_SHOWN = 100
 #: Red cases that are open; more would hide the table.
 _RED_OPEN = 12
@@ -84,7 +83,8 @@ def html(report: Report) -> str:
     found = panels(report.results)
     cases = report.cases()
     pictures = _pictures(cases, report.photographs)
-    made = [_case(case, report, pictures) for case in cases]
+    facts = [list(_facts(found)) for found in report.environments]
+    made = [_case(case, report, pictures, len(facts)) for case in cases]
     page = template.render(
         report=report,
         releases=_releases(report),
@@ -105,7 +105,7 @@ def html(report: Report) -> str:
         red_open=_RED_OPEN,
         red=[case for case in made if case["result"].is_failure],
         cases=[case for case in made if not case["result"].is_failure],
-        environments=[list(_facts(found)) for found in report.environments],
+        environments=facts,
         tone=tone,
         sign=sign,
         anchor=_anchor,
@@ -276,10 +276,13 @@ def _pictures(
 
 
 def _case(
-    case: ReportedCase, report: Report, pictures: dict[tuple[str, str], str]
+    case: ReportedCase,
+    report: Report,
+    pictures: dict[tuple[str, str], str],
+    environments: int,
 ) -> dict[str, Any]:
-    result, since = case.result, case.result.since
-    measured = result.measurement
+    result = case.result
+    since, measured = result.since, result.measurement
     parts = list(change_parts(since.difference)) if since else []
     turn = report.turns.get(result.place)
     then = causes_then(turn)
@@ -293,7 +296,7 @@ def _case(
         "then": [] if then == causes_then(since) else then,
         "before": turn.run if turn else None,
         "again": again(report, result),
-        "facts": list(_case_facts(result, len(report.environments) > 1)),
+        "facts": list(_case_facts(result, environments > 1)),
         "comparisons": [
             _comparison(c, is_part=not (measured is None or measured.is_complete))
             for c in result.comparisons
