@@ -34,7 +34,7 @@ PRIOR: dict[KindName, float] = {
 }
 
 #: How probable a kind has to be to be told, and how probable that it is one of two.
-TOLD = 0.87, 0.95
+TOLD = 0.9, 0.95
 
 
 class Kind(msgspec.Struct, frozen=True):
