@@ -61,7 +61,7 @@ def test_a_subset_far_off_is_a_divergence(
     result = run_cases(release, "--repro-limit=100")
     result.assert_outcomes(skipped=2, failed=1)
     result.stdout.fnmatch_lines(
-        ["*interval *% on all images (99.9 %)", "*100 of 500 images*"]
+        ["    difference * to *% on all images (99.9 %)", "*100 of 500 images*"]
     )
 
 
