@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 #: What weights files are called; what they are is found out by their content. One that
@@ -90,6 +91,7 @@ def is_weights_name(name: str) -> bool:
     return True
 
 
+@lru_cache(4096)
 def split_weights_name(name: str) -> tuple[str, str]:
     """Split the name of a weights file; the suffix of another file is empty."""
     suffix = next((s for s in WEIGHTS_SUFFIXES if name.endswith(s)), "")

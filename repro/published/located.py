@@ -30,7 +30,7 @@ _WRONG_TYPE = re.compile(r"Expected `(.+?)`, got `(\w+)`")
 _WRONG_LENGTH = re.compile(r"Expected `array` of length (\d+), got (\d+)")
 
 
-class Definition(msgspec.Struct, frozen=True):
+class Definition(msgspec.Struct, frozen=True, gc=False):
     """Where something is written down: the file, and the key in it."""
 
     file: Path

@@ -318,7 +318,7 @@ class Family(NamedTable, frozen=True):
         return self.models.get(checkpoint, self.model)
 
 
-class Reference(Table, frozen=True):
+class Reference(Table, frozen=True, gc=False):
     """One published number.
 
     `published` is in the unit of the metric: percent or nats.

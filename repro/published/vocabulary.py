@@ -98,6 +98,7 @@ def printed(digits: str, shift: int = 0) -> Printed:
     )
 
 
+@lru_cache(4096)
 def training_images(checkpoint: str) -> int | None:
     """How many training images a checkpoint's name says: `16M` is 16,000,000.
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +16,8 @@ from repro.cases import Case
 from repro.evaluation.predictions import Metrics
 from repro.judgement.intervals import Interval
 from repro.judgement.tolerance import tolerance_of
-from repro.judgement.verdict import Verdict, compare, verdict_of
-from repro.published import Reference, Release
+from repro.judgement.verdict import Verdict, compare, unmeasured, verdict_of
+from repro.published import Reference, Release, printed, read_releases
 
 from .conftest import reference
 
@@ -184,3 +185,95 @@ def test_an_interval_that_touches_what_is_allowed_contradicts_nothing(
     beyond = Verdict.BELOW if side < 0 else Verdict.ABOVE
     assert verdict(edge) is Verdict.INCONCLUSIVE
     assert verdict(math.nextafter(edge, 70 + side * 20)) is beyond
+
+
+@pytest.mark.parametrize("metric", ["top1", "top5", "error", "error5", "loss"])
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_only_a_divergence_is_better_or_worse_and_by_the_metrics_direction(
+    release: Release, metric: str, verdict: Verdict
+) -> None:
+    found = msgspec.structs.replace(
+        unmeasured(number("70.00", metric=metric), release), verdict=verdict
+    )
+    rises = metric in ("top1", "top5")
+    better = {(Verdict.ABOVE, True), (Verdict.BELOW, False)}
+    expected = "better" if (verdict, rises) in better else "worse"
+    assert found.quality == (expected if verdict.is_divergence else "")
+
+
+@given(st.integers(0, 400), st.integers(1, 400), st.integers(0, 10_000))
+def test_a_difference_is_counted_in_images_and_in_the_metrics_unit(
+    top1: int, more: int, hundredths: int
+) -> None:
+    (release,) = read_releases(["embedded"])
+    images = top1 + more
+    text = str(Decimal(hundredths).scaleb(-2))
+    found = compare(number(text), release, counted(top1, images))
+    assert found.measured == pytest.approx(100 * top1 / images)
+    assert found.difference == pytest.approx(100 * top1 / images - hundredths / 100)
+    expected = top1 - hundredths / 10_000 * images
+    assert found.difference_images == pytest.approx(expected)
+    allowed = float(tolerance_of(number(text)).value) / 100 * images
+    assert found.tolerance_images == pytest.approx(allowed)
+    loss = compare(number("0.5", metric="loss"), release, counted(top1, images))
+    assert loss.difference == pytest.approx(0)
+    assert loss.difference_images is loss.tolerance_images is None
+
+
+def test_a_divergence_of_a_part_names_its_interval_and_a_met_one_its_declaration(
+    release: Release,
+) -> None:
+    part = "1,000 of 50,000 images"
+    interval = Interval(65, 75)
+    beyond = compare(number("80.00"), release, counted(700, 1000), part, interval)
+    assert beyond.reason == f"outside the 99.9 % interval of {part}"
+    known = number("80.00", xfail=KNOWN)
+    expected = compare(known, release, counted(700, 1000), part, interval)
+    assert expected.verdict is Verdict.EXPECTED_DIVERGENCE
+    assert expected.reason == KNOWN
+    met = compare(number("70.00", xfail=KNOWN), release, counted(35_000))
+    assert met.reason.endswith("; remove xfail from the reference")
+
+
+def test_what_an_older_measurement_has_not_counted_is_open(release: Release) -> None:
+    own = number("70.00", metric="mean_per_class_recall")
+    found = compare(own, release, counted(35_000))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "mean_per_class_recall was not counted" in found.reason
+    assert found.measured is found.difference is None
+
+
+@pytest.mark.parametrize("spread", ["", "0.12"])
+def test_a_number_is_shown_as_it_was_printed(release: Release, spread: str) -> None:
+    own = number("70.10", runs=3, spread=printed(spread) if spread else None)
+    found = unmeasured(own, release)
+    assert found.printed == ("70.10 ± 0.12" if spread else "70.10")
+    assert found.number.digits == "70.10"
+
+
+@given(st.lists(st.sampled_from(list(Verdict)), max_size=6))
+def test_the_verdict_of_a_case_is_its_worst(verdicts: list[Verdict]) -> None:
+    (release,) = read_releases(["embedded"])
+    made = unmeasured(number("70.00"), release)
+    checks = [msgspec.structs.replace(made, verdict=each) for each in verdicts]
+    found = verdict_of(checks)
+    judged = [each for each in verdicts if each is not Verdict.UNREFERENCED]
+    if not judged:
+        assert found is Verdict.UNREFERENCED
+        return
+    diverging = [each for each in judged if each.is_divergence]
+    worst = [
+        *diverging[:1],
+        Verdict.UNEXPECTEDLY_MET,
+        Verdict.NOT_RUN,
+        Verdict.INCONCLUSIVE,
+        Verdict.EXPECTED_DIVERGENCE,
+        Verdict.REPRODUCED,
+    ]
+    assert found is next(each for each in worst if each in judged)
+    assert found in judged
+    assert found.is_failure is any(
+        each.is_divergence or each is Verdict.UNEXPECTEDLY_MET for each in judged
+    )
+    if found.is_as_expected:
+        assert all(each.is_as_expected for each in judged)
