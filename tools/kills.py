@@ -54,8 +54,9 @@ REPORTS = ("r.json", "r.md", "r.csv", "r.html")
 _ALREADY = "these parts are run 1 of"
 #: Bytes that a file may have where the size of files is limited.
 LEAST, MOST = 0, 2**18
-#: A full disk, which only root can make, and bytes of the disk before and after.
-FULL, DISK, PAGE = "disk full", 2**28, 4096
+#: A full disk, which only root can make; bytes of the disk before and after, more than
+#: a download leaves to others.
+FULL, DISK, PAGE = "disk full", 2**30, 4096
 #: Seconds that a process has to notice that whoever started it is gone.
 MERCY = 30.0
 
