@@ -44,6 +44,7 @@ from repro.diagnosis.trials import (
     settled,
     targets_of,
 )
+from repro.diagnosis.undecided import may_be_flipped
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
 from repro.models.prompts import spelt_out
@@ -255,6 +256,9 @@ class Investigation:
         trials = sorted(map(self._trial, tried), key=rank)
         best = trials[0] if trials else None
         outcome = settled(trials)
+        if outcome in EXPLAINED and self._is_rounding():
+            # Many things turn an image or two, also the rounding of another machine.
+            outcome = "unexplained"
         explains = outcome in EXPLAINED
         kind = None if explains or not known else self._kind(trials, known)
         if kind:
@@ -273,6 +277,16 @@ class Investigation:
             untried=self._untried,
             images=self._laboratory.evaluated,
             total=self._run.total,
+        )
+
+    def _is_rounding(self) -> bool:
+        """Tell whether the loss is met exactly, and rounding may give the rest."""
+        each = values_of(self._run)
+        numbers = [number_of(self._run, target, each) for target in self._targets]
+        losses = [n for n in numbers if n.metric == "loss"]
+        return bool(losses) and all(
+            n.is_exact or (n.image and may_be_flipped(n, numbers, self._run))
+            for n in numbers
         )
 
     def _kind(self, trials: Sequence[Trial], known: Known) -> Kind | None:
