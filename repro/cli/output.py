@@ -31,9 +31,13 @@ def echo_json(content: object) -> None:
     echo(msgspec.json.format(msgspec.json.encode(content)))
 
 
-def terminal_width() -> int:
-    """Give the width of the terminal in characters."""
-    return shutil.get_terminal_size((120, 24)).columns
+#: What a pipe or a file gets of a table: every column, for whoever searches in it.
+_WITHOUT_TERMINAL = 10_000
+
+
+def terminal_width(otherwise: int = 120) -> int:
+    """Give the width of the terminal in characters, or another where there is none."""
+    return shutil.get_terminal_size((otherwise, 24)).columns
 
 
 def fitted_table(
@@ -49,7 +53,7 @@ def fitted_table(
         dispensable: headers of the columns that it can do without, first to last.
     """
     table = [dict(zip(headers, map(str, row), strict=True)) for row in rows]
-    width = terminal_width()
+    width = terminal_width(_WITHOUT_TERMINAL)
     lines = fitted(table, headers, dispensable, width, _laid_out)
     return [shortened(line, width) for line in lines]
 

@@ -98,6 +98,9 @@ ROWS = {
             "check": Row(f"import {name} {name}.csv", "--check", "exit status 1"),
         }.items()
     },
+    "import open_clip data_path": Row(
+        "import open_clip open_clip.csv", "--data-path=none", "'none' does not exist"
+    ),
     "import torchvision output": Row("import torchvision", "-o here", "here/release.t"),
     "import torchvision check": Row("import torchvision", "--check", "exit status 1"),
     "import model-card card": Row(
@@ -228,7 +231,7 @@ ROWS = {
     "history ledger": Row(f"history {CASE}", "--ledger=other", "other has no result"),
     "compare run_a": Row("compare", "2 2", "run 2 → run 2", "1 2"),
     "compare run_b": Row("compare 1", "2", "run 1 → run 2"),
-    "compare everything": Row("compare 1 2 --ledger=many", "--all", "real/39M@plain"),
+    "compare everything": Row("compare 1 2 --ledger=many", "--all", "real/39M "),
     "compare ledger": Row("compare 1 2", "--ledger=other", "has no run"),
     "merge parts": Row(
         MERGE.replace(".repro:1", ""), ".repro:3", "results of 1 of 2", ".repro:1"

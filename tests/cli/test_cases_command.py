@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ EXPECTED = Path(__file__).parents[2] / "expected"
 
 
 def test_every_case_is_listed_with_its_numbers() -> None:
-    result = CliRunner().invoke(cli, ["cases", "--expected", str(EXPECTED)])
+    arguments = ["cases", "--expected", str(EXPECTED)]
+    result = CliRunner().invoke(cli, arguments, env={"COLUMNS": "120"})
     assert result.exit_code == 0
     lines = result.output.splitlines()
     row = next(line for line in lines if line.startswith("clip/real/371M@visinf-clip"))
@@ -36,6 +38,17 @@ def test_the_table_fits_the_terminal_and_cuts_no_name(width: int) -> None:
     assert "…" not in result.output
     (row,) = [line for line in lines if line.startswith("clip/synthetic+real/2560")]
     assert "96.40" in row.split()
+
+
+def test_a_pipe_gets_every_column() -> None:
+    command = [sys.executable, "-m", "repro.cli", "cases", "--expected", str(EXPECTED)]
+    environment = {name: os.environ[name] for name in os.environ if name != "COLUMNS"}
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in result.stdout.splitlines()]
+    (row,) = [row for row in rows if row[:1] == ["clip/real/371M@visinf-clip"]]
+    assert row[1:] == ["66.310", "1.549539", "visinf"]
 
 
 def test_json_keeps_the_printed_digits_and_the_source() -> None:

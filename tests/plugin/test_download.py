@@ -155,7 +155,7 @@ def test_a_changed_file_is_not_evaluated(
     assert "80.pt has changed" in text
     assert len(set(re.findall(r"\b[0-9a-f]{16}(?=…)", text))) == 2
     assert "0 reproduced" not in text
-    assert "1 not run" in text
+    assert "1 failed" in text
 
 
 def test_without_it_no_connection_is_opened(
