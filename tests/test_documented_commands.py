@@ -28,7 +28,7 @@ from tests.attestation.keys import write_keys
 from tests.cli.world import CARD
 from tests.fetching.host import running_host
 from tests.fetching.released import Released, weights, zipped
-from tests.importing.tables import TIMM
+from tests.importing.tables import OPEN_CLIP, TIMM
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -104,6 +104,9 @@ STAND_INS = {
     "--ckpt mobilenet_v2.pth": StandIn(PARSED, LIBRARY),
     "repro eval open_clip:ViT-B-16.openai --data-path imagenet "
     "--table openclip_results.csv": StandIn(PARSED, LIBRARY),
+    "repro import open_clip openclip_results.csv --data-path DATA": StandIn(
+        "repro import open_clip openclip_results.csv --data-path imagenet", NAMES
+    ),
     "repro plan --expected expected/timm --expected expected/open_clip --expected "
     "expected/torchvision --gpus 8 --cores 96": StandIn(
         "repro plan --expected embedded --gpus 8 --cores 96", NAMES
@@ -338,6 +341,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (here / "card/README.md").write_text(CARD)
     (here / "card/config.json").write_text('{"architecture": "resnet18"}')
     (here / "results-imagenet.csv").write_text(TIMM)
+    (here / "openclip_results.csv").write_text(OPEN_CLIP)
     (here / "results.md").write_text("| Model | Top-1 |\n|---|---|\n| best | 76.13 |\n")
     (here / "supervised.tex").write_text(
         "Training data & 1M & 4M \\\\ \\midrule\nsupervised/real & 60.1 & 70.2 \\\\\n"

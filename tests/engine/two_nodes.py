@@ -76,6 +76,7 @@ class TwoNodes:
         package = str(Path(repro.__file__).parents[1])
         own = {
             "PYTHONPATH": package,
+            "HOME": str(self.folder),  # a token of Ray lies there, and shuts nodes out
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_memory_monitor_refresh_ms": "0",  # the machine has other tenants
             "RAY_health_check_period_ms": "500",

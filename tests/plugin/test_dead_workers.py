@@ -76,7 +76,7 @@ def test_a_case_that_kills_two_workers_fails_and_the_others_do_not(
         [
             "*crashed while running*, for the second time; *fewer workers with -n*",
             "*failed: supervised/real/80@digits-supervised",
-            "3 cases: 2 reproduced, 1 not run",
+            "3 cases: 2 reproduced, 1 failed",
             "*1 failed, 2 passed, 1 rerun*",
         ]
     )

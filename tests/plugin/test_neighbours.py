@@ -234,7 +234,7 @@ def test_cases_that_got_no_turn_are_named_and_the_run_fails(
     # xdist stops a run whose workers may not be replaced as an interrupt does.
     assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
     turns = f"not run, {NO_TURN}: * cases"
-    result.stdout.fnmatch_lines([turns, "    supervised/*", "*12 cases: 12 not run"])
+    result.stdout.fnmatch_lines([turns, "    supervised/*", "12 cases: 1? not run*"])
     names = [case.get("name") for case in ET.parse(file).iter("testcase")]
     # A test that was going to be run again, by a worker that never came, has no case.
     assert names or "--max-worker-restart=0" in limit
