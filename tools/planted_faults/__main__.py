@@ -24,7 +24,7 @@ from .tables import (
 )
 from .trial import Trial
 
-#: Faults that no suspect is, and those of them that nothing was tuned on.
+#: Faults that no suspect is, those of the second file in equal parts of every kind.
 FOLDER = Path(__file__).parent
 UNLISTED, UNTUNED = FOLDER / "unlisted.toml", FOLDER / "untuned.toml"
 
