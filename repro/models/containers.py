@@ -43,16 +43,20 @@ _MOST_TIMES, _MOST_BEYOND = 50, 2**26
 #: What begins so is no weights file: what it is, and what to do.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (rb"version https://git-lfs", "a git-lfs pointer; run 'git lfs pull' where it is"),
+    (rb"/annex/objects/", "a git-annex pointer; run 'git annex get' where it is"),
     (
-        rb"(?i)\s*(<!doctype html|<html|<head|<\?xml)",
+        rb"(?i)\s*(<!doctype html|<html|<head)",
         "a web page; download the file itself, not the page that shows it",
     ),
+    (rb"(<\?xml.{0,60}?)?\s*<net ", f"of OpenVINO, {_UNREAD}"),
     (rb"\x1f\x8b", "a gzip archive; unpack it with gunzip first"),
     (rb"BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!", "an archive; unpack it first"),
     (rb"\x89HDF", f"an HDF5 file of Keras, {_UNREAD}"),
     (rb"GGUF|.{4}TFL3", f"of another runtime, {_UNREAD}"),
     (rb"[\x81-\x8f].\xa6?params", f"of Flax, {_UNREAD}"),
     (rb"\x93NUMPY", "a single array; expected a state dict"),
+    # Of protocol 0, which is text.
+    (rb"\((dp|lp)\d+\s|c[\w.]+\n\w+\n", f"a pickle that torch did not write; {_SAVE}"),
 )
 
 
@@ -167,11 +171,28 @@ def _reader(path: Path) -> Callable[[Path], Container]:
         raise WeightsError(f"{path} is of Core ML or TensorFlow, {_UNREAD}")
     if start[:1] == b"\x80":
         return _read_legacy
+    if not any(start):
+        raise damaged(path, "it begins with zeros, as where a download did not end")
     if start[257:262] == b"ustar" or tarfile.is_tarfile(path):
         raise WeightsError(f"{path} is a tar archive; unpack it first")
     if start[:2] == b"PK":
         raise damaged(path, "it is cut off")
-    raise damaged(path, f"it is no weights file, it begins with {start[:8]!r}")
+    raise WeightsError(f"{path} {_unknown(start)}")
+
+
+def _unknown(start: bytes) -> str:
+    """Say what a file is that begins as no weights file does, as far as that shows."""
+    text = " ".join(start.decode("utf-8", "ignore").split())
+    if text.isprintable() and len(text) > len(start) / 2:
+        return (
+            f"is a text, and no weights: {text[:60]!r}; download the file itself, not "
+            "what stands for it"
+        )
+    return (
+        f"is no weights file that is known here, it begins with {start[:8]!r}. If it "
+        f"should be of torch, get it again from its source; if another program wrote "
+        f"it, {_SAVE}"
+    )
 
 
 def _starts(path: Path) -> bytes:
@@ -217,6 +238,8 @@ def _read_other_zip(
                 array = _array(source, members[name], stream)
             arrays[name.removesuffix(".npy")] = array
         return Container("NumPy archive", arrays)
+    if any(PurePosixPath(name).name == "archive_format" for name in files):
+        raise WeightsError(f"{path} is a program of torch.export, {_UNREAD}")
     if any(name.endswith(".weights.h5") for name in files):
         raise WeightsError(f"{path} is an archive of Keras, {_UNREAD}")
     inside = [name for name in files if name.endswith(WEIGHTS_SUFFIXES)]

@@ -12,7 +12,7 @@ from torch import Tensor, equal, nn
 from repro.errors import WeightsError
 from repro.models.faults import UNUSED, Faults, find_faults
 from repro.models.naming import fitting_model, options_text
-from repro.models.renaming import most_common_prefix
+from repro.models.renaming import most_common_prefix, whole_parts
 from repro.models.state import Contents, Reading, StateDict
 from repro.published import ModelSpec
 
@@ -44,7 +44,8 @@ def fit(model: nn.Module, spec: ModelSpec, contents: Contents) -> Reading:
     for reading in fitting or [reading for _, reading in nearest]:
         if not (refused := skeleton.fill(contents, reading)):
             return reading
-    raise _misfit(spec, contents, *nearest[0], refused)
+    advice = _of_parts(contents, nearest[0][1], skeleton.names)
+    raise _misfit(spec, contents, *nearest[0], refused, advice)
 
 
 class _Skeleton:
@@ -56,6 +57,11 @@ class _Skeleton:
         self._shapes = {name: tuple(t.shape) for name, t in self._wanted.items()}
         self._computed = dict(model.named_buffers())
         self._versions: Any = getattr(self._wanted, "_metadata", None)
+
+    @property
+    def names(self) -> list[str]:
+        """The names that no file may lack."""
+        return [name for name in self._shapes if not name.endswith(UNUSED)]
 
     def faults(self, reading: Reading) -> Faults:
         """Compare a reading with what the model has."""
@@ -136,20 +142,41 @@ class _Skeleton:
         return tied
 
 
+def _of_parts(contents: Contents, reading: Reading, wanted: Sequence[str]) -> str:
+    """Say below which names of a file the whole model lies; empty if below none."""
+    (state,) = (s for s in contents.states if s.entry == reading.entry)
+    parts = whole_parts(state.tensors, wanted)
+    if not parts:
+        return ""
+    key = f"{reading.entry}.{parts[0]}".removeprefix(".")
+    normalised = _any(_NORMALISES, list(state.tensors))
+    return (
+        f"Every name is there below {' and below '.join(map(repr, parts[:3]))}: to "
+        f"take these alone, name weights_key = {key!r}"
+        f"{', or likewise' * (len(parts) > 1)}"
+        f"{', and write its mean and std into the protocol' * normalised}"
+    )
+
+
 def _misfit(
-    spec: ModelSpec, contents: Contents, faults: Faults, reading: Reading, refused: str
+    spec: ModelSpec,
+    contents: Contents,
+    faults: Faults,
+    reading: Reading,
+    refused: str,
+    advice: str,
 ) -> WeightsError:
     """Say why a file does not fit, and what would."""
     contents.check_readable(reading.tensors)
     read = f" ({', '.join(reading.done)})" if reading.done else ""
     why = str(faults) or f"its modules refuse it: {refused}"
-    fitting = fitting_model(reading.shapes)
+    fitting = None if advice else fitting_model(reading.shapes)
     if fitting is not None:
         advice = (
             f"Every name and shape fits {fitting.loader} {fitting.architecture}"
             f"{options_text(fitting)}: name that as the model {spec.id!r}"
         )
-    else:
+    elif not advice:
         advice = (
             "It holds another architecture, or the model "
             f"{spec.id!r} is described wrongly{_kind(faults)}"
@@ -160,10 +187,11 @@ def _misfit(
     )
 
 
+_NORMALISES = r"(\b|_)(mean|std)$"
 #: What names or shapes of a difference tell of its kind.
 _KINDS: tuple[tuple[str, str], ...] = (
     (
-        r"\b(mean|std)$",
+        _NORMALISES,
         "its model normalises images itself: build it by a loader of your own",
     ),
     (
@@ -173,6 +201,10 @@ _KINDS: tuple[tuple[str, str], ...] = (
     (
         r"\blora_(A|B|up|down|embedding_A)\b",
         "adapters of LoRA: merge them into the weights, as merge_and_unload() does",
+    ),
+    (
+        r"\.(SCB|weight_format|absmax|quant_map)$",
+        "quantised by bitsandbytes: ask for float32",
     ),
     (r"\bflat_param\b", "it is a part of FSDP: save the full state dict"),
     (
@@ -188,12 +220,23 @@ _KINDS: tuple[tuple[str, str], ...] = (
 )
 
 
+#: What the last layer of a classifier is called.
+_HEAD = r"(fc|heads?|classifier|linear|last_linear)\b"
+
+
 def _kind(faults: Faults) -> str:
     """Say what is known for a difference of its kind."""
     lines = [*faults.unknown, *(f"{n} {how}" for n, how in faults.reshaped.items())]
     found = (what for pattern, what in _KINDS if _any(pattern, lines))
     if what := next(found, ""):
         return f" ({what})"
+    has_head = any(re.match(_HEAD, name) for name in faults.unknown)
+    lacks_head = all(re.match(_HEAD, name) for name in faults.missing)
+    if faults.missing and lacks_head and not has_head:
+        return (
+            " (it is a body without this head, as of pretraining: a number needs the "
+            "head that was trained on it, in one file)"
+        )
     prefix = most_common_prefix(faults.unknown)
     if not prefix or not faults.missing:
         return ""

@@ -119,7 +119,7 @@ def _understood(contents: Contents, state: State) -> Reading:
     """Choose the reading whose architecture is known, else the barest."""
     readings = list(contents.readings(state))
     known = (one for one in readings if infer_architecture(one.shapes))
-    return next(known, readings[-1])
+    return next(known, max(readings, key=lambda one: len(one.prefix)))
 
 
 def _logit_scale(stored: StoredTensor | None) -> float | None:

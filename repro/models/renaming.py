@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from repro.stored.tensors import StoredTensor
@@ -47,6 +47,7 @@ def _is_causal(tensor: StoredTensor) -> bool:
 #: Entries that are no weights, as long as they are what they are called.
 _BESIDE: tuple[tuple[str, Callable[[StoredTensor], bool]], ...] = (
     (r"n_averaged", _is_number),  # of torch.optim.swa_utils
+    (r"steps?|initted|decay|num_updates", _is_number),  # of averages of others
     (r"input_resolution|context_length|vocab_size", _is_number),  # of OpenAI's CLIP
     (r"attn_mask", _is_causal),
     (r"(.*\.)?total_(ops|params)", _is_number),  # of thop, which counts operations
@@ -90,6 +91,27 @@ def common_prefixes(names: Iterable[str]) -> Iterator[str]:
             return
         prefix += more
         rest = [name.removeprefix(more) for name in rest]
+
+
+def whole_parts(names: Collection[str], wanted: Collection[str]) -> list[str]:
+    """List the parts of a state dict that have every name that is wanted.
+
+    A part is what its names begin with: of `encoder_q.fc.bias` it is `encoder_q`.
+    """
+    first = next(iter(wanted), "")
+    ends = (n.removesuffix(f".{first}") for n in names if n.endswith(f".{first}"))
+    return [part for part in ends if all(f"{part}.{name}" in names for name in wanted)]
+
+
+def without_parts(state: Mapping[str, T]) -> dict[str, T]:
+    """Give the tensors of a body and a head of OpenMMLab by their own names.
+
+    Empty where the names are not made of these two parts.
+    """
+    parts = {name.partition(".")[0] for name in state}
+    found = {name.partition(".")[2]: tensor for name, tensor in state.items()}
+    is_both = parts == {"backbone", "head"} and len(found) == len(state)
+    return found if is_both else {}
 
 
 def most_common_prefix(names: Iterable[str]) -> str:

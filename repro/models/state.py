@@ -19,7 +19,12 @@ import msgspec
 from repro.errors import WeightsError
 from repro.models.containers import Container, damaged, read_container
 from repro.models.faults import kind_of, shown, without_tensors
-from repro.models.renaming import common_prefixes, renamed, without_beside
+from repro.models.renaming import (
+    common_prefixes,
+    renamed,
+    without_beside,
+    without_parts,
+)
 from repro.stored.pickles import Table, Unread, is_module
 from repro.stored.tensors import StoredTensor
 from repro.words import counted
@@ -48,7 +53,7 @@ _OF_OPTIMIZERS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", 
 #: A state with so many times fewer tensors than another is not taken for weights too.
 _FEW = 20
 #: Deeper than this no training script keeps weights, and no model modules.
-_DEPTH, _MODULES = 3, 64
+_DEPTH, _MODULES = 5, 64
 #: No file of weights has more entries; one that repeats its own tables has.
 _MOST = 2**17
 
@@ -176,6 +181,9 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
                 done=(*removed, *done, *replaced, *self.unread),
                 metadata=_unprefixed(state.metadata, prefix),
             )
+        if joined := without_parts(tensors):
+            said = ("parts 'backbone.' and 'head.' joined", *done, *replaced)
+            yield Reading(state.entry, "", joined, (*said, *self.unread))
 
     def read(self, tensors: Stored) -> StateDict:
         """Read some of its tensors, memory-mapped where the format allows it.
@@ -221,12 +229,18 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
         return WeightsError(f"{self.path} holds no tensors by name: {found}")
 
     def _found(self, entry: str) -> State:
-        """Find an entry by its name, or by names joined with dots."""
+        """Find an entry by its name, or by names joined with dots.
+
+        The last of them can be what the names of tensors begin with there.
+        """
         found = self.container.content
         # A name may hold dots itself; then it is the whole of it.
-        for name in [entry] if entry in self.entries else entry.split("."):
+        names = [entry] if entry in self.entries else entry.split(".")
+        for place, name in enumerate(names):
             inside = {str(key): value for key, value in _items(found)}
             if name not in inside or isinstance(found, StoredTensor):
+                if part := self._part(entry, found, ".".join((*names[place:], ""))):
+                    return part
                 raise WeightsError(
                     f"{self.path} has no entry {entry!r}; it has "
                     f"{shown(self.entries)}: {self._advice(entry)}"
@@ -239,6 +253,13 @@ class Contents(msgspec.Struct, frozen=True, dict=True):
                 f"state dict is expected; {self._advice(entry)}"
             )
         return state
+
+    def _part(self, entry: str, content: object, start: str) -> State | None:
+        """Give the tensors whose names begin so, by the rest of their names."""
+        whole = _Walk(self.path).state(entry, content)
+        named = whole.tensors.items() if whole else ()
+        tensors = {n.removeprefix(start): t for n, t in named if n.startswith(start)}
+        return State(entry, tensors) if tensors else None
 
     def _advice(self, tried: str) -> str:
         """Say what weights_key can be."""

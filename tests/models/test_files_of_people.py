@@ -227,6 +227,14 @@ def scale_in_list(state: State, file: Path) -> None:
     torch.save({**state, "logit_scale": state["logit_scale"].reshape(1)}, file)
 
 
+def as_mmpretrain(state: State, file: Path) -> None:
+    """Save a body and a head that are called as in the architecture."""
+    head = {n: t for n, t in state.items() if n.startswith("linear.")}
+    body = {n: t for n, t in state.items() if n not in head}
+    parts = {**below_names("backbone.", body), **below_names("head.", head)}
+    torch.save({"meta": {"epoch": 3}, "state_dict": parts}, file)
+
+
 SAFETENSORS = save_file
 OBJECTS = beside(
     args=argparse.Namespace(lr=0.1, data=Path("images")),
@@ -260,6 +268,7 @@ LOADED: list[tuple[str, str, Save, str]] = [
     ("cifar", "a.pt", protocol_4, "1 object left unread (pathlib."),
     ("cifar", "a.pt", with_optimizer, "entry 'model' chosen"),
     ("cifar", "a.pt", averaged, "n_averaged left out"),
+    ("cifar", "a.pth", as_mmpretrain, "parts 'backbone.' and 'head.' joined"),
     ("cifar", "a.pt", below("module.", "ema_state_dict"), "prefix 'module.' removed"),
     ("cifar", "a.ckpt", of_lightning, "prefix 'model.' removed"),
     ("cifar", "a.pt", beside(ds_config={}, ds_version="0.9"), "entry 'model' chosen"),
@@ -319,6 +328,14 @@ def test_an_average_beside_raw_weights_is_never_chosen(tmp_path: Path) -> None:
         load_model(spec_of("cifar"), tmp_path, tmp_path / "a.pt", CPU)
     chosen = load_model(spec_of("cifar", "ema"), tmp_path, tmp_path / "a.pt", CPU)
     assert torch.equal(predictions(chosen), predictions(built("cifar")))
+
+
+def test_an_average_that_counts_its_steps_is_a_rival_too(tmp_path: Path) -> None:
+    state = built("cifar").state_dict()
+    average = {"steps": torch.tensor(3), **below_names("module.", state)}
+    torch.save({"state_dict": state, "ema_state_dict": average}, tmp_path / "a.pt")
+    with pytest.raises(WeightsError, match="under state_dict, ema_state_dict, and"):
+        load_model(spec_of("cifar"), tmp_path, tmp_path / "a.pt", CPU)
 
 
 def test_a_random_generator_beside_what_is_published_is_no_rival(
@@ -451,6 +468,28 @@ def part_of_another(state: State, file: Path) -> None:
     torch.save({"meta": {}, "state_dict": body | head}, file)
 
 
+def as_vissl(state: State, file: Path) -> None:
+    body = {n: t for n, t in state.items() if not n.startswith("linear.")}
+    trunk = below_names("base_model._feature_blocks.", body)
+    inside = {"model": {"trunk": trunk, "heads": {}}, "meters": {}}
+    torch.save({"classy_state_dict": {"base_model": inside}}, file)
+
+
+def in_two_parts(state: State, file: Path) -> None:
+    """Save what MoCo trains: two encoders and a queue."""
+    both = {
+        **below_names("module.encoder_k.", {n: t + 1 for n, t in state.items()}),
+        **below_names("module.encoder_q.", state),
+    }
+    torch.save({"state_dict": {**both, "module.queue": torch.ones(2, 4)}}, file)
+
+
+def of_export(_: State, file: Path) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/archive_format", "pt2")
+        archive.writestr("a/data/sample_inputs/model.pt", b"")
+
+
 def weight_norm(state: State, file: Path) -> None:
     model = built("cifar")
     nn.utils.parametrizations.weight_norm(model.get_submodule("linear"))
@@ -486,6 +525,7 @@ def in_parts(_: State, file: Path) -> None:
 
 
 HTML = b"\n<!DOCTYPE html><html><title>Google Drive - Virus scan warning</title></html>"
+XML = b'<?xml version="1.0"?>\n'
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 
 #: Architecture, how it is saved, what is said.
@@ -496,6 +536,13 @@ REFUSED: list[tuple[str, Save, str]] = [
     ("cifar", written(b"\x89HDF\r\n\x1a\n"), "is an HDF5 file of Keras"),
     ("cifar", written(b'{"epoch": 3}'), "is a file of JSON that is no index of shards"),
     ("cifar", written(b""), "is damaged: it is empty"),
+    ("cifar", written(b"\0" * 5000), "is damaged: it begins with zeros"),
+    ("cifar", written(b"/annex/objects/MD5E-s9--1.pt\n"), "run 'git annex get'"),
+    ("cifar", written(b"Access denied\n"), "is a text, and no weights: 'Access d"),
+    ("cifar", written(XML + b"<Error>no key"), "is a text, and no weights: '<.xml"),
+    ("cifar", written(XML + b'<net name="a">'), "is of OpenVINO, which no loader"),
+    ("cifar", written(b"\n\x08ResNet\xa2\x06"), "if another program wrote it, save"),
+    ("cifar", of_export, r"is a program of torch\.export, which no loader reads"),
     ("cifar", written(pickle.dumps({"a": 1})), "pickle that torch did not write"),
     ("cifar", zipped, r"is a zip that holds weights/model\.pt; unpack it first"),
     ("cifar", tarred, "is a tar archive; unpack it first"),
@@ -507,7 +554,19 @@ REFUSED: list[tuple[str, Save, str]] = [
         r"are float8_e4m3fn \(bn1\.bias\)",
     ),
     ("cifar", frozen, "is a frozen TorchScript program"),
-    ("cifar", part_of_another, r"30 of 32 names begin with 'backbone\.': save them by"),
+    (
+        "cifar",
+        part_of_another,
+        r"are missing \(linear\.weight, linear\.bias\), 2 keys a",
+    ),
+    ("cifar", as_vissl, "trunk' chosen.*it is a body without this head, as of pretr"),
+    (
+        "cifar",
+        in_two_parts,
+        "below 'module.encoder_k' and below 'module.encoder_q': to take these alone, "
+        "name weights_key = 'state_dict.module.encoder_k', or likewise",
+    ),
+    ("cifar", changed(linear__SCB=torch.ones(10)), "quantised by bitsandbytes"),
     ("cifar", weight_norm, "weights are normalised: remove parametrizations"),
     (
         "cifar",
@@ -555,7 +614,8 @@ REFUSED: list[tuple[str, Save, str]] = [
         ),
         "a head of ImageNet-21k: give num_classes as an option",
     ),
-    ("vit", normalised, "its model normalises images itself: build it by a loader of"),
+    ("vit", normalised, "weights_key = '1', and write its mean and std into the prot"),
+    ("vit", in_it(mean=torch.zeros(3)), "its model normalises images itself: build i"),
     ("vit", in_it(extra=torch.zeros(3)), r"1 key is unknown \(extra\)"),
     ("clip", in_it(attn_mask=torch.zeros(8, 8)), r"1 key is unknown \(attn_mask\)"),
 ]
@@ -574,6 +634,16 @@ def test_what_does_not_load_is_told_in_one_sentence_that_leads_on(
     assert str(file) in message
     assert "\n" not in message
     assert len(message) <= 500
+
+
+@pytest.mark.parametrize("save", [in_two_parts, normalised])
+def test_a_key_can_name_what_names_of_tensors_begin_with(
+    save: Save, tmp_path: Path
+) -> None:
+    save(dict(built("cifar").state_dict()), tmp_path / "a.pt")
+    key = "state_dict.module.encoder_q" if save is in_two_parts else "1"
+    chosen = load_model(spec_of("cifar", key), tmp_path, tmp_path / "a.pt", CPU)
+    assert torch.equal(predictions(chosen), predictions(built("cifar")))
 
 
 @pytest.mark.parametrize(
