@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+from repro.records.ledger import FILE, Ledger
 
 Often = Callable[[int, int], int]
 
@@ -66,3 +70,14 @@ def often(pytestconfig: pytest.Config) -> Often:
     """
     is_full = pytestconfig.getoption("full_counts")
     return lambda full, short: full if is_full else min(full, short)
+
+
+def wait_for_a_case(folder: Path) -> None:
+    """Wait until a run that has just been started has finished a case."""
+    for _ in range(3000):
+        time.sleep(0.1)
+        if (folder / FILE).exists():
+            with Ledger(folder, create=True) as ledger:
+                if any(run.cases for run in ledger.runs()):
+                    return
+    raise TimeoutError

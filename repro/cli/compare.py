@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option
-from repro.cli.output import echo, terminal_width
+from repro.cli.output import echo_lines, terminal_width
 from repro.records.comparison import compare_runs
 from repro.records.ledger import Ledger
 from repro.report.comparison import ROWS_SHOWN, comparison_lines
@@ -34,5 +34,4 @@ def compare(run_a: str, run_b: str, everything: bool, ledger: Path) -> None:
         )
         found = compare_runs(opened, before.id, after.id)
     rows = None if everything else ROWS_SHOWN
-    for line in comparison_lines(found, rows, terminal_width()):
-        echo(line)
+    echo_lines(comparison_lines(found, rows, terminal_width()))

@@ -22,7 +22,7 @@ from repro.cli.options import (
     expected_option,
     precision_option,
 )
-from repro.cli.output import echo, terminal_width
+from repro.cli.output import echo, echo_lines, terminal_width
 from repro.errors import ExpectedError, NotAvailableError, OptionError
 from repro.evaluation.predictions import (
     CALIBRATION_BINS,
@@ -30,9 +30,9 @@ from repro.evaluation.predictions import (
     calibration_error,
     class_accuracy,
 )
-from repro.evaluation.real_labels import RealScore
+from repro.evaluation.real_labels import RealLabels, RealScore
 from repro.options.table import Settings
-from repro.published import GUARDED, Kind, Release, read_releases
+from repro.published import GUARDED, AskedPrecision, Kind, Release, read_releases
 
 if TYPE_CHECKING:
     from repro.data.dataset import Dataset
@@ -136,51 +136,37 @@ def evaluate(
     of a library with the library's own protocol, beside its published number:
     timm:resnet50.a1_in1k, torchvision:mobilenet_v2, open_clip:ViT-B-16.openai.
     """
-    if ckpt and not ckpt.is_file():
-        raise click.BadParameter(f"{ckpt} does not exist", param_hint="--ckpt")
-    if real_labels and computing["precision"] == GUARDED:
-        raise OptionError(
-            "--real-labels needs the first class of every image in float32, which "
-            "--precision guarded does not give; leave one out"
-        )
     asked = _asked(what, ckpt, table, protocol, read_releases(expected))
     case = asked.case
     weights = ckpt or _cached(case)
-    labels = _real_labels(real_labels) if real_labels else None
+    labels = _real_labels(real_labels, computing["precision"])
 
     from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
+    from repro.evaluation.real_labels import real_score, right_answers
 
     # Whoever evaluates one checkpoint wants all of its number.
     settings = EngineSettings(data=data_path, early_stop=False, **computing)
     engine = Evaluator(settings)
     dataset = _index(case, data_path, settings.cache)
-    if labels:
-        from repro.evaluation.real_labels import right_answers
-
-        # What cannot be used is said before an hour is spent.
-        answers = right_answers(dataset.files, len(dataset.classes), labels)
+    # What cannot be used is said before an hour is spent.
+    answers = labels and right_answers(dataset.files, len(dataset.classes), labels)
     with tqdm(total=len(dataset), unit=" images", disable=None, leave=False) as bar:
         measurement, predictions = engine.measure(
             case, bar.update, weights=weights, dataset=dataset
         )
-    if details or labels:
-        from repro.evaluation.real_labels import real_score
-
-        real = real_score(predictions, answers) if labels else None
-        for line in detail_lines(predictions, dataset.classes, real):
-            echo(line)
-    if settings.accelerate != ("auto",):
-        for one in measurement.accelerations:
-            if not one.used:
-                echo(f"{one.name} was not used: {one.reason}", err=True)
+    if details or answers:
+        real = real_score(predictions, answers) if answers else None
+        echo_lines(detail_lines(predictions, dataset.classes, real))
+    for one in measurement.accelerations:
+        if settings.accelerate != ("auto",) and not one.used:
+            echo(f"{one.name} was not used: {one.reason}", err=True)
     if ":" in what:
         _echo_beside_published(asked, measurement)
         return
     if measurement.guarded:
         echo(measurement.arithmetic, err=True)
-    for line in summary(case.kind, weights, measurement):
-        echo(line)
+    echo_lines(summary(case.kind, weights, measurement))
 
 
 def _asked(
@@ -195,9 +181,12 @@ def _asked(
     Raises:
         OptionError: an option has no effect, or one is missing.
         ExpectedError: there is no such case.
+        BadParameter: there is no such file of weights.
     """
     from repro.importing.checkpoints import LibraryCase, check_table, library_case
 
+    if ckpt and not ckpt.is_file():
+        raise click.BadParameter(f"{ckpt} does not exist", param_hint="--ckpt")
     library, colon, name = what.partition(":")
     if colon:
         if protocol is not None:
@@ -288,9 +277,17 @@ def summary(kind: Kind, weights: Path, measurement: Measurement) -> list[str]:
     return [f"checkpoint: {weights}", f"Top-1 Accuracy: {accuracy}", f"Loss: {loss}"]
 
 
-def _real_labels(file: str) -> list[list[int]]:
+def _real_labels(file: str | None, precision: AskedPrecision) -> RealLabels | None:
+    """Read the labels that are asked for; they go with every class in float32."""
     from repro.evaluation.real_labels import read_labels, shipped_labels
 
+    if file is None:
+        return None
+    if precision == GUARDED:
+        raise OptionError(
+            "--real-labels needs the first class of every image in float32, which "
+            "--precision guarded does not give; leave one out"
+        )
     path = shipped_labels() if file == "timm" else Path(file)
     if path is None:
         raise click.BadParameter(

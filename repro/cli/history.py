@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option, newest_option
-from repro.cli.output import echo, fitted_table, terminal_width
+from repro.cli.output import echo, echo_lines, fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
 from repro.records.past import Past, changes_then, past_of, red_since
@@ -49,8 +49,7 @@ def history(case: str, number: int, ledger: Path) -> None:
             return
         _print_runs(opened.history(found.pop(), number))
         for said in past.values():
-            for line in _since(opened, said):
-                echo(line)
+            echo_lines(_since(opened, said))
 
 
 def _chosen(opened: Ledger, case: str, ledger: Path) -> set[str]:

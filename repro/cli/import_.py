@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repro.cli.options import Group
-from repro.cli.output import echo
+from repro.cli.output import echo, echo_lines
 from repro.errors import ExpectedError, OptionError
 from repro.importing.grids import FORMATS
 from repro.published import METRICS
@@ -293,8 +293,7 @@ def _understood(
         linked = new_files(release, found.files)
     except ExpectedError as error:
         raise ExpectedError(f"{name}: {error}") from None
-    for line in (*found.lines, *linked.lines, "", *compared.lines()):
-        echo(line)
+    echo_lines((*found.lines, *linked.lines, "", *compared.lines()))
     return compared, linked.files, written
 
 
@@ -316,8 +315,7 @@ def _import(table: Table, output: Path | None, *, check: bool) -> None:
     found = changes(folder, table)
     lines = list(found.lines())
     # All of a new release is new; its numbers are in the file.
-    for line in lines if found.is_update else lines[-1:]:
-        echo(line)
+    echo_lines(lines if found.is_update else lines[-1:])
     owner = f"{table.library} {table.version}"
     gone = [row for row in table.rows if row.note]
     _echo_rows(f"kept and marked, since {owner} does not have them", gone)

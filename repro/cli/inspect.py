@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, expected_option
-from repro.cli.output import echo
+from repro.cli.output import echo, echo_lines
 from repro.errors import ReproError
 from repro.files import shown_size
 from repro.models.inspection import Inspection, inspect_weights
@@ -32,8 +32,7 @@ def inspect(file: Path, expected: tuple[Path | str, ...]) -> None:
     if found.graph:
         echo('  loads as      a model of loader = "onnx"')
         return
-    for line in _fits(found, read_releases(expected)):
-        echo(line)
+    echo_lines(_fits(found, read_releases(expected)))
 
 
 def _rows(found: Inspection) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ import click
 from repro.cases import Case, list_cases
 from repro.cli.families import checkpoints_folder, choose_families
 from repro.cli.options import Command, checkpoints_option, expected_option
-from repro.cli.output import echo
+from repro.cli.output import echo, echo_lines
 from repro.errors import FetchError, OptionError
 from repro.fetching.mirror import Match, match_folders
 from repro.published import read_releases, split_weights_name
@@ -54,8 +54,7 @@ def link(
     matches = match_folders(families, mirror.expanduser().absolute(), choices)
     cases = list_cases(releases)
     for match in matches:
-        for line in _lines(match, folder, cases):
-            echo(line)
+        echo_lines(_lines(match, folder, cases))
         if not dry_run:
             for file in match.files:
                 _link(file, folder / match.family.id / file.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -24,6 +24,12 @@ def echo(
     """Print a text as text, whoever wrote what it quotes; its style is click's."""
     said = text.decode() if isinstance(text, bytes) else str(text)
     click.secho(visible(said), err=err, nl=nl, fg=fg, dim=dim or None)
+
+
+def echo_lines(lines: Iterable[str]) -> None:
+    """Print lines."""
+    for line in lines:
+        echo(line)
 
 
 def echo_json(content: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -20,7 +21,7 @@ from repro.cli.options import (
     limit_option,
     named,
 )
-from repro.cli.output import echo, echo_json
+from repro.cli.output import echo_json, echo_lines
 from repro.errors import NotAvailableError, OptionError
 from repro.machine import available_cores, visible_gpus
 from repro.planning.costs import Costs, costs_from_ledger
@@ -66,19 +67,17 @@ from repro.records.ledger import Ledger
 @click.pass_context
 def plan(
     context: click.Context,
+    /,
     patterns: tuple[str, ...],
     expected: tuple[Path | str, ...],
-    checkpoints: Path | None,
-    data: Path | None,
-    cache: Path | None,
     ledger: Path | None,
     gpus: int | None,
     cores: int | None,
     speed: float | None,
-    limit: int | None,
     costs_file: Path | None,
     *,
     as_json: bool,
+    **where: Any,
 ) -> None:
     """Say what a run will take: images, bytes, hours.
 
@@ -88,9 +87,9 @@ def plan(
     """
     here = len(visible_gpus(os.environ)) if gpus is None else gpus
     machine = Machine(here, cores or available_cores())
-    known = list_cases(read_releases(expected), checkpoints)
+    known = list_cases(read_releases(expected), where["checkpoints"])
     chosen = _chosen(known, patterns)
-    if data and not data.exists():
+    if (data := where["data"]) and not data.exists():
         raise NotAvailableError(
             f"{data} does not exist; name the folder of the images with --data, or "
             "leave it out"
@@ -101,22 +100,13 @@ def plan(
     costs = costs_from_ledger(known, ledger, machine.device, machine.cores)
     if speed:
         costs = msgspec.structs.replace(costs, assumed=speed * 1e12 / 2)
-    made = make_plan(
-        chosen,
-        costs,
-        machine,
-        checkpoints=checkpoints,
-        data=data,
-        cache=cache,
-        limit=limit,
-    )
+    made = make_plan(chosen, costs, machine, **where)
     if costs_file:
         _write(costs, costs_file)
     if as_json:
         echo_json(made)
-        return
-    for line in made.lines():
-        echo(line)
+    else:
+        echo_lines(made.lines())
 
 
 def _chosen(known: list[Case], patterns: tuple[str, ...]) -> list[Case]:

@@ -25,7 +25,6 @@ from repro.evaluation.evaluate import (
     Settled,
     check_finite,
     evaluate,
-    evaluate_parts,
     wait_for,
 )
 from repro.evaluation.memory import give_back, is_out_of_memory
@@ -166,7 +165,7 @@ def evaluate_guarded(
 
     def exactly(wanted: npt.NDArray[np.int64]) -> Predictions:
         bar.expect(len(wanted))
-        found = evaluate_parts(
+        found = evaluate(
             both.exact,
             dataset,
             images.some(wanted),

@@ -26,8 +26,9 @@ Progress = Callable[[int], object]
 #: The most likely classes, the losses, the confidences and, where they are wanted, the
 #: margins of some images.
 Scores = tuple[Tensor, ...]
-#: Positions of some images in their dataset, and their pixels.
-Part = tuple[npt.NDArray[np.int64], Pixels]
+#: Some images of a dataset, by the number of their stratum or by their positions, and
+#: their pixels.
+Part = tuple[int | npt.NDArray[np.int64], Pixels]
 Settled = Callable[[Predictions], bool]
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ T = TypeVar("T")
 def evaluate(
     classifier: Callable[[Tensor], Tensor],
     dataset: Dataset,
-    strata: Iterable[tuple[int, Pixels]],
+    parts: Iterable[Part],
     *,
     batch_size: BatchSize,
     device: torch.device,
@@ -43,17 +44,17 @@ def evaluate(
     is_settled: Settled = lambda predictions: False,
     with_margins: bool = False,
 ) -> Predictions:
-    """Predict the classes of all images of some strata.
+    """Predict the classes of images that come in parts, such as strata.
 
     Args:
         classifier: from uint8 `[B, 3, H, W]` to logits `[B, C]` for the dataset's
             classes.
         dataset: whose labels count.
-        strata: numbers of strata with their pixels, in any order.
+        parts: strata, or other images, in any order.
         batch_size: how many images at once.
         device: where the classifier computes.
         progress: called with the number of images after each batch.
-        is_settled: called after each stratum with all predictions so far; the rest is
+        is_settled: called after each part with all predictions so far; the rest is
             left out once it says so.
         with_margins: whether to keep what decisions hang on; logits that are not finite
             are then for the caller to see.
@@ -62,47 +63,24 @@ def evaluate(
         EvaluationError: the logits have another number of classes, are not finite, or
             one image alone does not fit into memory.
     """
-    return evaluate_parts(
-        classifier,
-        dataset,
-        ((dataset.strata[stratum], pixels) for stratum, pixels in strata),
-        batch_size=batch_size,
-        device=device,
-        progress=progress,
-        is_settled=is_settled,
-        with_margins=with_margins,
-    )
-
-
-def evaluate_parts(
-    classifier: Callable[[Tensor], Tensor],
-    dataset: Dataset,
-    images: Iterable[Part],
-    *,
-    batch_size: BatchSize,
-    device: torch.device,
-    progress: Progress = lambda images: None,
-    is_settled: Settled = lambda predictions: False,
-    with_margins: bool = False,
-) -> Predictions:
-    """Predict the classes of some images, which come in parts: see `evaluate`."""
     # A GPU goes on with the next part while what it found in the last one comes.
     ahead = 1 if device.type == "cuda" else 0
     score = partial(_score, with_margins=with_margins)
     computed: deque[_Computed] = deque()
-    parts: list[Predictions] = []
+    read: list[Predictions] = []
     with _current(device):
-        for members, pixels in images:
+        for images, pixels in parts:
+            members = dataset.strata[images] if isinstance(images, int) else images
             how = batch_size, device, progress, score
             computed.append(_compute(classifier, dataset, members, pixels, *how))
             if len(computed) > ahead:
-                parts.append(_read(computed.popleft(), dataset))
-                if is_settled(join(parts)):
+                read.append(_read(computed.popleft(), dataset))
+                if is_settled(join(read)):
                     break
-    parts += [_read(rest, dataset) for rest in computed]
-    if not parts:
+    read += [_read(rest, dataset) for rest in computed]
+    if not read:
         raise EvaluationError(f"no image of {dataset.name} was evaluated")
-    return join(parts)
+    return join(read)
 
 
 def compute_features(

@@ -14,15 +14,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from repro.published import (
+from repro.published.geometry import (
     CenterCrop,
+    Colour,
     Contain,
     Cover,
     Filter,
     Geometry,
     Resize,
+    Step,
 )
-from repro.published.geometry import Colour, Step
 
 TIMM_CROP_PCT = 0.875
 Channels = tuple[float, float, float]

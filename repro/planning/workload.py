@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -74,52 +75,53 @@ def workload(
     specs = {which_images(case, data): case.dataset for case in cases}
     images = {name: images_of(spec, limit) for name, spec in specs.items()}
     seen = [images[which_images(case, data)] for case in cases]
-    geometries = {c.protocol.geometry: c.protocol.geometry_steps for c in cases}
-    decoding = [
-        _decoding(
-            wanted,
-            images[name],
-            strata_of(specs[name], limit),
-            {geometry: there.get((name, geometry)) or 0 for geometry in wanted},
-        )
-        for name, wanted in _missing_stores(cases, there, data).items()
-    ]
+    made = _NOTHING
+    for name, wanted in _missing_stores(cases, there, data).items():
+        copied = {geometry: there.get((name, geometry)) or 0 for geometry in wanted}
+        strata = strata_of(specs[name], limit)
+        made = made.with_those(_decoding(wanted, images[name], strata, copied))
     weights = _weights_sizes(cases, checkpoints)
     sized = [size for size in weights.values() if size is not None]
-    decodes = sum(made.decodes for made in decoding)
     return Workload(
         cases=len(cases),
         datasets=len(specs),
-        photographs=sum(made.photographs for made in decoding),
-        decodes=decodes,
-        geometries=len(geometries),
-        stores=sum(made.stores for made in decoding),
+        photographs=made.photographs,
+        decodes=made.decodes,
+        geometries=len({case.protocol.geometry for case in cases}),
+        stores=made.stores,
         evaluated=sum(seen),
         operations=sum(
             case.gflops * 1e9 * number / case.dataset.images
             for case, number in zip(cases, seen, strict=True)
         ),
         prompts=_prompts(cases),
-        photograph_bytes=decodes * PHOTOGRAPH_BYTES,
+        photograph_bytes=made.decodes * PHOTOGRAPH_BYTES,
         weights_bytes=sum(sized),
         unsized=len(weights) - len(sized),
         pixels_read=sum(
             stored_bytes(_size(case.protocol.geometry_steps), number)
             for case, number in zip(cases, seen, strict=True)
         ),
-        stored=sum(made.stored for made in decoding),
-        decode_seconds=sum(made.seconds for made in decoding),
+        stored=made.stored,
+        decode_seconds=made.seconds,
     )
 
 
 class _Decoding(NamedTuple):
-    """What it takes to make the stores of one dataset that are missing."""
+    """What it takes to make stores that are missing."""
 
     photographs: int
     decodes: int
     stores: int
     stored: int
     seconds: float
+
+    def with_those(self, other: _Decoding) -> _Decoding:
+        """Add up two."""
+        return _Decoding(*map(operator.add, self, other))
+
+
+_NOTHING = _Decoding(0, 0, 0, 0, 0)
 
 
 def _missing_stores(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -22,6 +22,9 @@ from repro.options.table import OPTIONS, Settings
 from ..fetching.host import running_host
 from .rows import CASE, EVAL, LINK, ROWS, SPREAD
 from .world import make_world
+
+#: From a folder that is made for it and a command's words.
+SaidBy = Callable[[str, str], str]
 
 
 def parameters(
@@ -74,21 +77,26 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind))
 
 
-def outcome(
-    world: Path, place: Path, monkeypatch: pytest.MonkeyPatch, line: str
-) -> str:
+@pytest.fixture
+def said_by(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SaidBy:
     """Run a command in a copy of the world; give what it says, writes and ends in."""
-    shutil.copytree(world, place)
-    monkeypatch.chdir(place)
-    before = {file: file.read_bytes() for file in Path().rglob("*") if file.is_file()}
-    done = CliRunner().invoke(cli, shlex.split(line))
-    written = [
-        str(file) + f"\n{file.read_text(errors='replace')}" * (file.suffix != ".sqlite")
-        for file in Path().rglob("*")
-        if file.is_file() and before.get(file) != file.read_bytes()
-    ]
-    said = [done.output, str(done.exception or ""), f"exit status {done.exit_code}"]
-    return "\n".join([*said, *written])
+
+    def said(folder: str, line: str) -> str:
+        shutil.copytree(world, tmp_path / folder)
+        monkeypatch.chdir(tmp_path / folder)
+        files = [file for file in Path().rglob("*") if file.is_file()]
+        before = {file: file.read_bytes() for file in files}
+        done = CliRunner().invoke(cli, shlex.split(line))
+        written = [
+            f"{file}"
+            + f"\n{file.read_text(errors='replace')}" * (file.suffix != ".sqlite")
+            for file in Path().rglob("*")
+            if file.is_file() and before.get(file) != file.read_bytes()
+        ]
+        ended = [str(done.exception or ""), f"exit status {done.exit_code}"]
+        return "\n".join([done.output, *ended, *written])
+
+    return said
 
 
 def test_every_parameter_has_a_row() -> None:
@@ -98,12 +106,12 @@ def test_every_parameter_has_a_row() -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_parameter_changes_what_is_said_or_written_or_is_refused(
-    name: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, said_by: SaidBy
 ) -> None:
     row = ROWS[name]
 
     def run(folder: str, words: str) -> str:
-        return outcome(world, tmp_path / folder, monkeypatch, f"{row.call} {words}")
+        return said_by(folder, f"{row.call} {words}")
 
     assert row.says not in run("without", row.instead)
     assert row.says in run("with", row.given)
@@ -111,16 +119,16 @@ def test_a_parameter_changes_what_is_said_or_written_or_is_refused(
 
 @pytest.mark.parametrize("name", SHARED)
 def test_an_option_of_the_table_is_found_in_the_environment_too(
-    name: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, said_by: SaidBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = ROWS[name]
     variable = OPTIONS[str(TREE[name][1].name)].variable
     flag, _, value = row.given.partition("=")
     monkeypatch.setenv(variable, value)
-    said = outcome(world, tmp_path / "with", monkeypatch, row.call)
+    said = said_by("with", row.call)
     assert row.says.replace(flag, variable) in said.replace(flag, variable)
     monkeypatch.setenv(variable, "")
-    said = outcome(world, tmp_path / "empty", monkeypatch, row.call)
+    said = said_by("empty", row.call)
     assert row.says not in said
 
 
@@ -173,13 +181,9 @@ def test_an_option_that_is_given_twice_is_refused_or_repeatable(name: str) -> No
     ],
 )
 def test_what_could_have_no_effect_is_refused_before_anything_is_written(
-    call: str,
-    message: str,
-    world: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    call: str, message: str, said_by: SaidBy
 ) -> None:
-    said = outcome(world, tmp_path / "world", monkeypatch, call)
+    said = said_by("world", call)
     assert message in said
     assert said.endswith("exit status 1")
 
@@ -204,37 +208,32 @@ def test_errors_name_an_option_as_the_command_does_and_others_as_pytest_does() -
     ],
 )
 def test_what_fails_far_below_is_named_as_it_was_typed(
-    call: str,
-    message: str,
-    world: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    call: str, message: str, said_by: SaidBy, tmp_path: Path
 ) -> None:
-    place = tmp_path / "world"
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "ledger.sqlite").write_text("this is no database\n" * 99)
-    said = outcome(world, place, monkeypatch, call.replace("=broken", "=../broken"))
+    said = said_by("world", call.replace("=broken", "=../broken"))
     assert message in said
 
 
 def test_a_baseline_of_the_environment_need_not_be_there_yet(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    said_by: SaidBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = "report 1 -o a.json"
-    typed = outcome(world, tmp_path / "typed", monkeypatch, f"{line} --baseline=last")
+    typed = said_by("typed", f"{line} --baseline=last")
     assert "has no run 'last'" in typed
     assert typed.endswith("exit status 1")
     monkeypatch.setenv("REPRO_BASELINE", "last")
-    said = outcome(world, tmp_path / "found", monkeypatch, line)
+    said = said_by("found", line)
     assert "nothing to compare with: " in said
     assert "report: a.json" in said
 
 
 def test_several_published_numbers_are_split_in_the_environment_as_in_pytest(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    said_by: SaidBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPRO_EXPECTED", "paper.toml:embedded")
-    said = outcome(world, tmp_path / "world", monkeypatch, "cases")
+    said = said_by("world", "cases")
     assert CASE in said
     assert "clip/real/80@digits-clip" in said
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from typing import Any
 import pytest
 
 from repro.published import EMBEDDED
-from repro.records.ledger import FILE, Ledger
+from repro.records.ledger import Ledger
 
+from ..conftest import wait_for_a_case
 from .two_nodes import TwoNodes, two_namespaces, why_not
 
 SUITE = """
@@ -186,14 +186,3 @@ def test_a_node_that_dies_in_mid_run_changes_nothing(
     own = [line.replace("killed.json", "local.json") for line in table(output)]
     assert own == table(local)
     assert measured(paths, "killed") == measured(paths, "local")
-
-
-def wait_for_a_case(folder: Path) -> None:
-    """Wait until a run that has just been started has finished a case."""
-    for _ in range(3000):
-        time.sleep(0.1)
-        if (folder / FILE).exists():
-            with Ledger(folder, create=True) as ledger:
-                if any(run.cases for run in ledger.runs()):
-                    return
-    raise TimeoutError

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,20 @@ from .host import Answer, Host, cut_at
 from .released import FAMILY, Released, weights
 
 CONTENT = weights(7, 400_000)
+OTHER = weights(8, 400_000)
 COMMAND = (sys.executable, "-c", "from repro.cli import main; main()", "fetch")
 
 
 def share(host: Host, **how: Any) -> str:
     return host.share("/1M.pt", CONTENT, **how)
+
+
+def cut_and_change(host: Host) -> Callable[[Answer], None]:
+    def fault(answer: Answer) -> None:
+        answer.give(0.7)
+        host.shared["/1M.pt"].content = OTHER
+
+    return fault
 
 
 def ranges(host: Host) -> list[str | None]:
@@ -58,36 +68,24 @@ def test_without_ranges_or_proof_of_sameness_it_starts_again(
 def test_a_file_that_changed_between_is_not_mixed(
     host: Host, released: Released
 ) -> None:
-    other = weights(8, 400_000)
-
-    def cut_and_change(answer: Answer) -> None:
-        answer.give(0.7)
-        host.shared["/1M.pt"].content = other
-
-    released.link(share(host, ranges=True, faults=[cut_and_change]))
+    released.link(share(host, ranges=True, faults=[cut_and_change(host)]))
     released.fetch()
-    assert released.installed() == {"1M.pt": other}
+    assert released.installed() == {"1M.pt": OTHER}
 
 
 def test_a_host_that_ignores_the_condition_does_not_mix_either(
     host: Host, released: Released
 ) -> None:
-    other = weights(8, 400_000)
-
-    def cut_and_change(answer: Answer) -> None:
-        answer.give(0.7)
-        host.shared["/1M.pt"].content = other
-
     def go_on_regardless(answer: Answer) -> None:
         asked = answer.headers["Range"]
         answer.headers.replace_header("If-Range", answer.wanted.etag)
         assert asked
         answer.give()
 
-    faults = [cut_and_change, go_on_regardless]
+    faults = [cut_and_change(host), go_on_regardless]
     released.link(share(host, ranges=True, faults=faults))
     released.fetch()
-    assert released.installed() == {"1M.pt": other}
+    assert released.installed() == {"1M.pt": OTHER}
     assert "other bytes; starting again" in released.progress.said[1]
 
 

@@ -148,6 +148,15 @@ def parts(draw: st.DrawFn) -> tuple[list[int], list[int], list[int], int]:
     return sizes, drawn, hits, strata
 
 
+def sample_of(part: tuple[list[int], list[int], list[int], int]) -> Sample:
+    sizes, drawn, hits, strata = part
+    right = np.concatenate(
+        [np.arange(count) < hit for count, hit in zip(drawn, hits, strict=True)]
+    )
+    labels = np.repeat(np.arange(len(sizes)), drawn)
+    return Sample(right, labels, np.array(sizes), strata)
+
+
 def accuracy_by_hand(
     sizes: list[int], drawn: list[int], hits: list[int], level: float
 ) -> Interval:
@@ -203,12 +212,8 @@ def test_a_share_has_the_interval_of_korn_and_graubard(
     part: tuple[list[int], list[int], list[int], int], level: float
 ) -> None:
     sizes, drawn, hits, strata = part
-    labels = np.repeat(np.arange(len(sizes)), drawn)
-    right = np.concatenate(
-        [np.arange(count) < hit for count, hit in zip(drawn, hits, strict=True)]
-    )
-    sample = Sample(right, labels, np.array(sizes), strata)
-    found = accuracy_interval(right, *sample.cells(), level)
+    sample = sample_of(part)
+    found = accuracy_interval(sample.values, *sample.cells(), level)
     cells = cells_by_hand(sizes, drawn, strata)
     large, taken, met = (
         [sum(values[n] for n in cell) for cell in cells]
@@ -223,12 +228,8 @@ def test_a_share_has_the_interval_of_korn_and_graubard(
 def test_a_mean_over_classes_has_the_interval_of_hoeffding(
     part: tuple[list[int], list[int], list[int], int], level: float
 ) -> None:
-    sizes, drawn, hits, strata = part
-    labels = np.repeat(np.arange(len(sizes)), drawn)
-    right = np.concatenate(
-        [np.arange(count) < hit for count, hit in zip(drawn, hits, strict=True)]
-    )
-    found = class_mean_interval(Sample(right, labels, np.array(sizes), strata), level)
+    sizes, drawn, hits, _ = part
+    found = class_mean_interval(sample_of(part), level)
     known = [n for n in range(len(sizes)) if drawn[n]]
     mean = sum(hits[n] / drawn[n] for n in known) / len(sizes)
     squares = sum(1 / drawn[n] / len(sizes) ** 2 for n in known if drawn[n] < sizes[n])

@@ -27,6 +27,22 @@ import pytest
 def test_checkpoint(case, reproduce):
     reproduce(case)
 """
+#: Cases that come to an end in the setup and in the teardown of a test.
+OTHER_STEPS = """
+@pytest.fixture
+def after(case, request):
+    reproduce = request.getfixturevalue("reproduce")
+    yield
+    reproduce(case)
+
+@pytest.mark.repro(kind="clip")
+def test_setup(case, model):
+    raise AssertionError("not reached")
+
+@pytest.mark.repro(kind="supervised")
+def test_teardown(case, after):
+    pass
+"""
 
 
 class ReleaseCopy:

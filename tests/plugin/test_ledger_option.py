@@ -13,7 +13,7 @@ from repro.judgement.verdict import Verdict
 from repro.records.ledger import FILE, Ledger
 from repro.report.json_report import json_report
 
-from .conftest import ReleaseCopy, RunCases
+from .conftest import OTHER_STEPS, SUITE, ReleaseCopy, RunCases
 
 
 @pytest.fixture
@@ -68,27 +68,8 @@ def test_a_result_travels_with_one_report_whatever_step_it_comes_of(
         """
     )
     pytester.makepyfile(
-        """
-        import pytest
-
-        @pytest.fixture
-        def after(case, request):
-            reproduce = request.getfixturevalue("reproduce")
-            yield
-            reproduce(case)
-
-        @pytest.mark.repro(kind="supervised", family="*/real")
-        def test_call(case, reproduce):
-            reproduce(case)
-
-        @pytest.mark.repro(kind="clip")
-        def test_setup(case, model):
-            raise AssertionError("not reached")
-
-        @pytest.mark.repro(kind="supervised")
-        def test_teardown(case, after):
-            pass
-        """
+        SUITE.replace(".repro", '.repro(kind="supervised", family="*/real")')
+        + OTHER_STEPS
     )
     pytester.runpytest(
         "-pno:cacheprovider",

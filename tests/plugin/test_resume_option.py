@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ import pytest
 
 import repro
 from repro.records.environment import describe_environment, git_state
-from repro.records.ledger import FILE, Ledger
+from repro.records.ledger import Ledger
 
-from ..conftest import Often
+from ..conftest import Often, wait_for_a_case
 from .conftest import ReleaseCopy, RunCases
 
 NAMED = "supervised/real/80"
@@ -204,17 +203,6 @@ def test_a_run_killed_at_any_moment_ends_with_the_report_of_an_undisturbed_one(
             shutil.rmtree(folder)
             finished = {}
     finish()
-
-
-def wait_for_a_case(folder: Path) -> None:
-    """Wait until a run that has just been started has finished a case."""
-    for _ in range(600):
-        time.sleep(0.1)
-        if (folder / FILE).exists():
-            with Ledger(folder, create=True) as ledger:
-                if any(run.cases for run in ledger.runs()):
-                    return
-    raise TimeoutError
 
 
 def without_times(file: Path) -> dict[str, Any]:

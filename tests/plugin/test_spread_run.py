@@ -19,31 +19,9 @@ from repro.judgement.verdict import Verdict
 from repro.records.ledger import Ledger
 from repro.report.json_report import json_report
 
-from .conftest import ReleaseCopy, table_of
+from .conftest import OTHER_STEPS, SUITE, ReleaseCopy, table_of
 
 pytestmark = pytest.mark.slow
-
-SUITE = """
-import pytest
-
-@pytest.mark.repro
-def test_checkpoint(case, reproduce):
-    reproduce(case)
-
-@pytest.fixture
-def after(case, request):
-    reproduce = request.getfixturevalue("reproduce")
-    yield
-    reproduce(case)
-
-@pytest.mark.repro(kind="clip")
-def test_setup(case, model):
-    raise AssertionError("not reached")
-
-@pytest.mark.repro(kind="supervised")
-def test_teardown(case, after):
-    pass
-"""
 
 # Writes down, in the process that the user started, which report had a result.
 CONFTEST = """
@@ -75,7 +53,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> SpreadRun:
     release.bring_code()
     loss = release.published("supervised/real/80", "loss")
     release.edit("references.toml", (loss, "9.9"))
-    (folder / "test_release.py").write_text(SUITE)
+    (folder / "test_release.py").write_text(SUITE + OTHER_STEPS)
     (folder / "conftest.py").write_text(CONFTEST)
     options = (
         *("-p", "no:cacheprovider", "--repro-no-diagnose", "--repro-diverged-exit=10"),
@@ -100,7 +78,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> SpreadRun:
 def test_workers_of_xdist_give_the_table_of_one_process(
     spread: SpreadRun, pytester: pytest.Pytester
 ) -> None:
-    pytester.makepyfile(test_release=SUITE)
+    pytester.makepyfile(test_release=SUITE + OTHER_STEPS)
     alone = pytester.runpytest("-p", "no:xdist", *spread.options)
     alone.assert_outcomes(passed=3, failed=1, errors=1, skipped=2)
     said = spread.done.stdout.splitlines()
