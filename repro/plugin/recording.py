@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,18 +51,20 @@ class Recorder:
         self.baseline: int | None = None
         #: Whether the run fails for what its baseline is not there.
         self.fails_for_baseline = False
-        self._ledger = Ledger(settings.ledger, create=True)
-        if settings.baseline and settings.baseline not in ("last", "green"):
-            self._ledger.find_run(settings.baseline)
-        # As arguments, also where they were given by the environment: who merges shards
-        # reads nothing but the ledger.
-        lasting = lasting_arguments(settings.shard, settings.diverged_exit)
-        self.run = self._ledger.begin(
-            run_name(config),
-            planned,
-            [*config.invocation_params.args, *lasting],
-            git_state(Path.cwd()),
-        )
+        with ExitStack() as opened:
+            self._ledger = opened.enter_context(Ledger(settings.ledger, create=True))
+            if settings.baseline and settings.baseline not in ("last", "green"):
+                self._ledger.find_run(settings.baseline)
+            # As arguments, also where they were given by the environment: who merges
+            # shards reads nothing but the ledger.
+            lasting = lasting_arguments(settings.shard, settings.diverged_exit)
+            self.run = self._ledger.begin(
+                run_name(config),
+                planned,
+                [*config.invocation_params.args, *lasting],
+                git_state(Path.cwd()),
+            )
+            opened.pop_all()
 
     def record(self, result: CaseResult | ClaimResult, taken_from: int | None) -> None:
         """Write down a result.
@@ -174,7 +176,7 @@ class Recorder:
             yield self._lacking, BAD if self.fails_for_baseline else PLAIN
         yield from ((line, PLAIN) for line in self._changes)
 
-    @contextlib.contextmanager
+    @contextmanager
     def _forgiven(self) -> Iterator[None]:
         """Let a run that is measuring go on when it can no longer be recorded."""
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -67,8 +68,8 @@ def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> in
         LedgerError: parts do not belong together, or something is missing, or they were
             merged before.
     """
-    opened = [(part, Ledger(part.folder)) for part in parts]
-    try:
+    with ExitStack() as stack:
+        opened = [(p, stack.enter_context(Ledger(p.folder))) for p in parts]
         found = [(p, ledger, ledger.find_run(p.run)) for p, ledger in opened]
         _check([(part, run) for part, _, run in found], incomplete=incomplete)
         with target.transaction() as connection:
@@ -76,9 +77,6 @@ def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> in
             # which may lie in the same file.
             connection.execute("PRAGMA cache_spill = OFF")
             return _write(found, target)
-    finally:
-        for _, ledger in opened:
-            ledger.close()
 
 
 def _write(found: Sequence[tuple[Part, Ledger, Run]], target: Ledger) -> int:

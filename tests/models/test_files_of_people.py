@@ -242,7 +242,9 @@ OBJECTS = beside(
     kind=Color.RED,
     when=datetime.datetime(2020, 1, 1),
 )
-LEFT = "6 objects left unread (argparse.Namespace, pathlib.PosixPath, numpy.dt"
+#: Python 3.13 writes another module of its classes of paths into pickles.
+PATH = f"{type(Path()).__module__}.PosixPath"
+LEFT = f"6 objects left unread (argparse.Namespace, {PATH}, numpy.dt"
 
 #: Architecture, name of the file, how it is saved, what is said of it.
 LOADED: list[tuple[str, str, Save, str]] = [
