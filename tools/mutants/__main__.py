@@ -27,7 +27,18 @@ from py_compile import PycInvalidationMode
 from .asking import notice, seen_by
 from .changes import Change, made, modules, sample
 
-ROOMS = ("judgement", "claims", "evaluation", "data", "published", "records")
+#: Rooms, and tests of others that are about them: commands that only show them.
+ROOMS = {
+    "judgement": (),
+    "claims": (),
+    "evaluation": (),
+    "data": (),
+    "published": ("tests/evaluation/test_metrics_*.py",),
+    "records": (
+        "tests/cli/test_ledger_commands.py",
+        "tests/cli/test_accept_command.py",
+    ),
+}
 #: Packages of others that take seconds to import.
 HEAVY = ("torch", "torchvision", "timm", "open_clip", "scipy.stats", "hypothesis")
 #: The part of mutants that tests must notice.
@@ -67,17 +78,18 @@ def tried(
     room = modules(place)[0].parent
     survivors: list[Change] = []
     number = 0
+    besides = [file for name in ROOMS[room.name] for file in sorted(Path().glob(name))]
     with tempfile.TemporaryDirectory() as folder:
-        seen = seen_by(Path("tests", room.name), room, Path(folder))
+        seen = seen_by([Path("tests", room.name), *besides], room, Path(folder))
     if seen is None:
         sys.exit(f"the tests of {room} fail as they are")
     for mutation in sample(place, count, drawn):
         if time.monotonic() >= end:
             break
-        number += 1
         lines = mutation.start_pos[0], mutation.end_pos[0]
         asked = seen.tests_of(Path(mutation.module_path), *lines)
         with made(mutation) as change:
+            number += change is not None
             if change and not (asked and notice(seen, asked)):
                 survivors.append(change)
                 print(f"{number}, {len(asked)} tests asked: {change.reason}")

@@ -52,7 +52,11 @@ class Seen(msgspec.Struct, frozen=True):
         once = _runs_once(module, first)
         lines = known if once else range(first, last + 1)
         contexts = {name for line in lines for name in known.get(line, [])}
-        found = [n for n, test in self.tests.items() if {n, *test.fixtures} & contexts]
+        found = [
+            name
+            for name, test in self.tests.items()
+            if {name, _collected(name), *test.fixtures} & contexts
+        ]
         return sorted(found, key=lambda name: self.tests[name].seconds)
 
 
@@ -67,10 +71,11 @@ def _runs_once(module: Path, line: int) -> bool:
     return True
 
 
-def seen_by(tests: Path, room: Path, folder: Path) -> Seen | None:
+def seen_by(tests: Sequence[Path], room: Path, folder: Path) -> Seen | None:
     """Ask tests of the code as it is; None where they fail, after what they say."""
     data, file, said = (folder / name for name in ("coverage", "tests.json", "said"))
-    if not _all_pass([str(tests)], _Watching(room, data, file), 1200, said):
+    watching = _Watching(room, data, file)
+    if not _all_pass([*map(str, tests)], watching, 1200, said):
         print(said.read_text("utf-8", "replace")[-3000:])
         return None
     found = coverage.CoverageData(str(data))
@@ -118,6 +123,13 @@ class _Watching:
         with self._in_context(_shared(fixturedef.argname)):
             return (yield)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, object, object]:
+        with self._in_context(_collected(collector.nodeid)):
+            return (yield)
+
     @contextlib.contextmanager
     def _in_context(self, name: str) -> Iterator[None]:
         self._context.append(name)
@@ -134,6 +146,11 @@ class _Watching:
 
 def _shared(fixture: str) -> str:
     return f"fixture {fixture}"
+
+
+def _collected(name: str) -> str:
+    """Name what a test file does before any of its tests begins."""
+    return f"file {name.partition('::')[0]}"
 
 
 class _Choosing:
@@ -173,6 +190,8 @@ def _ask(files: list[str], plugin: object, patience: int, said: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (patience, patience))
     with said.open("w") as written:
         os.dup2(written.fileno(), 1), os.dup2(written.fileno(), 2)
-    status = pytest.main(["-qx", "-pno:cacheprovider", *files], plugins=[plugin])
+    # As tox does: a comparison that Python warns of, such as `is "a"`, is an error.
+    options = ["-qx", "-pno:cacheprovider", "-Werror"]
+    status = pytest.main([*options, *files], plugins=[plugin])
     # Threads and whatever else a test has left do not matter any more.
     os._exit(status)

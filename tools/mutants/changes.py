@@ -9,8 +9,9 @@ import ast
 import contextlib
 import difflib
 import random
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec
 
 Position = tuple[int, int]
+_ORDER = re.compile(r"_(Lt|LtE|Gt|GtE)$")
 #: Changes that change nothing, which somebody has read, with the reason.
 _EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
@@ -36,10 +38,9 @@ class Change(msgspec.Struct, frozen=True):
     @property
     def reason(self) -> str:
         """Why it changes nothing; empty where nobody has found that it does not."""
-        known = msgspec.toml.decode(_EQUIVALENT.read_bytes(), type=_Table).equivalent
         found = (
             one.reason
-            for one in known
+            for one in known_equivalents()
             if one.module == self.module
             and one.before in self.before
             and one.after in self.after
@@ -47,7 +48,9 @@ class Change(msgspec.Struct, frozen=True):
         return next(found, "")
 
 
-class _Equivalent(msgspec.Struct):
+class Equivalent(msgspec.Struct, frozen=True):
+    """A change that changes nothing: two lines without indentation, and why."""
+
     module: str
     before: str
     after: str
@@ -55,7 +58,12 @@ class _Equivalent(msgspec.Struct):
 
 
 class _Table(msgspec.Struct):
-    equivalent: list[_Equivalent] = []
+    equivalent: list[Equivalent] = []
+
+
+def known_equivalents() -> list[Equivalent]:
+    """List the changes that somebody has read and that change nothing."""
+    return msgspec.toml.decode(_EQUIVALENT.read_bytes(), type=_Table).equivalent
 
 
 def sample(place: Path, count: int, drawn: random.Random) -> list[MutationSpec]:
@@ -80,12 +88,35 @@ def changes(module: Path) -> list[MutationSpec]:
     ):
         init([module], database, {})
         items = [item.mutations[0] for item in database.work_items]
-    typed = list(without_effect(module.read_text(encoding="utf-8")))
+    source = module.read_text(encoding="utf-8")
+    typed, words = list(without_effect(source)), list(compared_words(source))
     return [
         item
         for item in items
-        if not any(begin <= item.start_pos < end for begin, end in typed)
+        if not _is_within(item, typed)
+        and not (_ORDER.search(item.operator_name) and _is_within(item, words))
     ]
+
+
+def _is_within(item: MutationSpec, places: Iterable[tuple[Position, Position]]) -> bool:
+    return any(begin <= item.start_pos < end for begin, end in places)
+
+
+def compared_words(source: str) -> Iterator[tuple[Position, Position]]:
+    """Yield where something is compared with a word, which is before or after none."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            sides = (node.left, *node.comparators)
+            if any(
+                isinstance(side, ast.Constant) and isinstance(side.value, str | bytes)
+                for side in sides
+            ):
+                yield _place(node)
+
+
+def _place(node: ast.expr | ast.keyword) -> tuple[Position, Position]:
+    end = node.end_lineno or 0, node.end_col_offset or 0
+    return (node.lineno, node.col_offset), end
 
 
 def without_effect(source: str) -> Iterator[tuple[Position, Position]]:
@@ -96,12 +127,10 @@ def without_effect(source: str) -> Iterator[tuple[Position, Position]]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ClassDef):
             for keyword in node.keywords:
-                end = keyword.end_lineno or 0, keyword.end_col_offset or 0
-                yield (keyword.lineno, keyword.col_offset), end
+                yield _place(keyword)
         if isinstance(node, ast.FunctionDef):
             for type_ in _types(node):
-                end = type_.end_lineno or 0, type_.end_col_offset or 0
-                yield (type_.lineno, type_.col_offset), end
+                yield _place(type_)
 
 
 def _types(function: ast.FunctionDef) -> Iterator[ast.expr]:
@@ -116,7 +145,13 @@ def made(mutation: MutationSpec) -> Iterator[Change | None]:
     """Make a change while the context lasts; None where it can't be made."""
     operator = get_operator(mutation.operator_name)(**mutation.operator_args)
     place = mutation.module_path
-    with use_mutation(place, operator, mutation.occurrence) as (before, after):
+    with contextlib.ExitStack() as stack:
+        try:
+            making = use_mutation(place, operator, mutation.occurrence)
+            before, after = stack.enter_context(making)
+        except AttributeError:
+            # cosmic-ray stumbles over `except module.Error`, and has written nothing.
+            after = None
         if after is None:
             yield None
             return
