@@ -233,3 +233,19 @@ def test_exponents_do_not_depend_on_the_order_of_the_points() -> None:
             point for n, point in enumerate(points) if n not in left_out
         ]
         assert exponent(fitted(shuffled)) == expected
+
+
+def test_an_interval_leaves_out_as_much_on_either_side() -> None:
+    # Of 1,001 values a thousandth lies between two neighbours.
+    assert percentile_interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+
+
+@pytest.mark.parametrize("loss", [0.0, -1.0, math.inf, math.nan])
+def test_no_curve_goes_through_a_loss_that_is_none(loss: float) -> None:
+    with pytest.raises(ValueError, match="positive sizes and losses only"):
+        fit_curve([Point(40, 1.0), Point(160, loss)])
+
+
+def test_no_curve_begins_without_images() -> None:
+    with pytest.raises(ValueError, match="positive sizes and losses only"):
+        fit_curve([Point(0, 1.0), Point(160, 0.5)])

@@ -172,6 +172,26 @@ def test_all_together_move_a_logit_by_no_more_than_the_limit(
     assert [a.used for a in forward.accelerations] == used
     done = sum(part for part, is_used in zip(parts, used, strict=True) if is_used)
     assert difference(found, expected) == pytest.approx(done, rel=0.05, abs=1e-7)
+    # What was used before is a part of the reason, and only then.
+    for number, tried in enumerate(forward.accelerations):
+        after_others = not tried.used and any(used[:number])
+        assert ("on top of the others" in tried.reason) is after_others
+
+
+def test_a_cheaper_arithmetic_is_accelerated_as_the_exact_one_is(
+    vit: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerators, "ACCELERATORS", (moving(0.0),))
+    half = (0.5, 0.5, 0.5)
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    exact = Classifier(vit, half, half, CPU)
+    plain = exact.computed_in("amp-bf16")
+    plain(pixels)
+    assert plain.accelerations == ()
+    exact.accelerate(vit, ("auto",))
+    cheap = exact.computed_in("amp-bf16")
+    cheap(pixels)
+    assert [tried.name for tried in cheap.accelerations] == ["moving"]
 
 
 @torch.inference_mode()

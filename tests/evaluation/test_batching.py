@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,3 +97,15 @@ def test_a_size_that_is_kept_and_damaged_is_found_again(
     with again.remembering():
         assert not again.is_searching
     assert again.current == 64
+
+
+@pytest.mark.parametrize("folder", [".", "new/folder"])
+def test_who_searches_has_the_lock_until_the_size_is_kept(
+    folder: str, tmp_path: Path
+) -> None:
+    file = tmp_path / folder / "size"
+    other = FileLock(file.with_suffix(".lock"), timeout=0)
+    with BatchSize("cpu", file=file).remembering(), pytest.raises(Timeout):
+        other.acquire()
+    with other:
+        assert file.exists()

@@ -45,6 +45,11 @@ def test_whoever_is_as_often_right_as_sure_has_no_error() -> None:
     assert expected_calibration_error(confidences, correct) == pytest.approx(0)
 
 
+def test_a_confidence_that_is_rounded_above_one_is_in_the_last_bin() -> None:
+    confidences, correct = np.array([1.0000001, 0.99]), np.array([False, True])
+    assert expected_calibration_error(confidences, correct) == pytest.approx(0.495)
+
+
 def test_a_border_belongs_to_the_lower_bin() -> None:
     # 0.5 and 0.4 are in one bin of two, where their gaps cancel.
     confidences = np.array([0.5, 0.4])

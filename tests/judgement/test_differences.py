@@ -95,6 +95,17 @@ def test_points_and_nats_are_after_minus_before() -> None:
     assert msgspec.structs.replace(EQUAL, after=heavier).loss == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("gained", "lost"), [(3, 1), (1, 3), (2, 2)])
+def test_points_of_a_part_are_of_the_images_that_both_evaluated(
+    gained: int, lost: int
+) -> None:
+    part = metrics(images=40, top1=10)
+    found = msgspec.structs.replace(EQUAL, after=part, flips=flips(gained, lost, 40))
+    assert found.points == pytest.approx(100 * (gained - lost) / 40)
+    unknown = msgspec.structs.replace(found, flips=flips(0, 0, 0))
+    assert unknown.points == pytest.approx(part.percent("top1") - 76.5)
+
+
 def test_each_rule_of_the_order_counts_where_those_before_it_are_equal() -> None:
     base = metrics(top1=100)
 

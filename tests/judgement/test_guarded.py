@@ -290,3 +290,26 @@ def test_of_too_few_images_nothing_is_said(seen: int) -> None:
     margins = np.linspace(0.1, 9, 500)
     known = np.arange(500) < seen
     assert (chances(margins, known, np.full(seen, 0.1)) == 1).all()
+
+
+@pytest.mark.parametrize("doubtful", [1, 3])
+def test_no_more_is_computed_than_brings_the_risk_down(
+    monkeypatch: pytest.MonkeyPatch, doubtful: int
+) -> None:
+    world = World(5, LAWS["normal"], images=1000)
+    guard = world.guard()
+    drawn: list[int] = []
+
+    def chances(margins: Floats, seen: Bools, errors: Floats) -> Floats:
+        if not drawn:
+            drawn.extend(np.flatnonzero(seen).tolist())
+        risks = np.zeros(len(margins))
+        risks[
+            np.flatnonzero(~seen if len(drawn) == seen.sum() else seen)[:doubtful]
+        ] = 0.5
+        return risks
+
+    monkeypatch.setattr(guarded, "chances", chances)
+    guard.settle(world.cheap)
+    assert len(world.computed) == len(drawn) + doubtful
+    assert guard.risk == 0

@@ -277,3 +277,12 @@ def test_the_verdict_of_a_case_is_its_worst(verdicts: list[Verdict]) -> None:
     )
     if found.is_as_expected:
         assert all(each.is_as_expected for each in judged)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_each_verdict_says_whether_a_case_fails(verdict: Verdict) -> None:
+    divergences = {Verdict.BELOW, Verdict.ABOVE}
+    assert verdict.is_divergence is (verdict in divergences)
+    assert verdict.is_failure is (verdict in {*divergences, Verdict.UNEXPECTEDLY_MET})
+    as_expected = {Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE}
+    assert verdict.is_as_expected is (verdict in as_expected)
