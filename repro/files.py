@@ -145,6 +145,7 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """Take the stamp of a file."""
+    # Of both times: anybody can set back the first, and nobody the second.
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import Command, ledger_option
+from repro.cli.options import EXISTING_FILE, FOLDER, Command, ledger_option
 from repro.cli.output import echo
 from repro.errors import LedgerError, OptionError
 from repro.files import replace_bytes
 from repro.records.ledger import Ledger
 from repro.words import counted
-
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command(cls=Command)
@@ -24,13 +22,13 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--output",
     "folder",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder for the statements, one file a case.",
 )
 @click.option(
     "--key",
-    type=_FILE,
+    type=EXISTING_FILE,
     metavar="PEM",
     help="Sign with this private key; needs the extra 'attest'.",
 )
@@ -73,17 +71,17 @@ def attest(run: str, folder: Path, key: Path | None, ledger: Path) -> None:
 
 
 @click.command(cls=Command, name="verify-attestation")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=EXISTING_FILE)
 @click.option(
     "--weights",
     required=True,
-    type=_FILE,
+    type=EXISTING_FILE,
     metavar="W",
     help="Weights file that it must be about.",
 )
 @click.option(
     "--public-key",
-    type=_FILE,
+    type=EXISTING_FILE,
     metavar="PEM",
     help="Of whom it must be signed by; needs the extra 'attest'.",
 )

@@ -13,6 +13,9 @@ from tqdm import tqdm
 
 from repro.cases import Case, named_case
 from repro.cli.options import (
+    EXISTING_FILE,
+    FILE,
+    FOLDER,
     Command,
     TableOption,
     accelerate_option,
@@ -81,13 +84,13 @@ def detail_lines(
     cls=TableOption,
     of=Settings.data,
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="D",
     help="Folder that holds val/<class>/<image>.",
 )
 @click.option(
     "--ckpt",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="F",
     help="Weights file. [default: that in the library's own cache]",
 )
@@ -98,7 +101,7 @@ def detail_lines(
 )
 @click.option(
     "--table",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=EXISTING_FILE,
     metavar="FILE",
     help="The library's table of numbers: results-imagenet.csv, openclip_results.csv.",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import Group, ledger_option
+from repro.cli.options import FILE, Group, ledger_option
 from repro.cli.output import echo
 from repro.errors import LedgerError, OptionError
 from repro.files import replace_bytes
@@ -29,7 +29,7 @@ def export() -> None:
     "--output",
     "file",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="README.md",
     help="Card that the numbers are put into; made where it is not there.",
 )

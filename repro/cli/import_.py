@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from repro.cli.options import Group
+from repro.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, Group
 from repro.cli.output import echo, echo_lines
 from repro.errors import ExpectedError, OptionError
 from repro.importing.grids import FORMATS
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from repro.importing.rows import Row, Table
     from repro.published import Release, Shares, Source
 
-_TABLE: Any = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-_table_argument = click.argument("table", type=_TABLE, metavar="TABLE.csv")
+_table_argument = click.argument("table", type=EXISTING_FILE, metavar="TABLE.csv")
 _url_option = click.option(
     "--url",
     default="",
@@ -46,7 +45,7 @@ def _writing_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "-o",
             "--output",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=FOLDER,
             metavar="DIR",
             help="Folder of the release. [default: expected/NAME]",
         ),
@@ -89,7 +88,7 @@ def _add_import(name: str, said: str) -> None:
 @_url_option
 @click.option(
     "--data-path",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=EXISTING_FOLDER,
     metavar="DIR",
     help="Folder with the shards of the benchmark: class names are read beside them.",
 )
@@ -202,7 +201,7 @@ def model_card(card: str, url: str, output: Path | None, *, check: bool) -> None
 @click.option(
     "-o",
     "--output",
-    type=click.Path(exists=True, path_type=Path, file_okay=False),
+    type=EXISTING_FOLDER,
     default=Path("expected"),
     metavar="DIR",
     help="Folder of the release. [default: the only one in expected/]",

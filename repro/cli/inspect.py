@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from repro.cli.options import Command, expected_option
+from repro.cli.options import EXISTING_FILE, Command, expected_option
 from repro.cli.output import echo, echo_lines
 from repro.errors import ReproError
 from repro.files import shown_size
@@ -19,7 +19,7 @@ _ASSUMED = {"heads", "text heads"}
 
 
 @click.command(cls=Command)
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=EXISTING_FILE)
 @expected_option
 def inspect(file: Path, expected: tuple[Path | str, ...]) -> None:
     """Say what a weights file holds and would load as.

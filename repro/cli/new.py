@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 import click
 
-from repro.cli.options import Command, cache_option, device_option
+from repro.cli.options import (
+    EXISTING,
+    EXISTING_FILE,
+    Command,
+    cache_option,
+    device_option,
+)
 from repro.cli.output import echo
 from repro.errors import OptionError
 from repro.published import check_name, read_releases, split_weights_name
@@ -19,26 +25,26 @@ from repro.published import check_name, read_releases, split_weights_name
 @click.option(
     "--from-checkpoint",
     "checkpoint",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     metavar="FILE",
     help="Fill in what this weights file tells: architecture, classes, image size.",
 )
 @click.option(
     "--weights",
-    type=click.Path(exists=True, path_type=Path),
+    type=EXISTING,
     metavar="W",
     help="A weights file or a folder of them, to look into; with --images.",
 )
 @click.option(
     "--images",
-    type=click.Path(exists=True, path_type=Path),
+    type=EXISTING,
     metavar="I",
     help="Folder of images, I/CLASS/IMAGE, or a file of arrays (.npz, idx); each "
     "weights file is tried on a hundred of them.",
 )
 @click.option(
     "--code",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     metavar="FILE",
     help="Python that builds the models, where no library does. It is run, and "
     "copied beside the numbers.",

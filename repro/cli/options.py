@@ -19,6 +19,13 @@ from repro.options.option import Option, refuse_empty
 from repro.options.table import Settings, own_expected
 from repro.words import brief, visible
 
+#: Kinds of paths: what is written, and what is read.
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXISTING = click.Path(path_type=Path, exists=True)
+EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
 
 class Command(click.Command):
     """A command that refuses what click would drop without a word."""

@@ -12,6 +12,7 @@ import msgspec
 
 from repro.cases import Case, list_cases
 from repro.cli.options import (
+    FILE,
     Command,
     cache_option,
     checkpoints_option,
@@ -59,7 +60,7 @@ from repro.records.ledger import Ledger
 @click.option(
     "--costs",
     "costs_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Write the seconds of each case there, for --repro-costs.",
 )

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from repro.cli.options import (
+    EXISTING_FOLDER,
     Command,
     baseline_option,
     ledger_option,
@@ -38,7 +39,7 @@ from repro.report.report import report_of_run, since_run
 @baseline_option
 @click.option(
     "--thumbnails",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=EXISTING_FOLDER,
     metavar="DIR",
     help="Show the first images that flipped since the baseline, small, in a .html: "
     "DIR has them, one folder a class.",

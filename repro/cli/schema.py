@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from repro.cli.options import Command
+from repro.cli.options import FILE, Command
 from repro.cli.output import echo
 from repro.errors import OptionError
 from repro.files import replace_bytes
@@ -19,7 +19,7 @@ from repro.published.json_schema import release_schema
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Write it there instead of printing it.",
 )

@@ -165,6 +165,7 @@ def _resize(image: Image.Image, step: Resize) -> Image.Image:
     if step.width is not None:
         size = step.width, step.height
     elif width <= height:
+        # Cut off and not rounded, as torchvision does.
         size = step.height, int(step.height * height / width)
     else:
         size = int(step.height * width / height), step.height
@@ -185,6 +186,7 @@ def _sample(image: Image.Image, size: tuple[int, int], filter_: Filter) -> Image
     sampled = torch.nn.functional.interpolate(
         planes, size=size[::-1], mode=filter_, **aligned
     )
+    # Bicubic goes beyond the levels that it is given.
     rounded = sampled[0].clamp_(0, 255).round_().to(torch.uint8)
     return Image.fromarray(rounded.permute(1, 2, 0).contiguous().numpy())
 
@@ -207,6 +209,8 @@ def _resize_to(
 def _crop(image: Image.Image, step: CenterCrop) -> Image.Image:
     width, height = image.size
     if width < step.width or height < step.height:
+        # Of an odd number the smaller half stands first here, and below a half is
+        # rounded to the even number: both as torchvision has it.
         left = max(0, (step.width - width) // 2)
         top = max(0, (step.height - height) // 2)
         size = max(width, step.width), max(height, step.height)

@@ -126,6 +126,8 @@ class StoreFolder:
         A cache that may only be read does without.
         """
         with contextlib.suppress(OSError):
+            # Not the time of access of what is read: many disks are mounted without
+            # one, and mapped pages do not set it.
             os.utime(self.path / DESCRIPTION)
 
     def is_ready(self, stratum: int) -> bool:
@@ -270,6 +272,7 @@ class StoreFolder:
             DatasetError: the cache cannot be written.
         """
         name = f"{self.identity.photographs}-{stratum:04d}.lock"
+        # Not waited for: there are other strata to decode meanwhile.
         lock = FileLock(self._locks / name, blocking=False)
         with _writing(self.path):
             self._create()

@@ -28,6 +28,8 @@ from repro.data.layout import StoreFolder, open_store
 from repro.errors import DatasetError
 from repro.published import Geometry
 
+#: How often a stratum is looked for that another process makes: its record appears, and
+#: nobody is told.
 POLL_SECONDS = 0.02
 #: Images that one thread decodes before it gives them away.
 CHUNK = 4
@@ -154,6 +156,8 @@ class PixelStore:
                 # One, and then all are looked at again: others have finished some
                 # meanwhile.
                 built = any(self._build_one(s, decoders) for s in missing)
+                # What is missing is being made by others, if nothing was built: to try
+                # their locks in a loop would take a core from them.
                 if stop.wait(0 if built else POLL_SECONDS):
                     return
 
@@ -228,6 +232,8 @@ def stream(
         ThreadPoolExecutor(1, "repro-ahead") as ahead,
     ):
         try:
+            # One is evaluated while the next is decoded. More of them would take memory
+            # and end no sooner.
             for stratum in strata:
                 pending.append((stratum, ahead.submit(decode, stratum)))
                 if len(pending) > 1:

@@ -77,6 +77,7 @@ def _least_needed(planned: Sequence[Path], stores: dict[Path, Store]) -> Iterato
     """Yield what can go, the least needed first; `stores` has the last used first."""
     known = set(planned)
     yield from (path for path in reversed(stores) if path not in known)
+    # Without the first nothing could be evaluated: for it the limit gives way.
     yield from reversed(planned[1:])
 
 

@@ -182,6 +182,7 @@ class Cluster:
 
     def image_names(self, case: Case) -> ImageNames:
         """Ask a node that has the images for their names; see `measure` for errors."""
+        # No core is asked for: it would wait behind the cases that have them all.
         task = self._ray.remote(num_cpus=0, max_retries=RETRIES)(ask_there)
         found: ImageNames = self._ask(case, task, "image_names")
         return found
@@ -202,6 +203,8 @@ class Cluster:
             num_gpus=1 if self.uses_gpus else 0,
             num_cpus=self.cores,
             max_retries=RETRIES,
+            # An exception would come again; only what was lost with a process is
+            # repeated.
             retry_exceptions=False,
             # A process goes on with the next case, and keeps what it has indexed. CUDA
             # would stay on the one GPU that Ray has shown it first: so it sees all.
@@ -252,6 +255,7 @@ class Cluster:
     def _key(self, case: Case) -> CaseKey:
         releases = self._job.releases
         if case.release not in releases:
+            # Appended, and sent anew: tasks that are waiting name theirs by its place.
             releases = (*releases, case.release)
             self._job = msgspec.structs.replace(self._job, releases=releases)
             self._sent = self._ray.put(self._job)
@@ -263,6 +267,8 @@ class Cluster:
 
         asked = []
         for node in alive:
+            # There or nowhere (not `soft`): what another node has says nothing of this
+            # one.
             place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             task = self._ray.remote(inspect_node).options(
                 num_cpus=0, scheduling_strategy=place

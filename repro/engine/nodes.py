@@ -111,6 +111,7 @@ def on_gpu(job: Job, reserved: Sequence[object]) -> Job:
     if not reserved or torch.cuda.device_count() < 2:
         return job
     visible, name = visible_gpus(os.environ), str(reserved[0])
+    # CUDA counts what is visible from 0 on, whatever Ray calls it.
     place = visible.index(name) if name in visible else int(name)
     settings = msgspec.structs.replace(job.settings, device=f"cuda:{place}")
     return msgspec.structs.replace(job, settings=settings)

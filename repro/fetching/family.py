@@ -106,6 +106,13 @@ class _Place:
         key = hashlib.sha256(f"{name}\0{link}".encode()).hexdigest()[:16]
         return self.work / key
 
+    def forget_work(self, links: Mapping[str, str]) -> None:
+        """Delete what was downloaded of these links."""
+        # Not all of the folder: the lock in it is held, and whoever finds none makes
+        # one of its own beside those who wait for this one.
+        for name, link in links.items():
+            shutil.rmtree(self.work_of(name, link), ignore_errors=True)
+
     def fetched(self, links: Mapping[str, str]) -> tuple[str, ...] | None:
         """List what an earlier fetch from these links brought, if it is all there."""
         done = self._read()
@@ -193,8 +200,12 @@ def _fetch(
     }
     # Read only now: another process may have recorded some while this one downloaded.
     known = recorded_checksums(release)
-    for name, found_sum in sums.items():
-        _check_sum(place, staged[name][1], known.get(found_sum.id), found_sum)
+    try:
+        for name, found_sum in sums.items():
+            _check_sum(staged[name][1], known.get(found_sum.id), found_sum)
+    except WeightsError:
+        place.forget_work(links)
+        raise
     installed = [
         _install(path, place.folder / name, sums[name])
         for name, (path, _) in staged.items()
@@ -204,8 +215,7 @@ def _fetch(
     # After the renaming and before the work is deleted: who is killed in between does
     # some of it again, and never takes for done what is not.
     place.remember(links, installed)
-    for name, link in links.items():
-        shutil.rmtree(place.work_of(name, link), ignore_errors=True)
+    place.forget_work(links)
     return Fetched(
         family=place.family.id,
         files=tuple(staged),
@@ -233,14 +243,11 @@ def _sum(identity: str, path: Path, link: str, progress: Progress) -> Checksum:
     )
 
 
-def _check_sum(
-    place: _Place, link: str, expected: Checksum | None, found: Checksum
-) -> None:
-    """Refuse what is not what was recorded, and forget it."""
+def _check_sum(link: str, expected: Checksum | None, found: Checksum) -> None:
+    """Refuse what is not what was recorded."""
     same = (found.size, found.sha256)
     if expected is None or same == (expected.size, expected.sha256):
         return
-    shutil.rmtree(place.work, ignore_errors=True)
     raise WeightsError(
         f"{link} brought another {found.id} than was recorded: {found.size:,} bytes "
         f"with SHA-256 {found.sha256[:16]}… in place of {expected.size:,} bytes with "

@@ -31,6 +31,7 @@ GAIN = 8 * 2**20
 #: Without a length the space on disk is looked at again after so many bytes.
 LOOK_AGAIN = 64 * 2**20
 
+#: What a host says of this moment, and not of the file.
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
@@ -191,6 +192,8 @@ class _Transfer:
 
     def _begin(self, response: httpx.Response) -> None:
         """Write down what comes, before the first byte of it."""
+        # The old bytes go before the new note is there: killed in between, nobody goes
+        # on with the bytes of one file under the note of another.
         self._part.unlink(missing_ok=True)
         length = response.headers.get("Content-Length", "")
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
@@ -246,6 +249,8 @@ def _refuse_status(response: httpx.Response, part: Path, url: str) -> None:
     status = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.status_code in _TEMPORARY:
         raise TemporaryError(f"the host answers {status}", asked_seconds(response))
+    # A part that nobody asked for, or nothing behind what is here: it is of another
+    # file.
     if response.status_code in {206, 416}:
         part.unlink(missing_ok=True)
         raise TemporaryError(f"the host answers {status}; starting again")
@@ -345,6 +350,7 @@ def given_name(response: httpx.Response) -> str:
 def validator_of(response: httpx.Response) -> str:
     """Choose what proves that the bytes are the same; empty where nothing does."""
     tag: str = response.headers.get("ETag", "")
+    # A weak tag may stay the same where bytes differ (RFC 9110, 8.8.1).
     if tag and not tag.startswith("W/"):
         return tag
     date: str = response.headers.get("Last-Modified", "")

@@ -11,7 +11,8 @@ Of some sets a library ships the same lists, of the others these files are neede
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -42,36 +43,26 @@ _COMPARED = (
 )
 
 
-def _set(
-    column: str,
-    task: str,
-    images: int,
-    classes: int | str,
-    tolerance: str,
-    *,
-    metric: str = "top1",
-    names: str = "",
-    templates: str = "",
-    outputs: str | None = None,
-    like: str = "",
-) -> OtherSet:
+def _set(row: Mapping[str, str]) -> OtherSet:
     """Make the set of a column, in the shards that DataComp's evaluation downloads.
 
     Where no other table has its numbers, or not by the same prompts, its tolerance is
     that of the column which it is `like`.
     """
+    task, names, like = row["task"], row["names"], row["like"]
+    classes, templates = row["classes"], row["templates"] or names
     shards = f"wds_{task.replace('/', '-')}_test"
     shipped = f"clip_benchmark=={VERSION}"
     return OtherSet(
-        column=column,
+        column=row["column"],
         id=task.rpartition("/")[2].replace("_", "-"),
-        images=images,
-        classes=classes,
-        metric=metric,
+        images=int(row["images"]),
+        classes=int(classes) if classes.isdigit() else classes,
+        metric=row["metric"],
         names=f"{shipped}:{names}" if names else None,
-        templates=f"{shipped}:{templates or names}" if names else None,
-        outputs=outputs,
-        tolerance=tolerance,
+        templates=f"{shipped}:{templates}" if names else None,
+        outputs=row["outputs"] or None,
+        tolerance=row["tolerance"],
         reason=f"nothing to compare it with; that of {like}: {_COMPARED}"
         if like
         else _COMPARED,
@@ -81,104 +72,17 @@ def _set(
     )
 
 
-_RECALL = "mean_per_class_recall"
-_LIST = "imagenet-1k.txt"
-SETS = (
-    _set(
-        "Caltech-101",
-        "vtab/caltech101",
-        6085,
-        102,
-        "1.88",
-        metric=_RECALL,
-        names="caltech101_vtab",
-        templates="caltech101",
-    ),
-    _set(
-        "CLEVR Counts",
-        "vtab/clevr_count_all",
-        15_000,
-        8,
-        "1.08",
-        names="clevr_count_all",
-    ),
-    _set("Country211", "country211", 21_100, 211, "0.15", names="country211"),
-    _set("EuroSAT", "vtab/eurosat", 5400, 10, "1.04", names="eurosat"),
-    _set("GTSRB", "gtsrb", 12_630, 43, "0.752", names="gtsrb"),
-    _set("ImageNet Sketch", "imagenet_sketch", 50_889, _LIST, "0.097"),
-    _set("ImageNet v2", "imagenetv2", 10_000, 1000, "0.23"),
-    _set(
-        "ImageNet-A",
-        "imagenet-a",
-        7500,
-        "imagenet_a_synsets.txt",
-        "0.177",
-        outputs=_LIST,
-    ),
-    _set(
-        "ImageNet-R",
-        "imagenet-r",
-        30_000,
-        "imagenet_r_synsets.txt",
-        "0.1",
-        outputs=_LIST,
-    ),
-    _set(
-        "KITTI Vehicle Distance",
-        "vtab/kitti_closest_vehicle_distance",
-        711,
-        4,
-        "1.128",
-        names="kitti_closest_vehicle_distance",
-    ),
-    _set("MNIST", "mnist", 10_000, 10, "1.8", names="mnist"),
-    _set(
-        "Oxford Flowers-102",
-        "vtab/flowers",
-        6149,
-        102,
-        "0.494",
-        metric=_RECALL,
-        names="flowers",
-    ),
-    _set(
-        "Oxford-IIIT Pet",
-        "vtab/pets",
-        3669,
-        37,
-        "0.409",
-        metric=_RECALL,
-        names="pets",
-    ),
-    _set("PatchCamelyon", "vtab/pcam", 32_768, 2, "1.358", names="pcam"),
-)
+def _sets(prompts: str) -> tuple[OtherSet, ...]:
+    """Read the sets whose class names and templates are in one place."""
+    table = read_text(Path(__file__).with_name("open_clip_sets.csv")).splitlines()
+    return tuple(
+        _set(row) for row in csv.DictReader(table) if row["prompts"] == prompts
+    )
 
+
+SETS = _sets("shipped")
 #: Sets whose class names and templates are in files beside their shards alone.
-BESIDE = (
-    _set("CIFAR-10", "cifar10", 10_000, 10, "0.31", like="CIFAR-100"),
-    _set("CIFAR-100", "vtab/cifar100", 10_000, 100, "0.31"),
-    _set(
-        "CLEVR Distance",
-        "vtab/clevr_closest_object_distance",
-        15_000,
-        6,
-        "1.08",
-        like="CLEVR Counts",
-    ),
-    _set("Camelyon17", "wilds/camelyon17", 85_054, 2, "1.358", like="PatchCamelyon"),
-    _set("Describable Textures", "vtab/dtd", 1880, 47, "0.377"),
-    _set("FGVC Aircraft", "fgvc_aircraft", 3333, 100, "0.288", metric=_RECALL),
-    _set("Food-101", "food101", 25_250, 101, "0.313", like="Stanford Cars"),
-    _set("ImageNet-O", "imagenet-o", 2000, 200, "0.177", like="ImageNet-A"),
-    _set("ObjectNet", "objectnet", 18_574, 113, "0.296"),
-    _set("Pascal VOC 2007", "voc2007", 14_976, 20, "0.162"),
-    _set("RESISC45", "vtab/resisc45", 6300, 45, "0.379"),
-    _set("Rendered SST2", "renderedsst2", 1821, 2, "1.042"),
-    _set("STL-10", "stl10", 8000, 10, "0.105"),
-    _set("SUN397", "sun397", 108_754, 397, "0.042"),
-    _set("SVHN", "vtab/svhn", 26_032, 10, "1.8", like="MNIST"),
-    _set("Stanford Cars", "cars", 8041, 196, "0.313"),
-)
+BESIDE = _sets("beside")
 
 #: Why there is no case of some columns.
 LEFT_OUT = {

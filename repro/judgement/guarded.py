@@ -322,5 +322,7 @@ def _rows(values: npt.NDArray[Any] | None, rows: Counts) -> Any:
 def _place(digest: str) -> int:
     """Give an image its place in the random order."""
     # Strata are drawn by the digests themselves.
+    # Seven bytes fit an int64, and a dataset has too few images for two that are equal
+    # to matter.
     found = hashlib.blake2b(digest.encode(), digest_size=7, person=b"guarded")
     return int.from_bytes(found.digest(), "big")

@@ -156,6 +156,8 @@ def class_mean_interval(sample: Sample, level: float = CONFIDENCE) -> Interval:
     seen, classes = drawn > 0, int(np.count_nonzero(sizes))
     mean = float((found[seen] / drawn[seen]).sum()) / classes
     unseen = int(np.count_nonzero(sizes[~seen])) / classes
+    # An image of a class moves the mean by at most 1 / (classes * drawn), so the
+    # squares of all that are drawn of it add up to 1 / (classes**2 * drawn).
     open_ = seen & (drawn < sizes)
     squares = float((1 / drawn[open_]).sum()) / classes**2
     reach = math.sqrt(math.log(2 / (1 - level)) / 2 * squares)
@@ -222,6 +224,8 @@ def loss_interval(
         return Interval(mean, mean)
     # A skewed tail must have been seen to be corrected for: by enough images of those
     # that carry the error, whatever is left to draw.
+    # Satterthwaite's weighing, of images in place of degrees of freedom: with one group
+    # it is the number of its images, but for rounding.
     carrying = float(second.sum() ** 2 / (second**2 / images).sum())
     is_skewed = abs(third.sum()) > _MOST_SKEWNESS * second.sum() ** 1.5
     if carrying < LOSS_IMAGES * (1 - 1e-9) or is_skewed:
@@ -270,6 +274,8 @@ def _moments(
     spread = total(from_middle**2, mine) / images
     cubes = total(from_middle**3, mine) / images
     skewness = np.where(spread > 0, cubes / np.where(spread > 0, spread, 1) ** 1.5, 0)
+    # The mean of n independent values has 1/n of their variance, and 1/n**2 of their
+    # third moment.
     return (
         images,
         weights**2 * variance / images,
@@ -326,6 +332,7 @@ def _relative_entropy(found: float, expected: float) -> float:
             if q <= 0:
                 return math.inf
             entropy += p * math.log(p / q)
+    # Of two that are nearly the same, rounding may leave less than nothing.
     return max(0.0, entropy)
 
 
@@ -338,6 +345,7 @@ def _hypergeometric_interval(
     alpha = (1 - level) / 2
     # A weighted share need not be a whole number of images; both neighbours count,
     # which makes the interval a little wider and never narrower.
+    # What is a whole number but for the rounding of its weights is taken as one.
     fewest, most = math.floor(found + 1e-9), math.ceil(found - 1e-9)
 
     def too_many(hits: int) -> bool:
@@ -346,6 +354,7 @@ def _hypergeometric_interval(
     def enough(hits: int) -> bool:
         return bool(hypergeom.sf(fewest - 1, total, hits, images) >= alpha)
 
+    # Both are monotone in the number of hits, so halving finds the border.
     low = _first(enough, fewest, total - images + fewest)
     high = _first(too_many, most, total - images + most + 1) - 1
     return low / total, high / total

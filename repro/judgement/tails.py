@@ -43,6 +43,7 @@ _GROUP_IMAGES, _MOST_GROUPS = 50, 20
 #: were seen, it is looked at farther out.
 _TAIL, _LEAST_TAIL, _MOST_TAIL = 20, 40, 250
 
+#: From the exponential distribution to one whose tail is so heavy that it has no mean.
 _SHAPES = np.linspace(0.0, 1.0, 41)
 #: Of the scale, as a part of the mean of what is beyond the quantile.
 _SCALES = np.exp(np.linspace(np.log(0.25), np.log(3.0), 60))
@@ -117,6 +118,8 @@ def _beyond(wanted: Floats, known: Floats) -> Floats:
 
 def _predictive(grid: Floats, over: Floats) -> Floats:
     """Say how likely the next excess is larger than each of a grid, given others."""
+    # Less the largest of them: a product of hundreds of densities is below all that a
+    # float64 can hold.
     weights = np.exp(
         (logs := _log_density(over, _SHAPES[:, None], _SCALES[None, :])) - logs.max()
     )

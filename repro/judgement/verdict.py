@@ -145,6 +145,8 @@ def compare(
             verdict=Verdict.INCONCLUSIVE,
             reason=f"{reference.metric} was not counted in that measurement",
         )
+    # In fractions: a number on the border of its tolerance is met on every machine, and
+    # in every order of the images.
     difference = exact - reference.published.value
     tolerance = tolerance_of(reference)
     verdict, reason = _verdict(reference, difference, tolerance, unsettled, interval)

@@ -92,6 +92,7 @@ class _Skeleton:
             if own is not None and tensor.is_complex() and not own.is_complex():
                 return f"{name:.90} has complex numbers, which are no weights there"
         state = {name: self._as_wanted(name, tensor) for name, tensor in read.items()}
+        # Now: what is assigned gives each place a parameter of its own.
         tied = self._places()
         refused = self._load(state, reading.metadata)
         if refused and self._versions:

@@ -60,6 +60,7 @@ def zeroshot_classifier(
         ]
         encode = [partial(encoder.encode, part) for part in encoder.parts]
         parts = _encode_together(files, encode, device)
+    # Parts have classes of similar length: back into the order of the labels.
     return torch.cat(parts)[torch.cat(encoder.parts).argsort().to(device)]
 
 

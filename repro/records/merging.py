@@ -101,6 +101,7 @@ def _write(found: Sequence[tuple[Part, Ledger, Run]], target: Ledger) -> int:
 def diverge(ledger: Ledger, run: Run) -> None:
     """Let a merged run that ended well have diverged, as a claim of it does."""
     status = max(map(int, _given([run], _DIVERGED_EXIT)), default=_FAILED)
+    # A part that broke is no divergence, whatever claims say of the rest.
     with ledger.transaction() as connection:
         connection.execute(
             "UPDATE run SET exit_status = ? WHERE id = ? AND exit_status IN (0, ?)",
@@ -162,6 +163,7 @@ def _check_disjoint(results: Iterable[tuple[Part, Sequence[CaseResult]]]) -> Non
     seen: dict[str, Part] = {}
     for part, content in results:
         for result in content:
+            # One part may have a case several times, measured with other settings.
             if seen.get(result.id, part) is not part:
                 raise LedgerError(
                     f"{result.id} is in {seen[result.id]} and in {part}; name runs "

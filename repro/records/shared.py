@@ -57,6 +57,8 @@ class RunFolder:
             name: names them; it is called only when nobody has done so.
         """
         file = self._folder / f"{fingerprint}.names"
+        # Two workers may come here at once. They write the same names, and each
+        # replaces the file as a whole.
         if not file.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             replace_bytes(file, encode_names(name()))
@@ -82,6 +84,8 @@ class RunFolder:
         whole = key.whole.digest
         # One lock whatever numbers may end it: what the first of two evaluates to the
         # end serves the other, whose own numbers might have ended it.
+        # Waited for without a limit: whoever has it may measure for an hour, and the
+        # system takes it from a process that dies.
         with FileLock(self._folder / f"{whole}.lock"):
             for digest in dict.fromkeys((*key.as_good, key.digest)):
                 if kept := self._kept(digest):
@@ -140,6 +144,8 @@ def _lock(file: Path) -> int | None:
     """Take the lock of a folder; None where somebody has it."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        # The descriptor stays open for as long as the lock is wanted: closing it, like
+        # the end of the process, gives the lock back.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
