@@ -164,7 +164,8 @@ def test_what_is_neither_a_slip_nor_a_suspect_gets_no_cause(
     result = run(release, *ONE, FEW)
     result.assert_outcomes(failed=1)
     assert "likely cause" not in str(result.stdout)
-    result.stdout.fnmatch_lines(["*the * variations that were tried explain*"])
+    # How far they are ruled out depends on how many images there was time for.
+    result.stdout.fnmatch_lines(["*one of the * variations that were tried *"])
 
 
 def test_the_marker_asks_for_a_diagnosis(
