@@ -6,7 +6,7 @@ Their docstrings are their documentation: `pytest --fixtures`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
@@ -38,8 +38,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     `precision`, `batch_size`, `limit`, `strict` and `download`, which count for that
     test.
     """
-    chosen: Case = _parameter(request)
-    return chosen
+    _refuse_unmarked(request)
 
 
 @pytest.fixture
@@ -52,18 +51,15 @@ def claim(request: pytest.FixtureRequest) -> Stated:
         def test_claim(claim, uphold):
             uphold(claim)
     """
-    chosen: Stated = _parameter(request)
-    return chosen
+    _refuse_unmarked(request)
 
 
-def _parameter(request: pytest.FixtureRequest) -> Any:
-    """Give the value that a marked test was given.
+def _refuse_unmarked(request: pytest.FixtureRequest) -> NoReturn:
+    """Say why a test has no case: one that is marked gets it as a parameter.
 
     Raises:
-        OptionError: the test is not marked.
+        OptionError: always.
     """
-    if hasattr(request, "param"):
-        return request.param
     from repro.errors import OptionError
 
     raise OptionError(

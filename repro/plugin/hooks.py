@@ -101,6 +101,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return auto_number(device_of_run(config)) if is_mine(config) else None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give marked tests their cases and claims."""
     if metafunc.definition.get_closest_marker(MARKER) is not None:

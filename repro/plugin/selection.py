@@ -43,8 +43,11 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         found = {n: _VALUES[n](metafunc.config, settings, marker) for n in asked}
     except ReproError as error:
         raise pytest.Collector.CollectError(str(error)) from error
-    for name, values in found.items():
-        metafunc.parametrize(name, values, indirect=True)
+    for name, values in reversed(found.items()):
+        # Unlike a call of metafunc.parametrize, a mark counts before a fixture of this
+        # name that the project has, with parameters of its own or without.
+        mark = pytest.mark.parametrize(name, values)
+        metafunc.definition.add_marker(mark, append=False)
 
 
 def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:

@@ -45,7 +45,11 @@ class Database:
                 (folder / ".gitignore").write_text("*\n", encoding="utf-8")
             # Without an isolation level the module begins no transactions of its own.
             self._connection = sqlite3.connect(
-                self.file, timeout=_PATIENCE, isolation_level=None
+                self.file,
+                timeout=_PATIENCE,
+                isolation_level=None,
+                # Reports may arrive in another thread, as those of pytest-parallel do.
+                check_same_thread=False,
             )
             try:
                 self._prepare()

@@ -98,3 +98,43 @@ def test_pytest_documents_the_fixtures(pytester: pytest.Pytester) -> None:
         "reproduce",
     ):
         result.stdout.fnmatch_lines([f"{name} -- *fixtures.py:*"])
+
+
+@pytest.mark.parametrize("how", ["", "(params=[1, 2])"])
+def test_a_projects_own_case_and_claim_change_nothing_for_marked_tests(
+    pytester: pytest.Pytester, how: str
+) -> None:
+    pytester.makeconftest(
+        f"""
+        import pytest
+
+        @pytest.fixture{how}
+        def case():
+            return "own"
+
+        @pytest.fixture{how}
+        def claim():
+            return "own"
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.repro(expected="embedded", family="supervised/real")
+        @pytest.mark.parametrize("other", ["a", "b"])
+        def test_case(case, other):
+            assert case.family.id == "supervised/real"
+
+        @pytest.mark.repro(expected="embedded")
+        def test_claim(claim):
+            assert claim.claim
+
+        def test_own(case, claim):
+            assert case == claim == "own"
+        """
+    )
+    listed = pytester.runpytest("--collect-only", "-q").stdout
+    listed.fnmatch_lines(["*::test_case?supervised/real/80@digits-supervised-a?"])
+    result = pytester.runpytest("--repro-ledger=none")
+    result.assert_outcomes(passed=2 * 6 + 7 + (4 if how else 1))
