@@ -299,6 +299,24 @@ return [...document.querySelectorAll("a[href], button, input, select, summary")]
 """
 
 
+# Rows of which the cells are laid out; those beyond the screen are not.
+_LAID_OUT = """
+return [...document.querySelectorAll("#rows tbody tr")].filter(
+  (row) => row.cells[0].checkVisibility({contentVisibilityAuto: true})).length;
+"""
+
+
+def test_cells_of_a_narrow_page_say_of_which_column_they_are(
+    page: Any, tmp_path: Path
+) -> None:
+    show(page, tmp_path / "report.html", 400, "light")
+    said = page.execute_script(
+        "return [...document.querySelector('#rows tbody tr').cells]"
+        ".map((cell) => getComputedStyle(cell, '::before').content)"
+    )
+    assert said == ["none", '"dataset"', '"top1"', '"top5"', '"loss"', "none"]
+
+
 @pytest.mark.slow
 def test_pages_of_400_and_1800_cases_are_light_and_open_soon(
     browser: Any, tmp_path: Path
@@ -315,6 +333,7 @@ def test_pages_of_400_and_1800_cases_are_light_and_open_soon(
             assert len(column(browser, 0)) == number
             whole = "return document.documentElement.scrollWidth"
             assert browser.execute_script(whole) == width
+            assert browser.execute_script(_LAID_OUT) < 60
             # The cells of a row that is laid out end where the next ones begin.
             browser.find_element("id", "rows").location_once_scrolled_into_view  # noqa: B018
             assert browser.execute_script(_OVERLAPPING) == []
