@@ -114,7 +114,7 @@ def result(
     **fields: Any,
 ) -> CaseResult:
     """Make the result of a case with two published numbers, or of one not run."""
-    ran = verdict is not Verdict.NOT_RUN
+    ran = verdict not in (Verdict.NOT_RUN, Verdict.FAILED)
     number = 100 * float(checkpoint[:-1]) if checkpoint.endswith("M") else 0
     made = CaseResult(
         id=f"{family}/{checkpoint}@plain",

@@ -31,6 +31,7 @@ _OUTCOMES: dict[Verdict, Outcome] = {
     Verdict.BELOW: "FAILED",
     Verdict.ABOVE: "FAILED",
     Verdict.UNEXPECTEDLY_MET: "FAILED",
+    Verdict.FAILED: "FAILED",
 }
 
 _MOST_DIGITS, _LARGEST_VALUE = 6, 1e6

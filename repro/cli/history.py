@@ -77,7 +77,7 @@ def _print_overview(past: dict[str, tuple[Past, ...]]) -> None:
             (
                 place.partition(" ")[0],
                 f"{values[-1]:.3f}" if values else "",
-                said[-1].outcome,
+                said[-1].verdict,
                 # The date is that of the run, which `repro runs` has.
                 since.partition(",")[0],
                 sparkline(values) if values else "",
@@ -122,14 +122,14 @@ def _row(run: Run, result: CaseResult) -> tuple[object, ...]:
         run.commit[:10] + "+" * run.dirty,
     )
     if result.measurement is None:
-        return *head, "", "", "", result.outcome
+        return *head, "", "", "", result.verdict
     metrics = result.measurement.metrics
     return (
         *head,
         f"{metrics.percent('top1'):.3f}",
         f"{metrics.percent('top5'):.3f}",
         f"{metrics.loss:.6f}",
-        result.outcome,
+        result.verdict,
     )
 
 

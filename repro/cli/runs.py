@@ -67,7 +67,10 @@ def selection(run: Run) -> str:
 
 def verdicts_text(run: Run) -> str:
     """Count the verdicts of a run, what makes it red first."""
-    ordered = sorted(run.counts.items(), key=lambda pair: pair[0].is_as_expected)
+    ordered = sorted(
+        run.counts.items(),
+        key=lambda pair: (not pair[0].is_failure, pair[0].is_as_expected),
+    )
     said = ", ".join(f"{count:,} {verdict}" for verdict, count in ordered)
     return said or f"none of {counted(run.planned, 'case')}"
 

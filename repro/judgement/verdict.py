@@ -25,6 +25,7 @@ class Verdict(enum.StrEnum):
     INCONCLUSIVE = "inconclusive"
     UNREFERENCED = "unreferenced"
     NOT_RUN = "not run"
+    FAILED = "failed"
 
     @property
     def is_divergence(self) -> bool:
@@ -32,9 +33,14 @@ class Verdict(enum.StrEnum):
         return self in (Verdict.BELOW, Verdict.ABOVE)
 
     @property
-    def is_failure(self) -> bool:
-        """Whether a case with this verdict fails: what is written down is wrong."""
+    def is_contradiction(self) -> bool:
+        """Whether a number contradicts what is written down."""
         return self.is_divergence or self is Verdict.UNEXPECTEDLY_MET
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a case with this verdict fails: by a number, or by anything else."""
+        return self.is_contradiction or self is Verdict.FAILED
 
     @property
     def is_as_expected(self) -> bool:
@@ -44,6 +50,7 @@ class Verdict(enum.StrEnum):
 
 #: Where nothing diverges, a case's verdict is the first of these that a reference has.
 _WORST_FIRST = (
+    Verdict.FAILED,
     Verdict.UNEXPECTEDLY_MET,
     Verdict.NOT_RUN,
     Verdict.INCONCLUSIVE,
@@ -100,7 +107,9 @@ class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
         return "better" if is_better else "worse"
 
 
-def unmeasured(reference: Reference, release: Release) -> ReferenceCheck:
+def unmeasured(
+    reference: Reference, release: Release, verdict: Verdict = Verdict.NOT_RUN
+) -> ReferenceCheck:
     """Write down a published number that nothing was measured for."""
     tolerance = tolerance_of(reference)
     source = release.sources[reference.source]
@@ -114,7 +123,7 @@ def unmeasured(reference: Reference, release: Release) -> ReferenceCheck:
         source_title=source.title,
         source_url=source.url,
         xfail=reference.xfail,
-        verdict=Verdict.NOT_RUN,
+        verdict=verdict,
     )
 
 

@@ -52,10 +52,12 @@ def taken_from(report: pytest.TestReport) -> int | None:
 
 
 def reason_of(report: pytest.TestReport) -> str:
-    """Say in a line why a test has no result: it failed, or was skipped."""
+    """Say in a line why a test failed, or was skipped."""
     if report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
         return reason.removeprefix("Skipped: ") or "the test was skipped"
+    if crash := getattr(report.longrepr, "reprcrash", None):
+        return str(crash.message).partition("\n")[0]
     lines = [line for line in report.longreprtext.splitlines() if line.strip()]
     return lines[-1].strip() if lines else "the test failed"
 

@@ -58,7 +58,7 @@ class Lines:
             return
         self._ended.add(result.place)
         left = max(0, self._planned - len(self._ended))
-        said = f"{result.outcome}; {left:,} of {self._planned:,} cases remain"
+        said = f"{result.verdict}; {left:,} of {self._planned:,} cases remain"
         writer = self._reporter._tw
         name = _shortened(result.id, writer.fullwidth - len(said) - len(". : ") - 1)
         if self._reporter.verbosity > 0:

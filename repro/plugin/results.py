@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from repro.claims.result import ClaimResult
+from repro.judgement.verdict import Verdict
 from repro.plugin.outcomes import reason_of, result_on
 from repro.records.result import CaseResult, not_run
 
@@ -48,6 +49,11 @@ class Results:
             found = self._without_result(report)
         if found is None:
             return None
+        if report.failed and not found.is_failure:
+            # By something else than a number, which has its verdict all the same.
+            found = msgspec.structs.replace(
+                found, verdict=Verdict.FAILED, reason=found.reason or reason_of(report)
+            )
         found = msgspec.structs.replace(found, test=report.nodeid)
         self._cases[found.place] = found
         return found
@@ -59,7 +65,7 @@ class Results:
             return None
         if report.failed or (report.skipped and test.is_judged):
             why = reason_of(report)
-            return not_run(test.case, why, test.asked, is_broken=report.failed)
+            return not_run(test.case, why, test.asked, is_failure=report.failed)
         return None
 
     def count_unrun(self) -> list[CaseResult]:
@@ -94,6 +100,6 @@ class Results:
     @property
     def has_diverged(self) -> bool:
         """Whether a number was not met, or a claim came out otherwise."""
-        return any(result.verdict.is_failure for result in self.cases) or any(
+        return any(result.verdict.is_contradiction for result in self.cases) or any(
             claim.is_surprise for claim in self.claims
         )

@@ -85,7 +85,7 @@ class CaseRunner:
             reason = str(error)
             if concerned:
                 wanted = asked_of(self._item, concerned)
-                result = not_run(concerned, error, wanted, is_broken=failed)
+                result = not_run(concerned, error, wanted, is_failure=failed)
                 if failed:
                     reason += self._last_met(concerned)
                     result = msgspec.structs.replace(result, reason=reason)

@@ -18,7 +18,7 @@ from repro.judgement.compare import Since
 from repro.judgement.verdict import Verdict
 from repro.published import METRICS
 from repro.records.ledger import Ledger
-from repro.records.result import BROKEN, CaseResult, place_named
+from repro.records.result import CaseResult, place_named
 
 
 class Past(NamedTuple):
@@ -30,15 +30,13 @@ class Past(NamedTuple):
     run: int
     verdict: Verdict
     top1: float | None
-    is_red: bool
     started: datetime
     result: int
 
     @property
-    def outcome(self) -> str:
-        """Name what came of the case, as `CaseResult.outcome` does."""
-        is_broken = self.is_red and not self.verdict.is_failure
-        return BROKEN if is_broken else str(self.verdict)
+    def is_red(self) -> bool:
+        """Whether the case failed."""
+        return self.verdict.is_failure
 
 
 class LastMet(NamedTuple):
@@ -58,7 +56,6 @@ class _Result(msgspec.Struct):
     verdict: Verdict
     position: tuple[int, int]
     measurement: _Measured | None = None
-    is_broken: bool = False
 
 
 class _Since(msgspec.Struct):
@@ -117,7 +114,6 @@ def _past(row: sqlite3.Row, said: _Result) -> Past:
         run=row["run"],
         verdict=said.verdict,
         top1=top1,
-        is_red=said.verdict.is_failure or said.is_broken,
         started=datetime.fromtimestamp(row["started"], tz=UTC),
         result=row["id"],
     )

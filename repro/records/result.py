@@ -31,9 +31,6 @@ from repro.published import (
 from repro.records.environment import Environment
 from repro.records.identity import UNKNOWN, Asked
 
-#: What people are told of a case whose test failed before it was measured.
-BROKEN = "failed"
-
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The metrics of a case with all that they depend on.
@@ -114,10 +111,9 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is what would explain a divergence, where that was looked for; `since` is what has
     changed since the case was as expected, or since all images were evaluated, where
     the ledger knows; `lacking` and `remedy` are those of `NotAvailableError`; `test` is
-    pytest's name of the test that gave the result, and `is_broken` tells that this test
-    failed though nothing was measured; `position` is the place of the case in tables;
-    `asked` tells it from what the run measured of the same case in another way; `kind`
-    is None in records of before it was kept.
+    pytest's name of the test that gave the result; `position` is the place of the case
+    in tables; `asked` tells it from what the run measured of the same case in another
+    way; `kind` is None in records of before it was kept.
     """
 
     id: str
@@ -142,18 +138,12 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     release_title: str = ""
     release_url: str = ""
     test: str = ""
-    is_broken: bool = False
     kind: Kind | None = None
 
     @property
     def is_failure(self) -> bool:
-        """Whether it is red: it contradicts what is written down, or is broken."""
-        return self.verdict.is_failure or self.is_broken
-
-    @property
-    def outcome(self) -> str:
-        """Name what came of it for people, who are told that a broken one failed."""
-        return BROKEN if self.is_broken else str(self.verdict)
+        """Whether it is red: it contradicts what is written down, or failed."""
+        return self.verdict.is_failure
 
     @property
     def place(self) -> str:
@@ -208,19 +198,16 @@ def not_run(
     why: str | ReproError,
     asked: Asked = UNKNOWN,
     *,
-    is_broken: bool = False,
+    is_failure: bool = False,
 ) -> CaseResult:
     """Write down that a case was not measured, why, and whether that is a failure."""
-    numbers = tuple(unmeasured(r, case.release) for r in case.references)
-    found = result_of(
-        case, Verdict.NOT_RUN, comparisons=numbers, reason=str(why), asked=asked
-    )
+    verdict = Verdict.FAILED if is_failure else Verdict.NOT_RUN
+    numbers = tuple(unmeasured(r, case.release, verdict) for r in case.references)
+    found = result_of(case, verdict, None, numbers, str(why), asked)
     lacking, remedy = "", ""
     if isinstance(why, NotAvailableError):
         lacking, remedy = why.lacking, why.remedy
-    return msgspec.structs.replace(
-        found, lacking=lacking, remedy=remedy, is_broken=is_broken
-    )
+    return msgspec.structs.replace(found, lacking=lacking, remedy=remedy)
 
 
 def result_of(

@@ -28,7 +28,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
     """Write what a divergent case says instead of a traceback."""
     assert result.measurement is not None
     measurement = result.measurement
-    diverged = [c for c in result.comparisons if c.verdict.is_failure]
+    diverged = [c for c in result.comparisons if c.verdict.is_contradiction]
     met = [
         _named(comparison, result)
         for comparison in result.comparisons
@@ -78,7 +78,7 @@ def numbers_text(result: CaseResult, most: int | None = None) -> str:
     numbers = [
         f"{_named(c, result)} {value_text(c)}, published {c.printed}{_images_off(c)}"
         for c in result.comparisons
-        if c.verdict.is_failure
+        if c.verdict.is_contradiction
     ]
     more = (
         f" and {counted(len(numbers) - most, 'more number')}"

@@ -17,7 +17,7 @@ from repro.report.report import Report
 from repro.report.rows import counts
 from repro.report.variants import variants
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: Fields of a measurement that stand as they are beside those of its case.
 _MEASURED = (

@@ -105,7 +105,7 @@ def _lines(report: Report) -> Iterator[str]:
             yield from ("", f"**{_escaped(warning)}**")
     yield from _since(report)
     rows = rows_of(results)
-    measured = [row for row in rows if row.verdict.is_failure]
+    measured = [row for row in rows if row.verdict.is_contradiction]
     if measured:
         yield from ("", "## Not reproduced", "")
         yield from _narrow(measured[:ROWS_SHOWN], rows)
@@ -174,7 +174,7 @@ def _table(
 
 def _reasons(results: Sequence[CaseResult]) -> Iterator[str]:
     """Yield why cases are not reproduced, each reason once with its cases."""
-    gone = [r for r in results if r.lacking and not r.is_broken]
+    gone = [r for r in results if r.lacking and not r.is_failure]
     every = lacking_groups(cases_with_rows(gone))
     # Of one case its reason says more than a count.
     lacking = [group for group in every if len(group.cases) > 1]

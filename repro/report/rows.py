@@ -14,7 +14,7 @@ from repro.judgement.tolerance import HONEST, CommonShift, common_shift
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED, METRICS, Metric, main_metrics
 from repro.published.metrics import TOP1
-from repro.records.result import BROKEN, CaseResult
+from repro.records.result import CaseResult
 from repro.report.numbers import (
     decimals,
     difference_of,
@@ -169,15 +169,15 @@ def largest_difference(results: Iterable[CaseResult]) -> list[str]:
     return [f"{nonzero_text(v, n)} {unit}" for unit, (v, n) in farthest.items()]
 
 
-def counts(results: Iterable[CaseResult]) -> dict[str, int]:
-    """Count the cases of each outcome, in the order of the verdicts, failed last."""
-    found = Counter(result.outcome for result in results)
-    return {said: found[said] for said in (*Verdict, BROKEN) if found[said]}
+def counts(results: Iterable[CaseResult]) -> dict[Verdict, int]:
+    """Count the cases of each verdict, in the order of these."""
+    found = Counter(result.verdict for result in results)
+    return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
 
 
 def totals_text(results: Sequence[CaseResult]) -> str:
     """Say in one line how many cases have which verdict."""
-    said = ", ".join(f"{n:,} {outcome}" for outcome, n in counts(results).items())
+    said = ", ".join(f"{n:,} {verdict}" for verdict, n in counts(results).items())
     return f"{counted(len(results), 'case')}: {said}"
 
 

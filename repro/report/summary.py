@@ -72,8 +72,12 @@ def _listed(red: Sequence[CaseResult], called: dict[str, str]) -> str:
         why = numbers_text(result, None if len(red) == 1 else 1)
         if result.verdict is Verdict.UNEXPECTEDLY_MET:
             why = f"met, though it is declared not to be, {why}"
-        elif result.is_broken:
-            why = "not measured"
+        elif not why:
+            why = (
+                result.reason.partition("\n")[0]
+                if result.measurement
+                else "not measured"
+            )
         said.append(f"{called[result.place]}: {why}")
     more = len(red) - len(said)
     return "; ".join(said) + (f"; and {more:,} more" if more else "")

@@ -71,12 +71,11 @@ def table_lines(
     red = [case for case in cases if case.result.is_failure]
     fine = [c for c in cases if c.result.measurement and not c.result.is_failure]
     missing = [case for case in cases if case.result.verdict is Verdict.NOT_RUN]
-    between = [*_decided(fine, width)]
-    between += _not_run([c for c in missing if not c.result.is_broken], width)
+    between = [*_decided(fine, width), *_not_run(missing, width)]
     above: list[Row] = []
-    below = [o.row for case in red if case.result.verdict.is_failure for o in case.rows]
+    below = [o.row for case in red if case.result.measurement for o in case.rows]
     if verbosity == "verbose":
-        rest = [case for case in cases if not case.result.verdict.is_failure]
+        rest = [c for c in cases if not (c.result.is_failure and c.result.measurement)]
         above = [o.row for case in rest for o in case.rows]
     else:
         yield from _summarised(fine, width, is_quiet=verbosity == "quiet")
@@ -87,7 +86,7 @@ def table_lines(
     else:
         yield from _table([*above, *below], width)
     for case in red:
-        if case.result.is_broken:
+        if case.result.verdict is Verdict.FAILED:
             yield from _explained("failed", case.name, case.result.reason, width, "bad")
     yield from _since(results, width, baseline)
     yield from _causes(results, width)

@@ -7,6 +7,13 @@ from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.report import Report
 
+_SIGNS = {
+    Verdict.REPRODUCED: "✓",
+    Verdict.BELOW: "▼",
+    Verdict.ABOVE: "▲",
+    Verdict.FAILED: "✗",
+}
+
 
 def tone(result: CaseResult) -> str:
     """Give the colour of a case: good, bad, odd or plain."""
@@ -27,10 +34,7 @@ def tone_of_all(report: Report) -> str:
 
 def sign(result: CaseResult) -> str:
     """Give a sign beside the colour of a verdict, for those who cannot see it."""
-    if result.is_broken:
-        return "✗"
-    signs = {Verdict.REPRODUCED: "✓", Verdict.BELOW: "▼", Verdict.ABOVE: "▲"}
-    return signs.get(result.verdict, "○")
+    return _SIGNS.get(result.verdict, "○")
 
 
 def tone_of_claim(result: ClaimResult) -> str:

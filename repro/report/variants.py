@@ -47,7 +47,7 @@ def reasons(
     called = names(results)
     for result in results:
         if result.reason and result.verdict in verdicts:
-            key = result.outcome, result.reason.splitlines()[0]
+            key = result.verdict, result.reason.splitlines()[0]
             found.setdefault(key, []).append(called[result.place])
     return found
 

@@ -264,6 +264,7 @@ def test_the_verdict_of_a_case_is_its_worst(verdicts: list[Verdict]) -> None:
     diverging = [each for each in judged if each.is_divergence]
     worst = [
         *diverging[:1],
+        Verdict.FAILED,
         Verdict.UNEXPECTEDLY_MET,
         Verdict.NOT_RUN,
         Verdict.INCONCLUSIVE,
@@ -273,7 +274,8 @@ def test_the_verdict_of_a_case_is_its_worst(verdicts: list[Verdict]) -> None:
     assert found is next(each for each in worst if each in judged)
     assert found in judged
     assert found.is_failure is any(
-        each.is_divergence or each is Verdict.UNEXPECTEDLY_MET for each in judged
+        each in (Verdict.BELOW, Verdict.ABOVE, Verdict.UNEXPECTEDLY_MET, Verdict.FAILED)
+        for each in judged
     )
     if found.is_as_expected:
         assert all(each.is_as_expected for each in judged)
@@ -283,6 +285,8 @@ def test_the_verdict_of_a_case_is_its_worst(verdicts: list[Verdict]) -> None:
 def test_each_verdict_says_whether_a_case_fails(verdict: Verdict) -> None:
     divergences = {Verdict.BELOW, Verdict.ABOVE}
     assert verdict.is_divergence is (verdict in divergences)
-    assert verdict.is_failure is (verdict in {*divergences, Verdict.UNEXPECTEDLY_MET})
+    contradictions = {*divergences, Verdict.UNEXPECTEDLY_MET}
+    assert verdict.is_contradiction is (verdict in contradictions)
+    assert verdict.is_failure is (verdict in {*contradictions, Verdict.FAILED})
     as_expected = {Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE}
     assert verdict.is_as_expected is (verdict in as_expected)

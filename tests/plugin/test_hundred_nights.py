@@ -257,7 +257,7 @@ def check(repository: Repository, expected: Expected, result: pytest.RunResult) 
     assert {case["id"] for case in report["cases"]} == repository.cases
     met = {c["id"] for c in report["cases"] if c["verdict"] == "reproduced"}
     assert met == repository.cases - failing
-    missing = {c["id"] for c in report["cases"] if c["verdict"] == "not run"}
+    missing = {c["id"] for c in report["cases"] if c["verdict"] == "failed"}
     assert missing == expected.broken
     (claim,) = report["claims"]
     if expected.claim != "undecided":

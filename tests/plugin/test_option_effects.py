@@ -121,7 +121,7 @@ def test_the_json_report_is_the_documented_contract(
     result = run_cases(release, f"--repro-report={file}")
     result.stdout.fnmatch_lines([f"report: {file}"])
     report = json.loads(file.read_text())
-    assert report["schema_version"] == 1
+    assert report["schema_version"] == 2
     assert report["environment"]["packages"]["torch"]
     cases = {case["id"]: case for case in report["cases"]}
     case = cases["supervised/real/80@digits-supervised"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from .conftest import ReleaseCopy, RunCases
+from .conftest import SUITE, ReleaseCopy, RunCases
 
 
 def test_a_faithful_release_is_reproduced(
@@ -58,6 +59,35 @@ def test_six_faults_have_six_outcomes_and_harm_nobody_else(
     assert "last met" not in text
     assert "Traceback" not in text
     result.stdout.fnmatch_lines(["8 cases: 2 reproduced, 1 below, 1 not run, 4 failed"])
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "why"),
+    [
+        ("assert 1 == 2", (), "assert 1 == 2"),
+        ("", ("--repro-limit=100", "--repro-strict"), "100 of 500 images"),
+    ],
+)
+def test_what_fails_by_no_number_is_failed_in_reports_too(
+    release: ReleaseCopy,
+    pytester: pytest.Pytester,
+    line: str,
+    options: tuple[str, ...],
+    why: str,
+) -> None:
+    release.keep("supervised/real/80")
+    pytester.makepyfile(f"{SUITE}    {line}\n")
+    run = pytester.runpytest(
+        f"--repro-expected={release.folder}",
+        *("--repro-report=report.json", "--repro-report=report.md", *options),
+    )
+    run.assert_outcomes(failed=1)
+    run.stdout.fnmatch_lines(["1 case: 1 failed"])
+    (case,) = json.loads(Path("report.json").read_text())["cases"]
+    assert case["verdict"] == "failed"
+    assert why in case["reason"]
+    assert case["metrics"]["top1"]["total"] == (100 if options else 500)
+    assert why in Path("report.md").read_text().partition("## ")[0]
 
 
 def test_a_divergence_says_which_side_measured_what(

@@ -291,6 +291,28 @@ def test_a_ledger_without_checksums_gets_them_when_it_is_opened(
         assert opened.unrun(run) == [NOT_RUN]
 
 
+def test_what_failed_unmeasured_is_named_so_also_in_a_ledger_that_had_a_mark_for_it(
+    ledger: Ledger,
+) -> None:
+    failed = result("2M", Verdict.FAILED, reason="it is cut off")
+    run = run_of(ledger, "first", result("1M"), failed, NOT_RUN)
+    as_now = [ledger.results(run), ledger.runs()[0].counts]
+    with ledger.transaction() as connection:
+        # What version 4 wrote.
+        connection.execute(
+            "UPDATE result SET verdict = 'not run', content = "
+            "json_set(replace(content, '\"failed\"', '\"not run\"'), "
+            "'$.is_broken', json('true')) WHERE verdict = 'failed'"
+        )
+        seal(connection)
+        connection.execute("PRAGMA user_version = 4")
+    ledger.close()
+    with Ledger(ledger.file.parent) as opened:
+        assert version_of(opened._connection) == VERSION
+        assert [opened.results(run), opened.runs()[0].counts] == as_now
+        assert opened.runs()[0].counts[Verdict.FAILED] == 1
+
+
 def test_an_older_ledger_that_cannot_be_taken_over_is_left_as_it_is(
     older: Path,
 ) -> None:

@@ -42,7 +42,7 @@ def test_of_the_newest_runs_each_verdict_and_each_whole_top1_is_known(
     assert {
         place: [said.verdict for said in past] for place, past in found.items()
     } == {place: [r.verdict for r in results if r.place == place] for place in found}
-    assert [one[:4] for one in found[nights[0].place]] == [
+    assert [(*one[:3], one.is_red) for one in found[nights[0].place]] == [
         (2, Verdict.REPRODUCED, 76.5, False),
         (3, Verdict.INCONCLUSIVE, None, False),
         (4, Verdict.NOT_RUN, None, False),
@@ -54,9 +54,7 @@ def past(*verdicts: Verdict | str, folder: Path) -> tuple[Past, ...]:
     with Ledger(folder, create=True) as ledger:
         for number, verdict in enumerate(verdicts):
             run = ledger.begin(str(number), 1, (), GitState("", ""))
-            broken = verdict == "broken"
-            found = Verdict.NOT_RUN if broken else Verdict(verdict)
-            ledger.record(run, result("1M", found, is_broken=broken))
+            ledger.record(run, result("1M", Verdict(verdict)))
         (only,) = past_of(ledger, 9, 30, ledger.cases()).values()
     return only
 
@@ -68,7 +66,7 @@ def past(*verdicts: Verdict | str, folder: Path) -> tuple[Past, ...]:
         (["below", "reproduced", "above"], 3, "since run 3, "),
         (["expected divergence", "unexpectedly met"], 2, "since run 2, "),
         (["reproduced", "not run", "below"], 3, "since run 3, "),
-        (["reproduced", "broken", "below"], 2, "since run 2, "),
+        (["reproduced", "failed", "below"], 2, "since run 2, "),
         (["below", "inconclusive", "below"], 1, "in all 3 runs"),
         (["below", "reproduced"], None, ""),
         (["below"], 1, ""),

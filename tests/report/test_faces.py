@@ -457,18 +457,19 @@ def test_a_part_of_the_images_stands_beside_its_interval_and_no_tolerance(
 
 
 def test_a_case_that_is_broken_failed_in_every_face(tmp_path: Path) -> None:
-    broken = msgspec.structs.replace(
-        result("2M", Verdict.NOT_RUN, reason="it is cut off"), is_broken=True
-    )
+    broken = result("2M", Verdict.FAILED, reason="it is cut off")
     report = report_of_results([result("1M"), broken])
     said = {"terminal": "\n".join(line for line, _ in table_lines(report.results, 80))}
-    for suffix in (".md", ".html"):
+    for suffix in (".md", ".html", ".json", ".csv"):
         write_report(tmp_path / f"report{suffix}", report)
         said[suffix] = (tmp_path / f"report{suffix}").read_text()
     assert "2 cases: 1 reproduced, 1 failed" in said["terminal"]
     assert "2 cases: 1 reproduced, 1 failed" in said[".md"]
     assert "<b>1</b> failed" in said[".html"]
-    assert not any("1 not run" in text for text in said.values())
+    case = json.loads(said[".json"])["cases"][1]
+    assert {case["verdict"], *(n["verdict"] for n in case["references"])} == {"failed"}
+    assert said[".csv"].count(",failed,") == len(broken.comparisons)
+    assert not any("not run" in text.split("<script>")[0] for text in said.values())
 
 
 def test_columns_of_metrics_have_one_order_and_are_dropped_whole() -> None:

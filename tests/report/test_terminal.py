@@ -126,7 +126,7 @@ def test_what_is_not_here_is_counted_by_family_with_one_command_for_all() -> Non
 
 
 def test_a_damaged_file_is_red_and_last() -> None:
-    broken = result("1M", Verdict.NOT_RUN, reason="it is cut off", is_broken=True)
+    broken = result("1M", Verdict.FAILED, reason="it is cut off")
     said = table_lines([broken, *whole_family("clip/real", 1)], 80)
     red = [line for line, style in said if style == "bad"]
     assert red[0] == "failed: supervised/real/1M@plain"
