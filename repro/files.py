@@ -78,8 +78,11 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
         with part.open("wb") as stream:
             yield stream
         part.replace(file)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        # Nobody has heard of the other one.
+        if isinstance(error, OSError) and error.filename in (part, str(part)):
+            error.filename = str(file)
         raise
 
 

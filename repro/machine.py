@@ -42,6 +42,8 @@ def available_memory() -> int | None:
     except OSError:
         return None
     found = dict(line.split(":", 1) for line in lines)
+    # Not what is free: most memory of a machine holds files, and is given back for
+    # this.
     return int(found["MemAvailable"].split()[0]) * 1024
 
 

@@ -149,6 +149,7 @@ def _verified(file: Path, content: dict[str, Any], public_key: Path) -> bytes:
             f"{file} holds {_safe(repr(envelope.payload_type))}; it must be "
             f"{PAYLOAD_TYPE!r}"
         )
+    # These very bytes are signed, with their type, and nothing else of the file.
     payload: bytes = envelope.payload
     return payload
 

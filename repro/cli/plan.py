@@ -25,7 +25,7 @@ from repro.cli.options import (
 from repro.cli.output import echo_json, echo_lines
 from repro.errors import NotAvailableError, OptionError
 from repro.machine import available_cores, visible_gpus
-from repro.planning.costs import Costs, costs_from_ledger
+from repro.planning.costs import costs_from_ledger
 from repro.planning.plan import Machine, make_plan
 from repro.published import read_releases
 from repro.records.ledger import Ledger
@@ -103,7 +103,7 @@ def plan(
         costs = msgspec.structs.replace(costs, assumed=speed * 1e12 / 2)
     made = make_plan(chosen, costs, machine, **where)
     if costs_file:
-        _write(costs, costs_file)
+        costs.write(costs_file)
     if as_json:
         echo_json(made)
     else:
@@ -118,10 +118,3 @@ def _chosen(known: list[Case], patterns: tuple[str, ...]) -> list[Case]:
             )
     wanted = patterns or ("*",)
     return [case for case in known if any(fnmatchcase(case.id, p) for p in wanted)]
-
-
-def _write(costs: Costs, file: Path) -> None:
-    try:
-        costs.write(file)
-    except OSError as error:
-        raise click.FileError(str(file), error.strerror) from error

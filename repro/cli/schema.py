@@ -9,7 +9,6 @@ import msgspec
 
 from repro.cli.options import FILE, Command
 from repro.cli.output import echo
-from repro.errors import OptionError
 from repro.files import replace_bytes
 from repro.published import METRICS
 from repro.published.json_schema import release_schema
@@ -33,11 +32,5 @@ def schema(output: Path | None) -> None:
     if output is None:
         echo(text, nl=False)
         return
-    try:
-        replace_bytes(output, text)
-    except OSError as error:
-        raise OptionError(
-            f"{output} cannot be written ({error.strerror}); name another file with "
-            "--output"
-        ) from error
+    replace_bytes(output, text)
     echo(output)

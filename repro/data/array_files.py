@@ -150,6 +150,7 @@ def _format_of(file: Path) -> tuple[_Format, re.Match[str]] | None:
     return None
 
 
+# By the stamp: what was written to since is another file.
 @lru_cache(maxsize=4)
 def _read_array(place: ArrayPlace, stamp: Stamp) -> Array:
     if (found := _format_of(place.file)) is None:
@@ -189,6 +190,7 @@ def _read_npz(file: Path, name: str) -> Array:
     from numpy.lib import format as npy
 
     with zipfile.ZipFile(file) as archive:
+        # The head first: NumPy would take as much memory as it promises.
         with archive.open(f"{name}.npy") as stream:
             _check_header(stream)
         with archive.open(f"{name}.npy") as stream:
@@ -230,6 +232,7 @@ def _read_idx(file: Path, _: str) -> npt.NDArray[np.uint8]:
         if len(shape) != head[3]:
             raise ValueError("it ends within its head")
         _check_size(math.prod(shape))
+        # One byte more: a file that goes on is not the one that its head describes.
         content = stream.read(math.prod(shape) + 1)
     if len(content) != math.prod(shape):
         raise ValueError(

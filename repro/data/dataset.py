@@ -56,6 +56,17 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def __len__(self) -> int:
         return len(self.files)
 
+    def some(self, chosen: npt.NDArray[np.int64]) -> Dataset:
+        """Give a dataset of the images at these positions, in that order."""
+        return msgspec.structs.replace(
+            self,
+            files=tuple(self.files[index] for index in chosen),
+            digests=tuple(self.digests[index] for index in chosen),
+            sizes=tuple(self.sizes[index] for index in chosen),
+            labels=self.labels[chosen],
+            places=tuple(self.places[i] for i in chosen) if self.places else (),
+        )
+
     def planar_pixels(
         self, index: int, geometries: Sequence[Geometry], outputs: Sequence[Pixels]
     ) -> None:
@@ -115,6 +126,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             # A class with fewer images than strata begins somewhere of its own, lest
             # all such classes fill the same strata.
             start = _start_of(label) % number if size < number else 0
+            # Spread evenly: each stratum gets as many of a class as any other, give or
+            # take one image.
             ranks[end - size : end] = (
                 np.arange(size) * number // size + start
             ) % number
@@ -128,6 +141,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         digest = hashlib.sha256()
         for members in self.strata:
             digest.update(f"{len(members)}\n".encode())
+            # In one order of bytes: stores are shared between machines.
             digest.update(members.astype("<i8").tobytes())
         return digest.hexdigest()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -131,15 +131,7 @@ def subfolders(root: Path) -> list[str]:
     Raises:
         DatasetError: it cannot be read.
     """
-    try:
-        with os.scandir(root) as entries:
-            return sorted(
-                entry.name
-                for entry in entries
-                if entry.is_dir() and not _is_left_behind(entry.name)
-            )
-    except OSError as error:
-        raise unreadable(error, root) from error
+    return _entries(root, lambda e: e.is_dir() and not _is_left_behind(e.name))
 
 
 def _is_left_behind(name: str) -> bool:
@@ -153,13 +145,18 @@ def image_files(folder: Path) -> list[str]:
     Raises:
         DatasetError: it cannot be read.
     """
+    return _entries(
+        folder, lambda e: e.name.lower().endswith(IMAGE_SUFFIXES) and e.is_file()
+    )
+
+
+def _entries(folder: Path, is_wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
+    """List the names of what is wanted in a folder, sorted."""
     try:
+        # The listing itself tells what is a folder: the disk need not be asked for each
+        # of 50,000 images.
         with os.scandir(folder) as entries:
-            return sorted(
-                entry.name
-                for entry in entries
-                if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_file()
-            )
+            return sorted(entry.name for entry in entries if is_wanted(entry))
     except OSError as error:
         raise unreadable(error, folder) from error
 

@@ -22,6 +22,7 @@ MAXIMUM_GROWTH = 20
 ALWAYS_ALLOWED = 100 * 2**20
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: Bytes before a file in a zip, its name not counted.
 _LOCAL_HEADER = 30
 _FOLDER_NOISE = "__MACOSX"
 

@@ -73,6 +73,7 @@ def is_unknown(url: str) -> bool:
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxies = getproxies()
+    # A proxy looks names up by itself, also those that nobody knows here.
     if (parts.scheme in proxies or "all" in proxies) and not proxy_bypass(host):
         return False
     try:

@@ -56,6 +56,7 @@ def obtain(
             for file, path in found.files.items():
                 _check(link, file, path)
         except DamagedError as error:
+            # All of it: whoever goes on with wrong bytes gets the same file again.
             shutil.rmtree(work, ignore_errors=True)
             if attempt == attempts:
                 advice = (
@@ -93,6 +94,7 @@ def _from_archive(
     link: Link, archive: Path, work: Path, progress: Progress
 ) -> Obtained:
     folder = work / "unpacked"
+    # What a killed process has left there may be half a file.
     shutil.rmtree(folder, ignore_errors=True)
     found = unpack(archive, folder, link.text, progress)
     return Obtained({path.name: path for path in found.files}, found.left_out)

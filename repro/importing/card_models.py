@@ -16,6 +16,7 @@ from repro.importing.preprocessing import (
     timm_preprocessing,
 )
 from repro.importing.rows import unknown_checkpoint
+from repro.importing.timm import timm_configuration
 from repro.published import Kind
 
 _TIMM, _OPEN_CLIP = "config.json", "open_clip_config.json"
@@ -112,7 +113,8 @@ def _timm_model(file: Path, content: dict[str, Any], repository: str) -> CardMod
     own = said.pretrained_cfg or content
     named = f"{said.architecture}.{own.get('tag', '')}"
     options = {"num_classes": _CLASSES} | said.model_args
-    is_known = bool(repository) and _repository_of(named) == repository
+    published = timm_configuration(named).get("hf_hub_id")
+    is_known = bool(repository) and published == repository
     return CardModel(
         library="timm",
         version=timm.__version__,
@@ -126,17 +128,6 @@ def _timm_model(file: Path, content: dict[str, Any], repository: str) -> CardMod
         weights=str(own.get("hf_hub_filename") or "model.safetensors"),
         options={} if is_known else options,
     )
-
-
-def _repository_of(name: str) -> str:
-    """Give where timm has a checkpoint; empty where it does not know it."""
-    import timm
-
-    try:
-        config = timm.get_pretrained_cfg(name)
-    except RuntimeError:
-        return ""
-    return str(config.hf_hub_id or "") if config else ""
 
 
 def _open_clip_model(said: _OpenClip) -> CardModel:

@@ -42,6 +42,10 @@ _TOLERANCE = (
     "https://github.com/LAION-AI/CLIP_benchmark/blob/"
     "48de38c1689fa6d8b4dd53e3370c669c3bb18117/benchmark/benchmark.csv",
 )
+_GONE = (
+    " has no such checkpoint; its preprocessing is assumed to be open_clip's default "
+    "at 224 pixels"
+)
 #: What open_clip does where a checkpoint says nothing else.
 PREPROCESSING: dict[str, Any] = {
     "size": 224,
@@ -169,6 +173,8 @@ def checkpoint_row(
     Raises:
         ValueError: no geometry is that preprocessing.
     """
+    import open_clip
+
     config = _configuration(name, tag)
     repository = config.get("hf_hub", "")
     if repository.endswith("/"):
@@ -179,7 +185,7 @@ def checkpoint_row(
         numbers=numbers,
         gflops=gflops,
         file=f"hf://{repository}" if repository else config.get("url", ""),
-        note="" if config else _gone(),
+        note="" if config else f"open_clip {open_clip.__version__}{_GONE}",
     )
 
 
@@ -192,12 +198,3 @@ def _configuration(name: str, tag: str) -> dict[str, Any]:
     if not model or not config:
         return {}
     return {"size": model["vision_cfg"]["image_size"]} | config
-
-
-def _gone() -> str:
-    import open_clip
-
-    return (
-        f"open_clip {open_clip.__version__} has no such checkpoint; its preprocessing "
-        "is assumed to be open_clip's default at 224 pixels"
-    )

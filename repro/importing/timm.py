@@ -31,6 +31,10 @@ _PRECISION_NOTE = (
     "--channels-last: so bulk_runner.py says to validate all models, "
     f"{_REPOSITORY}/blob/aa4b5850c1543fa488abf260f18390eda46cf85d/bulk_runner.py"
 )
+_GONE = (
+    " has no such checkpoint; its crop mode, mean and std are assumed to be timm's "
+    "defaults"
+)
 #: GFLOPs a million parameters at 224 pixels, about that of ResNet-50 and ViT-B/16.
 _GFLOPS = 0.2
 
@@ -73,7 +77,7 @@ def timm_checkpoint(name: str) -> Table:
     from timm.data import resolve_data_config
 
     owner = f"timm {timm.__version__}"
-    config = _configuration(name)
+    config = timm_configuration(name)
     if not config:
         raise unknown_checkpoint(owner, name, timm.list_pretrained())
     if config["num_classes"] != len(class_list().split()):
@@ -119,8 +123,10 @@ def _file(repository: str) -> str:
 
 
 def _row(cells: Cells) -> Row:
+    import timm
+
     name = cells["model"]
-    config = _configuration(name)
+    config = timm_configuration(name)
     size = int(cells["img_size"])
     numbers = printed_numbers(cells, _NUMBERS)
     parameters = float(cells["param_count"].replace(",", ""))
@@ -140,11 +146,11 @@ def _row(cells: Cells) -> Row:
         numbers=numbers,
         gflops=round(_GFLOPS * parameters * (size / 224) ** 2, 2),
         file=_file(config.get("hf_hub_id", "")),
-        note="" if config else _gone(),
+        note="" if config else f"timm {timm.__version__}{_GONE}",
     )
 
 
-def _configuration(name: str) -> dict[str, Any]:
+def timm_configuration(name: str) -> dict[str, Any]:
     """Give timm's configuration of a checkpoint; empty where it has none any more."""
     import timm
 
@@ -162,12 +168,3 @@ def _unrounded(printed: str, config: Mapping[str, Any]) -> float:
         if exact and f"{exact:.3f}" == printed:
             return float(exact)
     return float(printed)
-
-
-def _gone() -> str:
-    import timm
-
-    return (
-        f"timm {timm.__version__} has no such checkpoint; its crop mode, mean and std "
-        "are assumed to be timm's defaults"
-    )

@@ -236,15 +236,7 @@ def trial_of(
 
 def first_images(dataset: Dataset, number: int) -> Dataset:
     """Give a dataset of the first images of the strata."""
-    chosen = np.sort(np.concatenate(dataset.strata)[:number])
-    return msgspec.structs.replace(
-        dataset,
-        files=tuple(dataset.files[index] for index in chosen),
-        digests=tuple(dataset.digests[index] for index in chosen),
-        sizes=tuple(dataset.sizes[index] for index in chosen),
-        labels=dataset.labels[chosen],
-        places=tuple(dataset.places[i] for i in chosen) if dataset.places else (),
-    )
+    return dataset.some(np.sort(np.concatenate(dataset.strata)[:number]))
 
 
 def normalisations() -> Iterator[Normalisation]:

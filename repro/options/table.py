@@ -39,6 +39,11 @@ def users_cache(project: Path) -> Path | None:
     return folder if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else None
 
 
+def switch(help: str, *, in_marker: bool = True) -> Option[bool]:  # noqa: A002
+    """Make an option that is given without a value."""
+    return Option(help, readers.switch, default=False, in_marker=in_marker)
+
+
 class Settings:
     """What is in force for a test: one field for each option."""
 
@@ -122,21 +127,15 @@ class Settings:
         readers.positive,
         metavar="N",
     )
-    no_early_stop: Option[bool] = Option(
+    no_early_stop: Option[bool] = switch(
         "evaluate all images even when it is beyond doubt that a number is not met",
-        readers.switch,
-        default=False,
     )
-    diagnose: Option[bool] = Option(
+    diagnose: Option[bool] = switch(
         "look for what would explain a number in every case that has one, not only in "
         "those that diverge",
-        readers.switch,
-        default=False,
     )
-    no_diagnose: Option[bool] = Option(
+    no_diagnose: Option[bool] = switch(
         "do not look for what would explain a divergence",
-        readers.switch,
-        default=False,
     )
     diagnose_share: Option[float] = Option(
         "how much of a full evaluation each suspect of a diagnosis may cost on "
@@ -151,21 +150,15 @@ class Settings:
         readers.positive,
         metavar="SECONDS",
     )
-    strict: Option[bool] = Option(
+    strict: Option[bool] = switch(
         "fail, not skip, where weights or images are missing",
-        readers.switch,
-        default=False,
     )
-    download: Option[bool] = Option(
+    download: Option[bool] = switch(
         "download weights that are missing from where their release says",
-        readers.switch,
-        default=False,
     )
-    run_code: Option[bool] = Option(
+    run_code: Option[bool] = switch(
         "build models by running the Python files that releases bring for them "
         "(loader 'python')",
-        readers.switch,
-        default=False,
     )
     report: Option[tuple[Path, ...]] = Option(
         "write a report, its kind chosen by the suffix: .json, .md, .csv, .html or "
@@ -229,11 +222,9 @@ class Settings:
         metavar="FILE",
         in_marker=False,
     )
-    resume: Option[bool] = Option(
+    resume: Option[bool] = switch(
         "take over the cases that an earlier run finished with the same code, weights, "
         "images, protocol and environment",
-        readers.switch,
-        default=False,
         in_marker=False,
     )
 

@@ -221,6 +221,8 @@ def make_plan(
 
 def makespan(seconds: Iterable[float], devices: int) -> float:
     """Give the seconds until all is done when each device takes the longest left."""
+    # At most a third longer than the best schedule (Graham, SIAM Journal on Applied
+    # Mathematics 17, 1969).
     longest_first = sorted(seconds, reverse=True)
     free = [0.0] * max(1, min(devices, len(longest_first)))
     for duration in longest_first:

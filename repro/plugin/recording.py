@@ -64,6 +64,7 @@ class Recorder:
                 [*config.invocation_params.args, *lasting],
                 git_state(Path.cwd()),
             )
+            # From here on it stays open; an error before has closed it.
             opened.pop_all()
 
     def record(self, result: CaseResult | ClaimResult, taken_from: int | None) -> None:

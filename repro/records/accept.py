@@ -57,6 +57,8 @@ def accept(case: Case, result: CaseResult, run: Run) -> Accepted:
     replaced = _place(rows, row, case)
     replace_bytes(file, tomlkit.dumps(document).encode("utf-8"))
     try:
+        # All of the release: what is valid by itself may contradict what stands
+        # elsewhere.
         read_releases([_release_path(case, file)])
     except ReproError:
         replace_bytes(file, before)
@@ -129,6 +131,7 @@ def _numbers(case: Case, measurement: Measurement) -> dict[str, str]:
     Those that every measurement has, and others that a source has published.
     """
     metrics = measurement.metrics
+    # One of 50,000 images is 0.002 points.
     decimals = max(2, len(str(metrics.images)) - 2)
     published = [reference.metric for reference in case.references]
     found = {}

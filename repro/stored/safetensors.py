@@ -48,6 +48,7 @@ def read_safetensors(path: Path) -> Table:
             raise ValueError(f"its tensor {name[:60]} is cut off")
         storage = Storage(stop - start, Place(source, 8 + length + start, stop - start))
         tensors[name] = contiguous(storage, entry["shape"], dtype)
+    # Also what has more behind it: two files that were joined are neither of them.
     if size != 8 + length + end:
         raise ValueError(f"it has {size:,} bytes, its header says {8 + length + end:,}")
     return tensors

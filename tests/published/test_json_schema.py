@@ -168,4 +168,6 @@ def test_it_is_written_for_an_editor_to_find(tmp_path: Path) -> None:
     assert file.read_bytes() == SCHEMA.read_bytes()
     nowhere = tmp_path / "nowhere" / "deep" / "schema.json"
     result = CliRunner().invoke(cli, ["schema", "-o", str(nowhere)])
-    assert "cannot be written (No such file or directory)" in str(result.exception)
+    assert f"{nowhere}: No such file or directory; name another" in str(
+        result.exception
+    )

@@ -109,14 +109,7 @@ class Replay:
 
     def drawn_dataset(self, drawn: Indices) -> Dataset:
         """Make a dataset of images that may be in it more than once."""
-        ours = self.dataset
-        return msgspec.structs.replace(
-            ours,
-            files=tuple(ours.files[index] for index in drawn),
-            digests=tuple(ours.digests[index] for index in drawn),
-            sizes=tuple(ours.sizes[index] for index in drawn),
-            labels=ours.labels[drawn],
-        )
+        return self.dataset.some(drawn)
 
 
 class _Remembering(Laboratory):
