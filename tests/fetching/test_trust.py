@@ -46,11 +46,16 @@ def test_a_later_fetch_of_other_bytes_is_refused_with_both_sums(
     released.fetch()
     (released.checkpoints / FAMILY / "1M.pt").unlink()
     host.share("/1M.pt", weights(2))
+    (lock,) = released.checkpoints.rglob("lock")
+    held = lock.stat().st_ino
     with pytest.raises(WeightsError) as caught:
         released.fetch()
     assert f"{sha256(weights(1))[:16]}…" in str(caught.value)
     assert f"{sha256(weights(2))[:16]}…" in str(caught.value)
     assert released.installed() == {}
+    # What waits for that lock, and what comes now, are one after the other.
+    assert lock.stat().st_ino == held
+    assert [path.name for path in lock.parent.iterdir() if path.is_dir()] == []
     host.share("/1M.pt", weights(1))
     released.fetch()
     assert released.installed() == {"1M.pt": weights(1)}
