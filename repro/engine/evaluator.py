@@ -97,10 +97,7 @@ class Evaluator:
         return sum(len(dataset.strata[stratum]) for stratum in strata)
 
     def model(
-        self,
-        case: Case,
-        weights: Path | None = None,
-        files: OwnFiles | None = None,
+        self, case: Case, weights: Path | None = None, files: OwnFiles | None = None
     ) -> nn.Module:
         """Load the checkpoint of a case: see `Classifiers.model`.
 

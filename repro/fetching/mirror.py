@@ -27,9 +27,7 @@ class Match(msgspec.Struct, frozen=True):
 
 
 def match_folders(
-    families: Sequence[tuple[Release, Family]],
-    mirror: Path,
-    chosen: Mapping[str, str],
+    families: Sequence[tuple[Release, Family]], mirror: Path, chosen: Mapping[str, str]
 ) -> list[Match]:
     """Find a folder of the mirror for each family.
 

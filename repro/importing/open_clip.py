@@ -10,11 +10,7 @@ from typing import Any
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.importing.open_clip_columns import (
-    IMAGENET,
-    left_out,
-    sets_of,
-)
+from repro.importing.open_clip_columns import IMAGENET, left_out, sets_of
 from repro.importing.preprocessing import open_clip_preprocessing
 from repro.importing.rows import OtherSet, Row, Table, unknown_checkpoint
 from repro.importing.tables import (

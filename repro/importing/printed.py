@@ -9,12 +9,7 @@ import msgspec
 
 from repro.errors import ExpectedError
 from repro.importing.cells import CellNumber, is_number, read_cell
-from repro.importing.columns import (
-    Column,
-    UnknownLabelError,
-    joined,
-    read_columns,
-)
+from repro.importing.columns import Column, UnknownLabelError, joined, read_columns
 from repro.importing.grids import Grid
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
 from repro.importing.linked import Files, Link

@@ -11,13 +11,7 @@ import msgspec
 from repro.errors import ExpectedError
 from repro.importing.preprocessing import Channels, Preprocessing
 from repro.published import Kind, Precision, Shares
-from repro.published.geometry import (
-    BLACK,
-    CenterCrop,
-    Resize,
-    Step,
-    parse_geometry,
-)
+from repro.published.geometry import BLACK, CenterCrop, Resize, Step, parse_geometry
 
 _MEANS: dict[Channels, str] = {
     (0.485, 0.456, 0.406): "",

@@ -238,9 +238,7 @@ def mcnemar_p(gained: int, lost: int) -> float:
 
 
 def compare_predictions(
-    before: Predictions,
-    after: Predictions,
-    pairs: npt.NDArray[np.int64] | None = None,
+    before: Predictions, after: Predictions, pairs: npt.NDArray[np.int64] | None = None
 ) -> Flips:
     """Count the images that flipped among those that both evaluated.
 
@@ -314,9 +312,7 @@ class Flip(msgspec.Struct, frozen=True):
 
 
 def evaluated_pairs(
-    before: Predictions,
-    after: Predictions,
-    pairs: npt.NDArray[np.int64] | None = None,
+    before: Predictions, after: Predictions, pairs: npt.NDArray[np.int64] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Give the rows of two predictions that are of the same image.
 
@@ -359,9 +355,7 @@ def are_right(
 
 
 def find_flips(
-    before: Predictions,
-    after: Predictions,
-    pairs: npt.NDArray[np.int64] | None = None,
+    before: Predictions, after: Predictions, pairs: npt.NDArray[np.int64] | None = None
 ) -> list[Flip]:
     """List the images that both evaluated and that flipped, in the dataset's order.
 

@@ -106,10 +106,7 @@ class Guard:
     """
 
     def __init__(
-        self,
-        exact: Compute,
-        digests: Sequence[str],
-        references: Sequence[Reference],
+        self, exact: Compute, digests: Sequence[str], references: Sequence[Reference]
     ) -> None:
         self._compute = exact
         self._places = np.array([_place(digest) for digest in digests])

@@ -286,11 +286,7 @@ def _moments(
 
 
 def error_bound(
-    hits: npt.NDArray[np.bool_],
-    place: Counts,
-    cells: Cells,
-    low: float,
-    high: float,
+    hits: npt.NDArray[np.bool_], place: Counts, cells: Cells, low: float, high: float
 ) -> float:
     """Bound how likely a part is this far off a range of shares among all images.
 

@@ -13,12 +13,7 @@ from repro.cases import Case
 from repro.data.crops import EarlierCrops
 from repro.data.dataset import Dataset, first_strata, remembered_dataset
 from repro.data.housekeeping import list_stores
-from repro.data.layout import (
-    StoreFolder,
-    StoreIdentity,
-    store_identity,
-    store_path,
-)
+from repro.data.layout import StoreFolder, StoreIdentity, store_identity, store_path
 from repro.diagnosis.pace import LEAST_SECONDS
 from repro.diagnosis.setup import Facts, Setup
 from repro.diagnosis.suspects import ways_of

@@ -15,12 +15,7 @@ from repro.published.checksums import (
     checksums_text,
     read_checksums,
 )
-from repro.published.file_lists import (
-    FileList,
-    make_list,
-    shipped_list,
-    shipped_names,
-)
+from repro.published.file_lists import FileList, make_list, shipped_list, shipped_names
 from repro.published.files import EMBEDDED, RELEASE_FILE
 from repro.published.geometry import (
     CenterCrop,

@@ -262,11 +262,7 @@ class ModelSpec(NamedTable, frozen=True):
     @property
     def files(self) -> dict[str, str]:
         """Name the files beside the TOML file that describe it, by their keys."""
-        named = {
-            "config": self.config,
-            "tokenizer": self.tokenizer,
-            "code": self.code,
-        }
+        named = {"config": self.config, "tokenizer": self.tokenizer, "code": self.code}
         return {key: file for key, file in named.items() if file}
 
     def code_command(self, location: Path) -> str:

@@ -71,10 +71,7 @@ class Ledger(Database):
             return insert(connection, "run", row)
 
     def record(
-        self,
-        run: int,
-        result: CaseResult,
-        predictions: Predictions | None = None,
+        self, run: int, result: CaseResult, predictions: Predictions | None = None
     ) -> None:
         """Write down the result of a case, at once and for good.
 
@@ -126,8 +123,7 @@ class Ledger(Database):
         """Keep the names of a dataset's images and classes, once (`encode_names`)."""
         with self.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO dataset VALUES (?, ?)",
-                (fingerprint, names),
+                "INSERT OR REPLACE INTO dataset VALUES (?, ?)", (fingerprint, names)
             )
 
     def finish(self, run: int, exit_status: int) -> None:

@@ -231,10 +231,7 @@ def result_of(
         geometry=case.protocol.geometry,
         conditions=case.protocol.conditions,
         dataset=case.dataset.id,
-        position=(
-            list(case.release.families).index(case.family.id),
-            case.rank,
-        ),
+        position=(list(case.release.families).index(case.family.id), case.rank),
         verdict=verdict,
         measurement=measurement,
         comparisons=comparisons,

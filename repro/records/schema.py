@@ -105,10 +105,7 @@ def result_row(result: CaseResult) -> dict[str, Any]:
 
 
 def insert(
-    connection: sqlite3.Connection,
-    table: str,
-    row: dict[str, Any],
-    how: str = "INSERT",
+    connection: sqlite3.Connection, table: str, row: dict[str, Any], how: str = "INSERT"
 ) -> int:
     """Insert a row and give its number."""
     columns, gaps = ", ".join(row), ", ".join("?" * len(row))

@@ -13,11 +13,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from repro.evaluation.predictions import (
-    Predictions,
-    load_predictions,
-    save_predictions,
-)
+from repro.evaluation.predictions import Predictions, load_predictions, save_predictions
 from repro.files import replace_bytes
 from repro.records.compact import ImageNames, encode_names
 from repro.records.identity import MeasurementKey

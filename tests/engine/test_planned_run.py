@@ -85,9 +85,9 @@ def cases(folder: Path) -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def plain(folder: Path, cases: list[Case]) -> list[float]:
+def plain(cases: list[Case]) -> list[float]:
     """Measure each case alone, without a cache."""
-    return losses(cases, folder, None)
+    return losses(cases, None)
 
 
 @pytest.fixture
@@ -116,23 +116,18 @@ def settings_of(folder: Path, cache: Path | None, **more: Any) -> EngineSettings
     )
 
 
-def losses(
-    cases: list[Case], folder: Path, cache: Path | None, **more: Any
-) -> list[float]:
+def losses(cases: list[Case], cache: Path | None, **more: Any) -> list[float]:
+    folder = cases[0].release.location
     engine = Evaluator(settings_of(folder, cache, **more), cases)
     return [engine.measure(case)[0].metrics.loss for case in cases]
 
 
 @pytest.mark.slow
 def test_twelve_geometries_of_two_releases_cost_one_decode_of_each_photograph(
-    folder: Path,
-    cases: list[Case],
-    plain: list[float],
-    decoded: list[Path],
-    tmp_path: Path,
+    cases: list[Case], plain: list[float], decoded: list[Path], tmp_path: Path
 ) -> None:
     assert len({case.protocol.geometry for case in cases}) == GEOMETRIES
-    found = losses(cases, folder, tmp_path / "cache")
+    found = losses(cases, tmp_path / "cache")
     assert len(decoded) == len(set(decoded)) == IMAGES
     assert len(set(found)) == GEOMETRIES
     assert found == plain
@@ -140,16 +135,15 @@ def test_twelve_geometries_of_two_releases_cost_one_decode_of_each_photograph(
 
 @pytest.mark.slow
 def test_what_has_no_memory_is_decoded_again_and_gives_the_same(
-    folder: Path,
     cases: list[Case],
     decoded: list[Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = losses(cases, folder, tmp_path / "roomy")
+    found = losses(cases, tmp_path / "roomy")
     decoded.clear()
     monkeypatch.setattr(stores, "DECODED_AT_ONCE", 0)
-    assert losses(cases, folder, tmp_path / "narrow") == found
+    assert losses(cases, tmp_path / "narrow") == found
     assert len(decoded) == IMAGES * GEOMETRIES
 
 
@@ -175,19 +169,19 @@ def test_within_a_limit_stores_take_turns_and_go_when_their_last_case_is_done(
     assert found == plain
 
 
-def run_within(limit: int, folder: Path, cache: Path, cases: list[Case]) -> list[float]:
-    return losses(cases, folder, cache, cache_limit=limit)
+def run_within(limit: int, cache: Path, cases: list[Case]) -> list[float]:
+    return losses(cases, cache, cache_limit=limit)
 
 
 @pytest.mark.slow
 def test_two_processes_within_a_limit_do_not_take_stores_from_each_other(
-    folder: Path, cases: list[Case], plain: list[float], tmp_path: Path
+    cases: list[Case], plain: list[float], tmp_path: Path
 ) -> None:
     """Each gets every second case; together their stores are larger than the limit."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, context) as pool:
         jobs = [
-            pool.submit(run_within, 2 * ONE_STORE, folder, tmp_path, cases[n::2])
+            pool.submit(run_within, 2 * ONE_STORE, tmp_path, cases[n::2])
             for n in range(2)
         ]
         found = [job.result() for job in jobs]
