@@ -9,7 +9,7 @@ import click
 
 from repro.cli.options import EXISTING_FILE, FOLDER, Command, ledger_option
 from repro.cli.output import echo
-from repro.errors import LedgerError, OptionError
+from repro.errors import LedgerError
 from repro.files import replace_bytes
 from repro.records.ledger import Ledger
 from repro.words import counted
@@ -55,15 +55,9 @@ def attest(run: str, folder: Path, key: Path | None, ledger: Path) -> None:
         file_name(result): attestation_bytes(statement_of(found, result), key)
         for result in stated
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            replace_bytes(folder / name, content)
-    except OSError as error:
-        raise OptionError(
-            f"{folder} cannot be written to ({error.strerror}); name another folder "
-            "with --output"
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        replace_bytes(folder / name, content)
     left = len(results) - len(stated)
     signed = "signed" if key else "not signed"
     rest = f"; {counted(left, 'case')} without a comparison left out" if left else ""

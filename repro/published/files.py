@@ -15,6 +15,8 @@ EMBEDDED = Path(__file__).parent.parent / "embedded"
 RELEASE_FILE = "release.toml"
 
 _MOST_PARTS = 100
+#: Atomic groups: what does not match is not tried in every other way, of which there
+#: are more than anybody waits for.
 _PART = r"""(?>[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*"""
 _DEEP_KEY = re.compile(rf"(?<![\w-]){_PART}(?>\.[ \t]*{_PART}){{{_MOST_PARTS}}}")
 

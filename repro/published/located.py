@@ -26,6 +26,7 @@ _TYPES = {
     "str": "a string",
     "time": "a time of day",
 }
+#: msgspec tells what is wrong in words alone.
 _WRONG_TYPE = re.compile(r"Expected `(.+?)`, got `(\w+)`")
 _WRONG_LENGTH = re.compile(r"Expected `array` of length (\d+), got (\d+)")
 

@@ -127,6 +127,7 @@ def row_types() -> RowTypes:
     return _row_types(tuple(METRICS))
 
 
+# By their names: a metric of another package, once it is loaded, is a key more.
 @functools.cache
 def _row_types(metrics: tuple[str, ...]) -> RowTypes:
     tolerance = _extended(

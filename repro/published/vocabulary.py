@@ -90,6 +90,7 @@ class Printed(msgspec.Struct, frozen=True):
 @lru_cache(4096)
 def printed(digits: str, shift: int = 0) -> Printed:
     """Read digits such as `58.140`; the point is moved to the right by `shift`."""
+    # Moved in decimals: a float would be another number than the one that was printed.
     number = Decimal(digits).scaleb(shift)
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int)
