@@ -156,28 +156,48 @@ def _side_by_side(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, 
     """Yield a row for each case: its metrics side by side, as many as fit."""
     if not cases:
         return
-    by_metric = [{o.row.metric_name: o.row for o in case.rows} for case in cases]
-    metrics: list[list[list[str]]] = []
-    for metric in metric_names(o.row for case in cases for o in case.rows):
-        rows = [found.get(metric) for found in by_metric]
-        beside = [(row.interval or row.difference) if row else "" for row in rows]
-        title = "on all images" if any(row and row.interval for row in rows) else "diff"
-        columns = [[metric, *((row.measured if row else "") for row in rows)]]
-        metrics.append([*columns, *([[title, *beside]] if any(beside) else [])])
+    metrics = metric_names(o.row for case in cases for o in case.rows)
     names = ["", *(case.rows[0].row.checkpoint_name for case in cases)]
     verdicts = ["", *(str(case.result.verdict) for case in cases)]
     while True:
-        lines = _columns([names, *chain(*metrics), verdicts])
-        if max(map(len, lines)) <= width or len(metrics) == 1:
+        columns = chain(*(_metric_columns(metric, cases) for metric in metrics))
+        lines = _columns([names, *columns, verdicts])
+        if max(map(len, lines)) <= width or len(metrics) <= 1:
             break
         metrics.pop()
     header, *body = lines
+    # What has none of the metrics that fit gets a table of its own.
+    later = [bool(n := _numbers_of(case)) and n.isdisjoint(metrics) for case in cases]
     yield header[:width], "plain"
-    following = iter(body)
-    for group, members in groupby(cases, key=_group):
+    shown = [s for s in zip(cases, body, later, strict=True) if not s[2]]
+    for group, members in groupby(shown, key=lambda row: _group(row[0])):
         yield group[:width], "bold"
-        for case in members:
-            yield next(following)[:width], _style(case.result.verdict)
+        for case, line, _ in members:
+            yield line[:width], _style(case.result.verdict)
+    left = [case for case, is_later in zip(cases, later, strict=True) if is_later]
+    yield from _side_by_side(left, width)
+
+
+def _numbers_of(case: CaseRows) -> set[str]:
+    return {o.row.metric_name for o in case.rows if o.row.metric}
+
+
+def _metric_columns(metric: str, cases: Sequence[CaseRows]) -> Iterator[list[str]]:
+    """Yield what was measured, how far that is off, and for a part what is published.
+
+    Beside a difference the published number would say nothing new.
+    """
+    found = [
+        next((o.row for o in case.rows if o.row.metric_name == metric), None)
+        for case in cases
+    ]
+    is_part = any(row and row.interval for row in found)
+    beside = [(row.interval or row.difference) if row else "" for row in found]
+    yield [metric, *((row.measured if row else "") for row in found)]
+    if any(beside):
+        yield ["on all images" if is_part else "diff", *beside]
+    if is_part:
+        yield ["published", *((row.published if row else "") for row in found)]
 
 
 def _columns(columns: Sequence[Sequence[str]]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -9,6 +11,7 @@ from repro.claims.result import ClaimVerdict
 from repro.diagnosis.findings import Diagnosis
 from repro.errors import NotAvailableError
 from repro.judgement.compare import CaseDifference, Change, Since
+from repro.judgement.intervals import Interval
 from repro.judgement.verdict import Verdict
 from repro.records.comparison import RunComparison
 from repro.records.result import CaseResult
@@ -262,3 +265,23 @@ def test_what_differs_from_the_baseline_is_not_said_of_the_last_met_run_too() ->
         compared = RunComparison(before=run, after=5, differences=(difference,))
         said = html(msgspec.structs.replace(report, run=5, compared=compared))
         assert said.count("abababab → cdcdcdcd") == times
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_each_case_of_a_part_shows_a_number_and_what_was_published(width: int) -> None:
+    part: dict[str, Any] = {
+        "verdict": Verdict.INCONCLUSIVE,
+        "interval": Interval(60.2, 80.2),
+    }
+    loss = comparison("loss", "0.812345", **part)
+    three = (comparison("top1", "71.23", **part), comparison("top5", "91.23", **part))
+    cases = [
+        result("1M", Verdict.INCONCLUSIVE, comparisons=(*three, loss)),
+        result("2M", Verdict.INCONCLUSIVE, comparisons=(loss,), position=(0, 2)),
+    ]
+    lines = [line for line, _ in table_lines(cases, width)]
+    assert max(map(len, lines)) <= width
+    (first,) = [line for line in lines if line.startswith("  1M ")]
+    (second,) = [line for line in lines if line.startswith("  2M ")]
+    assert first.split()[1:6] == ["71.23", "60.20", "to", "80.20", "71.23"]
+    assert second.split()[1] == second.split()[5] == "0.812345"
