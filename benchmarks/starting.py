@@ -1,4 +1,8 @@
-"""What being installed costs a project that does not use it."""
+"""What being installed costs a project that does not use it.
+
+It is compared with a plugin that does nothing, from a wheel of its own: what pytest
+spends on any plugin is nobody's to save.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ ENVIRONMENT = (
 
 
 def start_up(setting: Setting) -> list[Row]:
-    """Collect one test where the wheel is installed, and where it is not, in turns.
+    """Collect one test beside this wheel, an empty plugin's and neither, in turns.
 
     Nothing else is installed but pytest and xdist: a hundred packages that somebody has
     besides make pytest slower by more than is to be measured.
@@ -36,7 +40,11 @@ def start_up(setting: Setting) -> list[Row]:
         _link_packages(packages)
         wheel = _unpacked_wheel(folder)
 
-        paths = {"with": (packages, wheel), "without": (packages,)}
+        paths = {
+            "ours": (packages, wheel),
+            "empty": (packages, _empty_plugin(folder)),
+            "neither": (packages,),
+        }
         found: dict[str, list[float]] = {kind: [] for kind in paths}
         for number in range(20 * setting.repetitions + 1):
             for kind in paths if number % 2 else reversed(paths):
@@ -46,13 +54,17 @@ def start_up(setting: Setting) -> list[Row]:
     return [
         Row(
             id="start-up",
-            what="pytest in a project that does not use the plugin, with it - without",
+            what="pytest in a project that does not use the plugin, with it - with an "
+            "empty one",
             unit="ms",
             value=spread(
-                [x - y for x, y in zip(found["with"], found["without"], strict=True)]
+                [x - y for x, y in zip(found["ours"], found["empty"], strict=True)]
             ),
             goal=Goal(10.0),
-            parts={"pytest without it, ms": spread(found["without"]).median},
+            parts={
+                f"pytest with {kind}, ms": spread(found[kind]).median
+                for kind in ("empty", "neither")
+            },
         )
     ]
 
@@ -89,13 +101,31 @@ def _link_packages(folder: Path) -> None:
 
 
 def _unpacked_wheel(folder: Path) -> Path:
-    """Build the wheel and unpack it, as installers do."""
+    """Build the wheel and unpack it, as uv does; pip writes bytecode besides."""
     build = (*(sys.executable, "-m", "hatchling", "build"), "-t", "wheel", "-d")
     subprocess.run([*build, str(folder)], cwd=ROOT, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "wheel")
     return folder / "wheel"
+
+
+def _empty_plugin(folder: Path) -> Path:
+    """Make what an installer makes of the smallest plugin's wheel."""
+    place = folder / "empty"
+    about = place / "pytest_empty-1.dist-info"
+    files = {
+        place / "pytest_empty.py": "",
+        about / "METADATA": "Metadata-Version: 2.1\nName: pytest-empty\nVersion: 1\n",
+        about / "entry_points.txt": "[pytest11]\nempty = pytest_empty\n",
+    }
+    about.mkdir(parents=True)
+    for file, text in files.items():
+        file.write_text(text)
+    listed = (*files, about / "RECORD")
+    lines = (f"{file.relative_to(place).as_posix()},,\n" for file in listed)
+    (about / "RECORD").write_text("".join(lines))
+    return place
 
 
 #: Variables that would make another start of it: options, and bytecode not written.

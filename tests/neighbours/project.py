@@ -85,11 +85,17 @@ class Project:
             made.mkdir()
         if cache:
             shutil.copytree(cache, self.cache)
-        (self.root / "tests").mkdir(parents=True)
-        (self.root / "pytest.ini").write_text(f"[pytest]\n{row.ini}\n")
-        modules = {"test_cases": CASES, "test_own": OWN, "conftest": CONFTEST}
-        for name, text in {**modules, "test_neighbour": row.module}.items():
-            (self.root / "tests" / f"{name}.py").write_text(text)
+        table = "tool.pytest" if row.ini_file == "pyproject.toml" else "pytest"
+        files = {
+            row.ini_file: f"[{table}]\n{row.ini}\n",
+            "tests/test_cases.py": CASES,
+            "tests/test_own.py": OWN,
+            "tests/conftest.py": CONFTEST,
+        }
+        for name, text in {**files, **row.files}.items():
+            file = self.root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
 
     def start(self, number: int = 0) -> subprocess.Popen[str]:
         """Start pytest as the row says; the number tells runs of one row apart."""

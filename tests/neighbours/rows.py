@@ -22,6 +22,8 @@ RACED: Verdicts = {"80": None, "640": "below"}
 
 LEFT = (".pytest_cache", ".repro")
 
+#: Where a row has a test of its own.
+NEIGHBOUR = "tests/test_neighbour.py"
 ASYNC = """
 import asyncio
 
@@ -36,6 +38,31 @@ from hypothesis.strategies import integers
 def test_own_law(number):
     assert number + 0 == number
 """
+#: Fixtures of the project that are called as those of repro are.
+NAMESAKES = """
+import pytest
+
+@pytest.fixture(params=[1, 2])
+def case(request):
+    return request.param
+
+@pytest.fixture(scope="session")
+def dataset():
+    return "own"
+
+model = classifier = evaluate = claim = dataset
+"""
+NAMESAKES_USED = """
+def test_own_names(case, dataset, model, classifier, evaluate, claim):
+    assert case in (1, 2)
+    assert {dataset, model, classifier, evaluate, claim} == {"own"}
+"""
+#: Modules of the same name in folders that are no packages, and one that is tested.
+SOURCES = {
+    "src/mine/__init__.py": "NUMBER = 1",
+    "tests/group/test_same.py": "import mine\n\ndef test_own_one():\n    pass\n",
+    "tests/group/deep/test_same.py": "import mine\n\ndef test_own_two():\n    pass\n",
+}
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -46,8 +73,9 @@ class Row(msgspec.Struct, frozen=True):
         arguments: of pytest; `{out}` is a folder outside of the project.
         plugins: entry points that are loaded; None for whatever is installed.
         environment: variables that are set, or unset by None.
-        ini: lines of pytest.ini.
-        module: another test module of the project.
+        ini: lines of the ini file, below `[pytest]`.
+        ini_file: its name.
+        files: others of the project, by name.
         folder: seen from the project, in which pytest is started.
         way: how it is run.
         planted: whether the published numbers were changed, so that one case diverges.
@@ -61,7 +89,8 @@ class Row(msgspec.Struct, frozen=True):
     plugins: tuple[str, ...] | None = ("xdist",)
     environment: dict[str, str | None] = msgspec.field(default_factory=dict)
     ini: str = ""
-    module: str = ""
+    ini_file: str = "pytest.ini"
+    files: dict[str, str] = msgspec.field(default_factory=dict)
     folder: str = "."
     way: Way = "once"
     planted: bool = False
@@ -96,7 +125,8 @@ def diverging(*arguments: str, **more: Any) -> Row:
 #: Modules of the plugins that rows need, beside hypothesis.
 NEIGHBOURS = (
     *("pytest_asyncio", "pytest_cov", "pytest_env", "pytest_forked", "pytest_html"),
-    *("pytest_instafail", "pytest_jsonreport", "pytest_metadata", "pytest_randomly"),
+    *("pytest_instafail", "pytest_jsonreport", "pytest_metadata", "pytest_parallel"),
+    *("pytest_randomly",),
     *("pytest_repeat", "pytest_rerunfailures", "pytest_split", "pytest_sugar"),
     "pytest_timeout",
 )
@@ -132,10 +162,14 @@ PLUGINS = (
         "--json-report",
         "--json-report-file={out}/r.json",
     ),
+    beside("pytest-parallel", "parallel", "--workers=2"),
+    beside("pytest-parallel, threads", "parallel", "--tests-per-worker=2"),
     beside("pytest-split", "pytest-split", "--splits=3", "--group=1", verdicts=ONE),
     beside("pytest-repeat", "repeat", "--count=2"),
     beside("pytest-forked", "pytest_forked", "--forked"),
-    beside("pytest-asyncio", "asyncio", ini="asyncio_mode = auto", module=ASYNC),
+    beside(
+        "pytest-asyncio", "asyncio", ini="asyncio_mode = auto", files={NEIGHBOUR: ASYNC}
+    ),
     beside(
         "pytest-instafail",
         "instafail",
@@ -146,7 +180,10 @@ PLUGINS = (
     ),
     beside("pytest-env", "env", ini="env = REPRO_LIMIT=500"),
     beside(
-        "hypothesis", "hypothesispytest", module=PROPERTY, leaves=(".hypothesis", *LEFT)
+        "hypothesis",
+        "hypothesispytest",
+        files={NEIGHBOUR: PROPERTY},
+        leaves=(".hypothesis", *LEFT),
     ),
     Row("all of them", ALL, None, leaves=(".coverage", *LEFT)),
     Row("all of them, `-n 2`", (*ALL, "-n2"), None, leaves=(".coverage", *LEFT)),
@@ -168,6 +205,31 @@ PROJECTS = (
     option("--import-mode=prepend"),
     option("--import-mode=append"),
     option("--import-mode=importlib"),
+    Row(
+        "namespace packages and `src`, `--import-mode=importlib`",
+        ("--import-mode=importlib",),
+        ini="pythonpath = src",
+        files=SOURCES,
+    ),
+    Row(
+        "fixtures of the project that are called as ours",
+        files={"conftest.py": NAMESAKES, NEIGHBOUR: NAMESAKES_USED},
+    ),
+    Row(
+        "options in `addopts` and `PYTEST_ADDOPTS`",
+        ini="addopts = --repro-precision=fp32 --repro-limit=100",
+        environment={"PYTEST_ADDOPTS": "--repro-limit 500"},
+    ),
+    Row(
+        "`pytest.toml`, which asks for workers",
+        ini_file="pytest.toml",
+        ini='addopts = ["-n2"]\nrepro_limit = 500',
+    ),
+    Row(
+        "`[tool.pytest]` in `pyproject.toml`",
+        ini_file="pyproject.toml",
+        ini="repro_limit = 500\nrepro_strict = true",
+    ),
     Row("from a subfolder", folder="tests"),
     Row(
         "from outside with `-c`",
@@ -218,6 +280,12 @@ ENDINGS = (
     ),
     diverging("--lf", way="twice", verdicts=FAILED),
     diverging("-x", "-n", "2", "--repro-diverged-exit=10", verdicts=RACED, status=10),
+    diverging(
+        *("--maxfail=1", "-n", "2", "--dist=worksteal", "--repro-diverged-exit=10"),
+        verdicts=RACED,
+        status=10,
+    ),
+    diverging("--workers=2", plugins=("xdist", "parallel")),
     diverging("--count=2", "-n", "2", plugins=("xdist", "repeat")),
 )
 GROUPS = {
