@@ -13,6 +13,15 @@ from repro.records.ledger import FILE, Ledger
 
 Often = Callable[[int, int], int]
 
+#: Modules that take longest: one that began last would be waited for by all workers.
+LONGEST = (
+    "attack/test_attack.py",
+    "test_documented_commands.py",
+    "diagnosis/test_planted_faults.py",
+    "test_kills.py",
+    "evaluation/test_full_size.py",
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -31,6 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
         # How long an example takes says more of the machine than of the code.
         settings.register_profile("without-deadline", deadline=None)
         settings.load_profile("without-deadline")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.hookimpl(wrapper=True)
