@@ -33,12 +33,14 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     second turn after all others: pytest sets up no test that follows itself.
     """
     order = order_of_cases(config)
-    places = [place for place, item in enumerate(items) if case_of(item)]
+    places: list[int] = []
     turns: Counter[pytest.Item] = Counter()
     chosen: list[tuple[int, int, pytest.Item]] = []
-    for item, case in with_cases([items[place] for place in places]):
-        chosen.append((turns[item], order.get(case.id, 0), item))
-        turns[item] += 1
+    for place, item in enumerate(items):
+        if case := case_of(item):
+            places.append(place)
+            chosen.append((turns[item], order.get(case.id, 0), item))
+            turns[item] += 1
     chosen.sort(key=itemgetter(0, 1))
     # Only their own places: the tests of another project stay where pytest put them.
     for place, (*_, item) in zip(places, chosen, strict=True):
@@ -81,6 +83,8 @@ def _keep_named(
     Raises:
         UsageError: a pattern matches no case that was collected.
     """
+    if not patterns:
+        return
     ids = {case.id for _, case in with_cases(items)}
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in ids):
@@ -96,8 +100,7 @@ def _keep_named(
             return claim_of(item) is None
         return any(fnmatchcase(case.id, pattern) for pattern in patterns)
 
-    if patterns:
-        _deselect(config, items, [item for item in items if not stays(item)])
+    _deselect(config, items, [item for item in items if not stays(item)])
 
 
 def _deselect(

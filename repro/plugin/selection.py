@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import gc
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +65,30 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
     known = config.stash.setdefault(_CASES, {})
     key = settings.expected, settings.checkpoints
     if key not in known:
-        cases = list_cases(_releases(settings), settings.checkpoints)
+        with _uncollected():
+            cases = list_cases(_releases(settings), settings.checkpoints)
         # Where a run goes on from a test of the last one, both need the same order,
         # also when that one has found out how long cases take.
         is_stable = config.getoption("stepwise", False) and not settings.costs
         costs = Costs() if is_stable else costs_of(config, settings, cases)
         known[key] = order_for_running(cases, lambda case: costs.of(case).in_all)
     return known[key]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep what is made meanwhile, and lasts as long as the run, from the collector.
+
+    It would go through tens of thousands of objects again and again for nothing.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def order_of_cases(config: pytest.Config) -> dict[str, int]:
