@@ -27,6 +27,8 @@ import pytest
 PATIENCE, BESIDES = 4, 20
 #: How much longer by a clock, where they sleep or the machine is busy.
 ASLEEP = 10
+#: What a fork has imported, pytest cannot rewrite any more, of which it warns.
+_IMPORTED_BEFORE = "-Wignore::pytest.PytestAssertRewriteWarning"
 
 
 class Test(msgspec.Struct, frozen=True):
@@ -191,7 +193,7 @@ def _ask(files: list[str], plugin: object, patience: int, said: Path) -> None:
     with said.open("w") as written:
         os.dup2(written.fileno(), 1), os.dup2(written.fileno(), 2)
     # As tox does: a comparison that Python warns of, such as `is "a"`, is an error.
-    options = ["-qx", "-pno:cacheprovider", "-Werror"]
+    options = ["-qx", "-pno:cacheprovider", "-Werror", _IMPORTED_BEFORE]
     status = pytest.main([*options, *files], plugins=[plugin])
     # Threads and whatever else a test has left do not matter any more.
     os._exit(status)

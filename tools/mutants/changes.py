@@ -152,7 +152,7 @@ def made(mutation: MutationSpec) -> Iterator[Change | None]:
         except AttributeError:
             # cosmic-ray stumbles over `except module.Error`, and has written nothing.
             after = None
-        if after is None:
+        if after is None or not _is_python(after):
             yield None
             return
         lines = before.splitlines(), after.splitlines()
@@ -162,3 +162,12 @@ def made(mutation: MutationSpec) -> Iterator[Change | None]:
             [line[1:].strip() for line in diff[2:] if line[0] == sign] for sign in "-+"
         )
         yield Change(str(place), out, put, "\n".join(diff))
+
+
+def _is_python(source: str) -> bool:
+    """Whether it can be read at all: `{>>others}` is put for `{**others}`."""
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
