@@ -16,7 +16,16 @@ from repro.published.geometry import Geometry
 from repro.published.json_schema import release_schema
 from repro.published.vocabulary import is_same_arithmetic
 
-from ..releases import FAMILY, HEAD, VALIDATION, fault_of, read_release, release_toml
+from ..releases import (
+    FAMILY,
+    HEAD,
+    REFERENCE,
+    VALIDATION,
+    VIT,
+    fault_of,
+    read_release,
+    release_toml,
+)
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -32,6 +41,14 @@ def with_guidance(scale: Any) -> str:
 def with_size(size: Any) -> str:
     checksum = {"supervised/real/1M.pt": {"size": size, "sha256": EMPTY}}
     return release_toml(checksum=checksum)
+
+
+def with_cost_of_a_model(gflops: float) -> str:
+    return release_toml(model={"vit": VIT | {"gflops": gflops}})
+
+
+def with_cost_of_a_number(gflops: float) -> str:
+    return f"{HEAD}{REFERENCE}gflops = {gflops}\n"
 
 
 def with_logit_scale(scale: Any) -> str:
@@ -68,6 +85,15 @@ def test_reader_and_editors_know_the_same_limits(
 def test_a_scale_of_logits_is_a_number_above_zero(tmp_path: Path, scale: str) -> None:
     assert "a number above 0" in fault_of(tmp_path, with_logit_scale(scale))
     read_release(tmp_path, with_logit_scale("0.001"))
+
+
+@pytest.mark.parametrize("cost", [0.0, -1.0, float("inf"), float("nan")])
+def test_what_an_image_costs_is_a_number_above_zero(
+    tmp_path: Path, cost: float
+) -> None:
+    for write in (with_cost_of_a_model, with_cost_of_a_number):
+        assert "gflops" in fault_of(tmp_path, write(cost))
+        read_release(tmp_path, write(0.001))
 
 
 def test_of_many_classes_that_are_missing_the_first_are_named(tmp_path: Path) -> None:

@@ -10,9 +10,16 @@ from typing import Any
 
 import pytest
 
+from repro.errors import LedgerError
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
-from repro.records.merging import Part, merge_runs
+from repro.records.merging import (
+    Part,
+    lasting_arguments,
+    merge_runs,
+    merged_status,
+)
+from repro.records.run import Run
 
 from ..made_results import predictions, result
 
@@ -75,3 +82,111 @@ def test_parts_may_lie_in_the_ledger_that_they_are_merged_into(tmp_path: Path) -
     write(tmp_path, NAMES[:2], NAMES[2:])
     parts = [Part(tmp_path, "1"), Part(tmp_path, "2")]
     assert merge(parts, tmp_path) == list(NAMES)
+
+
+def part(folder: Path, names: tuple[str, ...], **how: Any) -> Part:
+    """Write a run of these cases, which may be a shard or not be finished."""
+    with Ledger(folder, create=True) as ledger:
+        arguments = lasting_arguments(how.get("shard"), how.get("diverged_exit", 1))
+        planned = how.get("planned", len(names))
+        state = how.get("state", GitState("0123456789abcdef", ""))
+        run = ledger.begin(str(folder), planned, arguments, state)
+        for name in names:
+            ledger.record(run, result(name))
+        if how.get("is_finished", True):
+            ledger.finish(run, how.get("status", 0))
+    return Part(folder)
+
+
+def joined(folder: Path, *parts: Part, incomplete: bool = False) -> Run:
+    with Ledger(folder, create=True) as target:
+        number = merge_runs(parts, target, incomplete=incomplete)
+        return target.find_run(str(number))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ((0, 0), 0),
+        ((0, 5), 0),
+        ((0, 1), 1),
+        ((1, 10), 10),
+        ((10, 2), 2),
+        ((3, 4), 3),
+        ((4, 10), 4),
+        ((0, None), 2),
+        ((), 0),
+    ],
+)
+def test_a_merged_run_ends_as_one_run_would_have(
+    statuses: tuple[int | None, ...], expected: int
+) -> None:
+    assert merged_status(statuses) == merged_status(statuses[::-1]) == expected
+
+
+def test_only_what_is_not_usual_is_kept_of_how_a_part_was_called() -> None:
+    assert lasting_arguments(None, 1) == []
+    assert lasting_arguments("1/2", 1) == ["--repro-shard=1/2"]
+    assert lasting_arguments(None, 10) == ["--repro-diverged-exit=10"]
+
+
+@pytest.mark.parametrize("dirty", ["", "changed"])
+def test_a_merged_run_has_the_times_and_the_code_of_its_parts(
+    tmp_path: Path, dirty: str
+) -> None:
+    state = GitState("0123456789abcdef", dirty)
+    parts = [
+        part(tmp_path / name, (names,), state=state, diverged_exit=10)
+        for name, names in (("a", "1M"), ("b", "2M"))
+    ]
+    runs = []
+    for one in parts:
+        with Ledger(one.folder) as ledger:
+            runs.append(ledger.find_run("last"))
+    found = joined(tmp_path / "joined", *parts)
+    assert found.started == min(run.started for run in runs)
+    assert found.finished == max(run.finished for run in runs if run.finished)
+    assert (found.commit, found.dirty) == (state.commit, bool(dirty))
+    assert "--repro-diverged-exit=10" in found.arguments
+
+
+def test_what_has_not_ended_is_merged_where_that_is_asked_for(tmp_path: Path) -> None:
+    whole = part(tmp_path / "a", ("1M",))
+    cut = part(tmp_path / "b", ("2M",), planned=2, is_finished=False)
+    with pytest.raises(LedgerError, match="has results of 1 of 2 cases"):
+        joined(tmp_path / "joined", whole, cut)
+    found = joined(tmp_path / "joined", whole, cut, incomplete=True)
+    assert found.finished is None
+    assert found.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("shards", "said"),
+    [
+        (("1/2", "2/2"), ""),
+        ((None, None), ""),
+        (("1/3", "2/3"), "3/3 is missing"),
+        (("1/2", "2/2", "2/2"), "not shards of one run"),
+        (("1/2", "2/2", None), "not shards of one run"),
+        (("1/2", "2/2", "3/3"), "not shards of one run"),
+    ],
+)
+def test_shards_are_merged_where_they_are_all_of_one_run(
+    tmp_path: Path, shards: tuple[str | None, ...], said: str
+) -> None:
+    parts = [
+        part(tmp_path / str(number), (NAMES[number],), shard=shard)
+        for number, shard in enumerate(shards)
+    ]
+    if said:
+        with pytest.raises(LedgerError, match=said):
+            joined(tmp_path / "joined", *parts)
+    else:
+        assert joined(tmp_path / "joined", *parts).cases == len(parts)
+
+
+def test_parts_of_different_code_are_refused(tmp_path: Path) -> None:
+    first = part(tmp_path / "a", ("1M",))
+    other = part(tmp_path / "b", ("2M",), state=GitState("fedcba9876543210", ""))
+    with pytest.raises(LedgerError, match=r"a:last at 0123456789, .*at fedcba9876;"):
+        joined(tmp_path / "joined", first, other)
