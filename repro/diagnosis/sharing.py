@@ -104,10 +104,12 @@ def pattern_of(case: Case, kinds: Sequence[KindName], met: Mapping[str, bool]) -
     said = []
     if shared:
         diverge = len(shared) - sum(shared)
-        said.append(f"{_of(diverge, shared)} with {scope.words} diverge too")
+        verb = "diverges" if len(shared) == 1 else "diverge"
+        said.append(f"{_of(diverge, shared)} with {scope.words} {verb} too")
     if any(apart):
         but = " without it" if shared else ""
-        said.append(f"{_of(sum(apart), apart)}{but} are met")
+        verb = "is" if len(apart) == 1 else "are"
+        said.append(f"{_of(sum(apart), apart)}{but} {verb} met")
     return ", and ".join(said)
 
 

@@ -226,10 +226,9 @@ def shift_warning(shift: CommonShift | None) -> str:
         return ""
     mean = nonzero_text(shift.mean, 3, signed=True)
     return (
-        f"warning: all cases share a shift of {mean} points, though each "
-        f"may pass. Honest re-measurements share at most {HONEST} points: look for "
-        "what is common to all, such as the decoder, the resize or the copy of the "
-        "images"
+        f"warning: all cases share a shift of {mean} points. Honest re-measurements "
+        f"share at most {HONEST} points: look for what is common to all, such as the "
+        "decoder, the resize or the copy of the images"
     )
 
 

@@ -239,3 +239,12 @@ def _add_dataset(release: ReleaseCopy, name: str) -> None:
         f'checkpoint = "1280"\ndataset = "{name}"\nprotocol = "digits-supervised"\n'
         'source = "make"\ntop1 = "97.00"\n'
     )
+
+
+def test_where_published_numbers_are_wrong_no_option_is_blamed(
+    release: ReleaseCopy, run_cases: RunCases
+) -> None:
+    (release.folder / "references.toml").write_text("[[reference]]\ntop1 = 1\n")
+    result = run_cases(release, "--repro-report=report.html")
+    result.assert_outcomes(errors=1)
+    result.stdout.no_fnmatch_line("*no effect*")
