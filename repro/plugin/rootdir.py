@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from repro.errors import OptionError
 from repro.options.table import OPTIONS
 from repro.plugin.settings import invoked_in
 
@@ -51,6 +52,24 @@ def started_again(config: pytest.Config) -> int | None:
     return None
 
 
+def refuse_lost_ini(config: pytest.Config) -> None:
+    """Refuse to measure without the settings of the folder that pytest was started in.
+
+    Where tests are named that stand elsewhere, pytest looks there alone for a file.
+
+    Raises:
+        OptionError: no ini file was read, and one is there that is for repro.
+    """
+    if config.inipath is not None or config.getoption("rootdir") is not None:
+        return
+    found = _determined(config, [], None)
+    if found and found[1] is not None and _is_ours(found[1]):
+        raise OptionError(
+            f"{found[1]} was not read, since tests outside of its folder are named; "
+            f"add -c {shlex.quote(str(found[1]))}, or run them from their own folder"
+        )
+
+
 def join_values(arguments: Sequence[str]) -> list[str]:
     """Write `--repro-data FOLDER` as `--repro-data=FOLDER`; leave all else alone."""
     takers = {option.flag_name for option in OPTIONS.values() if not option.flag}
@@ -70,8 +89,6 @@ def _meant(
 
     None where that cannot be told.
     """
-    from _pytest.config import findpaths
-
     everything = [*typed, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
     if any(argument.startswith("@") for argument in everything):
         return None
@@ -80,20 +97,29 @@ def _meant(
     parsed = getattr(config.option, "file_or_dir", None) or []
     tests = [test for test in parsed if test in everything]
     names_root = any(argument.startswith("--rootdir") for argument in everything)
+    return _determined(config, tests, config.option.rootdir if names_root else None)
+
+
+def _determined(
+    config: pytest.Config, tests: list[str], root: str | None
+) -> tuple[Path, Path | None] | None:
+    """Ask pytest for root folder and ini file of some tests; None where it fails."""
+    from _pytest.config import findpaths
+
     known: dict[str, Any] = {
         "inifile": config.option.inifilename,
         "override_ini": None,
         "args": tests,
-        "rootdir_cmd_arg": config.option.rootdir if names_root else None,
+        "rootdir_cmd_arg": root,
         "invocation_dir": invoked_in(config),
     }
     determine: Any = findpaths.determine_setup
     accepted = inspect.signature(determine).parameters
     try:
-        root, ini, *_ = determine(**{name: known[name] for name in accepted})
+        folder, ini, *_ = determine(**{name: known[name] for name in accepted})
     except (KeyError, TypeError, pytest.UsageError):
         return None
-    return root, ini
+    return folder, ini
 
 
 def _is_ours(file: Path) -> bool:

@@ -15,6 +15,7 @@ from repro.options.table import Settings
 from repro.plugin import MARKER
 from repro.plugin.costs import costs_of
 from repro.plugin.engines import engine_of
+from repro.plugin.rootdir import refuse_lost_ini
 from repro.plugin.settings import read_settings
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     folder = metafunc.definition.path.parent
     try:
         _check(marker)
+        refuse_lost_ini(metafunc.config)
         settings = read_settings(metafunc.config, marker.kwargs, folder)
         engine_of(metafunc.config, settings)  # it may refuse to have workers
         found = {n: _VALUES[n](metafunc.config, settings, marker) for n in asked}

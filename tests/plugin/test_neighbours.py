@@ -5,6 +5,7 @@ Most releases here have no weights: their cases end at once, without torch.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import xml.etree.ElementTree as ET
@@ -363,3 +364,25 @@ def test_an_ini_file_that_is_lost_otherwise_stops_the_run(
     result = pytester.runpytest("--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*tox.ini was not read*--option=value, or add -c *"])
+
+
+@pytest.mark.parametrize("said", ["repro_strict = true", "addopts = -q"])
+def test_cases_elsewhere_are_not_measured_without_the_settings_of_this_folder(
+    pytester: pytest.Pytester, said: str
+) -> None:
+    here, elsewhere = pytester.mkdir("here"), pytester.mkdir("elsewhere")
+    (here / "pytest.ini").write_text(f"[pytest]\n{said}\n")
+    (elsewhere / "test_cases.py").write_text(SUPERVISED)
+    (elsewhere / "test_foreign.py").write_text("def test_foreign(): pass\n")
+    os.chdir(here)
+    options = (*ALONE, "--collect-only")
+    lost = pytester.runpytest(*options, "../elsewhere")
+    foreign = pytester.runpytest(*options, "../elsewhere/test_foreign.py")
+    assert foreign.ret == pytest.ExitCode.OK
+    if "repro" not in said:
+        assert lost.ret == pytest.ExitCode.OK
+        return
+    assert lost.ret == pytest.ExitCode.INTERRUPTED
+    lost.stdout.fnmatch_lines(["*here/pytest.ini was not read*add -c *pytest.ini,*"])
+    named = pytester.runpytest(*options, "-c", "pytest.ini", "../elsewhere")
+    named.stdout.fnmatch_lines(["repro: *strict"])
