@@ -7,13 +7,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from repro.data import arrays
 from repro.data.array_files import ArrayPlace
 from repro.data.arrays import _images
 from repro.data.labels import list_share
 from repro.data.naming import repeated_names
-from repro.data.pages import read_struct
+from repro.data.pages import _numbers, read_struct
 from repro.data.recognition import recognise
 from repro.data.shards import find_shards, list_shards
 from repro.errors import DatasetError
@@ -27,6 +29,32 @@ SPEC = DatasetSpec(
     classes=("cat", "dog", "fox", "owl"),
     images=8,
 )
+
+
+RUNS = st.lists(st.tuples(st.integers(1, 300), st.integers(0, 2**9 - 1)), max_size=6)
+
+
+@given(RUNS, st.integers(9, 16))
+def test_numbers_are_read_of_runs_and_of_packed_groups(
+    runs: list[tuple[int, int]], width: int
+) -> None:
+    content, wanted = b"", []
+    for number, value in runs:
+        content += written(number << 1) + value.to_bytes(2, "little")
+        wanted += [value] * number
+        # Eight numbers, one of which differs.
+        group = [value, *[7] * 7]
+        bits = sum(one << width * place for place, one in enumerate(group))
+        content += written(1 << 1 | 1) + bits.to_bytes(width, "little")
+        wanted += group
+    for count in (len(wanted), max(len(wanted) - 3, 0)):
+        assert _numbers(content, 0, width, count) == wanted[:count]
+
+
+def written(number: int) -> bytes:
+    """Write an integer of seven bits a byte."""
+    head = [number & 127 | 128] if number > 127 else [number]
+    return bytes(head) + (written(number >> 7) if number > 127 else b"")
 
 
 @pytest.mark.parametrize("depth", range(12))
@@ -88,6 +116,14 @@ def test_shards_without_a_total_end_with_the_last_that_is_there(tmp_path: Path) 
         shards(tmp_path / str(missing), *rest)
         with pytest.raises(DatasetError, match=f"shard {missing} is missing"):
             list_shards(SPEC, tmp_path / str(missing), ".tar")
+
+
+def test_how_many_more_shards_are_missing_is_said(tmp_path: Path) -> None:
+    for last, more in ((2, 0), (3, 1), (6, 4)):
+        shards(tmp_path / str(last), 0, last)
+        said = f"shard 1 is missing, and {more} more"
+        with pytest.raises(DatasetError, match=said):
+            list_shards(SPEC, tmp_path / str(last), ".tar")
 
 
 @pytest.mark.parametrize("name", ["val.parquet", "val.tar", "val.zip"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +13,7 @@ from repro.errors import EvaluationError
 from repro.evaluation.accelerators import LIMITS
 from repro.evaluation.classifier import Classifier, Outputs
 from repro.evaluation.evaluate import has_float64
+from repro.evaluation.predictions import PER_IMAGE, load_predictions
 from repro.published import Precision
 
 CPU = torch.device("cpu")
@@ -94,3 +98,18 @@ def test_logits_may_move_by_some_rounding_errors_of_what_is_reduced_anyway() -> 
     assert LIMITS["fp32"] == 1e-4
     for precision, type_ in FEWEST_BITS.items():
         assert 3 < LIMITS[precision] / torch.finfo(type_).eps < 10
+
+
+def test_predictions_that_hold_an_object_are_not_unpickled(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (tmp_path / "ran").touch, ()
+
+    file = tmp_path / "predictions.npz"
+    fields = {name: np.zeros(1) for name in (*PER_IMAGE, "total")}
+    objects = np.array([Hostile()], dtype=object)
+    with file.open("wb") as stream:
+        np.savez(stream, allow_pickle=True, **{**fields, "labels": objects})
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        load_predictions(file)
+    assert not (tmp_path / "ran").exists()
