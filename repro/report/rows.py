@@ -263,7 +263,8 @@ def _compared(result: CaseResult, comparison: ReferenceCheck) -> Row:
         published=comparison.printed,
         measured=value_text(comparison),
         difference=difference_text(comparison),
-        images=images_text(comparison.difference_images),
+        # A count of images of a part says nothing beside numbers of the whole.
+        images="" if is_part else images_text(comparison.difference_images),
         tolerance="" if is_part else tolerance_text(comparison),
         interval=interval_text(comparison),
         verdict=comparison.verdict,

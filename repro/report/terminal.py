@@ -246,7 +246,7 @@ def _table(rows: Sequence[Row], width: int) -> Iterator[tuple[str, Style]]:
     lines = fitted(cells, columns, _DISPENSABLE, width, _laid_out)
     header, *body = (line[:width] for line in lines)
     yield header, "plain"
-    yield "-" * max(map(len, lines)), "dim"
+    yield ("-" * max(map(len, lines)))[:width], "dim"
     following = iter(body)
     for group, members in groupby(rows, key=lambda row: row.group):
         yield group[:width], "bold"

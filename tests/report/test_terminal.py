@@ -20,10 +20,11 @@ from repro.report.html import html
 from repro.report.markdown import markdown
 from repro.report.numbers import difference_text, nonzero_text
 from repro.report.report import Report, report_of_results
+from repro.report.rows import rows_of
 from repro.report.summary import verdict_sentence
 from repro.report.terminal import Verbosity, table_lines
 
-from ..made_results import comparison, made_claim, metrics, result
+from ..made_results import comparison, made_claim, measurement, metrics, result
 
 SIZES = ("1M", "4M", "16M", "64M")
 
@@ -285,3 +286,21 @@ def test_each_case_of_a_part_shows_a_number_and_what_was_published(width: int) -
     (second,) = [line for line in lines if line.startswith("  2M ")]
     assert first.split()[1:6] == ["71.23", "60.20", "to", "80.20", "71.23"]
     assert second.split()[1] == second.split()[5] == "0.812345"
+
+
+def test_the_rule_of_a_table_is_no_wider_than_the_terminal() -> None:
+    wide = Verdict.EXPECTED_DIVERGENCE
+    found = result("1M", wide, comparisons=(comparison(verdict=wide),))
+    for width in (50, 60, 80):
+        lines = [line for line, _ in table_lines([found], width, "verbose")]
+        assert max(map(len, lines)) <= width
+        assert any(set(line) == {"-"} for line in lines)
+
+
+def test_a_part_has_no_count_of_images_beside_published_numbers() -> None:
+    part = result(
+        measurement=measurement(metrics(images=100), total=500),
+        comparisons=(comparison(difference=35.0, images=100),),
+    )
+    (row,) = rows_of([part])
+    assert (row.difference, row.images, row.tolerance) == ("+35.000", "", "")
