@@ -7,16 +7,16 @@ would fit by chance; needs no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from repro.cases import Case
 from repro.data.dataset import Dataset
-from repro.diagnosis.accounts import Account, contradiction, number_of, values_of
+from repro.diagnosis.accounts import Account, Number, contradiction
 from repro.diagnosis.digits import cut_digits, mistyped_digit
-from repro.diagnosis.findings import Target
 from repro.diagnosis.known import Known
 from repro.diagnosis.other_cases import edited_number, of_other_cases
 from repro.diagnosis.readings import read_otherwise
+from repro.diagnosis.what_if import Floats
 from repro.evaluation.predictions import Predictions
 from repro.published import METRICS
 
@@ -31,7 +31,8 @@ FITTING_ALONE = 0.25
 def find_account(
     case: Case,
     run: Predictions,
-    targets: Sequence[Target],
+    numbers: Sequence[Number],
+    each: Mapping[str, Floats],
     dataset: Dataset | None = None,
     known: Known | None = None,
 ) -> Account | None:
@@ -40,15 +41,14 @@ def find_account(
     Args:
         case: that diverges.
         run: its predictions.
-        targets: its published numbers, of the sources that are contradicted.
+        numbers: its published ones, of the sources that are contradicted.
+        each: see `values_of`.
         dataset: its images, whose names tell the order of batches.
         known: what earlier measurements tell.
     """
-    if not any(target.is_missed for target in targets):
-        return None
-    each = values_of(run)
-    numbers = [number_of(run, target, each) for target in targets]
     missed = [number for number in numbers if not number.is_met]
+    if not missed:
+        return None
     known = known or Known()
     if edited := edited_number(missed, known):
         return edited
@@ -65,7 +65,7 @@ def find_account(
         return best
     # Only a loss can be moved while all images are decided as they were.
     is_alone = METRICS[missed[0].metric].unit.whole and any(
-        METRICS[target.metric].unit.whole is None for target in targets
+        METRICS[number.metric].unit.whole is None for number in numbers
     )
     slip = mistyped_digit(numbers, run) if run.is_complete else None
     if slip and slip.fit <= (FITTING_ALONE if is_alone else FITTING):

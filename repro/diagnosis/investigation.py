@@ -33,7 +33,14 @@ from repro.diagnosis.laboratory import FEW, Candidate, Group, Laboratory, Resour
 from repro.diagnosis.pace import Pace
 from repro.diagnosis.pairs import both, likely_pairs
 from repro.diagnosis.race import race
-from repro.diagnosis.sentences import advice, clerical, evidence, of_kind, sentence
+from repro.diagnosis.sentences import (
+    advice,
+    clerical,
+    evidence,
+    of_kind,
+    rounding,
+    sentence,
+)
 from repro.diagnosis.setup import Body, Facts, Setup
 from repro.diagnosis.suspects import Suspect, Topic, ways_of
 from repro.diagnosis.trials import (
@@ -44,7 +51,7 @@ from repro.diagnosis.trials import (
     settled,
     targets_of,
 )
-from repro.diagnosis.undecided import may_be_flipped
+from repro.diagnosis.undecided import may_be_rounding
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
 from repro.models.prompts import spelt_out
@@ -101,6 +108,8 @@ class Investigation:
         self._run = run
         strata = len(dataset.strata)
         self._targets = targets_of(case.references, run, dataset.class_sizes, strata)
+        self._each = values_of(run)
+        self._numbers = [number_of(run, target, self._each) for target in self._targets]
         self._order = spread_order(run)
         if not resources.only_evaluated:
             self._order = _with_the_rest(self._order, dataset)
@@ -132,7 +141,7 @@ class Investigation:
         known: Known | None = None,
         progress: Callable[[int, int], None] = lambda images, most: None,
     ) -> Diagnosis:
-        """Look for slips, then try the suspects and rank them.
+        """Look for slips, then try the suspects and rank them, unless rounding will do.
 
         Args:
             known: what earlier measurements tell.
@@ -146,10 +155,14 @@ class Investigation:
             return self._conclude([])
         known = known or Known()
         account = find_account(
-            self._case, self._run, self._targets, self._dataset, known
+            self._case, self._run, self._numbers, self._each, self._dataset, known
         )
         if account is not None:
             return clerical(account, self._run.total)
+        is_missed = not needs_no_explanation(self._targets)
+        if is_missed and may_be_rounding(self._numbers, self._run):
+            # Many things turn an image or two: what is tried would tell nothing.
+            return rounding(self._run.total, self._hints())
         most = partial(self._pace.budget, self._suspects)
         self._laboratory.progress = lambda images: progress(images, most())
         # Where that cannot be done, nothing else can: each suspect will say why.
@@ -157,7 +170,7 @@ class Investigation:
         self._attempt([], partial(self._laboratory.time, self._own, few))
         groups = self._round(self._bodies)
         tried = _members(groups)
-        if not needs_no_explanation(self._targets):
+        if is_missed:
             # What is dear, and two things at once, come where nothing else explains it.
             self._race(groups, self._pace.budget(len(tried)))
             tried += self._go_on(groups)
@@ -256,9 +269,6 @@ class Investigation:
         trials = sorted(map(self._trial, tried), key=rank)
         best = trials[0] if trials else None
         outcome = settled(trials)
-        if outcome in EXPLAINED and self._is_rounding():
-            # Many things turn an image or two, also the rounding of another machine.
-            outcome = "unexplained"
         explains = outcome in EXPLAINED
         kind = None if explains or not known else self._kind(trials, known)
         if kind:
@@ -279,23 +289,11 @@ class Investigation:
             total=self._run.total,
         )
 
-    def _is_rounding(self) -> bool:
-        """Tell whether the loss is met exactly, and rounding may give the rest."""
-        each = values_of(self._run)
-        numbers = [number_of(self._run, target, each) for target in self._targets]
-        losses = [n for n in numbers if n.metric == "loss"]
-        return bool(losses) and all(
-            n.is_exact or (n.image and may_be_flipped(n, numbers, self._run))
-            for n in numbers
-        )
-
     def _kind(self, trials: Sequence[Trial], known: Known) -> Kind | None:
         """Tell of which kind the cause is, where none of the trials may be it."""
         if not trials or trials[0].outcome in ("restored", "not needed"):
             return None
-        each = values_of(self._run)
-        numbers = [number_of(self._run, target, each) for target in self._targets]
-        return kind_of(self._case, numbers, self._run, trials, known.met)
+        return kind_of(self._case, self._numbers, self._run, trials, known.met)
 
     def _hints(self) -> tuple[str, ...]:
         """Say what the files give away: their names, and what some of them hold."""

@@ -65,9 +65,6 @@ def kind_of(
             measured.
     """
     moved = Moved(numbers, run, trials, len(case.dataset.classes))
-    if len(moved.spared) == len(moved.numbers):
-        # What another machine may have rounded otherwise is of no kind.
-        return None
     share = shares_of(case, moved, met)
     ranked = sorted(share, key=lambda kind: -share[kind])
     for count, least in enumerate(TOLD, 1):

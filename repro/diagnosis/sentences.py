@@ -118,6 +118,24 @@ def clerical(account: Account, images: int) -> Diagnosis:
     )
 
 
+def rounding(images: int, hints: tuple[str, ...]) -> Diagnosis:
+    """Say that another machine may have decided a few of that many images otherwise."""
+    return Diagnosis(
+        outcome="unexplained",
+        sentence=(
+            "The loss is met to its last digit, and the few images between two classes "
+            "that are all but equally likely would give the other numbers: another "
+            "machine may have rounded otherwise, so no image was evaluated again."
+        ),
+        advice=(
+            "Ask the source on what it was measured; what its rounding may do is "
+            "allowed with a tolerance and its reason beside the reference"
+        ),
+        hints=hints,
+        total=images,
+    )
+
+
 def diagnosis_parts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """Give labels with texts: the cause, how sure it is, what was tried, what to do."""
     parts = [(CALLED[diagnosis.outcome], diagnosis.sentence)]

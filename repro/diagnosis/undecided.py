@@ -19,6 +19,18 @@ _MOVED = 1e-3
 _DEVIATIONS = 3.0
 
 
+def may_be_rounding(numbers: Sequence[Number], run: Predictions) -> bool:
+    """Whether the loss is met exactly, and the rounding of a machine may give the rest.
+
+    Args:
+        numbers: of a source.
+        run: what was measured.
+    """
+    return any(n.metric == "loss" for n in numbers) and all(
+        n.is_exact or may_be_flipped(n, numbers, run) for n in numbers
+    )
+
+
 def may_be_flipped(number: Number, numbers: Sequence[Number], run: Predictions) -> bool:
     """Whether images that are all but undecided would be enough to give a number.
 

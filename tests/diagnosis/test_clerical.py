@@ -11,7 +11,7 @@ import pytest
 
 from repro.cases import Case, list_cases
 from repro.data.dataset import Dataset
-from repro.diagnosis.accounts import Account
+from repro.diagnosis.accounts import Account, number_of, values_of
 from repro.diagnosis.clerical import find_account
 from repro.diagnosis.known import Known, Seen
 from repro.diagnosis.other_cases import _exchange
@@ -70,7 +70,9 @@ def find(
     case = msgspec.structs.replace(case, references=references)
     sizes = np.full(10, IMAGES // 10)
     targets = targets_of(case.references, run, sizes, 10)
-    return find_account(case, run, targets, dataset, known)
+    each = values_of(run)
+    found = [number_of(run, target, each) for target in targets]
+    return find_account(case, run, found, each, dataset, known)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.cases import Case
+from repro.diagnosis.accounts import number_of, values_of
 from repro.diagnosis.clerical import find_account
 from repro.diagnosis.trials import targets_of
 from repro.engine.evaluator import Evaluator
@@ -147,7 +148,9 @@ def plant_slips(number: int, cache: Path) -> Iterator[Found]:
             # Numbers that happen to stay as they are have no slip to find.
             if any(target.is_missed for target in targets):
                 start = time.perf_counter()
-                found = find_account(planted, predictions, targets, dataset)
+                each = values_of(predictions)
+                numbers = [number_of(predictions, t, each) for t in targets]
+                found = find_account(planted, predictions, numbers, each, dataset)
                 seconds = time.perf_counter() - start
                 yield Found(slip, name, found.name if found else "", seconds)
 
