@@ -65,7 +65,7 @@ def main() -> int:
             counted = number - len(reasons)
             noticed = number - len(survivors)
             enough &= noticed >= WANTED * counted
-            command = f"`--count {number} --seed {chosen.seed} {place}`"
+            command = f"`--count {chosen.count} --seed {chosen.seed} {place}`"
             row = command, number, noticed, len(reasons), counted - noticed, when
             print(f"| {' | '.join(map(str, row))} |", flush=True)
     return int(not enough)
