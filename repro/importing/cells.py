@@ -74,6 +74,8 @@ def read_cell(text: str, *, decimal_comma: bool = False) -> CellNumber | None:
     match = _NUMBER.fullmatch(plain)
     if not match:
         hint = ""
+        if len(several(text)) > 1:
+            hint = "; where it is several, say of what, --as 'HEADING=top1/top5'"
         if re.fullmatch(r"[0-9.]*,[0-9]+\s*%?", plain):
             hint = (
                 "; a comma before decimals has to be written as a point, or say "
@@ -89,10 +91,26 @@ def read_cell(text: str, *, decimal_comma: bool = False) -> CellNumber | None:
     )
 
 
+def several(cell: str) -> list[str]:
+    """Give the numbers of a cell that holds several: `91.7/99.1`, `91.7 (99.1)`.
+
+    One number alone, with its spread or difference, is a list of one.
+    """
+    parts = [part.strip() for part in re.split(r"[/|]", cell)]
+    behind = re.fullmatch(r"([^()]+?)\s*\(\s*(\d[^()]*)\)", cell.strip())
+    found = [behind[1], behind[2]] if behind and len(parts) == 1 else parts
+    return found if len(found) > 1 and all(map(is_number, found)) else [cell]
+
+
 def _written_out(match: re.Match[str]) -> str:
     decimals, spread = match[1], match[2].zfill(len(match[1]) + 1)
     point = len(spread) - len(decimals)
     return f"{decimals} ± {spread[:point]}.{spread[point:]}"
+
+
+def is_empty(text: str) -> bool:
+    """Tell whether a cell says that there is no number."""
+    return bool(_NOTHING.fullmatch(text.strip()))
 
 
 def is_number(text: str) -> bool:

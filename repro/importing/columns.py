@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.importing.cells import is_number
+from repro.importing.cells import is_empty, is_number, several
 from repro.importing.grids import Grid
 from repro.importing.labels import Dimension, Labels
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """What a column holds: numbers, or names, of a dimension or of any."""
+    """What a column holds: numbers, or names, of a dimension or of any.
+
+    Where its cells hold several numbers, `metrics` are what they are of, in order.
+    """
 
     number: int
     heading: str
@@ -21,6 +24,28 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     holds_names: bool = False
     names: Dimension | None = None
     is_left_out: bool = False
+    metrics: tuple[str, ...] = ()
+
+    def numbers(
+        self, place: str, cells: Sequence[str]
+    ) -> list[tuple[str, Mapping[Dimension, str]]]:
+        """Give the texts of the numbers of a row, each with what it is of.
+
+        Raises:
+            ExpectedError: there are more or less than the heading says.
+        """
+        cell = cells[self.number - 1]
+        texts = several(cell)
+        if not self.metrics or is_empty(cell):
+            return [(cell, self.values)]
+        if len(texts) != len(self.metrics):
+            raise ExpectedError(
+                f"{place}: {cell[:60]!r} is not {' and '.join(self.metrics)}, which "
+                "its heading says; correct it, or leave the row out with --as "
+                "'ROW=skip'"
+            )
+        of_each = [{**self.values, "metric": metric} for metric in self.metrics]
+        return list(zip(texts, of_each, strict=True))
 
 
 class UnknownLabelError(ExpectedError):
@@ -82,8 +107,10 @@ def _column(grid: Grid, labels: Labels, index: int) -> Column:
             return Column(
                 number=number, heading=heading, holds_names=True, names=meaning.names
             )
+    metrics = [meaning.metrics for meaning in found if meaning and meaning.metrics]
     is_metric = any(meaning and "metric" in meaning.values for meaning in found)
-    if not is_metric and not any(map(is_number, cells)):
+    numbers = (is_number(cell) or len(several(cell)) > 1 for cell in cells)
+    if not is_metric and not metrics and not any(numbers):
         return Column(number=number, heading=heading, holds_names=True)
     if not headings:
         raise ExpectedError(
@@ -95,7 +122,29 @@ def _column(grid: Grid, labels: Labels, index: int) -> Column:
         if meaning is None:
             raise UnknownLabelError(place, text)
         values = joined(place, values, meaning.values)
-    return Column(number=number, heading=heading, values=values)
+    return Column(
+        number=number,
+        heading=heading,
+        values=values,
+        metrics=metrics[0] if metrics else (),
+    )
+
+
+def side_by_side(columns: Sequence[Column]) -> list[list[Column]]:
+    """Part the columns of tables that were set beside each other, each with its names.
+
+    They are such where the headings of the first come again, all of them.
+    """
+    lowest = [column.heading.rpartition(", ")[2] for column in columns]
+    starts = [n for n, one in enumerate(columns) if one.names == "checkpoint"]
+    if len(starts) < 2 or starts[0] != 0:
+        return [list(columns)]
+    ends = [*starts[1:], len(columns)]
+    blocks = [list(columns[a:b]) for a, b in zip(starts, ends, strict=True)]
+    headings = {
+        tuple(filter(None, lowest[a:b])) for a, b in zip(starts, ends, strict=True)
+    }
+    return blocks if len(headings) == 1 else [list(columns)]
 
 
 def joined(place: str, *parts: Mapping[Dimension, str]) -> dict[Dimension, str]:

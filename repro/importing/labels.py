@@ -55,14 +55,18 @@ _LEFT_OUT = (
 class Meaning(msgspec.Struct, frozen=True, kw_only=True):
     """What a label says: values, what the names below it are, or that it is left out.
 
-    `names` is the dimension that the cells of its column name.
+    `names` is the dimension that the cells of its column name; `metrics` are those of a
+    column whose cells hold several numbers, in their order.
     """
 
     values: Mapping[Dimension, str] = {}
     names: Dimension | None = None
     is_left_out: bool = False
+    metrics: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.metrics:
+            return " and ".join(self.metrics)
         if self.is_left_out:
             return "left out"
         if self.names:
@@ -109,6 +113,8 @@ class Labels:
                 f"{texts[0][:60]!r} could be {' or '.join(map(str, known[:4]))}; say "
                 f"which with --as '{texts[0][:60]}={_spelt(known[0])}'"
             )
+        if not known and of is None and (metrics := several_metrics(texts[0])):
+            return Meaning(metrics=metrics)
         return known[0] if known else None
 
     def refuse_unused(self, labels: Iterable[str]) -> None:
@@ -136,6 +142,31 @@ def metric_named(text: str) -> str | None:
     wanted = simplified(text)
     found = (name for word, name in _metric_words() if simplified(word) == wanted)
     return next(found, None)
+
+
+def several_metrics(text: str) -> tuple[str, ...]:
+    """Find the metrics of a heading such as `Top-1 / Top-5`; none of any other.
+
+    What is written once counts for all: `Error (top-1/top-5)`, `Acc@1/5`.
+    """
+    plain = re.sub(r"\([^()\w]*%[^()\w]*\)|[%↑↓]", "", text).strip()
+    inside = re.fullmatch(r"([^()/]*)\(([^()]*/[^()]*)\)", plain)
+    behind = re.fullmatch(r"([^()/]*?)\s*\(([^()/]+)\)\s*([^()/]*)", plain)
+    if inside:
+        parts, shared = re.split(r"[/|]", inside[2]), inside[1].strip()
+    elif behind:
+        parts, shared = [behind[1], behind[2]], behind[3].strip()
+    else:
+        parts, shared = re.split(r"[/|]", plain), ""
+    parts = [part.strip() for part in parts]
+    if tail := re.fullmatch(r".*\d\s+([A-Za-z. ]+)", parts[-1]):
+        parts[-1], shared = parts[-1].removesuffix(tail[1]).strip(), tail[1]
+    first = re.sub(r"\d+$", "", parts[0])
+    parts = [f"{first}{part}" if part.isdigit() else part for part in parts]
+    found = [metric_named(f"{part} {shared}") for part in parts]
+    known = tuple(metric for metric in found if metric)
+    is_several = len(known) == len(found) == len(set(known)) > 1
+    return known if is_several else ()
 
 
 def _metric_words() -> Iterator[tuple[str, str]]:
@@ -172,12 +203,15 @@ def _read_meaning(said: str) -> tuple[str, Meaning]:
     if not sign or not label or not what:
         raise OptionError(
             f"--as {said[:60]!r} must be LABEL=WHAT, such as 'Model=checkpoint', "
-            "'IN-A=dataset:imagenet-a', 'Acc.=top1' or 'Year=skip'"
+            "'IN-A=dataset:imagenet-a', 'Acc.=top1', 'Acc.=top1/top5' or 'Year=skip'"
         )
     if what == "skip":
         return label, Meaning(is_left_out=True)
     if what in DIMENSIONS and what != "metric":
         return label, msgspec.convert({"names": what}, Meaning)
+    metrics = tuple(part.strip() for part in what.split("/"))
+    if len(metrics) > 1 and all(metric in METRICS for metric in metrics):
+        return label, Meaning(metrics=metrics)
     values: dict[Dimension, str] = {}
     for part in what.split(","):
         values |= _read_value(said, part.strip())

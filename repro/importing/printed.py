@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
 from repro.errors import ExpectedError
 from repro.importing.cells import CellNumber, is_number, read_cell
-from repro.importing.columns import Column, UnknownLabelError, joined, read_columns
+from repro.importing.columns import (
+    Column,
+    UnknownLabelError,
+    joined,
+    read_columns,
+    side_by_side,
+)
 from repro.importing.grids import Grid
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
 from repro.importing.linked import Files, Link
@@ -76,19 +83,15 @@ def understand(
     names: dict[str, str] = {}
     assumed: dict[Dimension, str] = {}
     files: dict[str, dict[str, str]] = {}
-    for place, own, cells, link in _rows(grid, columns, labels, names):
+    for row in _rows(grid, columns, labels, names):
         before = len(entries)
-        for column in columns:
-            if column.holds_names or column.is_left_out:
-                continue
-            here = f"{place}, column {column.number} {column.heading!r}"
-            cell = cells[column.number - 1]
-            printed = _printed(here, cell, decimal_comma=decimal_comma)
+        for here, text, of in row.numbers():
+            printed = _printed(here, text, decimal_comma=decimal_comma)
             if printed is None:
                 continue
-            values = joined(here, own, column.values, given)
+            values = joined(here, row.values, of, given)
             entries.append(_entry(here, values, printed, release, assumed))
-        _add_link(files, link, entries[before:])
+        _add_link(files, row.link, entries[before:])
     labels.refuse_unused(_all_labels(grid, columns))
     if not entries:
         raise ExpectedError(f"{grid.title} has no number")
@@ -102,10 +105,29 @@ def understand(
     return Understood(entries=tuple(entries), unit=found, lines=lines, files=files)
 
 
+class _Row(NamedTuple):
+    """A row of a table, or of one of several that stand side by side."""
+
+    place: str
+    values: Mapping[Dimension, str]
+    cells: Sequence[str]
+    columns: Sequence[Column]
+    link: Link | None
+
+    def numbers(self) -> Iterator[tuple[str, str, Mapping[Dimension, str]]]:
+        """Yield place, text and meaning of each number."""
+        for column in self.columns:
+            if not column.holds_names and not column.is_left_out:
+                here = f"{self.place}, column {column.number} {column.heading!r}"
+                for text, of in column.numbers(here, self.cells):
+                    yield here, text, of
+
+
 def _rows(
     grid: Grid, columns: Sequence[Column], labels: Labels, names: dict[str, str]
-) -> Iterator[tuple[str, Mapping[Dimension, str], Sequence[str], Link | None]]:
-    """Yield place, meaning, cells and link of each row that is not left out."""
+) -> Iterator[_Row]:
+    """Yield the rows that are not left out."""
+    blocks = side_by_side(columns)
     section: Mapping[Dimension, str] | None = {}
     for number, cells in enumerate(grid.rows[grid.header :], grid.header + 1):
         place = f"{grid.place}, row {number}"
@@ -117,11 +139,14 @@ def _rows(
             section = None if meaning.is_left_out else meaning.values
             names[heading] = str(meaning)
         elif section is not None:
-            link = grid.linked[number - 1]
+            # It is not known which of several tables a link is in.
+            link = grid.linked[number - 1] if len(blocks) == 1 else None
             linked = link.checkpoint if link else ""
-            row = _row_values(cells, linked, columns, labels, names, place)
-            if row is not None:
-                yield place, joined(place, section, row), cells, link
+            for block in blocks:
+                row = _row_values(cells, linked, block, labels, names, place)
+                if row is not None:
+                    values = joined(place, section, row)
+                    yield _Row(place, values, cells, block, link)
 
 
 def _add_link(
@@ -330,7 +355,7 @@ def _said(
             if column.names
             else ""
             if column.holds_names
-            else str(Meaning(values=column.values))
+            else str(Meaning(values=column.values, metrics=column.metrics))
         )
         for column in columns
     }

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from repro.cli import cli
 from repro.errors import ReproError
+from repro.importing.labels import several_metrics
 from repro.published import read_releases
 
 from .tables import RELEASE
@@ -52,6 +53,55 @@ SHAPES = [
         "| r20 | **91.73** | __99.1__ |\n",
         OURS,
         {"cnn/ours r20 c10 top1": "91.73", "cnn/ours r20 c10 top5": "99.1"},
+    ),
+    Shape(
+        "two numbers in a cell, as the heading says",
+        "| Model | Top-1 / Top-5 | Params |\n|---|---|---|\n"
+        "| r20 | 91.7/99.1 | 1M |\n| r32 | **92.6** / 99.3† | 2M |\n| r44 | - | 3M |\n",
+        OURS,
+        {
+            "cnn/ours r20 c10 top1": "91.7",
+            "cnn/ours r20 c10 top5": "99.1",
+            "cnn/ours r32 c10 top1": "92.6",
+            "cnn/ours r32 c10 top5": "99.3",
+        },
+    ),
+    Shape(
+        "two numbers in a cell of two datasets, the second behind the first",
+        "Model,CIFAR-10 (ours),CIFAR-100\nr20,91.7 (99.1),68.2 (90.0)\n",
+        (
+            "--family=cnn/ours",
+            "--header-rows=1",
+            "--as=CIFAR-10 (ours)=top1/top5",
+            "--as=CIFAR-100=skip",
+            "--dataset=c10",
+        ),
+        {"cnn/ours r20 c10 top1": "91.7", "cnn/ours r20 c10 top5": "99.1"},
+    ),
+    Shape(
+        "two errors in a cell",
+        "Model\tError (top-1/top-5)\nr20\t8.3/0.9\n",
+        OURS,
+        {"cnn/ours r20 c10 error": "8.3", "cnn/ours r20 c10 error5": "0.9"},
+    ),
+    Shape(
+        "two tables side by side",
+        "| Model | Acc. | Model | Acc. |\n|---|---|---|---|\n"
+        "| r20 | 91.7 | r44 | 92.8 |\n| r32 | 92.6 | | |\n",
+        OURS,
+        {
+            "cnn/ours r20 c10 top1": "91.7",
+            "cnn/ours r44 c10 top1": "92.8",
+            "cnn/ours r32 c10 top1": "92.6",
+        },
+    ),
+    Shape(
+        "two tables side by side, each of its dataset, with a column between",
+        "<table><tr><th colspan=2>CIFAR-10<th><th colspan=2>CIFAR-100</tr>"
+        "<tr><th>Model<th>Acc<th><th>Model<th>Acc</tr>"
+        "<tr><td>a<td>91.7<td><td>b<td>68.2</table>",
+        ("--family=cnn/ours",),
+        {"cnn/ours a c10 top1": "91.7", "cnn/ours b c100 top1": "68.2"},
     ),
     Shape(
         "footnotes raised, linked and as daggers",
@@ -560,6 +610,22 @@ REFUSALS = {
         (*OURS, "--runs=3"),
         "--runs: no number of the table has a spread",
     ),
+    "two numbers in a cell, and nobody says of what": (
+        "| Model | Acc |\n|--|--|\n| a | 91.7/99.1 |\n",
+        OURS,
+        "'91.7/99.1' is no number; where it is several, say of what, --as "
+        "'HEADING=top1/top5'",
+    ),
+    "another number of numbers than the heading says": (
+        "| Model | Acc@1/Acc@5 |\n|--|--|\n| a | 91.7/99.1/3.2 |\n",
+        OURS,
+        "'91.7/99.1/3.2' is not top1 and top5, which its heading says",
+    ),
+    "names beside each other under other headings": (
+        "| Model | Acc | Name | Acc |\n|--|--|--|--|\n| a | 91.7 | b | 92.6 |\n",
+        OURS,
+        "the checkpoint is 'a' by one label and 'b' by another",
+    ),
     "one thing twice": (
         "| Model | Acc |\n|--|--|\n| a | 91 |\n| a | 92 |\n",
         OURS,
@@ -616,6 +682,34 @@ def test_what_is_not_known_is_asked_for_and_nothing_is_written(
     assert len(result.output) < 600
     assert "Traceback" not in result.output
     assert list(release.iterdir()) == [release / "release.toml"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "metrics"),
+    [
+        ("Top-1 / Top-5", ("top1", "top5")),
+        ("Top-1/Top-5 (%)", ("top1", "top5")),
+        ("Acc@1/Acc@5", ("top1", "top5")),
+        ("Acc@1/5", ("top1", "top5")),
+        ("top-1 (top-5)", ("top1", "top5")),
+        ("Top-1/Top-5 acc.", ("top1", "top5")),
+        ("Top-5 / top-1 err.", ("error5", "error")),
+        ("Accuracy (top-1/top-5)", ("top1", "top5")),
+        ("Error (top-1/top-5)", ("error", "error5")),
+        ("top-1 (top-5) error", ("error", "error5")),
+        ("Acc/Loss", ("top1", "loss")),
+        ("Top-1 (ours)", ()),
+        ("Top-1 / Top-1", ()),
+        ("Recall (top-1/top-5)", ()),
+        ("Top-1/Params", ()),
+        ("Top-1", ()),
+        ("", ()),
+    ],
+)
+def test_a_heading_says_which_numbers_stand_in_a_cell(
+    heading: str, metrics: tuple[str, ...]
+) -> None:
+    assert several_metrics(heading) == metrics
 
 
 def test_a_name_of_two_things_is_asked_for(release: Path) -> None:
