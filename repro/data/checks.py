@@ -11,7 +11,7 @@ from repro.data.halfway import loose_fault
 from repro.data.listing import Listing, dead_link, image_files, subfolders
 from repro.data.naming import WORDNET, set_faults
 from repro.published import DatasetSpec
-from repro.words import counted_names
+from repro.words import counted, counted_names
 
 _NUMBER = re.compile(r"\d+")
 
@@ -86,7 +86,7 @@ def class_fault(
         counted_names(unknown, "does not belong there", "do not belong there"),
     ]
     return (
-        f"it is not {spec.title}: of its {len(spec.classes):,} class folders "
+        f"it is not {spec.title}: of its {counted(len(spec.classes), 'class folder')} "
         f"{' and '.join(filter(None, parts))}"
         f"{hint or '. Restore what is missing and move the rest away'}"
     )
