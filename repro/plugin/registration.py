@@ -52,8 +52,12 @@ def asks(config: pytest.Config) -> bool:
 def without_effect(config: pytest.Config) -> list[str]:
     """Say that options were typed for nothing: no test that is selected has a case.
 
-    What stands in the ini file counts for other tests of the project.
+    What stands in the ini file counts for other tests of the project. A file that could
+    not be read may have such tests, and its error is what counts.
     """
+    session = config.pluginmanager.get_plugin("session")
+    if getattr(session, "testsfailed", 0):
+        return []
     typed = [a for a in config.invocation_params.args if a.startswith("--repro-")]
     if not typed:
         return []

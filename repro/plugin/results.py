@@ -59,10 +59,17 @@ class Results:
         return found
 
     def _without_result(self, report: pytest.TestReport) -> CaseResult | None:
-        """Say that a case has no result, where its test can give none any more."""
+        """Say that a case has no result, where its test can give none any more.
+
+        A test that fails with its teardown has one, and fails all the same.
+        """
         test = self._planned.tests.get(report.nodeid)
-        if test is None or test.place in self._cases:
+        if test is None:
             return None
+        if known := self._cases.get(test.place):
+            is_own = report.failed and known.test == report.nodeid
+            fails = is_own and not known.is_failure
+            return msgspec.structs.replace(known, reason="") if fails else None
         if report.failed or (report.skipped and test.is_judged):
             why = reason_of(report)
             return not_run(test.case, why, test.asked, is_failure=report.failed)

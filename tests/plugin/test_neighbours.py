@@ -77,6 +77,16 @@ def test_options_that_are_typed_where_no_test_is_marked_are_said_to_do_nothing(
     ]
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_no_option_is_blamed_where_a_file_cannot_be_read(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile("import there_is_no_such_module")
+    result = pytester.runpytest(*ALONE, *workers, "--repro-expected=embedded")
+    result.assert_outcomes(errors=1)
+    assert "repro:" not in str(result.stdout)
+
+
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_a_bad_variable_does_not_concern_foreign_tests(
     pytester: pytest.Pytester,

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.judgement.verdict import Verdict
+from repro.records.ledger import Ledger
+
 from .conftest import SUITE, ReleaseCopy, RunCases
 
 
@@ -88,6 +91,33 @@ def test_what_fails_by_no_number_is_failed_in_reports_too(
     assert why in case["reason"]
     assert case["metrics"]["top1"]["total"] == (100 if options else 500)
     assert why in Path("report.md").read_text().partition("## ")[0]
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_case_whose_teardown_fails_is_failed_with_its_numbers(
+    release: ReleaseCopy, pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    release.keep("supervised/real/80")
+    pytester.makepyfile(
+        SUITE.replace("case, reproduce", "case, broken, reproduce")
+        + """
+@pytest.fixture
+def broken():
+    yield
+    raise ValueError("the teardown broke")
+"""
+    )
+    run = pytester.runpytest(
+        f"--repro-expected={release.folder}", "--repro-report=report.json", *workers
+    )
+    run.assert_outcomes(passed=1, errors=1)
+    run.stdout.fnmatch_lines(["1 case: 1 failed"])
+    (case,) = json.loads(Path("report.json").read_text())["cases"]
+    assert (case["verdict"], case["metrics"]["top1"]["total"]) == ("failed", 500)
+    assert case["reason"] == "ValueError: the teardown broke"
+    with Ledger(pytester.path / ".repro") as ledger:
+        (kept,) = ledger.results(1)
+    assert kept.verdict is Verdict.FAILED
 
 
 def test_a_divergence_says_which_side_measured_what(
