@@ -173,11 +173,19 @@ def _reader(path: Path) -> Callable[[Path], Container]:
         return _read_legacy
     if not any(start):
         raise damaged(path, "it begins with zeros, as where a download did not end")
-    if start[257:262] == b"ustar" or tarfile.is_tarfile(path):
+    if _begins_tar(start):
         raise WeightsError(f"{path} is a tar archive; unpack it first")
     if start[:2] == b"PK":
         raise damaged(path, "it is cut off")
     raise WeightsError(f"{path} {_unknown(start)}")
+
+
+def _begins_tar(start: bytes) -> bool:
+    """Look at the first header; `is_tarfile` unpacks too, in as much memory as said."""
+    with contextlib.suppress(tarfile.HeaderError):
+        tarfile.TarInfo.frombuf(start, "utf-8", "replace")
+        return True
+    return False
 
 
 def _unknown(start: bytes) -> str:

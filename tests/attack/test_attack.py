@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from attack import formats
-from attack.attack import Attack, said_badly
+from attack.attack import MEMORY, Attack, limited_memory, said_badly
 from attack.kinds import KINDS
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -23,7 +23,8 @@ KEPT = Path(__file__).parent / "kept"
 @pytest.mark.parametrize("file", sorted(KEPT.glob("*.json")), ids=lambda f: f.stem)
 def test_what_fell_short_once_does_so_no_more(file: Path) -> None:
     attack = msgspec.json.decode(file.read_bytes(), type=Attack)
-    assert attack.shortcoming() == ""
+    with limited_memory(MEMORY):
+        assert attack.shortcoming() == ""
 
 
 @pytest.mark.parametrize(

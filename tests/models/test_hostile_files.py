@@ -229,6 +229,11 @@ def legacy_claim(file: Path) -> None:
     file.write_bytes(content.removesuffix(old) + struct.pack("<q", 10**9) + bytes(4))
 
 
+def packed_claim(file: Path) -> None:
+    # LZMA's older format: how it is packed, the memory that it needs, and no more.
+    file.write_bytes(b"\x5d" + b"\xff" * 4 + bytes(600))
+
+
 HOSTILE: list[tuple[Callable[[Path], None], str]] = [
     (huge_claim, "a tensor of 1,000,000,000 values is said to lie in 1"),
     (huge_expansion, "a tensor of 1,000,000,000 values is said to lie in 1"),
@@ -252,6 +257,7 @@ HOSTILE: list[tuple[Callable[[Path], None], str]] = [
     (index_of(3), "is no index of shards|files beside it are expected"),
     (index_of("x" * 9000), "is not beside it|cannot be read"),
     (legacy_claim, "is damaged: it is cut off"),
+    (packed_claim, "is no weights file that is known here"),
 ]
 
 

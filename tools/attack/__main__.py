@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
+import multiprocessing
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,12 +15,11 @@ import hypothesis
 import msgspec
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from .attack import Attack, limit_memory
+from .attack import MEMORY, Attack, limited_memory
 from .kinds import KINDS
 
 #: What fell short once is tried again by each run of the tests.
 KEPT = Path("tests/attack/kept")
-MEMORY = 2 * 2**30
 
 
 class ShortcomingError(AssertionError):
@@ -28,15 +27,15 @@ class ShortcomingError(AssertionError):
 
 
 def main() -> int:
-    """Attack each kind in a process of its own; 1 where one falls short."""
+    """Attack each kind in a process of its own; 1 where one falls short.
+
+    Each is a fork: they share what takes seconds to import, and none the other's fate.
+    """
     parser = argparse.ArgumentParser(prog="python -m tools.attack")
     parser.add_argument("kind", nargs="*", choices=[*KINDS, []], help="all without")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=200, help="of each kind")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.here:
-        return attack(chosen.kind[0], chosen.seed, chosen.count)
     print(
         f"seed {chosen.seed}, {chosen.count} of each kind, "
         f"repro {version('pytest-repro')}, {datetime.now(UTC):%Y-%m-%d}"
@@ -44,15 +43,20 @@ def main() -> int:
     failed = 0
     for kind in chosen.kind or KINDS:
         begun = time.monotonic()
-        arguments = ["--here", f"--seed={chosen.seed}", f"--count={chosen.count}", kind]
-        done = subprocess.run(
-            [sys.executable, "-m", "tools.attack", *arguments], check=False
+        done = multiprocessing.get_context("fork").Process(
+            target=_attack_and_exit, args=(kind, chosen.seed, chosen.count)
         )
-        said = "as they should be" if not done.returncode else "NOT as they should be"
+        done.start()
+        done.join()
+        said = "as they should be" if not done.exitcode else "NOT as they should be"
         seconds = time.monotonic() - begun
         print(f"{kind:<10} {chosen.count} {said}, {seconds:.0f} s", flush=True)
-        failed += bool(done.returncode)
+        failed += bool(done.exitcode)
     return int(bool(failed))
+
+
+def _attack_and_exit(kind: str, seeded: int, count: int) -> None:
+    sys.exit(attack(kind, seeded, count))
 
 
 def attack(kind: str, seeded: int, count: int) -> int:
@@ -73,9 +77,9 @@ def attack(kind: str, seeded: int, count: int) -> int:
             least[said.partition(":")[0]] = tried
             raise ShortcomingError(said)
 
-    limit_memory(MEMORY)
     try:
-        all_are_as_they_should_be()
+        with limited_memory(MEMORY):
+            all_are_as_they_should_be()
     except (ShortcomingError, ExceptionGroup, hypothesis.errors.Flaky) as error:
         print(f"{kind}: {error}")
         for said, found in least.items():

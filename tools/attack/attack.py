@@ -23,6 +23,8 @@ from .calls import CALLS, call
 RAN = "ran"
 #: Seconds of processor time, and characters of a message.
 SECONDS, CHARACTERS = 10.0, 500
+#: Bytes that attacks may take besides what the process has.
+MEMORY = 2 * 2**30
 #: What click writes before a message.
 _BEFORE = len("  Error: ")
 _TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -104,13 +106,20 @@ def _not_for_ever() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def limit_memory(size: int) -> None:
+@contextlib.contextmanager
+def limited_memory(size: int) -> Iterator[None]:
     """Let this process take no more than so many bytes besides those that it has."""
     import resource
 
     if sys.platform != "linux":
+        yield
         return
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmData:"))
     limit = int(line.split()[1]) * 1024 + size
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    before, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, most))
