@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 #: Nothing is broken into narrower lines than this.
 _NARROWEST = 40
+#: Characters that a name keeps in a table on any terminal.
+_NAME = 8
 
 #: What is spelt otherwise in the name of an image: what breaks a line, or is no text.
 _ODD = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -104,7 +106,8 @@ def fitted(
 ) -> list[str]:
     """Lay out a table without the columns that a narrow terminal has no room for.
 
-    Ids of cases, in the column `case`, lose what tells nothing before others go.
+    Ids of cases, in the column `case`, lose what tells nothing before others go. Where
+    that is not enough, the first column loses the middle of its names.
 
     Args:
         rows: cells by the name of their column.
@@ -123,6 +126,11 @@ def fitted(
             break
         columns = [column for column in columns if column != name]
         lines = lay_out(rows, columns)
+    if (excess := max(map(len, lines)) - width) > 0:
+        first = columns[0]
+        room = max(_NAME, max(len(row[first]) for row in rows) - excess)
+        named = [{**row, first: _without_middle(row[first], room)} for row in rows]
+        lines = lay_out(named, columns)
     return lines
 
 

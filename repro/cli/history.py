@@ -17,9 +17,13 @@ from repro.records.past import Past, changes_then, past_of, red_since
 from repro.records.result import CaseResult
 from repro.records.run import Run
 from repro.report.changes import causes_then, red_since_text
-from repro.words import wrapped
+from repro.words import briefly, wrapped
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+#: Nights that a curve has room for on any terminal.
+_FEWEST = 8
+#: Characters of the columns beside name and curve of a case.
+_OTHERS = len("  top-1 %  expected divergence  since run 9,999  ")
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -70,6 +74,9 @@ def _chosen(opened: Ledger, case: str, ledger: Path) -> set[str]:
 def _print_overview(past: dict[str, tuple[Past, ...]]) -> None:
     """Print a line for each case: how top-1 moved, the last of it, since when red."""
     rows = []
+    # At least a few nights stand beside the other columns.
+    longest = max(map(len, briefly([place.partition(" ")[0] for place in past])))
+    most = max(_FEWEST, terminal_width() - longest - _OTHERS)
     for place, said in past.items():
         values = [one.top1 for one in said if one.top1 is not None]
         since = red_since_text(said)
@@ -80,11 +87,11 @@ def _print_overview(past: dict[str, tuple[Past, ...]]) -> None:
                 said[-1].verdict,
                 # The date is that of the run, which `repro runs` has.
                 since.partition(",")[0],
-                sparkline(values) if values else "",
+                sparkline(values[-most:]) if values else "",
             )
         )
-    headers = ["case", "top-1 %", "verdict", "red", "over runs"]
-    echo("\n".join(fitted_table(headers, rows, ("over runs", "top-1 %"))))
+    headers = ["case", "top-1 %", "verdict", "red", "runs"]
+    echo("\n".join(fitted_table(headers, rows, ("top-1 %", "red"))))
 
 
 def _print_runs(entries: Sequence[tuple[Run, CaseResult]]) -> None:
@@ -95,7 +102,7 @@ def _print_runs(entries: Sequence[tuple[Run, CaseResult]]) -> None:
     echo()
     for name, values in _series(result for _, result in entries).items():
         if values:
-            most = max(8, terminal_width() - 32)
+            most = max(_FEWEST, terminal_width() - 32)
             line = sparkline(values[-most:])
             low, high = min(values), max(values)
             echo(f"{name:<6} {line}  {low:.6g} to {high:.6g}")

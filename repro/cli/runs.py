@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Command, ledger_option, newest_option
-from repro.cli.output import echo, fitted_table, terminal_width
+from repro.cli.output import echo, echo_lines, fitted_table, terminal_width
 from repro.records.ledger import Ledger
 from repro.records.run import Run
-from repro.words import counted, shortened
+from repro.words import counted, shortened, wrapped
 
 #: Options by which a part of all cases is run, or a part of the images.
 _SELECTING = (
@@ -43,9 +43,16 @@ def runs(number: int, ledger: Path) -> None:
         for run in found
     ]
     headers = ["run", "started", "took", "commit", "cases", "exit", "verdicts"]
-    table = fitted_table(headers, rows, ("commit", "took", "cases"))
+    dispensable = ("commit", "took", "cases")
+    table = fitted_table(headers, rows, (*dispensable, "verdicts"))
+    is_below = "verdicts" not in table[0]
+    if is_below:
+        table = fitted_table(headers[:-1], [row[:-1] for row in rows], dispensable)
     for line, run in zip(table, [None, None, *found], strict=True):
         echo(line)
+        if run and is_below:
+            said = f"     {verdicts_text(run)}"
+            echo_lines(wrapped(said, terminal_width(), "     "))
         if run and (chosen := selection(run)):
             echo(shortened(f"     {chosen}", terminal_width()), dim=True)
 

@@ -37,7 +37,7 @@ FOLDED = 20
 DECIDED = 10
 
 _HEADERS = {
-    "checkpoint_name": "checkpoint",
+    "checkpoint_name": "",
     "metric_name": "metric",
     "published": "published",
     "measured": "measured",

@@ -149,6 +149,36 @@ def test_history_of_all_cases_has_a_line_each(command: Command) -> None:
         assert second.split()[:5] == [CASE, "76.500", "below", "since", "run"]
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_curves_and_verdicts_have_room_on_any_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    family, ran = "supervised/in-captions-cfg2.0", set(Verdict) - {Verdict.NOT_RUN}
+    cases = [
+        result(f"{number}M", verdict, family=family)
+        for number, verdict in enumerate(sorted(ran), start=100)
+    ]
+    with Ledger(tmp_path, create=True) as ledger:
+        for night in range(20):
+            run = ledger.begin(str(night), len(cases), [], GitState("", ""))
+            for case in cases:
+                ledger.record(run, case)
+    said = {
+        name: CliRunner().invoke(cli, [name, "--ledger", str(tmp_path)]).output
+        for name in ("history", "runs")
+    }
+    assert max(map(len, "\n".join(said.values()).splitlines())) <= width
+    # The case that failed was not measured.
+    curves = [line for line in said["history"].splitlines() if line.endswith("▁" * 8)]
+    assert len(curves) == len(ran) - 1
+    assert all(
+        f" {verdict} " in f"{said['history']} ".replace("\n", " ") for verdict in ran
+    )
+    counts = " ".join(said["runs"].split())
+    assert all(counts.count(f" 1 {verdict}") == 20 for verdict in ran)
+
+
 def test_history_says_what_differed_when_a_case_became_red(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

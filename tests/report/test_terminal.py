@@ -51,6 +51,15 @@ def test_a_family_that_is_reproduced_is_one_line_with_its_largest_difference() -
     assert "largest difference 0.000 points, 0.000100 nats" in lines(found, 120)[0]
 
 
+@pytest.mark.parametrize("name", ["16M", "ViT-B-16-quickgelu-laion400m_e32"])
+def test_no_verdict_is_cut_on_a_narrow_terminal(name: str) -> None:
+    shown = lines([result(name, Verdict.EXPECTED_DIVERGENCE)], 60, "verbose")
+    (row,) = [line for line in shown if " top1 " in line]
+    assert row.endswith("  expected divergence")
+    assert row.split()[0][-2:] == name[-2:]
+    assert max(map(len, shown)) <= 60
+
+
 def test_what_diverges_stands_below_all_that_does_not() -> None:
     red = result("640M", Verdict.BELOW, difference=-0.31)
     said = lines([red, *whole_family("supervised/real")])
