@@ -61,21 +61,22 @@ def markdown(report: Report) -> str:
 
     It is never longer than a job's summary may be: rows that have no room are counted.
     """
-    rows = list(_rows(rows_of(report.results)))
+    header, rule, *rows = _rows(rows_of(report.results))
     said = "\n".join(_lines(report))
-    size = len(said.encode()) + _REST
+    size = len(said.encode()) + len(header) + len(rule) + _REST
     shown = 0
     for line in rows:
         size += len(line.encode()) + 1
         if size > BYTES:
             break
         shown += 1
-    number = len(rows) - 2
-    folded = ["", "<details>", f"<summary>All {number:,} rows</summary>", ""]
-    folded += [*rows[:shown], ""]
-    if more := len(rows) - shown:
+    folded = ["", "<details>", f"<summary>All {len(rows):,} rows</summary>", ""]
+    if shown:
+        folded += [header, rule, *rows[:shown], ""]
+    if left := len(rows) - shown:
+        more = "more rows" if shown else "rows"
         folded.append(
-            f"{more:,} more rows have no room in the 1 MiB that GitHub shows of a "
+            f"{left:,} {more} have no room in the 1 MiB that GitHub shows of a "
             "summary; they are in the other reports (`repro report -o run.html`)."
         )
     return "\n".join([_cut(said), *folded, "</details>", ""])

@@ -23,6 +23,7 @@ from repro.records.result import CaseResult
 from repro.report.claims_report import claim_lines
 from repro.report.faces import FACES, write_report
 from repro.report.failure import failure_text
+from repro.report.markdown import markdown
 from repro.report.report import Report, report_of_results
 from repro.report.rows import Row, rows_of, shift_of
 from repro.report.terminal import table_lines
@@ -321,6 +322,18 @@ def test_markdown_of_a_thousand_cases_fits_a_job_summary(tmp_path: Path) -> None
     assert more
     shown = sum(line.startswith("| `") for line in text.splitlines())
     assert int(more[1].replace(",", "")) + shown == 2 * len(many)
+
+
+def test_a_job_summary_of_reasons_alone_says_how_many_rows_it_lacks() -> None:
+    many = [
+        msgspec.structs.replace(result(f"{n}M", Verdict.FAILED), reason=f"{n:0500}")
+        for n in range(1, 5001)
+    ]
+    text = markdown(report_of_results(many))
+    assert 900 * 1024 < len(text.encode()) < 1024 * 1024
+    _, _, folded = text.partition("\n\nThe rest has no room in the 1 MiB")
+    assert "<summary>All 10,000 rows</summary>\n\n10,000 rows have no room" in folded
+    assert folded.endswith("</details>\n")
 
 
 @pytest.mark.parametrize("suffix", [".md", ".html"])
