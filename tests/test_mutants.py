@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("cosmic_ray")
 
+from mutants.asking import Seen, Timed
 from mutants.changes import changes, compared_words, known_equivalents
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +20,31 @@ def test_each_change_that_is_known_to_change_nothing_can_be_made() -> None:
         assert one.before in map(str.strip, lines), one.before
         assert one.after != one.before
         assert one.reason
+
+
+def test_how_much_is_remembered_and_what_cannot_be_written_is_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    source = """made = defstruct("A", frozen=True, kw_only=True)
+
+@lru_cache(10)
+def asked(first):
+    return first + 1
+"""
+    (tmp_path / "module.py").write_text(source)
+    lines = {(*item.start_pos,) for item in changes(tmp_path / "module.py")}
+    kw_only = source.index("kw_only=") + len("kw_only=")
+    assert {line for line, _ in lines} == {1, 5}
+    assert {column for line, column in lines if line == 1} == {kw_only}
+
+
+def test_what_runs_once_is_asked_of_all_tests(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("LIMIT = 3\ndef within(n):\n    return n < LIMIT\n")
+    tests = {"slow": Timed(2.0, []), "quick": Timed(1.0, [])}
+    seen = Seen({str(module): {3: ["slow"]}}, tests)
+    assert seen.tests_of(module, 1, 1) == ["quick", "slow"]
+    assert seen.tests_of(module, 3, 3) == ["slow"]
 
 
 def test_words_are_told_apart_and_not_put_in_order(tmp_path: Path) -> None:

@@ -119,6 +119,16 @@ def test_what_is_wrong_with_a_claim_is_said(
     assert said.startswith(message)
 
 
+@pytest.mark.parametrize("share", [1, 0.001])
+def test_a_law_may_flatten_by_any_share_up_to_all_of_it(
+    tmp_path: Path, share: float
+) -> None:
+    claim = CLAIMS["saturation"].replace("below = 0.5", f"below = {share}")
+    (read_claim,) = read(tmp_path, HEAD + claim).claims
+    assert isinstance(read_claim, SaturationClaim)
+    assert read_claim.below == share
+
+
 def test_two_claims_of_one_id_are_refused(tmp_path: Path) -> None:
     found = fault_of(tmp_path, HEAD + 2 * CLAIMS["exponent"])
     assert found.startswith("claim 2: id 'exponent' stands in ")

@@ -10,6 +10,7 @@ import pytest
 
 from repro.errors import ExpectedError
 from repro.published import PRECISIONS, file_lists
+from repro.published.allowed import list_weights
 from repro.published.file_lists import list_text, make_list, shipped_list
 from repro.published.files import load_toml
 from repro.published.geometry import Geometry
@@ -109,6 +110,30 @@ def test_a_key_has_a_hundred_parts_at_most(tmp_path: Path) -> None:
     file.write_text(".".join("a" * 101) + " = 1\n")
     with pytest.raises(ExpectedError, match="more than 100 parts"):
         load_toml(file)
+
+
+def test_many_points_on_a_line_are_no_key_of_many_parts(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    for text in ("." * 101, " ".join(["a.b"] * 101)):
+        file.write_text(f"a = '{text}'\n")
+        assert load_toml(file) == {"a": text}
+    file.write_text("# first\n" + ".".join("a" * 150) + " = 1\n")
+    with pytest.raises(ExpectedError, match="more than 100 parts"):
+        load_toml(file)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_parts_that_an_index_names_are_listed_where_they_are_asked_for(
+    tmp_path: Path, suffix: str
+) -> None:
+    whole = {"1M.pt", "a-00001-of-2.pt", "00001-of-00002-a.pt"}
+    parts = {f"1M-0000{n}-of-00002{suffix}" for n in (1, 2)}
+    for name in {*whole, *parts, ".hidden.pt", "notes.txt"}:
+        (tmp_path / name).touch()
+    (tmp_path / "folder.pt").mkdir()
+    assert [file.name for file in list_weights(tmp_path)] == sorted(whole)
+    found = list_weights(tmp_path, shards=True)
+    assert [file.name for file in found] == sorted(whole | parts)
 
 
 def test_a_list_is_read_as_it_was_written(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.evaluation.predictions import Predictions, exact_mean, weighted_values
-from repro.published import METRICS, Printed, Reference, printed
+from repro.published import METRICS, Printed, Reference, main_metrics, printed
 
 from ..releases import HEAD, edited, fault_of
 from ..releases import read_release as read
@@ -20,6 +20,11 @@ from .made_claims import CLAIMS
 
 def numbers(tmp_path: Path, *lines: str) -> list[Reference]:
     return list(read(tmp_path, edited('top1 = "50.580"', "\n".join(lines))).references)
+
+
+def test_where_nothing_was_published_one_accuracy_and_the_loss_are_shown() -> None:
+    shown = {metric.name: metric.is_higher_better for metric in main_metrics()}
+    assert shown == {"top1": True, "loss": False}
 
 
 @pytest.mark.parametrize(

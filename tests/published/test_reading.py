@@ -721,6 +721,8 @@ def test_two_costs_of_one_case_are_refused_and_of_two_protocols_are_not(
         f"reference 2: gflops is 3.0, but {tmp_path / 'tiny.toml'}: reference 1 says "
         "2.0 of the same case; give one of them"
     )
+    same = other.replace("= 3", "= 2.0")
+    assert {row.gflops for row in read(tmp_path, first + same).references} == {2.0}
     larger = '[protocol.larger]\ngeometry = "rgb|resize(448x448,bilinear)"\n'
     larger += 'mean = [0, 0, 0]\nstd = [1, 1, 1]\nsource = "paper"\n'
     apart = other.replace('"plain"', '"larger"')

@@ -31,7 +31,7 @@ ASLEEP = 10
 _IMPORTED_BEFORE = "-Wignore::pytest.PytestAssertRewriteWarning"
 
 
-class Test(msgspec.Struct, frozen=True):
+class Timed(msgspec.Struct, frozen=True):
     """What a test takes: seconds of processor time, and fixtures that it may share."""
 
     seconds: float
@@ -42,17 +42,18 @@ class Seen(msgspec.Struct, frozen=True):
     """Which tests and shared fixtures see each line of each module."""
 
     lines: dict[str, dict[int, list[str]]]
-    tests: dict[str, Test]
+    tests: dict[str, Timed]
 
     def tests_of(self, module: Path, first: int, last: int) -> Sequence[str]:
         """Name the tests that see some lines of a module, the quickest first.
 
-        What runs once for all, as a module is imported or a result is remembered, is
-        seen by all that see anything of the module.
+        What runs once for all, as a module is imported or a result is remembered, may
+        be used by any of them, also by one that runs nothing of the module.
         """
+        if _runs_once(module, first):
+            return sorted(self.tests, key=lambda name: self.tests[name].seconds)
         known = self.lines.get(str(module.resolve()), {})
-        once = _runs_once(module, first)
-        lines = known if once else range(first, last + 1)
+        lines = range(first, last + 1)
         contexts = {name for line in lines for name in known.get(line, [])}
         found = [
             name
@@ -83,7 +84,7 @@ def seen_by(tests: Sequence[Path], room: Path, folder: Path) -> Seen | None:
     found = coverage.CoverageData(str(data))
     found.read()
     lines = {name: found.contexts_by_lineno(name) for name in found.measured_files()}
-    return Seen(lines, msgspec.json.decode(file.read_bytes(), type=dict[str, Test]))
+    return Seen(lines, msgspec.json.decode(file.read_bytes(), type=dict[str, Timed]))
 
 
 def notice(seen: Seen, asked: Sequence[str]) -> bool:
@@ -99,7 +100,7 @@ class _Watching:
 
     def __init__(self, room: Path, data: Path, tests: Path) -> None:
         self._file = tests
-        self._tests: dict[str, Test] = {}
+        self._tests: dict[str, Timed] = {}
         where = [str(room.resolve())]
         self._coverage = coverage.Coverage(str(data), source=where, config_file=False)
         self._context = [""]
@@ -115,7 +116,7 @@ class _Watching:
         with self._in_context(item.nodeid):
             result = yield
         fixtures = [_shared(name) for name in getattr(item, "fixturenames", ())]
-        self._tests[item.nodeid] = Test(time.process_time() - start, fixtures)
+        self._tests[item.nodeid] = Timed(time.process_time() - start, fixtures)
         return result
 
     @pytest.hookimpl(wrapper=True)

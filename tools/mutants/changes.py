@@ -122,7 +122,8 @@ def _place(node: ast.expr | ast.keyword) -> tuple[Position, Position]:
 def without_effect(source: str) -> Iterator[tuple[Position, Position]]:
     """Yield where types stand that nothing evaluates, and what forbids to write.
 
-    That a struct is `frozen` changes nothing where nobody writes to it.
+    That a struct is `frozen` changes nothing where nobody writes to it, nor does it how
+    many results are remembered: what `lru_cache` knows it may forget at any time.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ClassDef):
@@ -131,6 +132,12 @@ def without_effect(source: str) -> Iterator[tuple[Position, Position]]:
         if isinstance(node, ast.FunctionDef):
             for type_ in _types(node):
                 yield _place(type_)
+            for decorator in node.decorator_list:
+                if "lru_cache" in ast.unparse(decorator):
+                    begin, end = _place(decorator)
+                    yield (begin[0], 0), end
+        if isinstance(node, ast.Call) and "defstruct" in ast.unparse(node.func):
+            yield from (_place(one) for one in node.keywords if one.arg == "frozen")
 
 
 def _types(function: ast.FunctionDef) -> Iterator[ast.expr]:
