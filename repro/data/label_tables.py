@@ -10,7 +10,8 @@
 
 Columns are parted by commas, semicolons, tabs or blanks. The first is the file, with or
 without its suffix, the second its class, unless a line of headings says otherwise or
-another column has the suffixes of images.
+another column has the suffixes of images. Or each class has a column, with 1 in the
+lines of its images and 0 in all others.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import msgspec
 
 from repro.data.class_names import composed, is_numbered, name_classes
-from repro.data.listing import IMAGE_SUFFIXES
+from repro.data.listing import IMAGE_SUFFIXES, is_named_so
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -35,6 +36,7 @@ _LONGEST_LINE = 2**12
 #: A table of ImageNet's 50,000 validation images has 3 MB.
 LARGEST = 2**28
 _ABOVE = 4
+_MARK = re.compile(r"[01](\.0*)?")
 _BOXES = re.compile(r"^(n\d{8})(?:(?: \1)?(?: -?\d+){4})+$")
 # The surest heading comes first, since a table can have several.
 _FILES = "file filename path filepath image imageid imagename imagepath name id"
@@ -86,7 +88,12 @@ def find_table(spec: DatasetSpec, root: Path) -> LabelTable | None:
 def table_of(root: Path) -> Path | None:
     """Find the file of labels of a folder."""
     beside = root.parent
-    inside = [file for ending in _ENDINGS for file in sorted(root.glob(f"*{ending}"))]
+    inside = [
+        file
+        for ending in _ENDINGS
+        for file in sorted(root.glob(f"*{ending}"))
+        if is_named_so(file.name, (ending,))
+    ]
     above = [folder / KAGGLE for folder in (root, *root.absolute().parents[:_ABOVE])]
     if root.name not in {"val", "test", "validation"}:
         above = above[:1]
@@ -149,6 +156,7 @@ def _pairs(file: Path) -> Iterator[tuple[str, str]]:
             f"{file} cannot be read as a table of labels: {error}. Write lines "
             "<file>,<class> in UTF-8, or move it away"
         ) from error
+    rows = _classes_marked(file, rows)
     files, classes, has_head = _columns(rows[0]) if rows else (0, 1, False)
     for number, row in enumerate(rows):
         if number == 0 and has_head:
@@ -162,6 +170,33 @@ def _pairs(file: Path) -> Iterator[tuple[str, str]]:
         # again before each further one.
         label = composed(row[classes].strip())
         yield name, _BOXES.sub(r"\1", label)
+
+
+def _classes_marked(file: Path, rows: list[list[str]]) -> list[list[str]]:
+    """Write the class in each line where a 1 below its heading says it (one-hot).
+
+    Raises:
+        DatasetError: a line marks none or several.
+    """
+    head, *lines = rows or [[]]
+    if len(head) < 3 or not lines or _columns(head)[2]:
+        return rows
+    words = map(_letters, head)
+    files = next((at for at, one in enumerate(words) if one in _FILES.split()), 0)
+    marks = [[*line[:files], *line[files + 1 :]] for line in lines]
+    if not all(_MARK.fullmatch(mark.strip()) for line in marks for mark in line):
+        return rows
+    names = [*head[:files], *head[files + 1 :]]
+    written = [["file", "class"]]
+    for line, marked in zip(lines, marks, strict=True):
+        said = [n for n, mark in zip(names, marked, strict=False) if float(mark) == 1]
+        if len(said) != 1:
+            raise DatasetError(
+                f"{file} marks {len(said)} classes of {line[files]:.60} with 1, where "
+                "an image has one; write lines <file>,<class>"
+            )
+        written.append([line[files], said[0]])
+    return written
 
 
 def _of_text(lines: Sequence[str]) -> Iterator[list[str]]:
@@ -179,9 +214,13 @@ def _of_json(lines: Sequence[str]) -> Iterator[list[str]]:
         yield [str(row.get(head, "")) for head in heads]
 
 
+def _letters(heading: str) -> str:
+    return re.sub(r"[^a-z]", "", heading.casefold())
+
+
 def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
     """Say which columns hold files and classes, and whether a row is their heading."""
-    heads = [re.sub(r"[^a-z]", "", cell.casefold()) for cell in row]
+    heads = list(map(_letters, row))
     files = [heads.index(word) for word in _FILES.split() if word in heads]
     classes = [heads.index(word) for word in _CLASSES.split() if word in heads]
     if files and not classes and len(row) == 2:

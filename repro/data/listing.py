@@ -19,11 +19,11 @@ from repro.files import Stamp, stamp_of
 from repro.published import DatasetSpec
 from repro.words import spelt
 
-# Those of torchvision's ImageFolder.
-IMAGE_SUFFIXES = tuple(
-    f".{suffix}"
-    for suffix in ("jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp")
-)
+# Those of torchvision's ImageFolder, and two by which JPEGs and small sets go too.
+_SUFFIXES = ("jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp")
+IMAGE_SUFFIXES = tuple(f".{suffix}" for suffix in (*_SUFFIXES, "jfif", "gif"))
+#: macOS keeps what a disk of another system cannot hold of `x.png` in `._x.png`.
+_BESIDE_A_FILE = "._"
 
 
 class Image(msgspec.Struct, frozen=True, gc=False):
@@ -139,15 +139,18 @@ def _is_left_behind(name: str) -> bool:
     return name.startswith(".") or name in {"__MACOSX", "@eaDir"}
 
 
+def is_named_so(name: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> bool:
+    """Whether a file has a suffix, and is not what macOS keeps beside one that has."""
+    return name.lower().endswith(suffixes) and not name.startswith(_BESIDE_A_FILE)
+
+
 def image_files(folder: Path) -> list[str]:
     """List the names of all images right in a folder, sorted.
 
     Raises:
         DatasetError: it cannot be read.
     """
-    return _entries(
-        folder, lambda e: e.name.lower().endswith(IMAGE_SUFFIXES) and e.is_file()
-    )
+    return _entries(folder, lambda e: is_named_so(e.name) and e.is_file())
 
 
 def _entries(folder: Path, is_wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
@@ -191,7 +194,7 @@ def images_below(
                     if entry.is_symlink():
                         _check_leads_on(entry, above)
                     found += images_below(Path(entry.path), name, above, placed=placed)
-                elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                elif is_named_so(entry.name):
                     found.append(image_of(name, entry.stat(), entry.path, placed))
                 elif entry.is_symlink():
                     entry.stat()

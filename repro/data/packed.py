@@ -6,7 +6,13 @@ import tarfile
 from collections.abc import Container, Iterator
 from pathlib import Path, PurePath
 
-from repro.data.listing import IMAGE_SUFFIXES, Image, Listing, Reader
+from repro.data.listing import (
+    IMAGE_SUFFIXES,
+    Image,
+    Listing,
+    Reader,
+    is_named_so,
+)
 from repro.data.places import Member
 from repro.errors import DatasetError
 from repro.files import Stamp, stamp_of
@@ -65,7 +71,7 @@ def tar_members(
         whole = stamp_of(tar.stat())
         with tarfile.open(tar, "r:") as archive:
             for entry in archive:
-                if entry.isreg() and entry.name.lower().endswith(suffixes):
+                if entry.isreg() and is_named_so(PurePath(entry.name).name, suffixes):
                     place = Member(tar, entry.name, entry.offset_data, entry.size)
                     yield Image(entry.name, _stamp_inside(whole, place), place)
             _check_end(tar, archive.offset)

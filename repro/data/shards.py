@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from repro.data.listing import class_folders
+from repro.data.listing import class_folders, is_named_so
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
@@ -104,6 +104,8 @@ def _sets(folder: Path, suffix: str) -> dict[str, dict[int, list[tuple[Path, int
 
 def _shards(folder: Path, suffix: str) -> Iterator[tuple[Path, str, int, int]]:
     for file in sorted(folder.glob(f"*{suffix}")) if folder.is_dir() else ():
+        if not is_named_so(file.name, (suffix,)):
+            continue
         match = _SHARD.fullmatch(file.stem)
         if match and file.is_file():
             yield file, match["set"], int(match["number"]), int(match["of"] or 0)

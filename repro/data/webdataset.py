@@ -1,4 +1,7 @@
-"""Images in WebDataset's tar shards, `KEY.jpg` beside `KEY.cls`, read in place."""
+"""Images in WebDataset's tar shards, `KEY.jpg` beside `KEY.cls`, read in place.
+
+Of several files that say a label, `.cls` counts before `.json`, and that before `.txt`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from repro.errors import DatasetError
 from repro.published import DatasetSpec
 from repro.words import counted, counted_names, spelt
 
-_LABELS = (".cls", ".json")
+_LABELS = (".cls", ".json", ".txt")
 #: Nothing that says a label is larger.
 _LARGEST = 2**20
 #: So many members show whether a tar is one of these.
@@ -23,7 +26,7 @@ _FIRST = 8
 
 
 class WebDatasetReader(Reader):
-    """`KEY.jpg` and `KEY.cls` or `KEY.json` in tars such as `val-00.tar`."""
+    """`KEY.jpg` and `KEY.cls`, `KEY.json` or `KEY.txt` in tars such as `val-00.tar`."""
 
     def find(self, spec: DatasetSpec, data: Path) -> Path | None:
         """Find the folder of the shards, or the one that there is."""
@@ -70,7 +73,10 @@ class WebDatasetReader(Reader):
         """Yield that images have no label."""
         one, several = "image has no label", "images have no label"
         if found := counted_names(listing.unlabelled, one, several):
-            yield f"{found}: no .cls or .json of the same name lies beside"
+            yield (
+                f"{found}: no .cls, .txt or .json with `label` of the same name lies "
+                "beside"
+            )
 
 
 def webdataset_labels(spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
@@ -91,17 +97,20 @@ def _labelled(shard: Path) -> Iterator[tuple[Image, str]]:
         DatasetError: the tar is damaged, or a label cannot be read.
     """
     images: dict[str, list[Image]] = {}
-    labels: dict[str, str] = {}
+    labels: dict[str, dict[str, str]] = {}
     for member in tar_members(shard, (*IMAGE_SUFFIXES, *_LABELS)):
         folder, slash, file = member.name.rpartition("/")
         stem, _, suffix = file.partition(".")
         key = f"{folder}{slash}{stem}"
         if not member.name.lower().endswith(_LABELS):
             images.setdefault(key, []).append(member)
-        elif suffix.lower() == "cls" or key not in labels:
-            labels[key] = _label(shard, member, suffix.lower()) or labels.get(key, "")
+        else:
+            kind = f".{suffix.lower()}"
+            labels.setdefault(key, {})[kind] = _label(shard, member, suffix.lower())
     for key, found in images.items():
-        yield _image_of(shard, key, found), labels.get(key, "")
+        said = labels.get(key, {})
+        label = next(filter(None, map(said.get, _LABELS)), None)
+        yield _image_of(shard, key, found), label or ""
 
 
 def _image_of(shard: Path, key: str, found: list[Image]) -> Image:

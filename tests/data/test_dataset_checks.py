@@ -269,7 +269,7 @@ def take_sketch(data: Path) -> None:
 
 
 def leave_hidden(data: Path) -> None:
-    (first(data).parent / f"._{first(data).name}").write_bytes(b"x")
+    (first(data).parent / f".{first(data).name}").write_bytes(b"x")
 
 
 def leave_beside(data: Path) -> None:
@@ -317,7 +317,7 @@ def keep_two_classes(data: Path) -> None:
             "12 images are of ImageNet's training set (n01440764/n01440",
         ),
         (take_sketch, "12 images are of ImageNet-Sketch (n01440764/sketch_0.JPEG, "),
-        (leave_hidden, "1 hidden file (n01440764/._ILSVRC2012_val_00000002.JPEG)"),
+        (leave_hidden, "1 hidden file (n01440764/.ILSVRC2012_val_00000002.JPEG)"),
         (
             leave_beside,
             "1 image lies beside the class folders (ILSVRC2012_val_00000002.JPEG)",

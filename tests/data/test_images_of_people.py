@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,71 @@ def packed(data: Path) -> None:
     shutil.rmtree(data / "val")
 
 
+def one_hot(head: str, line: str, marks: Sequence[str] = "10") -> Make:
+    """Flat images with a column for each class; `{m}` are the marks of a line."""
+
+    def make(data: Path) -> None:
+        named("im_{n}.png")(data)
+        rows = [
+            line.format(n=n, m=",".join(marks[label != at] for at in range(3)))
+            for n, label in enumerate(LABELS)
+        ]
+        (data / "val" / "labels.csv").write_text("\n".join((head, *rows, "")))
+
+    return make
+
+
+def shards(samples: Callable[[int], dict[str, bytes]]) -> Make:
+    """A shard of WebDataset: what stands beside `<number>.png`, by its name."""
+
+    def make(data: Path) -> None:
+        (data / "val").mkdir()
+        with tarfile.open(data / "val" / "val-00.tar", "w") as tar:
+            for number in range(6):
+                members = {f"{number}.png": encoded(number), **samples(number)}
+                for name, content in members.items():
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+
+    return make
+
+
+#: What macOS writes beside a file on a disk of another system begins so.
+BESIDE = b"\0\5\x16\7" + bytes(78)
+
+
+def with_beside(make: Make, *names: str) -> Make:
+    def makes(data: Path) -> None:
+        make(data)
+        for name in names:
+            (data / "val" / name).write_bytes(BESIDE)
+
+    return makes
+
+
 READ: dict[str, Make] = {
     "class folders": folders,
+    "JPEGs of Windows": lambda data: folders(data, ".jfif", "JPEG"),
+    "GIFs": lambda data: folders(data, ".gif", "GIF"),
+    "a column a class": one_hot("file,cat,dog,eel", "im_{n}.png,{m}"),
+    "a column a class, without suffixes": one_hot(
+        "image,cat,dog,eel", "im_{n},{m}", ["1.0", "0.0"]
+    ),
+    "beside each file by macOS": with_beside(folders, "cat/._0.png", "._cat"),
+    "beside flat files by macOS": with_beside(
+        listed("file,label\nim_{n}.png,{c}", "x.csv"), "._im_0.png", "._x.csv"
+    ),
+    "beside shards by macOS": with_beside(
+        parquet(LABELS), "._validation-00000-of-00001.parquet"
+    ),
+    "shards with texts": shards(lambda n: {f"{n}.txt": CLASSES[LABELS[n]].encode()}),
+    "shards with texts of something else": shards(
+        lambda n: {f"{n}.txt": b"a photo", f"{n}.cls": b"%d\n" % LABELS[n]}
+    ),
+    "shards packed on macOS": shards(
+        lambda n: {f"./._{n}.png": BESIDE, f"{n}.cls": b"%d" % LABELS[n]}
+    ),
     "suffixes of cameras": lambda data: folders(data, ".JPG", "JPEG"),
     "a heading that is no word of ours": listed("id,breed\nim_{n},{c}"),
     "paths from above the folder": listed("path,class\nval/im_{n}.png,{c}"),
@@ -195,10 +259,18 @@ SAID: dict[str, tuple[Make, str]] = {
     "LMDB": (left("val/data.mdb"), OWN_READER),
     "LMDB beside": (left("val.lmdb"), OWN_READER),
     "another format": (
-        lambda data: folders(data, ".gif", "GIF"),
-        "6 files there end in .gif, and images in .jpg, ",
+        lambda data: folders(data, ".heic", "PNG"),
+        "6 files there end in .heic, and images in .jpg, ",
     ),
     "an archive": (packed, "does not exist, but val.zip is there: unpack it"),
+    "two classes of an image": (
+        one_hot("file,cat,dog,eel", "im_{n}.png,{m}", "11"),
+        "labels.csv marks 3 classes of im_0.png with 1, where an image has one",
+    ),
+    "a key of its own in .json": (
+        shards(lambda n: {f"{n}.json": b'{"class": 1}'}),
+        "no .cls, .txt or .json with `label` of the same name lies beside",
+    ),
     "floats": (arrays(x_test=PIXELS / 255), "a.npz: images are float64 of shape"),
     "four channels": (
         arrays(x_test=np.concatenate([PIXELS, PIXELS[..., :1]], -1)),
