@@ -288,3 +288,18 @@ def test_a_file_without_tensors_is_one_clear_error(tmp_path: Path) -> None:
     file = saved(tmp_path / "a.pt", {"epoch": 3})
     with pytest.raises(WeightsError, match="by name: it is a table of epoch"):
         inspect_weights(file)
+
+
+def test_the_part_of_a_file_that_would_load_is_named_as_a_load_names_it(
+    tmp_path: Path,
+) -> None:
+    model = state_of(SUPERVISED)
+    both = {
+        f"{part}.{name}": tensor
+        for part in ("encoder_q", "encoder_k")
+        for name, tensor in model.items()
+    }
+    output = inspect(saved(tmp_path / "moco.pt", both)).output
+    (line,) = (one for one in output.splitlines() if "vit-digits of embedded" in one)
+    assert "not as" in line
+    assert "name weights_key = 'encoder_q'" in line
