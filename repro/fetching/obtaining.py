@@ -19,6 +19,7 @@ from repro.fetching.space import check_space
 from repro.fetching.transfer import Patience, download
 from repro.models.containers import check_complete
 from repro.published import WEIGHTS_SUFFIXES, check_weights_name, is_weights_name
+from repro.stored.onnx import ValuesElsewhereError
 
 #: What came complete but wrong over a network is fetched so many times in all.
 ATTEMPTS = 2
@@ -54,7 +55,7 @@ def obtain(
         try:
             found = _bring(link, name, work, progress, patience)
             for file, path in found.files.items():
-                _check(link, file, path)
+                _check(link, file, path, progress)
         except DamagedError as error:
             # All of it: whoever goes on with wrong bytes gets the same file again.
             shutil.rmtree(work, ignore_errors=True)
@@ -158,13 +159,16 @@ def _weights_name(link: Link, name: str) -> str:
     return name
 
 
-def _check(link: Link, name: str, path: Path) -> None:
+def _check(link: Link, name: str, path: Path, progress: Progress) -> None:
     if name.endswith(".json"):
         return  # Its shards lie elsewhere yet.
     try:
         check_complete(path)
     except NotAvailableError:
         return  # It is of ONNX, and nothing here reads that.
+    except ValuesElsewhereError as error:
+        # Only weights are brought, and it is whole by itself.
+        progress.say(f"{name} {str(error).removeprefix(f'{path} ')}")
     except WeightsError as error:
         # Where the file lies for now says nothing to anybody.
         reason = str(error).removeprefix(f"{path} ").rpartition(" is damaged: ")[2]

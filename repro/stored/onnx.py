@@ -21,6 +21,16 @@ EXTRA = "pip install 'pytest-repro[onnx]'"
 _STANDARD = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 
 
+class ValuesElsewhereError(WeightsError):
+    """A model some of whose values are in a file that is not beside it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(
+            f"{path} keeps values in {name:.100}, which is not beside it; get that "
+            "file into the same folder, with its name unchanged"
+        )
+
+
 class Port(msgspec.Struct, frozen=True):
     """What goes into a model or comes out: type and shape, None where any size goes."""
 
@@ -161,10 +171,7 @@ def _files_beside(path: Path, model: Any) -> tuple[Path, ...]:
                 "expected; it is no model that can be trusted"
             )
         if not (path.parent / name).is_file():
-            raise WeightsError(
-                f"{path} keeps values in {name:.100}, which is not beside it; get that "
-                "file into the same folder, with its name unchanged"
-            )
+            raise ValuesElsewhereError(path, name)
     return tuple(path.parent / name for name in sorted(names))
 
 

@@ -195,6 +195,30 @@ def test_a_damaged_file_on_disk_is_copied_once(
     assert not released.installed()
 
 
+def test_an_onnx_model_is_kept_and_the_file_of_its_values_named(
+    tmp_path: Path, released: Released
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    value = onnx.TensorProto(
+        name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL
+    )
+    value.external_data.add(key="location", value="1M.onnx.data")
+    graph = onnx.GraphProto(
+        name="one",
+        node=[onnx.NodeProto(op_type="Identity", input=["w"], output=["y"])],
+        initializer=[value],
+    )
+    model = onnx.ModelProto(ir_version=8, graph=graph, producer_name="a test")
+    model.opset_import.add(domain="", version=17)
+    content = model.SerializeToString()
+    (tmp_path / "1M.onnx").write_bytes(content)
+    released.link((tmp_path / "1M.onnx").as_uri())
+    released.fetch()
+    assert released.installed() == {"1M.onnx": content}
+    (said,) = released.progress.said
+    assert said.startswith("1M.onnx keeps values in 1M.onnx.data, which is not beside")
+
+
 def test_a_path_that_does_not_exist_is_one_clear_error(released: Released) -> None:
     released.link("file:///nowhere/1M.pt")
     with pytest.raises(FetchError, match=r"/nowhere/1M\.pt does not exist"):
