@@ -62,10 +62,11 @@ def test_the_most_telling_case_comes_first() -> None:
         _difference("same", 0, 0, 0),
         _difference("one way", 12, 12, 0),
         _difference("lost", -9, 0, 9),
+        _difference("two of 200", 0, 1, 1),
     ]
     order = [found.case for found in most_telling_first(cases)]
-    assert order == ["one way", "lost", "balanced", "same"]
-    assert total_flips(cases).gained == 32
+    assert order == ["one way", "lost", "balanced", "two of 200", "same"]
+    assert total_flips(cases).gained == 33
 
 
 def _difference(case: str, moved: int, gained: int, lost: int) -> CaseDifference:

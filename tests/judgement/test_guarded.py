@@ -163,6 +163,17 @@ def test_a_heavy_tail_is_noticed_and_all_is_computed_in_float32(name: str) -> No
         assert guard.report(world.cheap, "amp-bf16").reason
 
 
+def test_what_was_computed_again_is_counted_and_its_largest_error_told() -> None:
+    world = World(2, LAWS["Laplace"])
+    guard = world.guard()
+    guard.settle(world.cheap)
+    said = guard.report(world.cheap, "amp-bf16")
+    again = np.unique(world.computed)
+    assert (said.cheap, said.reason) == ("amp-bf16", "")
+    assert said.recomputed == len(again) < len(world.exact)
+    assert said.largest == pytest.approx(np.abs(world.errors[again]).max())
+
+
 def test_errors_that_are_larger_than_was_assumed_make_more_images_be_computed() -> None:
     numbers = []
     for times in (1, 3):

@@ -125,6 +125,16 @@ def test_a_loss_has_the_interval_of_hall_stratified(
         assert found.high == pytest.approx(expected.high, rel=1e-9)
 
 
+def test_losses_that_lie_alike_on_both_sides_have_the_interval_of_student() -> None:
+    losses = np.tile([0.5, 1.5], 1000)
+    place = np.zeros(2000, dtype=np.int64)
+    found = loss_interval(losses, place, cells_of(place, np.array([8000]), 5), 0.9)
+    error = math.sqrt((1 - 2000 / 8000) * losses.var(ddof=1) / 2000)
+    reach = error * float(stats.t.ppf(0.95, 1999))
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((1 - reach, 1 + reach))
+
+
 def test_a_loss_needs_a_thousand_images_and_one_of_each_cell() -> None:
     random = np.random.default_rng(0)
     for images, is_enough in ((999, False), (1000, True)):
@@ -239,7 +249,7 @@ def test_a_mean_over_classes_has_the_interval_of_hoeffding(
     assert found.high == pytest.approx(min(1, mean + unseen + reach))
 
 
-@given(parts(), st.floats(0, 1), st.floats(0, 1))
+@given(parts(), st.floats(0, 1), st.floats(0, 1.5))
 def test_the_safe_bound_is_the_entropy_to_the_nearest_share_that_is_allowed(
     part: tuple[list[int], list[int], list[int], int], one: float, two: float
 ) -> None:
@@ -256,7 +266,7 @@ def test_the_safe_bound_is_the_entropy_to_the_nearest_share_that_is_allowed(
     scale = len(right) * float(each.max())
     of = np.bincount(place, weights=right, minlength=len(cells.sizes))[seen]
     found = float((each * of).sum()) / scale
-    nearest = min(max(found, max(low - unseen, 0) / scale), high / scale)
+    nearest = min(max(found, max(low - unseen, 0) / scale), min(high, 1) / scale)
     bound = error_bound(right, place, cells, low, high)
     if nearest == pytest.approx(found, abs=1e-12):
         assert bound == pytest.approx(1, abs=1e-6)
