@@ -43,6 +43,8 @@ def test_what_runs_once_is_asked_of_all_tests(tmp_path: Path) -> None:
     module.write_text("LIMIT = 3\ndef within(n):\n    return n < LIMIT\n")
     tests = {"slow": Timed(2.0, []), "quick": Timed(1.0, [])}
     seen = Seen({str(module): {3: ["slow"]}}, tests)
+    called = Seen({str(module): {3: ["", "slow"]}}, tests)
+    assert called.tests_of(module, 3, 3) == ["quick", "slow"]
     assert seen.tests_of(module, 1, 1) == ["quick", "slow"]
     assert seen.tests_of(module, 3, 3) == ["slow"]
 

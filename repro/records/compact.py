@@ -13,6 +13,8 @@ from repro.judgement.images import ImageSet
 
 #: Stands for a class that was not kept.
 UNKNOWN = -1
+#: Bytes of the names of three million images: a stranger's ledger may say more.
+_MOST_NAMES = 2**29
 
 
 def encode_predictions(predictions: Predictions) -> bytes:
@@ -100,7 +102,11 @@ def encode_names(names: ImageNames) -> bytes:
 
 def decode_names(content: bytes) -> ImageNames:
     """Read what `encode_names` wrote."""
-    return msgspec.json.decode(lzma.decompress(content), type=ImageNames)
+    unpacking = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_NAMES)
+    text = unpacking.decompress(content, max_length=_MOST_NAMES)
+    if not unpacking.eof:
+        raise EOFError("the names end too early, or are larger than any are")
+    return msgspec.json.decode(text, type=ImageNames)
 
 
 def _smallest(values: np.ndarray) -> np.ndarray:

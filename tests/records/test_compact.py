@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import lzma
+
 import msgspec
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.evaluation.predictions import Predictions
+from repro.records import compact
 from repro.records.compact import (
     ImageNames,
     decode_names,
@@ -89,6 +92,17 @@ def test_a_case_of_imagenet_takes_about_100_kilobytes() -> None:
         total=images,
     )
     assert len(encode_predictions(made)) < 140_000
+
+
+def test_names_that_would_fill_the_memory_are_not_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compact, "_MOST_NAMES", 2**22)
+    zeros = b'{"files":[],"classes":[]' + b" " * 2**22 + b"}"
+    with pytest.raises(EOFError, match="larger than any are"):
+        decode_names(lzma.compress(zeros, preset=0))
+    with pytest.raises(lzma.LZMAError):
+        decode_names(lzma.compress(zeros, preset=9))
 
 
 def test_names_survive() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
 import os
 import random
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -22,7 +25,7 @@ from repro.errors import LedgerError
 from repro.files import DamageWarning
 from repro.judgement.verdict import Verdict
 from repro.planning.costs import load_timings
-from repro.records.compact import ImageNames, encode_names
+from repro.records.compact import ImageNames, encode_names, encode_predictions
 from repro.records.environment import GitState
 from repro.records.identity import Asked
 from repro.records.ledger import FILE, Ledger
@@ -539,6 +542,29 @@ def test_predictions_with_another_byte_are_not_believed(ledger: Ledger) -> None:
     second = begin(ledger, "second")
     ledger.record(second, keyed(result("1M")), predictions())
     assert ledger.measured(key) is not None
+
+
+@pytest.mark.parametrize("what", ["text", "no arrays", "a list", "cut off"])
+def test_predictions_that_are_none_are_not_believed_for_their_digest(
+    ledger: Ledger, what: str
+) -> None:
+    run = run_of(ledger, "first", result("1M"))
+    stream = io.BytesIO()
+    np.savez(stream, labels=np.zeros((2, 2)))
+    listed = io.BytesIO()
+    np.save(listed, np.zeros(3))
+    content = {
+        "text": b"none",
+        "no arrays": stream.getvalue(),
+        "a list": listed.getvalue(),
+        "cut off": encode_predictions(predictions())[:-40],
+    }[what]
+    with sqlite3.connect(ledger.file) as connection:
+        changed = content, hashlib.sha256(content).hexdigest()
+        connection.execute("UPDATE prediction SET content = ?, digest = ?", changed)
+    connection.close()
+    with pytest.warns(DamageWarning, match="what was predicted in .* left out"):
+        assert ledger.predictions(run, result("1M").id) is None
 
 
 def test_names_with_another_byte_are_not_believed(ledger: Ledger) -> None:

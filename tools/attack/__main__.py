@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import resource
 import sys
-import time
+import tempfile
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -40,19 +41,24 @@ def main() -> int:
         f"seed {chosen.seed}, {chosen.count} of each kind, "
         f"repro {version('pytest-repro')}, {datetime.now(UTC):%Y-%m-%d}"
     )
-    failed = 0
-    for kind in chosen.kind or KINDS:
-        begun = time.monotonic()
-        done = multiprocessing.get_context("fork").Process(
-            target=_attack_and_exit, args=(kind, chosen.seed, chosen.count)
-        )
-        done.start()
-        done.join()
-        said = "as they should be" if not done.exitcode else "NOT as they should be"
-        seconds = time.monotonic() - begun
-        print(f"{kind:<10} {chosen.count} {said}, {seconds:.0f} s", flush=True)
-        failed += bool(done.exitcode)
-    return int(bool(failed))
+    with tempfile.TemporaryDirectory() as tempfile.tempdir:
+        done = [_is_withstood(kind, chosen) for kind in chosen.kind or KINDS]
+    return int(not all(done))
+
+
+def _is_withstood(kind: str, chosen: argparse.Namespace) -> bool:
+    """Attack with a kind, and say how it went and what processor time it took."""
+    begun = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = multiprocessing.get_context("fork").Process(
+        target=_attack_and_exit, args=(kind, chosen.seed, chosen.count)
+    )
+    done.start()
+    done.join()
+    taken = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = taken.ru_utime + taken.ru_stime - begun.ru_utime - begun.ru_stime
+    said = "as they should be" if not done.exitcode else "NOT as they should be"
+    print(f"{kind:<12} {chosen.count} {said}, {seconds:.1f} s", flush=True)
+    return not done.exitcode
 
 
 def _attack_and_exit(kind: str, seeded: int, count: int) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import numpy as np
@@ -87,12 +87,17 @@ CALLS: dict[str, Callable[..., str]] = {
 
 def pixels_of(cache_folder: Path) -> Any:
     """Give the pixels of some photographs: uint8 `[N, 3, 16, 16]`."""
-    with TemporaryDirectory() as folder:
-        dataset = photograph_dataset(Path(folder), per_class=2)
-        store = PixelStore(dataset, parse_geometry("rgb|center_crop(16)"), cache_folder)
-        # They come as they get ready.
-        strata = dict(store.iterate(range(len(dataset.strata))))
-        return np.concatenate([strata[number] for number in sorted(strata)])
+    dataset = _dataset()
+    store = PixelStore(dataset, parse_geometry("rgb|center_crop(16)"), cache_folder)
+    # They come as they get ready.
+    strata = dict(store.iterate(range(len(dataset.strata))))
+    return np.concatenate([strata[number] for number in sorted(strata)])
+
+
+@cache
+def _dataset() -> Any:
+    """Lay photographs down, once for all that are decoded."""
+    return photograph_dataset(Path(mkdtemp()), per_class=2)
 
 
 @cache

@@ -111,7 +111,7 @@ def arrays(draw: st.DrawFn) -> Attack:
     files = dict(files)
     if kind == "CIFAR-10" and draw(st.booleans()):
         files["test_batch"] = draw(_hostile_pickle())
-    elif kind in bombs() and not draw(st.integers(0, 4)):
+    elif kind in bombs() and not draw(st.integers(0, 19)):
         files |= bombs()[kind]
     else:
         name = draw(st.sampled_from(sorted(files)))

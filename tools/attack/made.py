@@ -285,7 +285,7 @@ def onnx(draw: st.DrawFn) -> Attack:
         for edit in draw(st.lists(st.sampled_from(_EDITS), min_size=1, max_size=2)):
             try:
                 edit(draw, model)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, IndexError):
                 assume(condition=False)
         content = model.SerializeToString()
     else:

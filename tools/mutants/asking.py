@@ -27,6 +27,8 @@ import pytest
 PATIENCE, BESIDES = 4, 20
 #: How much longer by a clock, where they sleep or the machine is busy.
 ASLEEP = 10
+#: What runs as files of tests are imported, before any of them begins.
+_COLLECTED = "collecting"
 #: What a fork has imported, pytest cannot rewrite any more, of which it warns.
 _IMPORTED_BEFORE = "-Wignore::pytest.PytestAssertRewriteWarning"
 
@@ -50,15 +52,14 @@ class Seen(msgspec.Struct, frozen=True):
         What runs once for all, as a module is imported or a result is remembered, may
         be used by any of them, also by one that runs nothing of the module.
         """
-        if _runs_once(module, first):
-            return sorted(self.tests, key=lambda name: self.tests[name].seconds)
         known = self.lines.get(str(module.resolve()), {})
         lines = range(first, last + 1)
         contexts = {name for line in lines for name in known.get(line, [])}
+        once = _runs_once(module, first) or contexts & {"", _COLLECTED}
         found = [
             name
             for name, test in self.tests.items()
-            if {name, _collected(name), *test.fixtures} & contexts
+            if once or {name, *test.fixtures} & contexts
         ]
         return sorted(found, key=lambda name: self.tests[name].seconds)
 
@@ -127,10 +128,8 @@ class _Watching:
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_make_collect_report(
-        self, collector: pytest.Collector
-    ) -> Generator[None, object, object]:
-        with self._in_context(_collected(collector.nodeid)):
+    def pytest_make_collect_report(self) -> Generator[None, object, object]:
+        with self._in_context(_COLLECTED):
             return (yield)
 
     @contextlib.contextmanager
@@ -149,11 +148,6 @@ class _Watching:
 
 def _shared(fixture: str) -> str:
     return f"fixture {fixture}"
-
-
-def _collected(name: str) -> str:
-    """Name what a test file does before any of its tests begins."""
-    return f"file {name.partition('::')[0]}"
 
 
 class _Choosing:
