@@ -89,5 +89,5 @@ def _damage(content: bytes) -> str:
         open_rgb(content)
     # Damaged files make Pillow raise what it likes: struct.error, IndexError, ...
     except Exception as error:
-        return decoding_fault(error, len(content)).partition(" <_io")[0]
+        return decoding_fault(error, content).partition(" <_io")[0]
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
 from collections.abc import Sequence
@@ -30,6 +31,17 @@ _FILTERS = {
 }
 
 
+#: What begins so is in the place of an image: what it is, and what to do.
+_OTHERS: tuple[tuple[bytes, str], ...] = (
+    (rb"version https://git-lfs", "a git-lfs pointer; run 'git lfs pull' where it is"),
+    (rb"(?i)\s*(<!doctype html|<html)", "a web page; download the image itself"),
+    (
+        rb".{4}ftyp(heic|heix|hevc|mif1|msf1)",
+        "HEIC, which Pillow does not read; convert it without loss",
+    ),
+)
+
+
 def decode(path: ImageLocation, digest: str | None = None) -> Image.Image:
     """Read a photograph as RGB.
 
@@ -46,7 +58,7 @@ def decode(path: ImageLocation, digest: str | None = None) -> Image.Image:
     # Damaged files make Pillow raise what it likes: struct.error, IndexError, ...
     except Exception as error:
         raise DatasetError(
-            f"{path} cannot be decoded: {decoding_fault(error, len(content))}"
+            f"{path} cannot be decoded: {decoding_fault(error, content)}"
         ) from error
 
 
@@ -135,7 +147,7 @@ def _write_planes(image: Image.Image, output: Pixels) -> None:
         plane[:] = content.reshape(plane.shape)
 
 
-def decoding_fault(error: Exception, size: int) -> str:
+def decoding_fault(error: Exception, content: bytes) -> str:
     """Say why bytes cannot be decoded, and what to do."""
     if isinstance(error, Image.DecompressionBombError):
         return (
@@ -149,7 +161,11 @@ def decoding_fault(error: Exception, size: int) -> str:
             "anybody. If it is to be trusted, set PIL.PngImagePlugin.MAX_TEXT_CHUNK in "
             "conftest.py, or leave it out"
         )
-    return f"{_reason(error, size)}. Replace it with the original file"
+    if isinstance(error, UnidentifiedImageError):
+        for pattern, what in _OTHERS:
+            if re.match(pattern, content[:100], re.DOTALL):
+                return f"it is {what}"
+    return f"{_reason(error, len(content))}. Replace it with the original file"
 
 
 def _reason(error: Exception, size: int) -> str:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from repro.data.dataset import index_dataset
 from repro.data.geometry import decode
-from repro.errors import ReproError
+from repro.errors import DatasetError, ReproError
 from repro.published import DatasetSpec
 
 CLASSES = ("cat", "dog", "eel")
@@ -291,3 +291,22 @@ def test_what_is_not_read_is_said(name: str, tmp_path: Path) -> None:
         index_dataset(SPEC, tmp_path)
     assert said in str(raised.value)
     assert len(str(raised.value)) <= 500
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid x", "run 'git lfs pull'"),
+        (b"<!DOCTYPE html><html>", "it is a web page; download the image itself"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "it is HEIC, which Pillow does not read"),
+        (BESIDE, "bytes are no image. Replace it with the original file"),
+    ],
+)
+def test_what_is_in_the_place_of_an_image_is_named(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "0.jpg"
+    file.write_bytes(content)
+    with pytest.raises(DatasetError) as raised:
+        decode(str(file))
+    assert said in str(raised.value)
