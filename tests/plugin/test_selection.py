@@ -163,3 +163,23 @@ def test_a_project_keeps_its_own_fixtures_of_the_same_names(
         """
     )
     pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_the_collector_of_garbage_is_left_as_it_was(pytester: pytest.Pytester) -> None:
+    # What others ask it of is hidden where anything is frozen: hypothesis warns then.
+    pytester.makeconftest("import gc\nFROZEN = gc.get_freeze_count()")
+    pytester.makepyfile(
+        """
+        import gc
+
+        import pytest
+        from conftest import FROZEN
+
+        @pytest.mark.repro(expected="embedded")
+        def test_checkpoint(case):
+            assert gc.isenabled()
+            assert gc.get_freeze_count() == FROZEN
+        """
+    )
+    result = pytester.runpytest_subprocess("--repro-case=supervised/real/40@*")
+    result.assert_outcomes(passed=1, deselected=29)
