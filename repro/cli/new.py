@@ -44,7 +44,7 @@ from repro.published import check_name, read_releases, split_weights_name
 )
 @click.option(
     "--code",
-    type=EXISTING_FILE,
+    type=EXISTING,
     metavar="FILE",
     help="Python that builds the models, where no library does. It is run, and "
     "copied beside the numbers.",
@@ -155,6 +155,12 @@ def _check(name: str, asked: _Asked) -> None:
         raise OptionError(f"--{given} is tried with --{other}; name both or none")
     if code and not weights:
         raise OptionError("--code is tried with --weights and --images; name them too")
+    if code and code.is_dir():
+        raise OptionError(
+            f"--code is the folder {str(code)!r}; it must be one file of Python: name "
+            "that which builds the models, and install the package that it imports "
+            "(pip install -e .), or put what is needed into that file"
+        )
     if code and code.suffix != ".py":
         raise OptionError(f"--code is {str(code)!r}; it must be a file of Python, .py")
     if weights and checkpoint:

@@ -255,6 +255,10 @@ def test_code_is_a_file_of_python_that_is_tried_with_weights(project: Path) -> N
     for arguments, sentence in (
         (["--weights=weights", "--images=images", "--code=mine.txt"], "Python, .py"),
         (["--code=mine.txt"], "name them too"),
+        (
+            ["--weights=weights", "--images=images", "--code=images"],
+            "install the package that it imports",
+        ),
     ):
         result = CliRunner().invoke(cli, ["new", "own", *arguments])
         assert isinstance(result.exception, OptionError)
