@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from repro.words import counted
 
 #: Files whose names are looked at where no image is found.
 _LOOKED_AT = 1000
+#: Of images that are not read, which may be among others.
+_OF_IMAGES = (".heic", ".heif", ".avif", ".jp2", ".jpe")
 #: Characters that an error may have, so that it can be read in a table of results.
 MESSAGE = 450
 
@@ -58,19 +60,29 @@ def examine(
     if not part and (fault := count_fault(spec, listing)):
         faults.append(fault)
     if not names:
-        faults.append(f"it holds no <class>/<image> of {spec.title}{_unread(found)}")
+        unread = f"; {said}" if (said := _unread(found)) else ""
+        faults.append(f"it holds no <class>/<image> of {spec.title}{unread}")
+    elif len(names) < spec.images and (said := _unread(found, _OF_IMAGES)):
+        faults.append(said)
     return listing, faults
 
 
-def _unread(found: Found) -> str:
-    """Say what the files are that lie where images are looked for; mostly nothing."""
+def _unread(found: Found, suffixes: Collection[str] = ()) -> str:
+    """Say what the files are that lie where images are looked for; mostly nothing.
+
+    Args:
+        found: where that is.
+        suffixes: those that are told; without, the one that most files have.
+    """
     files = found.root.glob("*/*") if found.root.is_dir() else ()
-    suffixes = Counter(file.suffix for file in islice(files, _LOOKED_AT))
-    ((suffix, number),) = suffixes.most_common(1) or [("", 0)]
+    counts = Counter(file.suffix for file in islice(files, _LOOKED_AT))
+    told = {s: n for s, n in counts.items() if not suffixes or s.lower() in suffixes}
+    suffix = max(told, key=lambda one: told[one], default="")
     if not suffix or suffix.lower() in IMAGE_SUFFIXES:
         return ""
+    end = "ends" if told[suffix] == 1 else "end"
     return (
-        f"; {counted(number, 'file')} there end in {suffix[:20]}, and images in "
+        f"{counted(told[suffix], 'file')} there {end} in {suffix[:20]}, and images in "
         f"{', '.join(IMAGE_SUFFIXES)}: convert them without loss"
     )
 

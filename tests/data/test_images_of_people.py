@@ -262,6 +262,13 @@ SAID: dict[str, tuple[Make, str]] = {
         lambda data: folders(data, ".heic", "PNG"),
         "6 files there end in .heic, and images in .jpg, ",
     ),
+    "another format among others": (
+        lambda data: (
+            folders(data),
+            (data / "val/cat/0.png").rename(data / "val/cat/0.HEIC"),
+        ),
+        "1 file there ends in .HEIC, and images in .jpg, ",
+    ),
     "an archive": (packed, "does not exist, but val.zip is there: unpack it"),
     "two classes of an image": (
         one_hot("file,cat,dog,eel", "im_{n}.png,{m}", "11"),
