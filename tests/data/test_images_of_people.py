@@ -239,6 +239,11 @@ def left(name: str) -> Make:
     return make
 
 
+def one_of_another_format(data: Path) -> None:
+    folders(data)
+    (data / "val/cat/0.png").rename(data / "val/cat/0.HEIC")
+
+
 OWN_READER = "it needs a reader of datasets, which a package of yours can add"
 SAID: dict[str, tuple[Make, str]] = {
     "a class at both ends": (
@@ -263,10 +268,7 @@ SAID: dict[str, tuple[Make, str]] = {
         "6 files there end in .heic, and images in .jpg, ",
     ),
     "another format among others": (
-        lambda data: (
-            folders(data),
-            (data / "val/cat/0.png").rename(data / "val/cat/0.HEIC"),
-        ),
+        one_of_another_format,
         "1 file there ends in .HEIC, and images in .jpg, ",
     ),
     "an archive": (packed, "does not exist, but val.zip is there: unpack it"),
