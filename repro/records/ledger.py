@@ -227,7 +227,7 @@ class Ledger(Database):
         """
         row = self._one(
             "SELECT prediction FROM result "
-            "WHERE run = ? AND case_id = ? AND (?3 IS NULL OR identity = ?3) "
+            "WHERE run = ? AND case_id = ? AND identity IS coalesce(?, identity) "
             "AND prediction IS NOT NULL ORDER BY result.id DESC",
             (run, case, key),
         )
