@@ -295,7 +295,7 @@ def _tensor(
 def _tensor_of_type(*arguments: Any) -> StoredTensor:
     """Describe a tensor of a type that has no storage class: `(..., dtype, state)`."""
     storage, offset, shape, strides = arguments[:4]
-    dtype = next(a.name for a in arguments[4:] if isinstance(a, Global))
+    (dtype,) = (a.name for a in arguments[4:] if isinstance(a, Global))
     return dense(storage.storage, offset, shape, strides, dtype)
 
 

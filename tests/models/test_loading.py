@@ -266,6 +266,17 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(
         assert isinstance(read_state_dict(file), dict)
 
 
+def test_a_tensor_that_lacks_its_type_is_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "a.bin"
+    save_legacy({"weight": torch.ones(3)}, file)
+    content = file.read_bytes()
+    assert b"_rebuild_tensor_v2" in content
+    # The same function of another version, which gets one argument more.
+    file.write_bytes(content.replace(b"_rebuild_tensor_v2", b"_rebuild_tensor_v3"))
+    with pytest.raises(WeightsError, match="damaged"):
+        verify_weights(file, None)
+
+
 def test_a_hash_is_remembered_until_the_file_changes(
     vit_state: StateDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
