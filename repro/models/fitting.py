@@ -188,7 +188,7 @@ def _misfit(
     )
 
 
-_NORMALISES = r"(\b|_)(mean|std)$"
+_NORMALISES = r"(\b|(?<!running)_)(mean|std)$"
 #: What names or shapes of a difference tell of its kind.
 _KINDS: tuple[tuple[str, str], ...] = (
     (

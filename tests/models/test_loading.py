@@ -420,3 +420,11 @@ def test_missing_weights_come_with_the_command_that_gets_them(
         *("repro", "fetch", case.family.id),
         *("--checkpoints", str(root) if root else "DIR"),
     ]
+
+
+def test_statistics_of_batches_are_no_normalisation_of_images(tmp_path: Path) -> None:
+    torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "a.pt")
+    spec = ModelSpec(id="m", loader="timm", architecture="resnet50")
+    with pytest.raises(WeightsError, match="does not fit timm resnet50") as caught:
+        load_model(spec, tmp_path, tmp_path / "a.pt", torch.device("cpu"))
+    assert "normalises" not in str(caught.value)
