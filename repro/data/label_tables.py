@@ -179,7 +179,8 @@ def _classes_marked(file: Path, rows: list[list[str]]) -> list[list[str]]:
         DatasetError: a line marks none or several.
     """
     head, *lines = rows or [[]]
-    if len(head) < 3 or not lines or _columns(head)[2]:
+    is_even = all(len(line) == len(head) for line in lines)
+    if len(head) < 3 or not lines or not is_even or _columns(head)[2]:
         return rows
     words = map(_letters, head)
     files = next((at for at, one in enumerate(words) if one in _FILES.split()), 0)
@@ -189,7 +190,7 @@ def _classes_marked(file: Path, rows: list[list[str]]) -> list[list[str]]:
     names = [*head[:files], *head[files + 1 :]]
     written = [["file", "class"]]
     for line, marked in zip(lines, marks, strict=True):
-        said = [n for n, mark in zip(names, marked, strict=False) if float(mark) == 1]
+        said = [n for n, mark in zip(names, marked, strict=True) if float(mark) == 1]
         if len(said) != 1:
             raise DatasetError(
                 f"{file} marks {len(said)} classes of {line[files]:.60} with 1, where "

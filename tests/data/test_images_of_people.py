@@ -276,6 +276,10 @@ SAID: dict[str, tuple[Make, str]] = {
         one_hot("file,cat,dog,eel", "im_{n}.png,{m}", "11"),
         "labels.csv marks 3 classes of im_0.png with 1, where an image has one",
     ),
+    "a column too few": (
+        one_hot("cat,dog,eel,file", "{m}"),
+        "labels.csv says two classes of '0', '1' and '0'; remove the wrong line",
+    ),
     "a key of its own in .json": (
         shards(lambda n: {f"{n}.json": b'{"class": 1}'}),
         "no .cls, .txt or .json with `label` of the same name lies beside",
