@@ -6,6 +6,7 @@ imported when a marked test is collected, evaluated or reported.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -38,6 +39,9 @@ __all__ = [
     "uphold",
     "zeroshot_classifier",
 ]
+
+#: Whether no garbage is collected until all tests are.
+_PAUSED = pytest.StashKey[bool]()
 
 _MARKERS = (
     "repro(kind, family, **options): run once for each case of published numbers",
@@ -107,7 +111,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker(MARKER) is not None:
         from repro.plugin.selection import parametrize
 
+        if gc.isenabled():
+            # All that is made of published numbers lasts as long as the run: to go
+            # through it again and again takes as long as to make it. Nothing is frozen,
+            # since that would hide it from others, as from `gc.get_referrers`.
+            metafunc.config.stash[_PAUSED] = True
+            gc.disable()
         parametrize(metafunc)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_finish(
+    session: pytest.Session,
+) -> Generator[None, object, object]:
+    """Let garbage be collected again, which comes before all that may fail then."""
+    if session.config.stash.get(_PAUSED, False):
+        gc.enable()
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -67,29 +65,13 @@ def all_cases(config: pytest.Config, settings: Settings) -> list[Case]:
     known = config.stash.setdefault(_CASES, {})
     key = settings.expected, settings.checkpoints
     if key not in known:
-        with _uncollected():
-            cases = list_cases(_releases(settings), settings.checkpoints)
+        cases = list_cases(_releases(settings), settings.checkpoints)
         # Where a run goes on from a test of the last one, both need the same order,
         # also when that one has found out how long cases take.
         is_stable = config.getoption("stepwise", False) and not settings.costs
         costs = Costs() if is_stable else costs_of(config, settings, cases)
         known[key] = order_for_running(cases, lambda case: costs.of(case).in_all)
     return known[key]
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector from going through what is made meanwhile, all of which lasts.
-
-    It is not frozen: what others look for with `gc.get_referrers` would be hidden too.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def order_of_cases(config: pytest.Config) -> dict[str, int]:

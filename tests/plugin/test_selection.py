@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,3 +184,25 @@ def test_the_collector_of_garbage_is_left_as_it_was(pytester: pytest.Pytester) -
     )
     result = pytester.runpytest_subprocess("--repro-case=supervised/real/40@*")
     result.assert_outcomes(passed=1, deselected=29)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--repro-expected=nowhere.toml",), ("--repro-baseline=7", "--collect-only"), ()],
+)
+def test_garbage_is_collected_again_whatever_becomes_of_collection(
+    options: tuple[str, ...], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.repro
+        def test_checkpoint(case):
+            pass
+        """
+    )
+    pytester.makeini("[pytest]\nrepro_ledger = ledger\nrepro_expected = embedded")
+    gc.enable()
+    pytester.runpytest_inprocess("--repro-baseline=7", *options)
+    assert gc.isenabled()
