@@ -31,13 +31,18 @@ class Known(msgspec.Struct, frozen=True):
     size: int
 
 
+def _tell_all(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
+    """Send a signal to a process and all that it has started, where they still are."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, what)
+
+
 def _kill_all(
     command: tuple[str, ...], place: Path, drawn: random.Random, known: Known
 ) -> None:
     with started(command, place) as process:
         wait(process, drawn.uniform(0, known.seconds))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _tell_all(process, signal.SIGKILL)
 
 
 def _kill_one(
@@ -55,8 +60,7 @@ def _interrupt(
     """Do what a key does in a terminal: all processes are told."""
     with started(command, place) as process:
         wait(process, drawn.uniform(0, known.seconds))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
+        _tell_all(process, signal.SIGINT)
         wait(process, MERCY)
         process.kill()
 
