@@ -85,14 +85,12 @@ class ImageNames(msgspec.Struct, frozen=True):
 
     def images(self) -> ImageSet | None:
         """Give what tells the images apart; None where their digests were not kept."""
-        if len(self.digests) != len(self.files):
-            return None
         labels = {name: label for label, name in enumerate(self.classes)}
-        found = [labels.get(file.partition("/")[0]) for file in self.files]
-        known = tuple(label for label in found if label is not None)
-        if len(known) != len(found):
+        folders = [file.partition("/")[0] for file in self.files]
+        if len(self.digests) != len(self.files) or not set(folders) <= labels.keys():
             return None
-        return ImageSet(self.files, self.digests, known)
+        found = tuple(labels[folder] for folder in folders)
+        return ImageSet(self.files, self.digests, found)
 
 
 def encode_names(names: ImageNames) -> bytes:

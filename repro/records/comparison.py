@@ -138,19 +138,28 @@ def pair_results(before: Iterable[CaseResult], after: Iterable[CaseResult]) -> P
     """
     later = list(after)
     old = {result.place: result for result in before}
-    paired = {result.place: old.pop(result.place, None) for result in later}
-    for result in later:
-        if paired[result.place] is not None:
-            continue
-        # One and one can only be each other. Of two and two nothing tells which is
-        # which, and a wrong pair would be reported as a change.
-        alone = [r for r in later if r.id == result.id and paired[r.place] is None]
-        left = [r for r in old.values() if r.id == result.id]
-        if len(alone) == len(left) == 1:
-            paired[result.place] = old.pop(left[0].place)
-    both = [(found, r) for r in later if (found := paired[r.place]) is not None]
-    only_after = [r for r in later if paired[r.place] is None]
-    return Pairs(both, list(old.values()), only_after)
+    places = {result.place for result in later}
+    # One and one can only be each other. Of two and two nothing tells which is which,
+    # and a wrong pair would be reported as a change.
+    left = _alone(r for r in old.values() if r.place not in places)
+    alone = _alone(r for r in later if r.place not in old)
+    paired = {r.place: old[r.place] for r in later if r.place in old}
+    paired |= {alone[id_].place: left[id_] for id_ in alone.keys() & left.keys()}
+    both = [(paired[r.place], r) for r in later if r.place in paired]
+    known = {result.place for result in paired.values()}
+    return Pairs(
+        both,
+        [r for r in old.values() if r.place not in known],
+        [r for r in later if r.place not in paired],
+    )
+
+
+def _alone(results: Iterable[CaseResult]) -> dict[str, CaseResult]:
+    """Find those that are the only ones of their case, by its id."""
+    found: dict[str, list[CaseResult]] = {}
+    for result in results:
+        found.setdefault(result.id, []).append(result)
+    return {id_: of_case[0] for id_, of_case in found.items() if len(of_case) == 1}
 
 
 def since_earlier(
