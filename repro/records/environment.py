@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,8 @@ PACKAGES = (
     "pillow",
 )
 
+_PROCESSORS = Path("/proc/cpuinfo")
+_DRIVER = Path("/proc/driver/nvidia/version")
 _GIT_TIMEOUT = 20  # seconds; a working tree on a slow network drive is not waited for
 
 
@@ -118,7 +121,7 @@ def _versions() -> dict[str, str]:
 
 def _cpu_name() -> str:
     try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as stream:
+        with _PROCESSORS.open(encoding="utf-8") as stream:
             for line in stream:
                 if line.startswith("model name"):
                     return line.partition(":")[2].strip()
@@ -128,11 +131,12 @@ def _cpu_name() -> str:
 
 
 def _driver() -> str | None:
+    """Give the version of NVIDIA's driver, which calls itself by several names."""
     try:
-        with Path("/proc/driver/nvidia/version").open(encoding="utf-8") as stream:
-            return stream.readline().partition("Module")[2].split()[0]
-    except (OSError, IndexError):
+        found = re.search(r"\d+(\.\d+)+", _DRIVER.read_text("utf-8"))
+    except OSError:
         return None
+    return found and found[0]
 
 
 @functools.cache
