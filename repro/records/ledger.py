@@ -36,6 +36,8 @@ from repro.records.schema import insert, insert_sealed, result_row
 __all__ = ["FILE", "Found", "Ledger", "existing_ledger"]
 
 _RESULT = msgspec.json.Decoder(CaseResult)
+#: A limit in SQL, for a value that is NULL where there is none.
+_AT_MOST = "coalesce(?, -1)"
 
 
 class Found(NamedTuple):
@@ -135,11 +137,11 @@ class Ledger(Database):
                 (time.time(), exit_status, run),
             )
 
-    def runs(self, limit: int = -1) -> list[Run]:
+    def runs(self, limit: int | None = None) -> list[Run]:
         """List the newest runs, newest first; all of them without a limit."""
         with self._explained():
             return load_runs(
-                self._connection, "true ORDER BY id DESC LIMIT ?", (limit,)
+                self._connection, f"true ORDER BY id DESC LIMIT {_AT_MOST}", (limit,)
             )
 
     def find_run(
@@ -251,15 +253,20 @@ class Ledger(Database):
             self._warn(f"the names of the images {fingerprint}")
             return None
 
-    def history(self, case: str, limit: int = -1) -> list[tuple[Run, CaseResult]]:
+    def history(
+        self, case: str, limit: int | None = None
+    ) -> list[tuple[Run, CaseResult]]:
         """List the results of a case in the newest runs that have one, oldest first."""
         results = self._results(
-            "id IN (SELECT id FROM result WHERE case_id = ? ORDER BY id DESC LIMIT ?)",
-            (case, limit),
+            "case_id = ? AND run IN (SELECT DISTINCT run FROM result "
+            f"WHERE case_id = ? ORDER BY run DESC LIMIT {_AT_MOST})",
+            (case, case, limit),
         )
-        oldest = min((run for run, _ in results), default=0)
+        numbers = msgspec.json.encode({run for run, _ in results}).decode()
         with self._explained():
-            found = load_runs(self._connection, "id >= ?", (oldest,))
+            found = load_runs(
+                self._connection, "id IN (SELECT value FROM json_each(?))", (numbers,)
+            )
         runs = {run.id: run for run in found}
         return [(runs[run], result) for run, result in results if run in runs]
 

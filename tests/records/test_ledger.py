@@ -171,8 +171,22 @@ def test_history_lists_a_case_oldest_first(ledger: Ledger) -> None:
     found = ledger.history(result().id, limit=3)
     assert [run.id for run, _ in found] == [2, 3, 4]
     assert [one.comparisons[0].difference for _, one in found] == [0.001, 0.002, 0.003]
+    whole = ledger.history(result().id)
+    assert [run.id for run, _ in whole] == [1, 2, 3, 4]
+    assert [run.id for run in ledger.runs(2)] == [4, 3]
+    assert whole[1:] == found
     assert ledger.history("no/such@case") == []
     assert ledger.cases() == ["supervised/real/1M@plain", "supervised/real/2M@plain"]
+
+
+def test_history_counts_runs_and_not_results(ledger: Ledger) -> None:
+    for number in range(3):
+        asked = [result(asked=Asked(digest=name)) for name in "ab"]
+        run_of(ledger, str(number), *asked, result("2M"))
+        run_of(ledger, f"without it {number}", result("2M"))
+    for limit in range(4):
+        found = [run.id for run, _ in ledger.history(result().id, limit)]
+        assert found == [run for run in (1, 3, 5)[3 - limit :] for _ in "ab"]
 
 
 def test_predictions_come_back_by_run_and_case(ledger: Ledger) -> None:
