@@ -184,35 +184,38 @@ def known_of(case: Case, result: CaseResult, ledger: Ledger | None) -> Known:
     if ledger is None or measurement is None:
         return Known(edited=edited)
     others = {c.id: c for c in list_cases([case.release]) if c.id != case.id}
-    newest = ledger.newest(case.release.id, others)
+    newest = [
+        (found, measured)
+        for found in ledger.newest(case.release.id, others)
+        if (measured := found.measurement)
+    ]
+    images = measurement.dataset_fingerprint
     return Known(
         cases={
-            found.id: Seen(found.measurement.metrics, found.measurement.weights_sha256)
-            for found in newest
-            if found.measurement and found.measurement.is_complete
+            found.id: Seen(measured.metrics, measured.weights_sha256)
+            for found, measured in newest
+            if measured.is_complete
         },
         met={
             found.id: found.verdict is Verdict.REPRODUCED
-            for found in newest
+            for found, measured in newest
             if (found.verdict is Verdict.REPRODUCED or found.verdict.is_divergence)
-            and _is_as_now(found, others[found.id], result)
+            and _is_as_now(found, others[found.id])
+            and (
+                found.dataset != result.dataset
+                or measured.dataset_fingerprint == images
+            )
         },
         weights_sha256=measurement.weights_sha256,
         edited=edited,
     )
 
 
-def _is_as_now(found: CaseResult, case: Case, now: CaseResult) -> bool:
-    """Tell whether a result is of the protocol, numbers and images of now."""
+def _is_as_now(found: CaseResult, case: Case) -> bool:
+    """Tell whether a result is of the protocol and numbers of now."""
     protocol = case.protocol
     numbers = {(r.source, r.metric): r.published.digits for r in case.references}
-    is_other = found.dataset != now.dataset
-    return (
-        (found.geometry, found.conditions) == (protocol.geometry, protocol.conditions)
-        and {(c.source, c.metric): c.published for c in found.comparisons} == numbers
-        and (is_other or _images_of(found) == _images_of(now))
-    )
-
-
-def _images_of(result: CaseResult) -> str:
-    return result.measurement.dataset_fingerprint if result.measurement else ""
+    return (found.geometry, found.conditions) == (
+        protocol.geometry,
+        protocol.conditions,
+    ) and {(c.source, c.metric): c.published for c in found.comparisons} == numbers

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from repro.claims.result import ClaimVerdict
 from repro.errors import LedgerError
+from repro.judgement.verdict import Verdict
+from repro.records.compact import ImageNames, encode_names
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
 from repro.records.merging import (
     Part,
+    diverge,
     lasting_arguments,
     merge_runs,
     merged_status,
+    parse_part,
 )
 from repro.records.run import Run
 
-from ..made_results import predictions, result
+from ..made_results import made_claim, measurement, predictions, result
 
 NAMES = ("1M", "2M", "4M", "8M")
 
@@ -190,3 +197,113 @@ def test_parts_of_different_code_are_refused(tmp_path: Path) -> None:
     other = part(tmp_path / "b", ("2M",), state=GitState("fedcba9876543210", ""))
     with pytest.raises(LedgerError, match=r"a:last at 0123456789, .*at fedcba9876;"):
         joined(tmp_path / "joined", first, other)
+
+
+def test_the_same_part_twice_is_refused(tmp_path: Path) -> None:
+    one = part(tmp_path / "a", ("1M",))
+    with pytest.raises(LedgerError, match=r"1M@plain is in .*a:last and in .*a:last"):
+        joined(tmp_path / "joined", one, Part(one.folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "folder", "run"),
+    [
+        ("a", "a", "last"),
+        ("a:12", "a", "12"),
+        ("a:last", "a", "last"),
+        ("a:green", "a", "green"),
+        ("a:b", "a:b", "last"),
+        ("a:b:3", "a:b", "3"),
+        ("7", "7", "last"),
+        ("last", "last", "last"),
+        ("a:-1", "a:-1", "last"),
+        ("~/a:1", str(Path("~/a").expanduser()), "1"),
+        ("~/a", str(Path("~/a").expanduser()), "last"),
+    ],
+)
+def test_a_part_is_a_folder_and_perhaps_a_run(text: str, folder: str, run: str) -> None:
+    assert parse_part(text) == Part(Path(folder), run)
+
+
+def test_parts_are_merged_once_in_whatever_order(tmp_path: Path) -> None:
+    parts = [part(tmp_path / name, (f"{n}M",)) for n, name in enumerate("abc", start=1)]
+    first = joined(tmp_path / "joined", *parts)
+    assert (first.planned, first.cases) == (3, 3)
+    assert first.arguments == ("merge", *(f"{p.folder}:1" for p in parts))
+    for again in itertools.permutations(parts):
+        with pytest.raises(LedgerError, match=r"these parts are run 1 of .*show"):
+            joined(tmp_path / "joined", *again)
+    assert joined(tmp_path / "joined", *parts[:2]).id == 2
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 3, 4, 5, None])
+@pytest.mark.parametrize("exits", [(), (1,), (10,), (10, 1, 20)])
+def test_a_merged_run_diverges_where_it_did_not_break(
+    tmp_path: Path, status: int | None, exits: tuple[int, ...]
+) -> None:
+    given = [text for one in exits for text in lasting_arguments(None, one)]
+    with Ledger(tmp_path, create=True) as ledger:
+        other = ledger.begin("other", 0, given, GitState())
+        ledger.finish(other, 0)
+        number = ledger.begin("merged", 0, given, GitState())
+        if status is not None:
+            ledger.finish(number, status)
+        diverge(ledger, ledger.find_run(str(number)))
+        found = ledger.find_run(str(number)).exit_status
+        assert found == (max(exits, default=1) if status in (0, 1) else status)
+        assert ledger.find_run(str(other)).exit_status == 0
+
+
+def test_all_that_a_part_has_is_in_the_merged_run(tmp_path: Path) -> None:
+    names = {letter: ImageNames((f"{letter}/1.png",), (letter,)) for letter in "ab"}
+    parts, claims = [], []
+    for letter, encoded in names.items():
+        part = Part(tmp_path / letter)
+        with Ledger(part.folder, create=True) as ledger:
+            run = ledger.begin(letter, 2, [], GitState())
+            ledger.record_names(letter * 64, encode_names(encoded))
+            measured = measurement(key=letter, dataset_fingerprint=letter * 64)
+            made = result(f"{ord(letter)}M", measurement=measured)
+            ledger.record(run, made, predictions(seed=ord(letter)))
+            ledger.record(run, result(f"{ord(letter)}0M", Verdict.NOT_RUN))
+            ledger.record_unrun(run, [result(f"{ord(letter)}1M", Verdict.NOT_RUN)])
+            claim = made_claim(ClaimVerdict.HOLDS)
+            claims.append(msgspec.structs.replace(claim, id=letter))
+            ledger.record_claim(run, claims[-1])
+            ledger.finish(run, 0)
+        parts.append(part)
+    found = joined(tmp_path / "joined", *parts)
+    with Ledger(tmp_path / "joined") as target:
+        checkpoints = [one.checkpoint for one in target.results(found.id)]
+        assert checkpoints == ["97M", "970M", "98M", "980M"]
+        assert target.claims(found.id) == claims
+        unrun = [one.checkpoint for one in target.unrun(found.id)]
+        assert unrun == ["971M", "981M"]
+        for letter, kept in names.items():
+            assert target.names(letter * 64) == kept
+            case = result(f"{ord(letter)}M").id
+            again = target.predictions(found.id, case, letter)
+            assert again
+            same = predictions(seed=ord(letter)).classes[:, 0]
+            assert again.classes[:, 0].tolist() == same.tolist()
+    # What a target has already of images stays.
+    other = ImageNames(("a/2.png",), ("a",))
+    with Ledger(tmp_path / "other", create=True) as target:
+        target.record_names("a" * 64, encode_names(other))
+        merge_runs(parts, target, incomplete=False)
+        assert target.names("a" * 64) == other
+        assert target.names("b" * 64) == names["b"]
+
+
+def test_a_merged_run_lasts_from_its_first_beginning_to_its_last_end(
+    tmp_path: Path,
+) -> None:
+    parts = [part(tmp_path / name, (f"{n}M",)) for n, name in enumerate("abc", start=1)]
+    times = {"a": (20, 50), "b": (10, 30), "c": (40, 45)}
+    for one in parts:
+        with Ledger(one.folder) as ledger, ledger.transaction() as connection:
+            update = "UPDATE run SET started = ?, finished = ?"
+            connection.execute(update, times[one.folder.name])
+    found = joined(tmp_path / "joined", *parts)
+    assert found.finished
+    assert (found.started.timestamp(), found.finished.timestamp()) == (10, 50)
