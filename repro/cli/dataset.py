@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 
 from repro.cli.options import Group, cache_option, expected_option
-from repro.cli.output import echo
-from repro.cli.progress import Bar
+from repro.cli.output import Bar, echo
 from repro.data.bytewise import ReadImages, read_images
 from repro.data.dataset import Dataset, read_dataset
 from repro.data.examination import examine

@@ -1,16 +1,20 @@
-"""What commands print."""
+"""What commands print, and the bars that they show meanwhile."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Never
 
 import click
 import msgspec
 from tabulate import tabulate
 
 from repro.words import fitted, shortened, visible
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 def echo(
@@ -68,3 +72,45 @@ def _laid_out(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> list
     cells = [[row[name] for name in columns] for row in rows]
     text = tabulate(cells, headers=columns, disable_numparse=True)
     return [line.rstrip() for line in text.splitlines()]
+
+
+class Bar:
+    """A bar of bytes with rate and time left; where there is no terminal, its lines.
+
+    Args:
+        name: what is fetched or checked, at the start of every line.
+        position: line of the terminal below the cursor.
+    """
+
+    def __init__(self, name: str, position: int = 0) -> None:
+        from tqdm import tqdm
+
+        self._name = name
+        self._bar: tqdm[Never] = tqdm(
+            desc=name,
+            unit="B",
+            unit_scale=True,
+            position=position,
+            leave=False,
+            disable=None,
+            dynamic_ncols=True,
+        )
+
+    def begin(self, what: str, done: int, total: int | None) -> None:
+        """Start a part of the work: bytes done already, and all, where it is known."""
+        if not self._bar.disable:
+            self._bar.reset(total)
+            self._bar.initial = self._bar.n = done
+            self._bar.set_description_str(f"{self._name}: {what}")
+
+    def advance(self, count: int) -> None:
+        """Add bytes to those done."""
+        self._bar.update(count)
+
+    def say(self, message: str) -> None:
+        """Write a line above the bars."""
+        self._bar.write(visible(f"{self._name}: {message}"))
+
+    def close(self) -> None:
+        """Take the bar from the terminal."""
+        self._bar.close()

@@ -46,7 +46,7 @@ def test_a_command_that_breaks_is_noticed() -> None:
     broken = Attack("options", ("cases", "--expected", "a.toml"), {"a.toml": b"\xff"})
     assert broken.shortcoming() == ""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("repro.cli.cases.read_releases", lambda _: 1 / 0)
+        patched.setattr("repro.cli.published.read_releases", lambda _: 1 / 0)
         assert broken.shortcoming() == "ZeroDivisionError: division by zero"
 
 

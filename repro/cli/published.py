@@ -1,4 +1,4 @@
-"""`repro cases`: which cases there are, with their published numbers."""
+"""`repro cases` and `repro schema`: what was published, and how it is written down."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ import click
 import msgspec
 
 from repro.cases import Case, list_cases, order_for_reading
-from repro.cli.options import Command, checkpoints_option, existing, expected_option
+from repro.cli.options import (
+    FILE,
+    Command,
+    checkpoints_option,
+    existing,
+    expected_option,
+)
 from repro.cli.output import echo, echo_json, fitted_table
+from repro.files import replace_bytes
 from repro.judgement.tolerance import tolerance_of
-from repro.published import Reference, read_releases
+from repro.published import METRICS, Reference, read_releases
+from repro.published.json_schema import release_schema
 from repro.words import counted
 
 
@@ -114,3 +122,25 @@ def _reference(case: Case, reference: Reference) -> dict[str, Any]:
         "note": reference.note,
         "xfail": reference.xfail,
     }
+
+
+@click.command(cls=Command)
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    help="Write it there instead of printing it.",
+)
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of files of published numbers.
+
+    Editors complete and check keys with it; metrics of other packages are in it.
+    """
+    METRICS.load()
+    text = msgspec.json.format(msgspec.json.encode(release_schema())) + b"\n"
+    if output is None:
+        echo(text, nl=False)
+        return
+    replace_bytes(output, text)
+    echo(output)

@@ -1,14 +1,17 @@
-"""`repro cache`: what lies in the cache, whether it is sound, and making it smaller."""
+"""`repro env` and `repro cache`: what this machine has, and what it keeps."""
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import click
 from tabulate import tabulate
 
-from repro.cli.options import Group, own_cache_option, read_with
+from repro.cli.options import Command, Group, device_option, own_cache_option, read_with
 from repro.cli.output import echo
 from repro.data.housekeeping import (
     Store,
@@ -21,6 +24,52 @@ from repro.data.housekeeping import (
 from repro.files import shown_size
 from repro.options import readers
 from repro.words import counted
+
+#: What its plugins for pytest are called tells more than what they are.
+_GROUPS = {
+    "pytest11": "pytest plugins",
+    "repro.loaders": "loaders",
+    "repro.metrics": "metrics",
+    "repro.engines": "engines",
+}
+
+
+@click.command(cls=Command)
+@device_option
+def env(device: str) -> None:
+    """Print what a bug report needs.
+
+    Versions, machine and device; no path, no user, no host, no value of a variable.
+    """
+    for label, text in _rows(device):
+        echo(f"{label:<16}{text}")
+
+
+def _rows(device: str) -> Iterator[tuple[str, str]]:
+    from repro.engine.device import choose_device
+    from repro.records.environment import describe_environment
+
+    found = describe_environment(str(choose_device(device)))
+    yield from found.packages.items()
+    for package in ("pytest", "pytest-xdist"):
+        yield package, metadata.version(package)
+    yield "python", found.python
+    yield "system", found.system
+    yield "cpu", f"{found.cpu}, {found.cores} cores"
+    yield "decoder", found.decoder
+    yield "device", found.device
+    if found.cuda:
+        yield "cuda", f"{found.cuda}, driver {found.driver}"
+    for group, label in _GROUPS.items():
+        owners = {
+            f"{point.dist.name} {point.dist.version}"
+            for point in metadata.entry_points(group=group)
+            if point.dist is not None
+        }
+        if owners:
+            yield label, ", ".join(sorted(owners))
+    names = sorted(name for name in os.environ if name.startswith("REPRO_"))
+    yield "variables set", ", ".join(names) or "none of REPRO_*"
 
 
 @click.group(cls=Group)
