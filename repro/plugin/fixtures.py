@@ -168,7 +168,7 @@ def uphold(
     """
 
     def check(claim: Stated) -> ClaimResult:
-        from repro.plugin.claims import uphold
+        from repro.plugin.runner import uphold
 
         return uphold(request.node, claim, _runner)
 

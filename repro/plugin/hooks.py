@@ -81,9 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
         check_options(config)
     if config.getoption("dist", "no") != "no" and not config.option.collectonly:
+        from repro.plugin.controller import Recovery, Reporting
         from repro.plugin.engines import refuse_workers
-        from repro.plugin.recovery import Recovery
-        from repro.plugin.reporting import Reporting
         from repro.plugin.settings import names_expected
         from repro.plugin.workers import deal_one_by_one
 
@@ -142,12 +141,12 @@ def pytest_collection_modifyitems(
     if not any(item.get_closest_marker(MARKER) for item in items):
         yield
         return
-    from repro.plugin.arrangement import arrange, settle
+    from repro.plugin.planned import arrange, settle
 
     arrange(config, items)
     yield
     if settle(config, items) and not hasattr(config, "workerinput"):
-        from repro.plugin.reporting import Reporting
+        from repro.plugin.controller import Reporting
 
         config.pluginmanager.register(Reporting(config), "repro-reporting")
 

@@ -1,26 +1,192 @@
-"""Write the results of a run into the ledger as they arrive."""
+"""What comes of a run: as it arrives, in the ledger, and in tables at its end."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from repro.claims.result import ClaimResult
 from repro.errors import LedgerError, ReproError
+from repro.judgement.verdict import Verdict
 from repro.options.table import Settings
-from repro.plugin.summary import BAD, PLAIN, Line
+from repro.plugin.outcomes import reason_of, result_on
 from repro.plugin.workers import run_folder, run_name
 from repro.records.environment import git_state
 from repro.records.ledger import Ledger
 from repro.records.merging import lasting_arguments
 from repro.records.pruning import prune
-from repro.records.result import CaseResult
+from repro.records.result import CaseResult, not_run
+from repro.report.claims_report import claim_lines
 from repro.report.comparison import comparison_lines
 from repro.report.report import Report, recorded, since_run
+from repro.report.terminal import Style, Verbosity, table_lines
+from repro.words import visible
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+    from repro.plugin.planned import Planned
+
+
+NO_TURN = "the run ended before its turn (--repro-resume goes on)"
+UNMEASURED = "its test passed and did not measure it"
+
+
+class Results:
+    """One result for each planned case and claim.
+
+    Args:
+        planned: the tests that have cases.
+    """
+
+    def __init__(self, planned: Planned) -> None:
+        self._planned = planned
+        self._cases: dict[str, CaseResult] = {}
+        self._claims: dict[tuple[str, str], ClaimResult] = {}
+        self._ended: set[str] = set()
+        self._is_whole = True
+
+    def receive(self, report: pytest.TestReport) -> CaseResult | ClaimResult | None:
+        """Take the result that travels with a report, or note that a case has none.
+
+        It is given back where it adds something to what is known.
+        """
+        if report.failed or report.when == "teardown":
+            self._ended.add(report.nodeid)
+        found = result_on(report)
+        if isinstance(found, ClaimResult):
+            self._claims[found.release, found.id] = found
+            return found
+        if found is None:
+            found = self._without_result(report)
+        if found is None:
+            return None
+        if report.failed and not found.is_failure:
+            # By something else than a number, which has its verdict all the same.
+            found = msgspec.structs.replace(
+                found, verdict=Verdict.FAILED, reason=found.reason or reason_of(report)
+            )
+        found = msgspec.structs.replace(found, test=report.nodeid)
+        self._cases[found.place] = found
+        return found
+
+    def _without_result(self, report: pytest.TestReport) -> CaseResult | None:
+        """Say that a case has no result, where its test can give none any more.
+
+        A test that fails with its teardown has one, and fails all the same.
+        """
+        test = self._planned.tests.get(report.nodeid)
+        if test is None:
+            return None
+        if known := self._cases.get(test.place):
+            is_own = report.failed and known.test == report.nodeid
+            fails = is_own and not known.is_failure
+            return msgspec.structs.replace(known, reason="") if fails else None
+        if report.failed or (report.skipped and test.is_judged):
+            why = reason_of(report)
+            return not_run(test.case, why, test.asked, is_failure=report.failed)
+        return None
+
+    def count_unrun(self) -> list[CaseResult]:
+        """Add the planned cases that have no result, now that no test is left."""
+        tests = self._planned.tests
+        unrun: dict[str, CaseResult] = {}
+        ended = {tests[name].place for name in self._ended if name in tests}
+        for place, test in self._planned.judged.items():
+            if place in self._cases:
+                continue
+            reason = UNMEASURED if place in ended else NO_TURN
+            unrun[place] = not_run(test.case, reason, test.asked)
+        self._is_whole = self._is_whole and not unrun
+        self._cases |= unrun
+        return list(unrun.values())
+
+    @property
+    def cases(self) -> list[CaseResult]:
+        """The results of cases, as they came."""
+        return list(self._cases.values())
+
+    @property
+    def claims(self) -> list[ClaimResult]:
+        """The results of claims, as they came."""
+        return list(self._claims.values())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every case had its turn, and was measured where its test passed."""
+        return self._is_whole
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether a number was not met, or a claim came out otherwise."""
+        return any(result.verdict.is_contradiction for result in self.cases) or any(
+            claim.is_surprise for claim in self.claims
+        )
+
+
+Line = tuple[str, Style]
+PLAIN: Style = "plain"
+BAD: Style = "bad"
+
+_MARKUP: dict[Style, dict[str, bool]] = {
+    "plain": {},
+    "good": {"green": True},
+    "bad": {"red": True},
+    "dim": {"light": True},
+    "bold": {"bold": True},
+}
+
+
+def print_summary(
+    reporter: TerminalReporter,
+    results: Sequence[CaseResult],
+    claims: Sequence[ClaimResult],
+    record: Iterable[Line],
+    files: Iterable[Line],
+    baseline: int | None = None,
+) -> None:
+    """Print the table of results, and of claims, where there are some.
+
+    Args:
+        reporter: of pytest.
+        results: in the order of the table.
+        claims: that were checked.
+        record: what is said of the run below its table.
+        files: what is said of its reports.
+        baseline: run with which the record says that it was compared.
+    """
+    width, verbosity = reporter._tw.fullwidth, _verbosity(reporter)
+    if results:
+        _section(reporter, "published and measured")
+        _print(reporter, table_lines(results, width, verbosity, baseline))
+        _print(reporter, record)
+    if claims:
+        _section(reporter, "claims")
+        _print(reporter, claim_lines(claims, width, verbosity))
+    if results or claims:
+        _print(reporter, files)
+
+
+def _section(reporter: TerminalReporter, title: str) -> None:
+    reporter.ensure_newline()
+    reporter.section(title, sep="=")
+
+
+def _print(reporter: TerminalReporter, lines: Iterable[Line]) -> None:
+    for line, style in lines:
+        reporter.write_line(visible(line), **_MARKUP[style])
+
+
+def _verbosity(reporter: TerminalReporter) -> Verbosity:
+    if reporter.verbosity:
+        return "verbose" if reporter.verbosity > 0 else "quiet"
+    return "normal"
 
 
 class Recorder:

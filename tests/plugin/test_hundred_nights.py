@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from repro.cli import cli
-from repro.plugin.results import NO_TURN
+from repro.plugin.recording import NO_TURN
 from repro.records.environment import describe_environment
 from repro.records.ledger import FILE, Ledger
 from tests.conftest import Often

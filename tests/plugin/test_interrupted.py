@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.plugin.results import NO_TURN
+from repro.plugin.recording import NO_TURN
 
 from .conftest import ReleaseCopy, RunCases
 

@@ -15,7 +15,7 @@ import pytest
 
 from repro.data.readers import Found, find_images
 from repro.plugin import header
-from repro.plugin.results import NO_TURN
+from repro.plugin.recording import NO_TURN
 from repro.published import DatasetSpec
 from repro.records.ledger import Ledger
 
