@@ -16,8 +16,7 @@ from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
 from benchmarks.stand_ins import class_names
 from benchmarks.timing import seconds, spread
-from repro.models.clip import RememberingTokenizer
-from repro.models.zeroshot import zeroshot_classifier
+from repro.models.zeroshot import RememberingTokenizer, zeroshot_classifier
 from repro.published import TextSpec
 
 PROMPTS = 80

@@ -20,7 +20,7 @@ from repro.cli.output import Bar, echo, echo_lines
 from repro.errors import ExpectedError, FetchError, OptionError, ReproError
 from repro.fetching.family import Fetched, fetch_family
 from repro.fetching.mirror import Match, match_folders
-from repro.models.integrity import (
+from repro.models.weights import (
     Checked,
     check_file,
     record_checksums,

@@ -22,8 +22,8 @@ from repro.models.prompts import count_classes
 from repro.models.zeroshot import zeroshot_classifier
 
 if TYPE_CHECKING:
-    from repro.models.clip import RememberingTokenizer
     from repro.models.own_files import OwnFiles
+    from repro.models.zeroshot import RememberingTokenizer
 
 
 class Classifiers:
@@ -126,7 +126,7 @@ class Classifiers:
 
     def _tokenizer(self, case: Case, files: OwnFiles) -> RememberingTokenizer:
         """Build the tokenizer of a model once."""
-        from repro.models.clip import RememberingTokenizer, build_tokenizer
+        from repro.models.zeroshot import RememberingTokenizer, build_tokenizer
 
         key = files.digests, msgspec.json.encode(case.model)
         if key not in self._tokenizers:

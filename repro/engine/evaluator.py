@@ -40,7 +40,7 @@ from repro.records.identity import MeasurementKey, measurement_key
 from repro.records.result import Measurement
 
 if TYPE_CHECKING:
-    from repro.fetching.progress import Progress as TransferProgress
+    from repro.fetching import Progress as TransferProgress
 
 #: torch's own choice: it respects OMP_NUM_THREADS and the physical cores.
 _TORCH_THREADS = torch.get_num_threads()

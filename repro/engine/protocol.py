@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from repro.diagnosis.known import Known
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
-    from repro.fetching.progress import Progress
+    from repro.fetching import Progress
     from repro.planning.plan import Machine
     from repro.records.compact import ImageNames
     from repro.records.identity import MeasurementKey

@@ -15,14 +15,13 @@ from repro.data.trusted_copy import read_record
 from repro.engine.settings import EngineSettings
 from repro.errors import ReproError
 from repro.models.finding import check_code, find_weights
-from repro.models.integrity import check_recorded
 from repro.models.own_files import OwnFiles, read_own_files
-from repro.models.weights import WeightsFile, read_ahead, verify_weights
+from repro.models.weights import WeightsFile, check_recorded, read_ahead, verify_weights
 from repro.records.identity import digest_of
 
 if TYPE_CHECKING:
+    from repro.fetching import Progress
     from repro.fetching.family import Downloads
-    from repro.fetching.progress import Progress
 
 
 class Source(msgspec.Struct, frozen=True):

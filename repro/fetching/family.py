@@ -21,14 +21,13 @@ from filelock import FileLock, Timeout
 
 from repro.cases import Case
 from repro.errors import FetchError, NotAvailableError, OptionError, WeightsError
+from repro.fetching import Progress, Silent
 from repro.fetching.obtaining import obtain
-from repro.fetching.progress import Progress, Silent
 from repro.fetching.space import full_disk_is_an_error
 from repro.fetching.transfer import NoNetworkError, Patience
 from repro.files import replace_bytes
 from repro.models.finding import find_weights
-from repro.models.integrity import record_checksums, recorded_checksums
-from repro.models.weights import hash_file
+from repro.models.weights import hash_file, record_checksums, recorded_checksums
 from repro.published import Checksum, Family, Release, split_weights_name
 
 WORK = ".repro-fetch"

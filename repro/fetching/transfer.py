@@ -22,7 +22,7 @@ import httpx
 import msgspec
 
 from repro.errors import FetchError
-from repro.fetching.progress import Progress
+from repro.fetching import Progress
 from repro.fetching.space import check_space, full_disk_is_an_error
 from repro.files import replace_bytes
 

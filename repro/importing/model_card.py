@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from repro.errors import ExpectedError, OptionError
-from repro.fetching.hub import MissingError, file_of_hub
+from repro.fetching.obtaining import MissingError, file_of_hub
 from repro.fetching.transfer import NoNetworkError
 from repro.importing.card_models import CardModel, model_of
 from repro.importing.labels import metric_named, simplified

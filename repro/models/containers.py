@@ -20,7 +20,7 @@ from repro.errors import WeightsError
 from repro.published import WEIGHTS_SUFFIXES
 from repro.stored.onnx import Graph, read_graph
 from repro.stored.pickles import Pickled, Table, TypedStorage, is_module, read_pickle
-from repro.stored.safetensors import LONGEST_HEADER, read_safetensors
+from repro.stored.safetensors import read_safetensors, shards_of
 from repro.stored.tensors import (
     ITEM_SIZES,
     Place,
@@ -29,7 +29,7 @@ from repro.stored.tensors import (
     StoredTensor,
     contiguous,
 )
-from repro.words import counted, listed
+from repro.words import listed
 
 AGAIN = "Get it again from its source"
 _SAVE = "save the tensors with torch.save(model.state_dict(), 'NAME.pt')"
@@ -134,7 +134,7 @@ def parts_of(path: Path) -> tuple[Path, ...]:
     with contextlib.suppress(OSError):
         start = _starts(path)
         if start[:1] == b"{":
-            return path, *_shards(path)
+            return path, *shards_of(path)
         if _ONNX.match(start):
             graph = read_container(path).graph
             return path, *(graph.files if graph else ())
@@ -360,42 +360,9 @@ def _read_safetensors(path: Path) -> Container:
 
 def _read_shards(path: Path) -> Container:
     tensors = Table()
-    for shard in _shards(path):
+    for shard in shards_of(path):
         tensors.update(read_container(shard).content)
     return Container("index of shards", tensors)
-
-
-def _shards(path: Path) -> list[Path]:
-    """List the files that an index names, which lie beside it.
-
-    Raises:
-        WeightsError: it is no index, or names what is not beside it.
-    """
-    try:
-        if path.stat().st_size > LONGEST_HEADER:
-            raise ValueError
-        index = msgspec.json.decode(path.read_bytes())["weight_map"]
-        names = sorted(set(index.values()))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise WeightsError(
-            f"{path} is a file of JSON that is no index of shards; expected weights"
-        ) from None
-    for name in names:
-        if (
-            not isinstance(name, str)
-            or name != PurePosixPath(name).name
-            or "\\" in name
-        ):
-            raise WeightsError(
-                f"{path} names {name!r:.80}, where files beside it are expected; it "
-                "is no index of shards that can be trusted"
-            )
-        if not (path.parent / name).is_file():
-            raise WeightsError(
-                f"{path} names {name}, which is not beside it; get "
-                f"{counted(len(names), 'shard')} into the folder of their index"
-            )
-    return [path.parent / name for name in names]
 
 
 # Models of ONNX -----------------------------------------------------------------------

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from repro.errors import NotAvailableError, WeightsError
-from repro.stored.tensors import StoredTensor
+from repro.stored.tensors import StoredTensor, refuse_elsewhere
 from repro.words import counted, listed
 
 EXTRA = "pip install 'pytest-repro[onnx]'"
@@ -165,11 +165,7 @@ def _files_beside(path: Path, model: Any) -> tuple[Path, ...]:
         if entry.key == "location"
     }
     for name in sorted(names):
-        if name != PurePosixPath(name).name or "\\" in name or name in {"", ".."}:
-            raise WeightsError(
-                f"{path} names {name!r:.80} for its values, where files beside it are "
-                "expected; it is no model that can be trusted"
-            )
+        refuse_elsewhere(path, name, "model")
         if not (path.parent / name).is_file():
             raise ValuesElsewhereError(path, name)
     return tuple(path.parent / name for name in sorted(names))

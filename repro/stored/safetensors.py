@@ -1,4 +1,4 @@
-"""Files of safetensors: a header of JSON, which says where each tensor lies."""
+"""Files of safetensors, which say in JSON where each tensor lies, and their indexes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from pathlib import Path
 
 import msgspec
 
+from repro.errors import WeightsError
 from repro.stored.pickles import Table
-from repro.stored.tensors import Place, Source, Storage, StoredTensor, contiguous
+from repro.stored.tensors import (
+    Place,
+    Source,
+    Storage,
+    StoredTensor,
+    contiguous,
+    refuse_elsewhere,
+)
+from repro.words import counted
 
 #: Bytes; what is longer is no list of tensors, and would be read as a whole.
 LONGEST_HEADER = 2**27
@@ -52,3 +61,28 @@ def read_safetensors(path: Path) -> Table:
     if size != 8 + length + end:
         raise ValueError(f"it has {size:,} bytes, its header says {8 + length + end:,}")
     return tensors
+
+
+def shards_of(path: Path) -> list[Path]:
+    """List the files that an index names, which lie beside it.
+
+    Raises:
+        WeightsError: it is no index, or names what is not beside it.
+    """
+    try:
+        if path.stat().st_size > LONGEST_HEADER:
+            raise ValueError
+        index = msgspec.json.decode(path.read_bytes())["weight_map"]
+        names = sorted(set(index.values()))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise WeightsError(
+            f"{path} is a file of JSON that is no index of shards; expected weights"
+        ) from None
+    for name in names:
+        refuse_elsewhere(path, name, "index of shards")
+        if not (path.parent / name).is_file():
+            raise WeightsError(
+                f"{path} names {name}, which is not beside it; get "
+                f"{counted(len(names), 'shard')} into the folder of their index"
+            )
+    return [path.parent / name for name in names]

@@ -6,10 +6,12 @@ import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from math import prod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, cast
 
 import msgspec
+
+from repro.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor, UntypedStorage
@@ -155,3 +157,17 @@ def contiguous(storage: Storage, shape: Sequence[int], dtype: str) -> StoredTens
     """Describe a tensor that is all of its storage; errors as of `dense`."""
     strides = [prod(shape[place + 1 :]) for place in range(len(shape))]
     return dense(storage, 0, shape, strides, dtype)
+
+
+def refuse_elsewhere(path: Path, name: object, what: str) -> None:
+    """Refuse what a file names for a part of it, where that cannot lie beside it.
+
+    Raises:
+        WeightsError: it leads elsewhere, or is no name; the file is then no `what`.
+    """
+    is_name = isinstance(name, str) and name not in {"", ".."} and "\\" not in name
+    if not is_name or name != PurePosixPath(str(name)).name:
+        raise WeightsError(
+            f"{path} names {name!r:.80}, where files beside it are expected; it is no "
+            f"{what} that can be trusted"
+        )

@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from repro.fetching import Progress
 from repro.fetching.family import Fetched, fetch_family
-from repro.fetching.progress import Progress
 from repro.fetching.transfer import Patience
 from repro.published import Checksum, Release, read_checksums, read_releases
 from tests import releases

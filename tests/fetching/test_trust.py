@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from repro.errors import FetchError, WeightsError
-from repro.models.integrity import (
+from repro.models.weights import (
     check_recorded,
     record_checksums,
     recorded_checksums,
+    verify_weights,
 )
-from repro.models.weights import verify_weights
 from repro.published import Checksum, read_releases
 
 from .host import Host

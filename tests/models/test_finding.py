@@ -17,9 +17,8 @@ from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, WeightsError
 from repro.models.finding import find_weights
-from repro.models.integrity import check_recorded, record_checksums
 from repro.models.state import read_state_dict
-from repro.models.weights import verify_weights
+from repro.models.weights import check_recorded, record_checksums, verify_weights
 from repro.published import (
     EMBEDDED,
     Checksum,

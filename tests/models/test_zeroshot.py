@@ -19,9 +19,8 @@ import repro
 from repro.errors import ExpectedError, WeightsError
 from repro.files import DamageWarning
 from repro.models import zeroshot
-from repro.models.clip import RememberingTokenizer, Tokenizer
 from repro.models.prompts import prompts_of
-from repro.models.zeroshot import zeroshot_classifier
+from repro.models.zeroshot import RememberingTokenizer, Tokenizer, zeroshot_classifier
 from repro.published import TextSpec
 from tests.models import encoding
 from tests.models.encoding import MANY, TEXT, note_encoded

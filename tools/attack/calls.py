@@ -16,9 +16,9 @@ import numpy as np
 
 from repro.data.pixels import PixelStore
 from repro.errors import ReproError
+from repro.fetching import Silent
 from repro.fetching.archive import unpack
 from repro.fetching.family import fetch_family
-from repro.fetching.progress import Silent
 from repro.fetching.transfer import Patience
 from repro.files import DamageWarning
 from repro.published import ModelSpec, parse_geometry, read_releases

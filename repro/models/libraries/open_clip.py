@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
+from repro.models.libraries import Loader
 from repro.models.libraries.common import (
     fill_from_arrays,
     handing,
@@ -19,7 +20,6 @@ from repro.models.libraries.common import (
     refuse_weights,
     split_tag,
 )
-from repro.models.libraries.protocol import Loader
 
 if TYPE_CHECKING:
     from torch import nn

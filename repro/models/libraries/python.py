@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError
+from repro.models.libraries import Loader
 from repro.models.libraries.common import reason
-from repro.models.libraries.protocol import Loader
 from repro.models.own_files import OwnFiles, read_own_files
 
 if TYPE_CHECKING:

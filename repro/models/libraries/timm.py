@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
+from repro.models.libraries import Loader
 from repro.models.libraries.common import (
     fill_from_arrays,
     handing,
@@ -15,7 +16,6 @@ from repro.models.libraries.common import (
     split_tag,
     torch_hub_file,
 )
-from repro.models.libraries.protocol import Loader
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
+from repro.models.libraries import Loader
 from repro.models.libraries.common import handing, reason, split_tag, torch_hub_file
-from repro.models.libraries.protocol import Loader
 
 if TYPE_CHECKING:
     from torch import nn
