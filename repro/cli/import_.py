@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from repro.importing.entering import Compared
-    from repro.importing.grids import Format
-    from repro.importing.linked import Files
-    from repro.importing.rows import Row, Table
+    from repro.importing.grids import Files, Format
+    from repro.importing.tables import Row, Table
     from repro.published import Release, Shares, Source
 
 
@@ -223,7 +222,7 @@ def table(
     and columns are understood is shown; what is not known is asked for.
     """
     from repro.importing import entering
-    from repro.importing.linked import with_files
+    from repro.importing.entering import with_files
 
     if check and only_new:
         raise OptionError("--only-new has no effect beside --check; leave one out")
@@ -267,9 +266,9 @@ def _understood(
 ) -> tuple[Compared, Files, str]:
     """Read a table, say how it was understood, and write what is new as TOML."""
     from repro.importing import entering
+    from repro.importing.entering import new_files
     from repro.importing.grids import one_grid, read_grids
     from repro.importing.labels import DIMENSIONS, Labels
-    from repro.importing.linked import new_files
     from repro.importing.printed import understand
 
     text, name = _read(file)

@@ -74,7 +74,7 @@ def new(
     asked = _Asked(**given)
     _check(name, asked)
 
-    from repro.importing.project import BADGE, TOX, WORKFLOW, module_name, nightly_files
+    from repro.importing.drafts import BADGE, TOX, WORKFLOW, module_name, nightly_files
 
     folder = Path("expected", name)
     test = Path("tests", module_name(name))
@@ -130,7 +130,7 @@ def _begun(name: str, asked: _Asked, cache: Path | None, device: str) -> _Begun:
 
 
 def _test_module(name: str, folder: Path, test: Path, begun: _Begun) -> bytes:
-    from repro.importing.project import module_template
+    from repro.importing.drafts import module_template
 
     marked = {
         key: Path(os.path.relpath(place, test.parent)).as_posix()
@@ -174,14 +174,14 @@ def _check(name: str, asked: _Asked) -> None:
 
 def _from_gallery(release: str) -> dict[str, bytes]:
     from repro.cli.options import shipped_expected
-    from repro.importing.project import gallery_files, gallery_folder
+    from repro.importing.drafts import gallery_files, gallery_folder
 
     return gallery_files(gallery_folder(shipped_expected()[0], release))
 
 
 def _say_what_is_next(folder: Path, test: Path) -> None:
     """Say how the files of a release of the gallery are got, and run."""
-    from repro.importing.project import code_commands
+    from repro.importing.drafts import code_commands
 
     (release,) = read_releases([folder])
     for command in code_commands(release):

@@ -15,7 +15,7 @@ from repro.importing.preprocessing import (
     open_clip_preprocessing,
     timm_preprocessing,
 )
-from repro.importing.rows import unknown_checkpoint
+from repro.importing.tables import unknown_checkpoint
 from repro.importing.timm import timm_configuration
 from repro.published import Kind
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from repro.importing.open_clip import checkpoint_row
-from repro.importing.rows import Row, Table
 from repro.importing.tables import (
     Cells,
+    Row,
+    Table,
     make_rows,
     origin_note,
     printed_numbers,

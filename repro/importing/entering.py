@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import tomlkit
 
 from repro.errors import ExpectedError, OptionError
 from repro.files import replace_bytes
+from repro.importing.grids import Files
 from repro.importing.printed import Entry, Understood
-from repro.importing.toml import write_toml
+from repro.importing.writing import write_toml
 from repro.published import (
     METRICS,
     RELEASE_FILE,
@@ -20,6 +22,7 @@ from repro.published import (
     Source,
     check_name,
     read_releases,
+    split_weights_name,
 )
 from repro.published.numbers import in_unit
 from repro.published.vocabulary import Printed
@@ -293,3 +296,43 @@ def find_release(path: Path) -> Release:
             f"rename the file to {RELEASE_FILE} in a folder of its own"
         )
     return releases[0]
+
+
+class NewFiles(msgspec.Struct, frozen=True):
+    """Links that a release does not have yet, and what is to be said of others."""
+
+    files: Files
+    lines: tuple[str, ...]
+
+
+def new_files(release: Release, files: Files) -> NewFiles:
+    """Compare the links of a table with those of a release, whose own ones stay."""
+    new: dict[str, dict[str, str]] = {}
+    lines: list[str] = []
+    for name, links in files.items():
+        family = release.families[name]
+        known = {split_weights_name(f)[0]: link for f, link in family.files.items()}
+        for file, url in links.items():
+            own = known.get(split_weights_name(file)[0], family.folder)
+            if not own:
+                new.setdefault(name, {})[file] = url
+            elif own != url:
+                lines.append(
+                    f"files    {file} of {name} stays with {own}, not {url}, which the "
+                    "table links to"
+                )
+    for name, links in new.items():
+        lines.append(f"files    {', '.join(links)} of {name}, which rows link to")
+    return NewFiles(new, tuple(lines))
+
+
+def with_files(release: Release, files: Files) -> Iterator[tuple[Path, bytes]]:
+    """Write links into the files that define their families; the rest stays."""
+    for file in sorted(release.location.glob("*.toml")):
+        document = tomlkit.parse(file.read_text("utf-8"))
+        families = document.get("family", {})
+        here = [name for name in files if name in families]
+        for name in here:
+            families[name].setdefault("files", tomlkit.table()).update(files[name])
+        if here:
+            yield file, tomlkit.dumps(document).encode()

@@ -12,7 +12,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from repro.errors import ExpectedError, OptionError
-from repro.importing.linked import Link
 from repro.published import split_weights_name
 
 Format = Literal["markdown", "latex", "html", "csv", "tsv", "text"]
@@ -41,6 +40,22 @@ _NO_CONTENT = re.compile(
 TABLES = "tabular|longtable|array|tblr|longtblr|talltblr|tabu|longtabu|NiceTabular"
 _DRAWN = re.compile(r"(?m)^\s*(?:\+[-=+]{3,}\+|=+(?: +=+)+|\|-+\+[-+]*\|)\s*$|[│║]")
 _HIDDEN = re.compile(r"(?i)display\s*:\s*none|visibility\s*:\s*hidden")
+
+
+#: Links of files by their names, by family.
+Files = Mapping[str, Mapping[str, str]]
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A weights file that a row links to.
+
+    `checkpoint` is its name without the suffix, empty where other rows link to files
+    of that name; `url` is empty where it is none that anybody can open.
+    """
+
+    checkpoint: str
+    suffix: str = ""
+    url: str = ""
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,8 @@ _METRICS = {
     "mean_per_class_recall": "meanperclass meanperclassacc meanperclassaccuracy "
     "meanclassaccuracy balancedaccuracy mpca",
 }
+#: What stands between the parts of a heading of several metrics: `Top-1 (Top-5) error`.
+_BETWEEN = re.compile(r"[/|()]|(?<=\d)\s+(?=[A-Za-z])")
 #: Headings of columns that hold names.
 _HEADINGS = {
     "checkpoint": "checkpoint checkpoints model models name network weights",
@@ -149,24 +151,18 @@ def several_metrics(text: str) -> tuple[str, ...]:
 
     What is written once counts for all: `Error (top-1/top-5)`, `Acc@1/5`.
     """
-    plain = re.sub(r"\([^()\w]*%[^()\w]*\)|[%↑↓]", "", text).strip()
-    inside = re.fullmatch(r"([^()/]*)\(([^()]*/[^()]*)\)", plain)
-    behind = re.fullmatch(r"([^()/]*?)\s*\(([^()/]+)\)\s*([^()/]*)", plain)
-    if inside:
-        parts, shared = re.split(r"[/|]", inside[2]), inside[1].strip()
-    elif behind:
-        parts, shared = [behind[1], behind[2]], behind[3].strip()
-    else:
-        parts, shared = re.split(r"[/|]", plain), ""
-    parts = [part.strip() for part in parts]
-    if tail := re.fullmatch(r".*\d\s+([A-Za-z. ]+)", parts[-1]):
-        parts[-1], shared = parts[-1].removesuffix(tail[1]).strip(), tail[1]
-    first = re.sub(r"\d+$", "", parts[0])
+    plain = re.sub(r"\([^()\w]*%[^()\w]*\)|[%↑↓]", "", text)
+    parts = [part.strip() for part in _BETWEEN.split(plain) if part.strip()]
+    first = re.sub(r"\d+$", "", "".join(parts[:1]))
     parts = [f"{first}{part}" if part.isdigit() else part for part in parts]
-    found = [metric_named(f"{part} {shared}") for part in parts]
-    known = tuple(metric for metric in found if metric)
-    is_several = len(known) == len(found) == len(set(known)) > 1
-    return known if is_several else ()
+    # The last part or the first may be said of all others. That is tried before each
+    # by itself: `Top-1 / Top-5 error` has two numbers, and both are errors.
+    for own, shared in ((parts[:-1], parts[-1:]), (parts[1:], parts[:1]), (parts, [])):
+        found = [metric_named(" ".join([part, *shared])) for part in own]
+        known = tuple(dict.fromkeys(metric for metric in found if metric))
+        if len(known) == len(found) > 1:
+            return known
+    return ()
 
 
 def _metric_words() -> Iterator[tuple[str, str]]:

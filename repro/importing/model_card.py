@@ -22,7 +22,7 @@ from repro.fetching.obtaining import MissingError, file_of_hub
 from repro.fetching.transfer import NoNetworkError
 from repro.importing.card_models import CardModel, model_of
 from repro.importing.labels import metric_named, simplified
-from repro.importing.rows import Row, Table
+from repro.importing.tables import Row, Table
 from repro.published import METRICS, Shares
 from repro.published.files import read_text
 from repro.report.model_card import SOURCE, refuse_aliases

@@ -9,17 +9,18 @@ from typing import NamedTuple
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.importing.cells import CellNumber, is_number, read_cell
 from repro.importing.columns import (
+    CellNumber,
     Column,
     UnknownLabelError,
+    is_number,
     joined,
+    read_cell,
     read_columns,
     side_by_side,
 )
-from repro.importing.grids import Grid
+from repro.importing.grids import Files, Grid, Link
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
-from repro.importing.linked import Files, Link
 from repro.published import METRICS, Release, Shares, check_name, is_weights_name
 
 #: Rows that are called so are of no checkpoint, unless somebody says so.

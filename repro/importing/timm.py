@@ -8,13 +8,15 @@ from typing import Any
 
 from repro.errors import ExpectedError
 from repro.importing.preprocessing import timm_preprocessing
-from repro.importing.rows import Row, Table, unknown_checkpoint
 from repro.importing.tables import (
     Cells,
+    Row,
+    Table,
     make_rows,
     origin_note,
     printed_numbers,
     read_table,
+    unknown_checkpoint,
 )
 from repro.importing.writing import class_list
 

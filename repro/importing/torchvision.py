@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from repro.importing.preprocessing import torchvision_preprocessing
-from repro.importing.rows import Row, Table, unknown_checkpoint
+from repro.importing.tables import Row, Table, unknown_checkpoint
 
 _PRECISION_NOTE = (
     "float32: evaluate() of the reference script has no autocast, https://github.com/"

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from repro.cli import cli
 from repro.errors import OptionError
 from repro.evaluation.predictions import Predictions
-from repro.importing.project import TOX, WORKFLOW, nightly_files
+from repro.importing.drafts import TOX, WORKFLOW, nightly_files
 from repro.importing.trial import (
     Normalisation,
     Trial,

@@ -21,7 +21,7 @@ from repro.data.dataset import index_dataset
 from repro.errors import ExpectedError
 from repro.files import file_shipped_with
 from repro.importing.checkpoints import library_case
-from repro.importing.open_clip_columns import (
+from repro.importing.open_clip import (
     ABOUT,
     BESIDE,
     IMAGENET,
