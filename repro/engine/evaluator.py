@@ -29,7 +29,7 @@ from repro.evaluation.memory import within_memory
 from repro.evaluation.predictions import Predictions, calibration_error
 from repro.judgement.guarded import Guarded
 from repro.judgement.intervals import Interval, interval_of
-from repro.judgement.stopping import is_hopeless
+from repro.judgement.verdict import is_hopeless
 from repro.machine import available_cores
 from repro.models.own_files import OwnFiles
 from repro.models.weights import verify_weights

@@ -1,14 +1,5 @@
 """What was published, read from TOML and validated; needs no torch."""
 
-from repro.published.allowed import (
-    WEIGHTS_SUFFIXES,
-    check_name,
-    check_weights_name,
-    is_weights_name,
-    list_weights,
-    split_weights_name,
-    weights_suffixes,
-)
 from repro.published.checksums import (
     CHECKSUMS_FILE,
     Checksum,
@@ -53,12 +44,19 @@ from repro.published.vocabulary import (
     LOADERS,
     MEASURED,
     PRECISIONS,
+    WEIGHTS_SUFFIXES,
     AskedPrecision,
     Kind,
     Precision,
     Printed,
     Shares,
+    check_name,
+    check_weights_name,
     is_same_arithmetic,
+    is_weights_name,
+    list_weights,
     printed,
+    split_weights_name,
     training_images,
+    weights_suffixes,
 )

@@ -9,15 +9,16 @@ from typing import Annotated
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published.allowed import (
+from repro.published.files import load_toml
+from repro.published.located import Located, convert
+from repro.published.vocabulary import (
     SHA256,
+    NamedTable,
     anchored,
     check_path_name,
     check_weights_name,
+    stated,
 )
-from repro.published.files import load_toml
-from repro.published.located import Located, convert
-from repro.published.vocabulary import NamedTable, stated
 
 CHECKSUMS_FILE = "checksums.toml"
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
-from repro.published.allowed import NAME, PATH_NAME, anchored
 from repro.published.file_lists import FileList
 from repro.published.metrics import METRICS
 from repro.published.numbers import row_types
 from repro.published.reading import SCHEMA, TABLES, Header
 from repro.published.statements import KINDS
+from repro.published.vocabulary import NAME, PATH_NAME, anchored
 
 #: The newest draft that all of taplo, VS Code and check-jsonschema read.
 DIALECT = "http://json-schema.org/draft-07/schema#"

@@ -16,7 +16,6 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from repro.published.allowed import anchored, check_name, split_weights_name
 from repro.published.located import Located, convert, shown
 from repro.published.metrics import METRICS, Metric
 from repro.published.release import OwnTolerance, Reference, Source
@@ -28,7 +27,10 @@ from repro.published.vocabulary import (
     Spread,
     Table,
     Text,
+    anchored,
+    check_name,
     printed,
+    split_weights_name,
     stated,
 )
 

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published.allowed import check_below, check_name
 from repro.published.checksums import Checksum
 from repro.published.consistency import Places, check_consistency
 from repro.published.file_lists import (
@@ -31,7 +30,14 @@ from repro.published.release import (
     Source,
 )
 from repro.published.statements import convert_claim
-from repro.published.vocabulary import Name, NamedTable, Table, Text
+from repro.published.vocabulary import (
+    Name,
+    NamedTable,
+    Table,
+    Text,
+    check_below,
+    check_name,
+)
 
 SCHEMA = 1
 

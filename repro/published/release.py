@@ -11,21 +11,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from repro.published.allowed import (
-    SHA256,
-    anchored,
-    check_below,
-    check_class_folders,
-    check_name,
-    check_path_name,
-    check_weights_name,
-)
 from repro.published.checksums import Checksum
 from repro.published.file_lists import FileList
 from repro.published.geometry import Geometry, parse_geometry
 from repro.published.located import Definition
 from repro.published.statements import Claim
 from repro.published.vocabulary import (
+    SHA256,
     Kind,
     Level,
     Name,
@@ -37,6 +29,12 @@ from repro.published.vocabulary import (
     Spread,
     Table,
     Text,
+    anchored,
+    check_below,
+    check_class_folders,
+    check_name,
+    check_path_name,
+    check_weights_name,
     stated,
 )
 from repro.words import joined_numbers

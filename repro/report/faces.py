@@ -23,11 +23,11 @@ FACES = Extensions(
     "report",
     OptionError,
     {
-        "json": "repro.report.json_report:json_text",
+        "json": "repro.report.for_programs:json_text",
         "md": "repro.report.markdown:markdown",
-        "csv": "repro.report.csv_report:csv_text",
+        "csv": "repro.report.for_programs:csv_text",
         "html": "repro.report.html:html",
-        "badge.json": "repro.report.json_report:badge_json",
+        "badge.json": "repro.report.for_programs:badge_json",
     },
 )
 

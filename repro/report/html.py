@@ -30,6 +30,14 @@ from repro.report.changes import (
 )
 from repro.report.comparison import since_run_text
 from repro.report.failure import images_text, where_on_all_images
+from repro.report.html_parts import (
+    sign,
+    sign_of_claim,
+    thumbnail,
+    tone,
+    tone_of_all,
+    tone_of_claim,
+)
 from repro.report.numbers import (
     difference_text,
     nonzero_text,
@@ -58,8 +66,6 @@ from repro.report.scaling import (
     residuals_of,
 )
 from repro.report.summary import again, guarded_lines, verdict_sentence
-from repro.report.thumbnails import thumbnail
-from repro.report.tones import sign, sign_of_claim, tone, tone_of_all, tone_of_claim
 from repro.words import counted, listed
 
 _PAGE = Path(__file__).parent / "page"

@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from repro.evaluation.predictions import Predictions
-from repro.judgement import stopping
+from repro.judgement import verdict
 from repro.judgement.intervals import cells_of, error_bound
-from repro.judgement.stopping import acceptable_shares, is_hopeless
+from repro.judgement.verdict import acceptable_shares, is_hopeless
 from repro.published import Reference
 from repro.published.metrics import TOP1
 
@@ -69,7 +69,7 @@ def stop_probability(
             for right in range(images + 1)
             if seen[right] > 0
             and error_bound(np.arange(images) < right, labels, cells, low, high)
-            <= stopping.FALSE_STOP
+            <= verdict.FALSE_STOP
         ]
         total += float(seen[stopped].sum())
     return total
@@ -120,7 +120,7 @@ def test_no_simulated_correct_run_is_stopped(
             cells = cells_of(labels, SIZES, STRATA)
             seen = shuffled[:, : 5 * look].ravel().astype(bool)
             bounds.append(error_bound(seen, labels, cells, low, high))
-        assert min(bounds) > stopping.FALSE_STOP
+        assert min(bounds) > verdict.FALSE_STOP
         stopped_at_one_percent += min(bounds) < 0.01
     # The same rule at another level errs no more often than it says, over all looks.
     assert stopped_at_one_percent <= 500 * 2 * 8 * 0.01

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from repro.evaluation.predictions import Predictions
-from repro.judgement.stopping import acceptable_shares, is_hopeless
 from repro.judgement.tolerance import spread_of_a_run, tolerance_of
+from repro.judgement.verdict import acceptable_shares, is_hopeless
 from repro.published import METRICS, printed
 
 from .conftest import reference

@@ -11,7 +11,7 @@ import xxhash
 
 from repro.judgement.verdict import Verdict
 from repro.records.ledger import FILE, Ledger
-from repro.report.json_report import json_report
+from repro.report.for_programs import json_report
 
 from .conftest import OTHER_STEPS, SUITE, ReleaseCopy, RunCases
 

@@ -17,7 +17,7 @@ import pytest
 
 from repro.judgement.verdict import Verdict
 from repro.records.ledger import Ledger
-from repro.report.json_report import json_report
+from repro.report.for_programs import json_report
 
 from .conftest import OTHER_STEPS, SUITE, ReleaseCopy, table_of
 

@@ -10,12 +10,11 @@ import pytest
 
 from repro.errors import ExpectedError
 from repro.published import PRECISIONS, file_lists
-from repro.published.allowed import list_weights
 from repro.published.file_lists import list_text, make_list, shipped_list
 from repro.published.files import load_toml
 from repro.published.geometry import Geometry
 from repro.published.json_schema import release_schema
-from repro.published.vocabulary import is_same_arithmetic
+from repro.published.vocabulary import is_same_arithmetic, list_weights
 
 from ..releases import (
     FAMILY,

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from repro.report.html import html
+from repro.report.html_parts import SIDE, thumbnail
 from repro.report.report import CaseFlips, Report
-from repro.report.thumbnails import SIDE, thumbnail
 
 
 def flips_of(report: Report) -> CaseFlips:

@@ -1,7 +1,12 @@
-"""The JSON report, a contract with a version (docs/json-report.md)."""
+"""Reports that programs read: CSV (RFC 4180), a badge, and JSON.
+
+The JSON report is a contract with a version: docs/json-report.md.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +19,7 @@ from repro.records.environment import Environment
 from repro.records.result import CaseResult, Measurement
 from repro.report.claims_report import claims_data
 from repro.report.report import Report
-from repro.report.rows import counts
+from repro.report.rows import Row, counts, rows_of
 from repro.report.variants import variants
 
 SCHEMA_VERSION = 2
@@ -178,3 +183,14 @@ def badge_json(report: Report) -> str:
         "color": colour,
     }
     return msgspec.json.encode(badge).decode() + "\n"
+
+
+def csv_text(report: Report) -> str:
+    """Write the rows of the table with a header; numbers as they are printed."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    fields = [name for name in Row.__struct_fields__ if name != "is_one_of_several"]
+    writer.writerow(fields)
+    for row in rows_of(report.results):
+        writer.writerow(getattr(row, field) for field in fields)
+    return stream.getvalue()
