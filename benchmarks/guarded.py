@@ -19,7 +19,7 @@ from repro.cases import Case, list_cases
 from repro.engine.evaluator import Evaluator
 from repro.engine.guarding import CHEAP, Both, Images, evaluate_guarded
 from repro.engine.settings import EngineSettings
-from repro.engine.stores import Stores
+from repro.engine.sources import Stores
 from repro.evaluation.acceleration import AUTO
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise, product
 from typing import Any
 
-from repro.claims.claim_numbers import (
+from repro.claims.estimates import (
     Estimate,
     Fitted,
     exponent,

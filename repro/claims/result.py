@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from repro.claims.fits import Interval, PowerLaw
+from repro.claims.estimates import Interval, PowerLaw
 from repro.published import Claim, Release
 
 

@@ -20,8 +20,7 @@ from repro.engine.classifiers import Classifiers
 from repro.engine.device import BatchSizes, choose_device
 from repro.engine.guarding import Guarding, Images
 from repro.engine.settings import EngineSettings
-from repro.engine.sources import Source, Sources, own_files
-from repro.engine.stores import Stores
+from repro.engine.sources import Source, Sources, Stores, own_files
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import Progress, Settled, evaluate

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from repro.claims import fits
-from repro.claims.fits import Interval, PowerLaw
+from repro.claims import estimates
+from repro.claims.estimates import Interval, PowerLaw
 from repro.claims.result import ClaimResult
 from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS, main_metrics
@@ -193,13 +193,13 @@ def fit_power_law(metric: str, points: Sequence[Point]) -> PowerLaw | None:
     What a `PowerLaw` calls loss is then what `error_rate` gives.
     """
     usable = [
-        fits.Point(images, error)
+        estimates.Point(images, error)
         for images, value in points
         if (error := error_rate(metric, value)) > 0
     ]
     if len({point.images for point in usable}) < MINIMUM_POINTS:
         return None
-    return fits.fit_curve(usable)
+    return estimates.fit_curve(usable)
 
 
 def _curve(

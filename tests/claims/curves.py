@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from repro.claims.fits import Point
+from repro.claims.estimates import Point
 
 SIZES = (125_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000)
 

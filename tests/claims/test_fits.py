@@ -8,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from repro.claims.claim_numbers import Fitted, exponent, exponent_difference, fitted
-from repro.claims.evidence import Observation
-from repro.claims.fits import (
+from repro.claims.estimates import (
     CONFIDENCE,
+    Fitted,
     Floats,
     Point,
     difference_interval,
+    exponent,
+    exponent_difference,
     fit_curve,
+    fitted,
 )
+from repro.claims.evidence import Observation
 
 from ..conftest import Often
 from .curves import SIZES, image_losses, noisy_points

@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from repro.claims.estimates import Floats
 from repro.claims.evidence import (
     MeasuredCheckpoint,
     MeasuredEvidence,
     MissingError,
     PublishedEvidence,
 )
-from repro.claims.fits import Floats
 from repro.claims.judge import judge_claim
 from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.evaluation.predictions import Predictions

@@ -11,17 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from repro.claims.claim_numbers import (
+from repro.claims.estimates import (
     Estimate,
+    Point,
+    difference_interval,
     exponent,
     exponent_difference,
+    fit_curve,
     fitted,
     improvement,
     percentile_interval,
     resampled_means,
 )
 from repro.claims.evidence import Observation
-from repro.claims.fits import Point, difference_interval, fit_curve
 from repro.claims.judge import _above, _within
 from repro.claims.result import ClaimVerdict, all_of
 

@@ -12,7 +12,7 @@ import torch
 from repro.cases import Case, list_cases
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
-from repro.engine.stores import Stores
+from repro.engine.sources import Stores
 from repro.errors import EvaluationError
 from repro.models.finding import find_weights
 from repro.models.state import read_state_dict

@@ -19,7 +19,7 @@ from repro.cases import Case, list_cases
 from repro.data import geometry
 from repro.data.housekeeping import list_stores
 from repro.data.layout import stored_bytes
-from repro.engine import stores
+from repro.engine import sources
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.published import CenterCrop, Geometry, read_releases
@@ -142,7 +142,7 @@ def test_what_has_no_memory_is_decoded_again_and_gives_the_same(
 ) -> None:
     found = losses(cases, tmp_path / "roomy")
     decoded.clear()
-    monkeypatch.setattr(stores, "DECODED_AT_ONCE", 0)
+    monkeypatch.setattr(sources, "DECODED_AT_ONCE", 0)
     assert losses(cases, tmp_path / "narrow") == found
     assert len(decoded) == IMAGES * GEOMETRIES
 

@@ -253,7 +253,7 @@ HOSTILE: list[tuple[Callable[[Path], None], str]] = [
     (safetensors(entry([1], [0, 4]), 2**55), "it has no header of safetensors"),
     (index_of("../outside.safetensors"), "files beside it are expected; it is no"),
     (index_of("/etc/passwd"), "names '/etc/passwd', where files beside it"),
-    (index_of(".."), "names .., which is not beside it"),
+    (index_of(".."), "names '..', where files beside it are expected"),
     (index_of(3), "is no index of shards|files beside it are expected"),
     (index_of("x" * 9000), "is not beside it|cannot be read"),
     (legacy_claim, "is damaged: it is cut off"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.claims.fits import Point, fit_curve
+from repro.claims.estimates import Point, fit_curve
 from repro.claims.result import ClaimResult, ClaimVerdict, Curve
 from repro.judgement.verdict import Verdict
 from repro.report.html import html
