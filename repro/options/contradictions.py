@@ -38,6 +38,17 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+_UNRECORDED = "ledger", _is_none
+_NAME_LEDGER = "name one with --repro-ledger"
+_UNCACHED = (
+    *("cache", _is_none),
+    *("nothing is kept on disk", "name a folder with --repro-cache"),
+)
+_UNDIAGNOSED = (
+    *("no_diagnose", bool),
+    *("nothing is diagnosed", "leave --repro-no-diagnose out"),
+)
+
 _RULES = (
     _Rule(
         "ray_address",
@@ -48,47 +59,17 @@ _RULES = (
     ),
     _Rule(
         "resume",
-        "ledger",
-        _is_none,
+        *_UNRECORDED,
         "there is no ledger to take cases over from",
-        "name one with --repro-ledger",
+        _NAME_LEDGER,
     ),
     _Rule(
-        "baseline",
-        "ledger",
-        _is_none,
-        "there is no ledger with earlier runs",
-        "name one with --repro-ledger",
+        "baseline", *_UNRECORDED, "there is no ledger with earlier runs", _NAME_LEDGER
     ),
-    _Rule(
-        "cache_limit",
-        "cache",
-        _is_none,
-        "nothing is kept on disk",
-        "name a folder with --repro-cache",
-    ),
-    _Rule(
-        "batch_size",
-        "cache",
-        _is_none,
-        "nothing is kept on disk",
-        "name a folder with --repro-cache",
-        lambda size: size == "remembered",
-    ),
-    _Rule(
-        "diagnose_share",
-        "no_diagnose",
-        bool,
-        "nothing is diagnosed",
-        "leave --repro-no-diagnose out",
-    ),
-    _Rule(
-        "diagnose_time",
-        "no_diagnose",
-        bool,
-        "nothing is diagnosed",
-        "leave --repro-no-diagnose out",
-    ),
+    _Rule("cache_limit", *_UNCACHED),
+    _Rule("batch_size", *_UNCACHED, lambda size: size == "remembered"),
+    _Rule("diagnose_share", *_UNDIAGNOSED),
+    _Rule("diagnose_time", *_UNDIAGNOSED),
     _Rule(
         "no_early_stop",
         "limit",
