@@ -13,7 +13,7 @@ from repro.errors import OptionError, WeightsError
 from repro.models.fitting import fit
 from repro.models.libraries import Loaded, Loader, find_loader
 from repro.models.own_files import OwnFiles, read_own_files
-from repro.models.skeleton import skeleton
+from repro.models.skeleton import uninitialised
 from repro.models.state import Contents, read_contents
 from repro.published import ModelSpec
 
@@ -160,10 +160,6 @@ def _fill(
     loader: Loader, spec: ModelSpec, files: OwnFiles, contents: Contents
 ) -> Loaded:
     """Build an architecture without initialising it and give it the tensors."""
-    with skeleton():
-        model = loader.build_as_read(spec, files)
-    if any(buffer.is_meta for buffer in model.buffers()):
-        # Buffers that are computed where the parameters are need real ones.
-        model = loader.build_as_read(spec, files)
+    model = uninitialised(lambda: loader.build_as_read(spec, files))
     reading = fit(model, spec, contents)
     return Loaded(model, reading.done)

@@ -9,7 +9,7 @@ from repro.errors import ExpectedError
 from repro.models.architecture import infer_architecture, usual_models
 from repro.models.faults import Shapes, find_faults
 from repro.models.libraries import find_loader
-from repro.models.skeleton import skeleton
+from repro.models.skeleton import uninitialised
 from repro.published import ModelSpec
 
 #: Arguments of a function that take the number of classes.
@@ -83,8 +83,8 @@ def _calls(code: Path, classes: int) -> Iterator[tuple[str, dict[str, int]]]:
 
 def _fits(spec: ModelSpec, location: Path, shapes: Shapes) -> bool:
     try:
-        with skeleton():
-            model = find_loader(spec.loader).build(spec, location)
+        loader = find_loader(spec.loader)
+        model = uninitialised(lambda: loader.build(spec, location))
     except ExpectedError:  # There is no model of that name, or not so.
         return False
     wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}

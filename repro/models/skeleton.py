@@ -1,4 +1,4 @@
-"""Build modules without initialising them."""
+"""Build models without initialising them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
+from repro.errors import ExpectedError
+
 #: Methods of tensors that initialise.
 _FILLING = {
     "add_",
@@ -22,6 +24,23 @@ _FILLING = {
     "uniform_",
     "zero_",
 }
+
+
+def uninitialised(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a model without initialising it, wherever it can be built so.
+
+    Some compute with their parameters while they are built, or make buffers where
+    their parameters are: these are built as they are.
+
+    Raises:
+        ExpectedError: it cannot be built in any way.
+    """
+    try:
+        with skeleton():
+            model = build()
+    except ExpectedError:
+        return build()
+    return build() if any(buffer.is_meta for buffer in model.buffers()) else model
 
 
 @contextlib.contextmanager

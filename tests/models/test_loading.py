@@ -50,6 +50,28 @@ SWIN = ModelSpec(
     },
 )
 RESNET = ModelSpec(id="resnet", loader="timm", architecture="resnet10t")
+#: The one asks for their values, the other for activations of some input.
+COMPUTING = [
+    ModelSpec(
+        id="swin-v2",
+        loader="timm",
+        architecture="swinv2_tiny_window8_256",
+        options={
+            "num_classes": 3,
+            "img_size": 64,
+            "window_size": 2,
+            "embed_dim": 16,
+            "depths": [1, 1, 1, 1],
+            "num_heads": [1, 1, 2, 2],
+        },
+    ),
+    ModelSpec(
+        id="hybrid",
+        loader="timm",
+        architecture="vit_tiny_r_s16_p8_224",
+        options={"num_classes": 3, "img_size": 64, "depth": 1},
+    ),
+]
 
 
 def plain_model(spec: ModelSpec) -> nn.Module:
@@ -170,6 +192,16 @@ def test_tied_parameters_stay_tied_and_the_last_entry_counts(
     assert isinstance(loaded, Tied)
     assert loaded.head.weight is loaded.embed.weight
     assert torch.equal(loaded(torch.ones(4)), plain(torch.ones(4)))
+
+
+@pytest.mark.parametrize("spec", COMPUTING, ids=lambda spec: str(spec.architecture))
+def test_a_model_that_computes_with_its_parameters_while_it_is_built_loads(
+    spec: ModelSpec, tmp_path: Path
+) -> None:
+    model = plain_model(spec)
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    loaded = load_model(spec, HERE, tmp_path / "a.pt", CPU)
+    assert torch.equal(logits_of(loaded, 64), logits_of(model, 64))
 
 
 def test_models_built_afterwards_are_initialised_as_usual(
