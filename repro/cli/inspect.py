@@ -11,8 +11,9 @@ from repro.cli.options import EXISTING_FILE, Command, expected_option
 from repro.cli.output import echo, echo_lines
 from repro.errors import ReproError
 from repro.files import shown_size
+from repro.models.architecture import Architecture
 from repro.models.inspection import Inspection, inspect_weights
-from repro.models.naming import fitting_model, options_text
+from repro.models.naming import fitting_models, options_text
 from repro.published import Release, read_releases
 
 _ASSUMED = {"heads", "text heads"}
@@ -56,23 +57,27 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     )
     tensors = f"{len(found.shapes):,} with {found.parameters:,} parameters"
     yield "tensors", f"{tensors}, {types}"
-    architecture = found.architecture
-    if architecture is None:
+    if found.architecture:
+        yield "architecture", _described(found.architecture)
+    specs = [] if found.graph else [*fitting_models(found.shapes)]
+    named = [f"{s.architecture} in {s.loader}{options_text(s)}" for s in specs]
+    if named:
+        yield "name", "; or ".join(named)
+    elif not found.architecture:
         names = ", ".join(list(found.shapes)[:3])
         yield "architecture", f"not known; names such as {names}"
-        return
+    if found.logit_scale is not None:
+        yield "logit scale", f"{found.logit_scale:.6g}"
+
+
+def _described(architecture: Architecture) -> str:
     kind = "CLIP" if architecture.kind == "clip" else "supervised"
     facts = ", ".join(
         f"{name} {count:,}" + " (of 64 channels, as usual)" * (name in _ASSUMED)
         for name, count in architecture.facts.items()
     )
     said = f"{architecture.family}: {facts}" if facts else architecture.family
-    yield "architecture", f"{kind}, {said}"
-    spec = None if found.graph else fitting_model(found.shapes)
-    if spec:
-        yield "name", f"{spec.architecture} in {spec.loader}{options_text(spec)}"
-    if found.logit_scale is not None:
-        yield "logit scale", f"{found.logit_scale:.6g}"
+    return f"{kind}, {said}"
 
 
 def _fits(found: Inspection, releases: Sequence[Release]) -> Iterator[str]:

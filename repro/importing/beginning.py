@@ -48,7 +48,7 @@ from repro.published import (
     read_releases,
     split_weights_name,
 )
-from repro.words import counted
+from repro.words import counted, listed
 
 _IMAGENET = 1000
 #: More classes than these stand in a file of their own.
@@ -85,6 +85,9 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
             model = model.of_checkpoint(self.name)
         is_what = f"{model.loader} {model.architecture}: " if model else ""
         said = self.trial.sentence() if self.trial else self.fault
+        others = self.weights.others
+        if others and not (self.trial and self.trial.is_complete):
+            said += f"; its tensors fit {listed(others)} too"
         return f"{self.family}/{self.name}: {is_what}{said}"
 
 

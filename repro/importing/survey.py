@@ -30,7 +30,7 @@ from repro.importing.preprocessing import (
 )
 from repro.importing.writing import class_list
 from repro.models.inspection import Inspection, inspect_weights
-from repro.models.naming import fitting_code, fitting_model
+from repro.models.naming import fitting_code, fitting_models
 from repro.published import (
     WEIGHTS_SUFFIXES,
     DatasetSpec,
@@ -48,11 +48,15 @@ _OF_FILES = ModelSpec(id="onnx", loader="onnx", architecture="{checkpoint}")
 
 
 class SurveyedWeights(msgspec.Struct, frozen=True, kw_only=True):
-    """A weights file: what it holds, what builds it, or why nothing does."""
+    """A weights file: what it holds, what builds it, or why nothing does.
+
+    `others` are architectures with the same tensors, which compute otherwise.
+    """
 
     path: Path
     found: Inspection | None
     model: ModelSpec | None
+    others: tuple[str, ...] = ()
     fault: str = ""
 
 
@@ -126,11 +130,17 @@ def _survey(path: Path, code: Path | None, classes: int) -> SurveyedWeights:
         return SurveyedWeights(path=path, found=None, model=None, fault=str(error))
     if found.graph:
         return SurveyedWeights(path=path, found=found, model=_OF_FILES)
-    model = fitting_model(found.shapes, found.entry)
+    fitting = [*fitting_models(found.shapes, found.entry)]
+    model = fitting[0] if fitting else None
     if model is None and code is not None:
         model = fitting_code(found.shapes, code, classes, found.entry, found.prefix)
-    fault = "" if model else f"{path} fits {_nothing(code)}"
-    return SurveyedWeights(path=path, found=found, model=model, fault=fault)
+    return SurveyedWeights(
+        path=path,
+        found=found,
+        model=model,
+        others=tuple(one.architecture for one in fitting[1:]),
+        fault="" if model else f"{path} fits {_nothing(code)}",
+    )
 
 
 def _nothing(code: Path | None) -> str:
@@ -253,9 +263,10 @@ def _timm(model: ModelSpec, found: Inspection) -> Preprocessing:
 def _torchvision(model: ModelSpec, found: Inspection) -> Preprocessing:
     from torchvision.models import get_model_weights
 
-    usual = torchvision_preprocessing(
-        get_model_weights(model.architecture).DEFAULT.transforms()
-    )
+    # The first was made as the architecture was published, and as training scripts do.
+    entries = [*get_model_weights(model.architecture)]
+    named = (one for one in entries if one.url.endswith(f"/{found.path.name}"))
+    usual = torchvision_preprocessing(next(named, entries[0]).transforms())
     side = _side(found)
     if side is None or f"center_crop({side})" in usual.geometry:
         return usual

@@ -59,6 +59,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         each = at_least(self.right, self.images, 1 / self.classes)
         return self.ways * each > RARE
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether most are right."""
+        return 2 * self.right >= self.images
+
     def sentence(self) -> str:
         """Say what is to be seen."""
         said = f"{self.right} of {self.images} right"
@@ -72,7 +77,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
             if self.reordered is not None and 2 * self.reordered > self.images:
                 said += f"; {self.reordered} with the classes in another order"
             return said
-        if 2 * self.right >= self.images:
+        if self.is_complete:
             return f"{said}: this looks complete"
         return (
             f"{said}, which is no chance, but few: compare geometry and normalisation "

@@ -13,6 +13,7 @@ from repro.models.architecture import (
     count_outputs,
     infer_architecture,
 )
+from repro.models.catalogue import architectures_named
 from repro.models.containers import check_complete, parts_of
 from repro.models.state import Contents, Reading, State, read_contents
 from repro.stored.onnx import Graph
@@ -118,7 +119,11 @@ def _of_graph(path: Path, graph: Graph) -> Inspection:
 def _understood(contents: Contents, state: State) -> Reading:
     """Choose the reading whose architecture is known, else the barest."""
     readings = list(contents.readings(state))
-    known = (one for one in readings if infer_architecture(one.shapes))
+    known = (
+        one
+        for one in readings
+        if infer_architecture(one.shapes) or architectures_named(one.shapes)
+    )
     return next(known, max(readings, key=lambda one: len(one.prefix)))
 
 

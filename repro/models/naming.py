@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from repro.errors import ExpectedError
 from repro.models.architecture import infer_architecture, usual_models
-from repro.models.faults import Shapes, find_faults
+from repro.models.catalogue import architectures_named
+from repro.models.faults import Faults, Shapes, find_faults
 from repro.models.libraries import find_loader
 from repro.models.skeleton import uninitialised
 from repro.published import ModelSpec
@@ -17,11 +20,18 @@ _CLASSES = ("num_classes", "n_classes", "classes")
 
 
 def fitting_model(shapes: Shapes, weights_key: str = "") -> ModelSpec | None:
-    """Find a usual model of a library that every name and shape fits."""
-    architecture = infer_architecture(shapes)
-    if architecture is None:
-        return None
-    for loader, name, options in usual_models(architecture):
+    """Find a model of a library that every name and shape fits, the most usual."""
+    return next(fitting_models(shapes, weights_key), None)
+
+
+def fitting_models(shapes: Shapes, weights_key: str = "") -> Iterator[ModelSpec]:
+    """List the models of libraries that every name and shape fits.
+
+    Several differ in what no tensor tells, such as padding. What two libraries call the
+    same is listed once.
+    """
+    seen: set[str] = set()
+    for loader, name, options in _candidates(shapes):
         spec = ModelSpec(
             id="main",
             loader=loader,
@@ -29,9 +39,31 @@ def fitting_model(shapes: Shapes, weights_key: str = "") -> ModelSpec | None:
             options=options,
             weights_key=weights_key,
         )
-        if _fits(spec, Path(), shapes):
-            return spec
-    return None
+        if name not in seen and (fitting := _fitted(spec, shapes)):
+            seen.add(name)
+            yield fitting
+
+
+def _candidates(shapes: Shapes) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """List loader, name and options of what shapes tell of, then of what names do."""
+    if architecture := infer_architecture(shapes):
+        yield from usual_models(architecture)
+    for loader, name in architectures_named(shapes):
+        yield loader, name, {}
+
+
+def _fitted(spec: ModelSpec, shapes: Shapes) -> ModelSpec | None:
+    """Give a model the number of classes that some tensors have, if it is theirs."""
+    faults = _faults(spec, Path(), shapes)
+    if faults is None or faults.missing or faults.unknown:
+        return None
+    if not faults.number:
+        return spec
+    outputs = [*{shape[0] for name in faults.reshaped if (shape := shapes[name])}]
+    if len(outputs) != 1 or "num_classes" in spec.options:
+        return None
+    options = {**spec.options, "num_classes": outputs[0]}
+    return _fitted(msgspec.structs.replace(spec, options=options), shapes)
 
 
 def fitting_code(
@@ -63,7 +95,8 @@ def fitting_code(
             options=options,
             weights_key=weights_key,
         )
-        if any(_fits(spec, code.parent, names) for names in named):
+        found = [_faults(spec, code.parent, names) for names in named]
+        if any(faults is not None and not faults.number for faults in found):
             return spec
     return None
 
@@ -81,14 +114,15 @@ def _calls(code: Path, classes: int) -> Iterator[tuple[str, dict[str, int]]]:
             yield from ((name, {one: classes}) for one in _CLASSES if one in parameters)
 
 
-def _fits(spec: ModelSpec, location: Path, shapes: Shapes) -> bool:
+def _faults(spec: ModelSpec, location: Path, shapes: Shapes) -> Faults | None:
+    """Compare some tensors with a model's; None if there is none of that name."""
     try:
         loader = find_loader(spec.loader)
         model = uninitialised(lambda: loader.build(spec, location))
-    except ExpectedError:  # There is no model of that name, or not so.
-        return False
+    except ExpectedError:
+        return None
     wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    return not find_faults(shapes, wanted).number
+    return find_faults(shapes, wanted)
 
 
 def options_text(spec: ModelSpec) -> str:

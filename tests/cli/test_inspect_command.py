@@ -193,6 +193,19 @@ def test_a_state_dict_that_lies_deeper_is_found_as_loading_finds_it(
             {"num_classes": 3, "image_size": 64},
         ),
         (
+            lambda: torchvision.models.mobilenet_v2(num_classes=7),
+            "torchvision",
+            "mobilenet_v2",
+            {"num_classes": 7},
+        ),
+        (
+            lambda: timm.create_model("mobilenetv2_050", num_classes=1),
+            "timm",
+            "mobilenetv2_050",
+            {"num_classes": 1},
+        ),
+        (lambda: timm.create_model("convnext_atto"), "timm", "convnext_atto", {}),
+        (
             lambda: open_clip.create_model(
                 "ViT-L-14-336", load_weights=False, device=None
             ),
@@ -212,6 +225,14 @@ def test_a_model_is_named_only_as_its_library_builds_it(
     assert (spec.loader, spec.architecture) == (loader, name)
     assert spec.options == options
     assert fitting_model(dict(list(shapes.items())[1:])) is None
+
+
+def test_a_model_that_no_rule_knows_is_named_by_its_tensors(tmp_path: Path) -> None:
+    state = timm.create_model("efficientnet_lite0").state_dict()
+    below = {f"module.{name}": tensor for name, tensor in state.items()}
+    said = inspect(saved(tmp_path / "a.pt", below)).output
+    assert "name          efficientnet_lite0 in timm; or tf_efficientnet_lite0" in said
+    assert "not known" not in said
 
 
 class Harm:

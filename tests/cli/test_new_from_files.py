@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -26,7 +27,9 @@ from torch import Tensor, nn
 from repro.cli import cli
 from repro.errors import OptionError
 from repro.evaluation.predictions import Predictions
+from repro.importing.beginning import Checkpoint
 from repro.importing.drafts import TOX, WORKFLOW, nightly_files
+from repro.importing.survey import SurveyedWeights, library_preprocessing
 from repro.importing.trial import (
     Normalisation,
     Trial,
@@ -36,7 +39,8 @@ from repro.importing.trial import (
     trial_of,
 )
 from repro.importing.writing import class_list
-from repro.published import EMBEDDED, Release, read_releases
+from repro.models.inspection import inspect_weights
+from repro.published import EMBEDDED, ModelSpec, Release, read_releases
 
 ROOT = Path(__file__).parents[2]
 
@@ -274,6 +278,36 @@ def test_a_file_that_nothing_builds_is_named_and_written_to_be_named(
     said = new().output
     assert "weights/odd: weights/odd.pt fits no architecture that is known here" in said
     assert written().families["weights"].model == "to-be-named"
+
+
+def test_a_file_of_torchvision_is_tried_as_its_entry_was_measured(
+    tmp_path: Path,
+) -> None:
+    def geometry(name: str) -> str:
+        torch.save(torchvision.models.resnet18().state_dict(), tmp_path / name)
+        found = inspect_weights(tmp_path / name)
+        spec = ModelSpec(id="m", loader="torchvision", architecture="mobilenet_v2")
+        return library_preprocessing(spec, found).geometry
+
+    assert geometry("best.pth") == "rgb|resize(256,bilinear)|center_crop(224)"
+    entry = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V2
+    of_entry = geometry(entry.url.rpartition("/")[2])
+    assert of_entry == "rgb|resize(232,bilinear)|center_crop(224)"
+
+
+def test_architectures_with_the_same_tensors_are_named_where_few_are_right() -> None:
+    weights = SurveyedWeights(
+        path=Path("a.pt"),
+        found=None,
+        model=ModelSpec(id="m", loader="timm", architecture="efficientnet_lite0"),
+        others=("tf_efficientnet_lite0",),
+    )
+    few, most = (
+        Checkpoint(family="f", weights=weights, trial=trial(right)).sentence()
+        for right in (20, 80)
+    )
+    assert few.endswith("; its tensors fit tf_efficientnet_lite0 too")
+    assert most.endswith("complete")
 
 
 @pytest.mark.parametrize("folder", ["cifar-10.1", "v2+", "Bilder für alle", "..x"])

@@ -1,0 +1,55 @@
+"""Write which architectures of the installed timm and torchvision have which names.
+
+python tools/make_catalogue.py
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import timm
+import torchvision
+
+from repro.models.catalogue import TABLE, digest_of
+from repro.models.libraries import find_loader
+from repro.models.skeleton import uninitialised
+from repro.published import ModelSpec
+
+
+def architectures() -> Iterator[tuple[str, str]]:
+    """Yield library and name of all."""
+    for name in torchvision.models.list_models(module=torchvision.models):
+        yield "torchvision", name
+    for name in timm.list_models():
+        yield "timm", name
+
+
+def names_of(library: str, architecture: str) -> list[str]:
+    """Name the tensors of one."""
+    spec = ModelSpec(id="one", loader=library, architecture=architecture)
+    loader = find_loader(library)
+    return list(uninitialised(lambda: loader.build(spec, Path())).state_dict())
+
+
+def _rank(name: str) -> tuple[int, str, bool]:
+    """Order by name: the shortest first, and of two libraries torchvision."""
+    library, _, architecture = name.partition(":")
+    return len(architecture), architecture, library != "torchvision"
+
+
+def main() -> None:
+    """Write the table."""
+    lines: dict[str, list[str]] = defaultdict(list)
+    for library, name in architectures():
+        lines[digest_of(names_of(library, name))].append(f"{library}:{name}")
+    text = "".join(
+        f"{digest} {' '.join(sorted(names, key=_rank))}\n"
+        for digest, names in sorted(lines.items())
+    )
+    TABLE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
