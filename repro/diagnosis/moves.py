@@ -187,8 +187,7 @@ def _wholes(
     """Yield metrics besides top-1 with the sum over all labels, and an error."""
     if "top5" in moved.by_metric:
         yield "top5", 500.0, 100 * sampled
-    of_any = _loss_of_any_label(moved.trials)
-    if "loss" in moved.by_metric and of_any:
+    if "loss" in moved.by_metric and (of_any := _loss_of_any_label(moved.trials)):
         value, uncertain = of_any
         error = math.hypot(LOSS_ERROR * share, sampled / 2) * value
         yield "loss", moved.classes * value, math.hypot(error, share * uncertain)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -155,6 +156,20 @@ def test_labels_that_were_exchanged_are_told_by_all_three_numbers(share: float) 
     said = re.search(r"with about ([0-9.]+) %", of_kind(found, trials))
     assert said
     assert float(said[1]) == pytest.approx(100 * share, rel=0.15)
+
+
+@pytest.mark.parametrize("metrics", [("top1",), ("top1", "top5")])
+def test_labels_that_were_exchanged_are_looked_for_without_a_published_loss(
+    metrics: tuple[str, ...],
+) -> None:
+    random = np.random.default_rng(1)
+    labels = np.where(random.random(IMAGES) < 0.1, (LABELS + 1) % CLASSES, LABELS)
+    case = case_of(SUPERVISED, numbers_of(predictions_of(LOGITS, labels)))
+    numbered = tuple(r for r in case.references if r.metric in metrics)
+    case = msgspec.structs.replace(case, references=numbered)
+    numbers, trials = tried(case)
+    assert ("loss", SMOOTHED) in [(trial.topic, trial.suspect) for trial in trials]
+    kind_of(case, numbers, RUN, trials, {})
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
