@@ -155,6 +155,7 @@ def relabelled_accuracy(predictions: Predictions, classes: int) -> float:
     does not flatter itself.
     """
     predicted, labels = predictions.classes[:, 0], predictions.labels
+    classes = _counted(predicted, classes)
     # Labels come in order: every second image has all classes.
     renamed = _best_renaming(predicted[::2], labels[::2], classes)
     return float((renamed[predicted[1::2]] == labels[1::2]).mean())
@@ -172,7 +173,13 @@ def find_renaming(predictions: Predictions, classes: int) -> tuple[int, ...] | N
     error = np.sqrt(renamed * (1 - renamed) / (len(labels) / 2))
     if renamed - accuracy <= 5 * error:
         return None
+    classes = _counted(predicted, classes)
     return tuple(_best_renaming(predicted, labels, classes).tolist())
+
+
+def _counted(predicted: npt.NDArray[np.integer], classes: int) -> int:
+    """Count the classes, with outputs of none of them that are predicted."""
+    return max(classes, int(predicted.max()) + 1)
 
 
 def _best_renaming(

@@ -121,6 +121,7 @@ class Investigation:
         )
         self._facts = Facts(
             classes=case.dataset.classes,
+            others=case.dataset.other_columns,
             wordnet=wordnet_names(case.dataset.classes),
             text=spelt_out(case.protocol.text) if case.protocol.text else None,
             is_jpeg=any(map(is_jpeg, dataset.files)),
@@ -239,8 +240,7 @@ class Investigation:
                 build = partial(self._laboratory.head, setup)
                 head = self._attempt([suspect], build)
                 if head is not None:
-                    smoothing = setup.smoothing
-                    members.append(Candidate(suspect, topic, head, smoothing))
+                    members.append(Candidate(suspect, topic, head, setup))
             if not members:
                 continue
             group = Group(body, members, self._look)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from repro.cases import Case
@@ -66,7 +67,7 @@ class Candidate:
         suspect: which one.
         topic: its topic.
         head: from features to logits.
-        smoothing: of the labels in the loss.
+        setup: how it is evaluated.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class Candidate:
         suspect: Suspect,
         topic: Topic,
         head: Callable[[Tensor], Tensor],
-        smoothing: float = 0.0,
+        setup: Setup,
     ) -> None:
         self.suspect = suspect
         self.topic = topic
         self.head = head
-        self.smoothing = smoothing
+        self.setup = setup
         self.predictions: Predictions | None = None
         self.trial: Trial | None = None
         self.fit = 0.0
@@ -217,8 +218,11 @@ class Laboratory:
                 self._check(group, body, pixels, seconds, len(members) - seen)
             for candidate, parts in zip(group.members, found, strict=True):
                 logits = candidate.head(features)
-                found_in_piece = read_logits(logits, self._dataset, piece)
-                parts.append(_smoothed(found_in_piece, logits, candidate.smoothing))
+                setup = candidate.setup
+                # As many outputs count as the suspect says.
+                counted = replace(self._dataset, columns=setup.columns)
+                found_in_piece = read_logits(logits, counted, piece)
+                parts.append(_smoothed(found_in_piece, logits, setup.smoothing))
             group.rate = (time.perf_counter() - start) / len(piece)
         for candidate, parts in zip(group.members, found, strict=True):
             candidate.predictions = join(parts)
@@ -279,4 +283,4 @@ def _smoothed(found: Predictions, logits: Tensor, smoothing: float) -> Predictio
         return found
     of_all = -logits.double().log_softmax(dim=1).mean(dim=1)
     losses = (1 - smoothing) * found.losses + smoothing * of_all.cpu().numpy()
-    return msgspec.structs.replace(found, losses=losses)
+    return replace(found, losses=losses)

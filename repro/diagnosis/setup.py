@@ -41,13 +41,14 @@ class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     protocol, and `first_template` keeps the first of its own only; `order` takes the
     outputs of the model to be those of the sorted class names, or renamed as the
     confusion matrix tells; `offset` takes the output that stands so many places
-    further; `epsilon` is that of every LayerNorm; `weights_key` is the entry of the
-    weights file. `normalised` is done to the pixels with the protocol's own mean and
-    std; `crop_first` is the share of both sides that is cut out and then resized to the
-    crop's size; `by_area` resizes by the areas that pixels cover; `draft` lets the JPEG
-    decoder make photographs smaller; `views` averages the logits of several of an
-    image; `wording` changes names or templates; `smoothing` is the share
-    of each label that the loss spreads over all classes.
+    further; `outputs` are all or those of the classes alone; `epsilon` is that of every
+    LayerNorm; `weights_key` is the entry of the weights file. `normalised` is done to
+    the pixels with the protocol's own mean and std; `crop_first` is the share of both
+    sides that is cut out and then resized to the crop's size; `by_area` resizes by the
+    areas that pixels cover; `draft` lets the JPEG decoder make photographs smaller;
+    `views` averages the logits of several of an image; `wording` changes names or
+    templates; `smoothing` is the share of each label that the loss spreads over all
+    classes.
     """
 
     mean: tuple[float, float, float] | None = None
@@ -63,6 +64,7 @@ class Variation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     logit_scale: float | Literal["checkpoint"] | None = None
     order: Literal["sorted", "by number", "renamed"] | None = None
     offset: int = 0
+    outputs: Literal["all", "of its classes"] | None = None
     pooling: Pooling | None = None
     epsilon: float | None = None
     precision: Precision | None = None
@@ -168,14 +170,16 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a case before anything is tried.
 
-    `classes` are names in label order, `wordnet` what WordNet calls each, with commas
-    between, empty where they are none of its ids; `text` has the prompts as lists;
+    `classes` are names in label order, `others` the outputs that are of none; `wordnet`
+    is what WordNet calls each class, with commas between, empty where they are none of
+    its ids; `text` has the prompts as lists;
     `is_jpeg` tells that some images are JPEG files; `entries` are those of the weights
     file that hold tensors by name; `renaming` gives for each predicted class the label
     that it stands for, where the predictions tell that classes were renamed.
     """
 
     classes: tuple[str, ...]
+    others: tuple[int, ...] = ()
     wordnet: tuple[str, ...] = ()
     text: TextSpec | None = None
     is_jpeg: bool = False

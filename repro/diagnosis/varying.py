@@ -150,8 +150,11 @@ def _as_many(names: tuple[str, ...], instead: tuple[str, ...]) -> tuple[str, ...
 def _vary_columns(
     setup: Setup, variation: Variation, facts: Facts
 ) -> tuple[int, ...] | None:
-    """Give the outputs in the order of the labels, for another order of the classes."""
+    """Give the outputs that count in the order of the labels, and then the others."""
     count = len(facts.classes)
+    if variation.outputs and facts.others and setup.columns:
+        others = facts.others if variation.outputs == "all" else ()
+        return setup.columns[:count] + others
     order: Sequence[int] | None = None
     if variation.order == "sorted":
         order = _ranks(sorted(range(count), key=facts.classes.__getitem__))
@@ -163,7 +166,7 @@ def _vary_columns(
     if order is None or list(order) == list(range(count)):
         return setup.columns
     columns = setup.columns or tuple(range(count))
-    return tuple(columns[place] for place in order)
+    return tuple(columns[place] for place in order) + columns[len(order) :]
 
 
 def _ranks(order: Sequence[int]) -> list[int]:

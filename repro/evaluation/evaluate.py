@@ -328,11 +328,11 @@ def _copy(pixels: Pixels, device: torch.device) -> Tensor:
 
 
 def _check_outputs(logits: Tensor, images: int, dataset: Dataset) -> None:
-    expected = images, len(dataset.classes)
+    expected = images, len(dataset.columns or dataset.classes)
     if logits.ndim == 2 and len(logits) == images and logits.shape != expected:
         raise EvaluationError(
             f"the classifier gives {logits.shape[1]:,} logits, but {dataset.name} has "
-            f"{len(dataset.classes):,} classes; give one for each"
+            f"{expected[1]:,} classes; give one for each"
         )
     if logits.shape != expected:
         raise EvaluationError(

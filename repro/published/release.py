@@ -76,8 +76,8 @@ class DatasetSpec(NamedTable, frozen=True):
     `classes` are the names of the class folders in label order; `images` is how many
     images the whole set has; `folder` lies below the data folder of the user. Where a
     model has more outputs than the set has classes, `outputs` names all of them in
-    order, and the logits are restricted to `classes`. `files` says which files are of
-    which class.
+    order, and the logits are restricted to `classes` unless `all_outputs` count.
+    `files` says which files are of which class.
     """
 
     title: Text
@@ -85,6 +85,7 @@ class DatasetSpec(NamedTable, frozen=True):
     classes: Annotated[tuple[str, ...], stated(minItems=1)]
     images: Annotated[int, stated(minimum=1, maximum=10**9)]
     outputs: tuple[str, ...] = ()
+    all_outputs: bool = False
     files: FileList | None = None
     url: str = ""
     note: str = ""
@@ -102,17 +103,29 @@ class DatasetSpec(NamedTable, frozen=True):
         if self.outputs and not set(self.classes) <= set(self.outputs):
             unknown = sorted(set(self.classes) - set(self.outputs))
             raise ValueError(f"outputs lacks the classes {', '.join(unknown[:5])}")
+        if self.all_outputs and not self.outputs:
+            raise ValueError("all_outputs needs outputs; name them, or leave it out")
         listed = set(self.files.classes) if self.files else set(self.classes)
         if not listed & set(self.classes):
             raise ValueError("files has none of the classes; name a list of this set")
 
     @property
     def columns(self) -> tuple[int, ...] | None:
-        """Which outputs of a model belong to `classes`; None means all, in order."""
+        """Which outputs of a model count, those of `classes` first.
+
+        None means all, in order.
+        """
         if not self.outputs:
             return None
         position = {name: column for column, name in enumerate(self.outputs)}
-        return tuple(position[name] for name in self.classes)
+        own = tuple(position[name] for name in self.classes)
+        return own + self.other_columns if self.all_outputs else own
+
+    @property
+    def other_columns(self) -> tuple[int, ...]:
+        """Which outputs of a model belong to no class of the set."""
+        own = set(self.classes)
+        return tuple(n for n, name in enumerate(self.outputs) if name not in own)
 
 
 class TextSpec(Table, frozen=True):

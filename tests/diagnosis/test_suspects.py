@@ -11,13 +11,16 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from PIL import Image
+from torch.nn import functional
 from torchvision import transforms
 
 from repro.cases import Case
 from repro.data.class_names import wordnet_names
 from repro.data.dataset import Dataset
 from repro.data.places import digest_of
+from repro.diagnosis.hints import relabelled_accuracy
 from repro.diagnosis.images import PixelSource
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace
@@ -25,6 +28,7 @@ from repro.diagnosis.setup import Facts, Setup, View
 from repro.diagnosis.suspects import read_topics
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
+from repro.evaluation.evaluate import read_logits
 from repro.models.prompts import prompts_of, spelt_out
 from repro.published import CenterCrop, Geometry, Resize, TextSpec
 from tests.stand_ins import photograph
@@ -67,7 +71,7 @@ def of_suspect(checkpoint: str, name: str, cache: Path) -> dict[str, str]:
     pace = Pace(None, 1.0, 1, len(dataset))
     laboratory = Laboratory(case, weights, dataset, resources, pace)
     head = laboratory.head(setup)
-    candidate = Candidate(suspect, topic, head, setup.smoothing)
+    candidate = Candidate(suspect, topic, head, setup)
     laboratory.extend(Group(setup.body, [candidate], never), np.arange(len(dataset)))
     assert candidate.predictions
     metrics = candidate.predictions.metrics()
@@ -91,6 +95,52 @@ def without_full_stops(checkpoint: str) -> tuple[str, ...]:
     text = case_of(checkpoint).protocol.text
     assert text
     return tuple(template.rstrip(".") for template in text.templates)
+
+
+@pytest.mark.parametrize("name", ["all outputs counted", "outputs of the classes"])
+def test_outputs_of_no_class_count_or_not(name: str, tmp_path: Path) -> None:
+    case = case_of(SUPERVISED)
+    outputs = case.dataset.classes
+    part = replace(
+        case.dataset,
+        classes=(outputs[3], outputs[7]),
+        outputs=outputs,
+        all_outputs=name.startswith("outputs"),
+    )
+    suspect = next(one for one in read_topics()["outputs"].suspects if name in one.name)
+    own = Setup(
+        protocol=case.protocol,
+        model=case.model,
+        precision="fp32",
+        columns=part.columns,
+    )
+    facts = Facts(classes=part.classes, others=part.other_columns)
+    setup = suspect.of_setup(own, facts)
+    assert setup
+    other = replace(part, all_outputs=not part.all_outputs)
+    assert setup.columns == other.columns
+    assert suspect.of_setup(setup, facts) is None
+    whole = Facts(classes=outputs)
+    assert suspect.of_setup(replace(own, columns=None), whole) is None
+
+
+def test_a_loss_over_all_outputs_is_that_of_a_plain_loop() -> None:
+    logits = torch.tensor([[1.0, 5.0, 2.0, 0.0], [3.0, 1.0, 0.0, 4.0]])
+    dataset = Dataset(
+        name="two",
+        root=Path(),
+        classes=("b", "a"),
+        files=("b/1", "a/1"),
+        digests=("0" * 32, "1" * 32),
+        sizes=(1, 1),
+        labels=np.array([0, 1]),
+        columns=(2, 0, 1, 3),
+    )
+    found = read_logits(logits[:, dataset.columns], dataset, np.arange(2))
+    plain = functional.cross_entropy(logits, torch.tensor([2, 0]), reduction="none")
+    np.testing.assert_allclose(found.losses, plain.numpy(), rtol=1e-6)
+    assert found.classes[:, 0].tolist() == [2, 3]
+    assert relabelled_accuracy(found, 2) == 0
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ TABLE: dict[str, dict[str, Row]] = {
         "images": Row(499, "dataset"),
         # All names in the order of `classes` change nothing, as the key says.
         "outputs": Row([*TEN, "ten"], refused="classnames"),
+        "all_outputs": Row(True, refused="all_outputs needs outputs"),
         "files": Row("other.txt", "dataset"),
         "url": Row("https://example.org/digits"),
         "note": Row("for readers"),

@@ -353,7 +353,7 @@ def test_a_known_divergence_without_reason_or_link_is_refused(
         (
             "images = 4",
             "dataset.val",
-            "title, folder, classes, images, outputs, files, url",
+            "title, folder, classes, images, outputs, all_outputs, files, url",
         ),
         ("logit_scale = 100.0", "protocol.text", "geometry, mean, std, source, text"),
         ('classnames = ["cat", "dog"]', "protocol.text.text", "classnames, templates"),
@@ -616,6 +616,10 @@ def test_outputs_say_which_columns_the_classes_are(tmp_path: Path) -> None:
     content = content.replace('["text"]', '["plain"]')
     assert read(tmp_path, content).datasets["val"].columns == (2, 0)
     assert read(tmp_path, TINY).datasets["val"].columns is None
+    every = content.replace('outputs = "', 'all_outputs = true\noutputs = "')
+    assert read(tmp_path, every).datasets["val"].columns == (2, 0, 1)
+    with pytest.raises(ExpectedError, match="all_outputs needs outputs"):
+        read(tmp_path, edited(CLASSES, f"{CLASSES}\nall_outputs = true"))
 
 
 @pytest.mark.parametrize(

@@ -172,9 +172,7 @@ class _Remembering(Laboratory):
         return found
 
     def _evaluated(self, group: Group, members: Indices) -> list[Predictions]:
-        fresh = [
-            Candidate(m.suspect, m.topic, m.head, m.smoothing) for m in group.members
-        ]
+        fresh = [Candidate(m.suspect, m.topic, m.head, m.setup) for m in group.members]
         before = self.evaluated
         super().extend(Group(group.body, fresh, _never), members)
         self.evaluated = before
