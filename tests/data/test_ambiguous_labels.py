@@ -18,8 +18,8 @@ from repro.data.places import digest_of, read_image
 from repro.data.webdataset import WebDatasetReader
 from repro.errors import DatasetError
 
+from .shards import Rows, table, tar_of
 from .small_imagenet import CLASSES, photograph, spec
-from .test_shards import Rows, table, tar_of
 
 LABELS = [0, 1, 2, 3]
 

@@ -230,3 +230,19 @@ def running_host() -> Iterator[Host]:
         yield host
     finally:
         host.close()
+
+
+class HubAnswer(Answer):
+    """What huggingface_hub asks before it downloads a file."""
+
+    def do_HEAD(self) -> None:
+        shared = self.owner.shared.get(self.path)
+        self.send_response(200 if shared else 404)
+        if shared:
+            self.send_header("ETag", shared.etag)
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("Content-Length", str(len(shared.content)))
+        else:
+            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("Content-Length", "0")
+        self.end_headers()

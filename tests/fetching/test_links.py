@@ -13,7 +13,7 @@ import pytest
 from repro.errors import FetchError
 from repro.fetching.obtaining import file_name, read_link
 
-from .host import Answer, Host
+from .host import Answer, Host, HubAnswer
 from .released import FAMILY, Released, weights, zipped
 
 
@@ -226,22 +226,6 @@ def test_a_path_that_does_not_exist_is_one_clear_error(released: Released) -> No
 
 
 # A hub -----------------------------------------------------------------------------
-
-
-class HubAnswer(Answer):
-    """What huggingface_hub asks before it downloads a file."""
-
-    def do_HEAD(self) -> None:  # noqa: N802 - the name is that of the base class
-        shared = self.owner.shared.get(self.path)
-        self.send_response(200 if shared else 404)
-        if shared:
-            self.send_header("ETag", shared.etag)
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.send_header("Content-Length", str(len(shared.content)))
-        else:
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("Content-Length", "0")
-        self.end_headers()
 
 
 def fetch_from_hub(host: Host, released: Released) -> subprocess.CompletedProcess[str]:

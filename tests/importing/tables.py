@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from repro.cases import Case
 
+from ..releases import Tables, release_toml
+
 #: Rows of the published tables, and one of a checkpoint that nobody has.
 TIMM = """\
 model,img_size,top1,top1_err,top5,top5_err,param_count,crop_pct,interpolation
@@ -27,51 +29,42 @@ def numbers(case: Case) -> dict[str, str]:
     return {str(r.metric): str(r.published) for r in case.references}
 
 
+def _dataset(title: str, folder: str) -> Tables:
+    return {
+        "title": title,
+        "folder": folder,
+        "classes": ["a", "b"],
+        "images": 10_000,
+    }
+
+
+_OF_CIFAR = {
+    "model": "m",
+    "training_data": "CIFAR",
+    "protocols": ["plain"],
+    "datasets": ["c10"],
+}
 #: A release that printed tables are entered into.
-RELEASE = """\
-schema = 1
-[release]
-id = "small"
-title = "Small"
-[source.paper]
-title = "Small, Table 1"
-url = "https://example.org/paper"
-[source.readme]
-title = "Small, README"
-url = "https://example.org/readme"
-[dataset.c10]
-title = "CIFAR-10"
-folder = "c10"
-classes = ["a", "b"]
-images = 10000
-[dataset.c100]
-title = "CIFAR-100 (coarse)"
-folder = "c100"
-classes = ["a", "b"]
-images = 10000
-[protocol.plain]
-geometry = "rgb|center_crop(32)"
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-source = "paper"
-[model.m]
-loader = "timm"
-architecture = "resnet18"
-[family."cnn/ours"]
-model = "m"
-training_data = "CIFAR"
-protocols = ["plain"]
-datasets = ["c10"]
-[family."cnn/base"]
-model = "m"
-training_data = "CIFAR"
-protocols = ["plain"]
-datasets = ["c10"]
-[[reference]]
-family = "cnn/ours"
-checkpoint = "8M"
-dataset = "c10"
-protocol = "plain"
-source = "readme"
-top1 = "91.25"
-"""
+RELEASE = release_toml(
+    release={"id": "small", "title": "Small"},
+    source={
+        "paper": {"title": "Small, Table 1", "url": "https://example.org/paper"},
+        "readme": {"title": "Small, README", "url": "https://example.org/readme"},
+    },
+    dataset={
+        "c10": _dataset("CIFAR-10", "c10"),
+        "c100": _dataset("CIFAR-100 (coarse)", "c100"),
+    },
+    model={"m": {"loader": "timm", "architecture": "resnet18"}},
+    family={"cnn/ours": _OF_CIFAR, "cnn/base": _OF_CIFAR},
+    reference=[
+        {
+            "family": "cnn/ours",
+            "checkpoint": "8M",
+            "dataset": "c10",
+            "protocol": "plain",
+            "source": "readme",
+            "top1": "91.25",
+        }
+    ],
+)

@@ -13,7 +13,7 @@ from repro.data.dataset import index_dataset
 from repro.errors import DatasetError, OptionError
 from repro.importing.survey import survey_images
 from repro.published import DatasetSpec
-from tests.data.test_shards import tar_of, write_parquet
+from tests.data.shards import tar_of, write_parquet
 
 WORDS = ("cat", "ant", "bee")
 

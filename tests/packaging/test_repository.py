@@ -74,6 +74,17 @@ def test_a_bug_is_reported_with_the_environment() -> None:
         assert "What `repro env` prints" in form.read_text("utf-8")
 
 
+def test_what_several_tests_use_stands_in_no_test_module() -> None:
+    importing = re.compile(r"(?m)^\s*(?:from [\w.]*\.test_\w+ import|import .*\.test_)")
+    files = [
+        file
+        for folder in ("tests", "tools", "benchmarks")
+        for file in (ROOT / folder).rglob("*.py")
+    ]
+    assert files
+    assert not [f for f in files if importing.search(f.read_text("utf-8"))]
+
+
 @pytest.mark.parametrize(
     ("hook", "edit", "status", "said"),
     [

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 
 from repro.cli import cli
 
+from .claims import CLAIMS_SUITE, STEEP, exponent, ordering
 from .conftest import SUITE, ReleaseCopy
-from .test_claims import CLAIMS_SUITE, STEEP, exponent, ordering
 
 SUFFIXES = (".json", ".md", ".csv", ".html", ".badge.json")
 #: What is to come of each checkpoint of a whole run.

@@ -19,8 +19,8 @@ from repro.records.environment import describe_environment
 from repro.records.ledger import FILE, Ledger
 from tests.conftest import Often
 
+from .claims import CLAIMS_SUITE, ordering
 from .conftest import SUITE, ReleaseCopy
-from .test_claims import CLAIMS_SUITE, ordering
 
 FIRST = "supervised/real/80@digits-supervised"
 SECOND = "supervised/real/160@digits-supervised"

@@ -24,9 +24,9 @@ from repro.records.environment import GitState
 from repro.records.ledger import FILE, Ledger
 from tests import releases
 from tests.fetching.released import weights, zipped
+from tests.importing.cards import OPEN_CLIP, TIMM, entry, index
+from tests.importing.printed import SHAPES
 from tests.importing.tables import RELEASE as TABLE_RELEASE
-from tests.importing.test_model_card import OPEN_CLIP, TIMM, entry, index
-from tests.importing.test_printed_tables import SHAPES
 from tests.made_results import measurement, result
 
 from .attack import RAN, Attack
@@ -137,7 +137,7 @@ def _below_data(
 
 @cache
 def _shards() -> dict[str, dict[str, bytes]]:
-    from tests.data.test_shards import (
+    from tests.data.shards import (
         WORDS,
         rows,
         write_parquet,
