@@ -314,7 +314,7 @@ class Beginning:
             name=members[0].family,
             checkpoint=members[0].name,
             model=usual,
-            models={name: model for name, model in models.items() if model != usual},
+            models=models,
             protocols=[next(iter(protocols), "paper")],
             notes=[one.sentence() for one in members],
         )

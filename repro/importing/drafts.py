@@ -75,7 +75,7 @@ class DraftModel(msgspec.Struct, frozen=True):
 
 
 class DraftFamily(msgspec.Struct, frozen=True, kw_only=True):
-    """A family: `checkpoint` is one of its own, `models` those that have another."""
+    """A family: `checkpoint` is one of its own, `models` say which model each has."""
 
     name: str
     checkpoint: str

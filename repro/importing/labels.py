@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from repro.errors import ExpectedError, OptionError
-from repro.published import METRICS, Release
+from repro.published import METRICS, Release, split_weights_name
 
 Dimension = Literal["checkpoint", "family", "dataset", "protocol", "metric"]
 DIMENSIONS: tuple[Dimension, ...] = (
@@ -188,8 +188,14 @@ def _known_meanings(release: Release) -> Iterator[tuple[str, Meaning]]:
             yield word, Meaning(values={"family": name})
     for name in release.protocols:
         yield name, Meaning(values={"protocol": name})
-    for reference in release.references:
-        yield reference.checkpoint, Meaning(values={"checkpoint": reference.checkpoint})
+    checkpoints = [reference.checkpoint for reference in release.references]
+    for family in release.families.values():
+        checkpoints += [
+            *family.models,
+            *(split_weights_name(file)[0] for file in family.files),
+        ]
+    for name in dict.fromkeys(checkpoints):
+        yield name, Meaning(values={"checkpoint": name})
 
 
 def _read_meaning(said: str) -> tuple[str, Meaning]:

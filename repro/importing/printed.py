@@ -263,7 +263,8 @@ def _entry(
     except ValueError as error:
         raise ExpectedError(
             f"{place}: {error}; give the name of its weights file without the suffix, "
-            f"--as '{values['checkpoint'][:40]}=checkpoint:NAME'"
+            f"--as '{values['checkpoint'][:40]}=checkpoint:NAME', or leave it out with "
+            "'=skip'"
         ) from error
     return Entry(
         checkpoint=values["checkpoint"],

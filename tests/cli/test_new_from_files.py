@@ -127,7 +127,8 @@ def test_a_folder_of_weights_and_one_of_images_are_a_release_that_runs() -> None
         )
         assert line.endswith(" with the library's: this looks complete")
     release = written()
-    assert release.families["weights"].models == {"resnet26": "resnet26"}
+    models = {"resnet18": "resnet18", "resnet26": "resnet26"}
+    assert release.families["weights"].models == models
     (protocol,) = release.protocols.values()
     assert (protocol.geometry, protocol.mean) == ("rgb", MEAN)
     ran = subprocess.run(
@@ -142,6 +143,11 @@ def test_a_folder_of_weights_and_one_of_images_are_a_release_that_runs() -> None
     tox = Path("tox-nightly.ini").read_text()
     assert "--repro-checkpoints={env:REPRO_CHECKPOINTS:.}" in tox
     assert "pytest tests/test_own.py -n auto" in tox
+    table = "Model,Top 1\nResNet-18,99.0\nResNet_26,98.0\n"
+    command = ["import", "table", "-", "-o", "expected/own", "--source=paper"]
+    entered = CliRunner().invoke(cli, command, input=table)
+    assert "rows     'ResNet-18' checkpoint resnet18; 'ResNet_26'" in entered.output
+    assert [one.checkpoint for one in written().references] == [*models]
 
 
 CODE = """
