@@ -119,6 +119,10 @@ class Labels:
             return Meaning(metrics=metrics)
         return known[0] if known else None
 
+    def says(self, dimension: Dimension, value: str) -> bool:
+        """Whether somebody said of a label that it is of this value."""
+        return any(m.values.get(dimension) == value for m in self._said.values())
+
     def refuse_unused(self, labels: Iterable[str]) -> None:
         """Refuse meanings of labels that the table does not have.
 

@@ -22,6 +22,7 @@ from repro.importing.columns import (
 from repro.importing.grids import Files, Grid, Link
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
 from repro.published import METRICS, Release, Shares, check_name, is_weights_name
+from repro.words import listed
 
 #: Rows that are called so are of no checkpoint, unless somebody says so.
 _SUMMARIES = {"average", "avg", "mean", "median", "overall", "total", "std"}
@@ -91,7 +92,10 @@ def understand(
             if printed is None:
                 continue
             values = joined(here, row.values, of, given)
-            entries.append(_entry(here, values, printed, release, assumed))
+            entry = _entry(here, values, printed, release, assumed)
+            if row.link is None and not labels.says("checkpoint", entry.checkpoint):
+                _check_checkpoint(entry, release)
+            entries.append(entry)
         _add_link(files, row.link, entries[before:])
     labels.refuse_unused(_all_labels(grid, columns))
     if not entries:
@@ -275,6 +279,22 @@ def _entry(
         printed=printed,
         place=place,
     )
+
+
+def _check_checkpoint(entry: Entry, release: Release) -> None:
+    """Refuse a printed name that is none where a family names all its checkpoints.
+
+    It does where its `models` also name those of its own model, as `repro new` writes.
+    """
+    family = release.families[entry.family]
+    names_all = family.model in family.models.values()
+    if names_all and entry.checkpoint not in family.models:
+        raise ExpectedError(
+            f"{entry.place}: the family {family.id!r} has no checkpoint "
+            f"{entry.checkpoint!r}; it has {listed(list(family.models), 8)}; say which "
+            f"it is with --as '{entry.checkpoint[:40]}=checkpoint:NAME', or leave it "
+            "out with '=skip'"
+        )
 
 
 def _only(

@@ -148,6 +148,15 @@ def test_a_folder_of_weights_and_one_of_images_are_a_release_that_runs() -> None
     entered = CliRunner().invoke(cli, command, input=table)
     assert "rows     'ResNet-18' checkpoint resnet18; 'ResNet_26'" in entered.output
     assert [one.checkpoint for one in written().references] == [*models]
+    other = CliRunner().invoke(cli, command, input="Model,Top 1\nResNet-26d,98.0\n")
+    assert "has no checkpoint 'ResNet-26d'; it has resnet18, resnet26" in str(
+        other.exception
+    )
+    said = ["--as", "ResNet-26d=checkpoint:resnet26d"]
+    again = CliRunner().invoke(
+        cli, [*command, *said], input="Model,Top 1\nResNet-26d,98.0\n"
+    )
+    assert again.exit_code == 0, again.output
 
 
 CODE = """
@@ -499,6 +508,34 @@ def test_the_workflow_is_the_one_that_this_repository_runs_itself() -> None:
         == steps["Reproduce"]["run"].partition("case")[2]
     )
     assert artifact["with"]["name"] == action["with"]["artifact"]
+
+
+def test_variables_that_are_not_set_on_github_are_those_of_nobody(
+    tmp_path: Path,
+) -> None:
+    workflow = yaml.safe_load(nightly_files(Path("tests/test_x.py"), {})[WORKFLOW])
+    names = [*workflow["jobs"]["reproduce"]["env"]]
+    (run,) = [
+        step["run"]
+        for step in workflow["jobs"]["reproduce"]["steps"]
+        if step.get("name") == "Reproduce"
+    ]
+    fake = tmp_path / "uvx"
+    fake.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\nexit 10\n")
+    fake.chmod(0o755)
+    there = dict.fromkeys(names, "") | {"REPRO_DATA": "/my data"}
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    # As GitHub runs it.
+    shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", run]
+    ended = subprocess.run(
+        shell, env=there | path, capture_output=True, text=True, check=False
+    )
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert [line for line in seen if line.startswith("REPRO_")] == [
+        "REPRO_DATA=/my data"
+    ]
+    assert ended.returncode == 10
+    assert "::error title=Divergence::" in ended.stdout
 
 
 def test_the_tox_environment_takes_places_from_variables_or_as_they_were() -> None:
