@@ -14,8 +14,6 @@ import msgspec
 
 from repro.records.result import CaseResult
 
-VERSION = 5
-
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -112,7 +110,8 @@ def insert(
     done = connection.execute(
         f"{how} INTO {table} ({columns}) VALUES ({gaps})", tuple(row.values())
     )
-    return int(done.lastrowid or 0)
+    assert done.lastrowid is not None
+    return done.lastrowid
 
 
 def insert_sealed(
@@ -153,39 +152,34 @@ def prepare(connection: sqlite3.Connection) -> None:
     """
     if version_of(connection) == VERSION:
         return
-    if version_of(connection) == 0:
-        # Both count before the first table only, and in this order; the second lets a
-        # pruned ledger become smaller.
-        connection.execute(f"PRAGMA page_size = {_PAGE}")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    # Both count before the first table or at a VACUUM only, and in this order; the
+    # second lets a pruned ledger become smaller.
+    connection.execute(f"PRAGMA page_size = {_PAGE}")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Asked again: another process may have been faster.
         if (found := version_of(connection)) < VERSION:
-            if 0 < found < 3:
+            if found in _OF_FIVE_TABLES:
                 _set_aside(connection, found)
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
-            if 0 < found < 3:
-                _take_over(connection)
-            if 0 < found < 4:
-                _add_checksums(connection)
-            if 0 < found < 5:
-                _name_failures(connection)
+            for version, step in _STEPS.items():
+                if found and found < version:
+                    step(connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-    if 0 < found < 3:
+    if found in _OF_FIVE_TABLES:
         # Gives back what the tables took that are gone; another time will do as well.
         with contextlib.suppress(sqlite3.OperationalError):
-            connection.execute(f"PRAGMA page_size = {_PAGE}")
             connection.execute("VACUUM")
 
 
-# What follows reads versions 1 and 2, which had a result in five tables.
-
+#: Versions that had a result in five tables.
+_OF_FIVE_TABLES = (1, 2)
 _OLDER = ("comparison", "measurement", "older", "subject", "environment", "reference")
 _METRICS = ("images", "top1", "top5", "loss_sum")
 _MEASURED = ("total", "seconds", "weights_sha256", "dataset_fingerprint", "key")
@@ -221,9 +215,11 @@ def _take_over(connection: sqlite3.Connection) -> None:
         content = {**_decoded(row["subject"]), **_decoded(row["details"])}
         content |= {name: row[name] for name in ("verdict", "reason")}
         content["comparisons"] = [
-            {name: number[name] for name in number.keys()[2:]}
-            | _decoded(number["content"])
-            | _decoded(number["details"])
+            {
+                **dict(number),
+                **_decoded(number["content"]),
+                **_decoded(number["details"]),
+            }
             for number in connection.execute(_COMPARISONS, (row["id"],))
         ]
         if row["measured"] is not None:
@@ -279,3 +275,8 @@ def _name_failures(connection: sqlite3.Connection) -> None:
 def _decoded(text: str) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.json.decode(text)
     return found
+
+
+#: What brings a ledger to a version from the one before.
+_STEPS = {3: _take_over, 4: _add_checksums, 5: _name_failures}
+VERSION = max(_STEPS)

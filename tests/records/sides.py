@@ -31,6 +31,8 @@ def side(
 ) -> Side:
     """Give a measurement of a case; fields are of the measurement."""
     now = msgspec.structs.replace(made or result(), measurement=measured(**fields))
+    # As it is read from a ledger: equal words are not one object.
+    now = msgspec.json.decode(msgspec.json.encode(now), type=CaseResult)
     assert now.measurement
     return Side(run, now, now.measurement, lambda: predicted, lambda: named)
 

@@ -134,6 +134,23 @@ def test_a_new_field_of_the_settings_is_noticed_by_all(
     ]
 
 
+def test_the_checkpoint_and_the_software_are_no_condition_and_all_else_is(
+    case: Case,
+) -> None:
+    first = key_of(case, EngineSettings())
+    # As records of before have it: claims join measurements by it.
+    assert len(first.conditions) == 32
+    others = dict.fromkeys(first.__struct_fields__, "other")
+    alike = {
+        *("case", "model", "model_files", "weights_sha256", "ends_with", "decides"),
+        *("environment", "code", "changes"),
+    }
+    for name, value in others.items():
+        other = msgspec.structs.replace(first, **{name: value})
+        assert (other.conditions == first.conditions) is (name in alike)
+        assert other.digest != first.digest
+
+
 def test_settings_without_influence_ask_for_the_same(case: Case) -> None:
     other = EngineSettings(workers=8, batch_size=3, cache=Path("a"), cache_limit=5)
     assert asked_for(case, other) == asked_for(case, EngineSettings())

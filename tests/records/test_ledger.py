@@ -114,6 +114,10 @@ def test_runs_are_found_by_number_and_by_name(ledger: Ledger) -> None:
     assert ledger.find_run("green").id == green
     assert ledger.find_run(str(green)).id == green
     assert ledger.find_run("last", before=red).id == green
+    with ledger.transaction() as connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = 998 WHERE name = 'run'")
+    assert run_of(ledger, "c", result()) == 999
+    assert ledger.find_run("999").id == 999
 
 
 def test_a_green_run_is_the_last_of_those_with_most_of_the_wanted_cases(
@@ -275,6 +279,40 @@ def test_an_older_ledger_is_read_as_the_version_that_wrote_it_did(older: Path) -
         assert seconds == [61.5, 0.1 + 0.2, 61.5]
 
 
+def test_the_oldest_ledger_knows_less_of_published_numbers(older: Path) -> None:
+    connection = sqlite3.connect(older / FILE)
+    connection.execute("ALTER TABLE comparison DROP COLUMN details")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    content = (HERE / "ledger_of_version_2.json").read_bytes()
+    expected = msgspec.json.decode(content, type=dict[int, list[CaseResult]])
+    with Ledger(older) as ledger:
+        for run, results in expected.items():
+            assert ledger.results(run) == [without_details(one) for one in results]
+
+
+def without_details(one: CaseResult) -> CaseResult:
+    lacking = {"interval": None, "spread": "", "tolerance_images": None, "xfail": ""}
+    numbers = (msgspec.structs.replace(n, **lacking) for n in one.comparisons)
+    return msgspec.structs.replace(one, comparisons=tuple(numbers))
+
+
+def test_a_page_holds_several_results_and_what_is_pruned_is_given_back(
+    ledger: Ledger, older: Path
+) -> None:
+    for number in range(3):
+        run_of(ledger, str(number), result())
+    rows = ledger.read("SELECT length(content) FROM result")
+    with Ledger(older) as upgraded:
+        for opened in (ledger, upgraded):
+            ((page,),) = opened.read("PRAGMA page_size")
+            assert page == 2**14 > 4 * max(length for (length,) in rows)
+            assert [*map(tuple, opened.read("PRAGMA auto_vacuum"))] == [(2,)]
+            # Who knows this version reads it, and nobody has to know a later one.
+            assert version_of(opened._connection) == VERSION == 5
+
+
 def test_an_older_ledger_goes_on_where_it_ended(older: Path) -> None:
     with Ledger(older) as ledger:
         run = run_of(ledger, "third", result(), result("2M"))
@@ -311,9 +349,12 @@ def test_a_ledger_without_checksums_gets_them_when_it_is_opened(
 def test_what_failed_unmeasured_is_named_so_also_in_a_ledger_that_had_a_mark_for_it(
     ledger: Ledger,
 ) -> None:
-    failed = result("2M", Verdict.FAILED, reason="it is cut off")
-    run = run_of(ledger, "first", result("1M"), failed, NOT_RUN)
+    failed, last = (
+        result(name, Verdict.FAILED, reason="it is cut off") for name in ("2M", "8M")
+    )
+    run = run_of(ledger, "first", result("1M"), NOT_RUN, failed, last)
     as_now = [ledger.results(run), ledger.runs()[0].counts]
+    damaged = run_of(ledger, "second", result("64M", Verdict.FAILED), failed)
     with ledger.transaction() as connection:
         # What version 4 wrote.
         connection.execute(
@@ -323,11 +364,16 @@ def test_what_failed_unmeasured_is_named_so_also_in_a_ledger_that_had_a_mark_for
         )
         seal(connection)
         connection.execute("PRAGMA user_version = 4")
+        connection.execute(
+            "UPDATE result SET machine = 'another' WHERE case_id LIKE '%/64M@%'"
+        )
     ledger.close()
     with Ledger(ledger.file.parent) as opened:
         assert version_of(opened._connection) == VERSION
-        assert [opened.results(run), opened.runs()[0].counts] == as_now
-        assert opened.runs()[0].counts[Verdict.FAILED] == 1
+        assert [opened.results(run), opened.runs()[1].counts] == as_now
+        assert opened.runs()[1].counts[Verdict.FAILED] == 2
+        with pytest.warns(DamageWarning, match=r"said of .*/64M@plain .* left out"):
+            assert opened.results(damaged) == [failed]
 
 
 def test_an_older_ledger_that_cannot_be_taken_over_is_left_as_it_is(

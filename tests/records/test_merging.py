@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import multiprocessing
 import os
@@ -157,14 +158,20 @@ def test_a_merged_run_has_the_times_and_the_code_of_its_parts(
     assert "--repro-diverged-exit=10" in found.arguments
 
 
-def test_what_has_not_ended_is_merged_where_that_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("planned", "is_finished"), [(1, False), (2, True), (2, False)]
+)
+def test_what_has_not_ended_is_merged_where_that_is_asked_for(
+    tmp_path: Path, planned: int, is_finished: bool
+) -> None:
     whole = part(tmp_path / "a", ("1M",))
-    cut = part(tmp_path / "b", ("2M",), planned=2, is_finished=False)
-    with pytest.raises(LedgerError, match="has results of 1 of 2 cases"):
+    cut = part(tmp_path / "b", ("2M",), planned=planned, is_finished=is_finished)
+    with pytest.raises(LedgerError, match=f"has results of 1 of {planned} cases"):
         joined(tmp_path / "joined", whole, cut)
     found = joined(tmp_path / "joined", whole, cut, incomplete=True)
-    assert found.finished is None
-    assert found.exit_status == 2
+    assert (found.finished is not None) is is_finished
+    assert found.exit_status == (0 if is_finished else 2)
+    assert (found.cases, found.planned) == (2, planned + 1)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +237,9 @@ def test_parts_are_merged_once_in_whatever_order(tmp_path: Path) -> None:
     first = joined(tmp_path / "joined", *parts)
     assert (first.planned, first.cases) == (3, 3)
     assert first.arguments == ("merge", *(f"{p.folder}:1" for p in parts))
+    # As versions before and after name it, so that each knows what the other merged.
+    joined_names = "\n".join(str(one.folder) for one in parts)
+    assert first.uid == hashlib.sha256(joined_names.encode()).hexdigest()[:32]
     for again in itertools.permutations(parts):
         with pytest.raises(LedgerError, match=r"these parts are run 1 of .*show"):
             joined(tmp_path / "joined", *again)
