@@ -26,6 +26,7 @@ from repro.published import (
 )
 from repro.published.numbers import in_unit
 from repro.published.vocabulary import Printed
+from repro.words import counted
 
 REFERENCES_FILE = "references.toml"
 
@@ -63,8 +64,9 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
                 f"{other.known.source}"
             )
         yield (
-            f"{len(self.added):,} numbers are new, {len(self.known):,} are there "
-            f"already, {len(self.different):,} are there with other digits"
+            f"{counted(len(self.added), 'number is', 'numbers are')} new, "
+            f"{counted(len(self.known), 'is', 'are')} there already, "
+            f"{counted(len(self.different), 'is', 'are')} there with other digits"
         )
 
 

@@ -30,18 +30,22 @@ _ARGUMENTS = {
     "footnotemark": "[",
     "color": "[{",
     "resizebox": "*{{{",
-    "scalebox": "[{{",
+    "scalebox": "{[{",
     "adjustbox": "{{",
     "rotatebox": "[{{",
-    **dict.fromkeys(("phantom", "hphantom", "rlap", "llap", "tablefootnote"), "{"),
+    **dict.fromkeys(("phantom", "hphantom", "vphantom", "tablefootnote"), "{"),
+    **dict.fromkeys(("rlap", "llap", "uline", "ul", "hl"), "{"),
 }
 #: Macros that print nothing, or only change how the rest looks.
 _SILENT = (
     "tiny scriptsize footnotesize small normalsize large Large bfseries itshape "
     "scshape ttfamily sffamily rmfamily upshape mdseries normalfont bf it rm tt em "
     "centering raggedright raggedleft arraybackslash noindent relax strut hfill xspace "
-    "boldmath phantom hphantom tablefootnote ensuremath protect leavevmode null"
+    "boldmath phantom hphantom vphantom tablefootnote ensuremath protect leavevmode "
+    "null cite citep citet citealp citealt citeauthor citeyear citeyearpar citenum"
 )
+#: Macros that print their only argument.
+_PLAIN = "rlap llap uline ul hl textsf texttt textmd textup mbox"
 #: What stands for a macro in text; `%(2)s` is its second argument.
 _TEXTS = {
     "multicolumn": "%(3)s",
@@ -58,19 +62,22 @@ _TEXTS = {
     "shortstack": "%(2)s",
     "percent": "%%",
     "color": "",
-    "cite": "",
-    "citep": "",
-    "citet": "",
     "ref": "",
     "label": "",
     "footnote": "",
     "footnotemark": "",
     "rotatebox": "%(3)s",
-    "rlap": "%(1)s",
-    "llap": "%(1)s",
+    "resizebox": "%(4)s",
+    "scalebox": "%(3)s",
+    "adjustbox": "%(2)s",
+    "ddagger": "‡",
+    "ddag": "‡",
+    "S": "§",
+    "P": "¶",
     "checkmark": "✓",
     "cmark": "✓",
     "xmark": "✗",
+    **dict.fromkeys(_PLAIN.split(), "%(1)s"),
     **dict.fromkeys(_SILENT.split(), ""),
 }
 _Rows = tuple[tuple[str, ...], ...]

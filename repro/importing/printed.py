@@ -22,7 +22,7 @@ from repro.importing.columns import (
 from repro.importing.grids import Files, Grid, Link
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
 from repro.published import METRICS, Release, Shares, check_name, is_weights_name
-from repro.words import listed
+from repro.words import counted, listed
 
 #: Rows that are called so are of no checkpoint, unless somebody says so.
 _SUMMARIES = {"average", "avg", "mean", "median", "overall", "total", "std"}
@@ -368,7 +368,7 @@ def _said(
     assumed: Mapping[Dimension, str],
 ) -> Iterator[str]:
     """Say how rows and columns were read, one line for each kind of thing."""
-    yield f"{grid.title}: {len(grid.rows) - grid.header:,} rows"
+    yield f"{grid.title}: {counted(len(grid.rows) - grid.header, 'row')}"
     found = {
         column.heading or f"column {column.number}": (
             "left out"

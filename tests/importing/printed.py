@@ -213,6 +213,19 @@ r32 & $92.6^{\dagger}$ & \underline{99.3} \\
         },
     ),
     Shape(
+        "LaTeX with fonts, boxes, citations and signs of footnotes",
+        r"""\begin{tabular}{lcc} Model & {\textsc{Top-1}} & \#Params \\ \midrule
+\texttt{r20}~\citealp[see][p.~1]{he} & \hl{91.7} & 11\,M \\
+\textsf{r32} & \mbox{92.6}$^\ddagger$\rlap{$^{\S}$} & \\
+\uline{r44} & \scalebox{0.9}[1]{\textmd{93.1}} & \\ \end{tabular}""",
+        (*OURS, "--as=#Params=skip"),
+        {
+            "cnn/ours r20 c10 top1": "91.7",
+            "cnn/ours r32 c10 top1": "92.6",
+            "cnn/ours r44 c10 top1": "93.1",
+        },
+    ),
+    Shape(
         "LaTeX rows alone, as they are pasted from a paper's source",
         "Model & Top-1 \\\\ \\hline\nr20 & 91.7 \\\\\nr32 & 92.6 \\\\\n",
         OURS,

@@ -276,7 +276,7 @@ def test_differences_are_shown_before_anything_is_written(release: Path) -> None
     result = enter(release, changed, *OURS)
     assert result.exit_code == 1
     assert "~ cnn/ours/1M@c10 top1 50.1 -> 51.1" in result.output
-    assert "1 numbers are new, 1 are there already, 1 are there with other digits" in (
+    assert "1 number is new, 1 is there already, 1 is there with other digits" in (
         result.output
     )
     assert (release / "references.toml").read_bytes() == before
@@ -288,7 +288,7 @@ def test_differences_are_shown_before_anything_is_written(release: Path) -> None
 def test_a_number_with_fewer_digits_is_the_same_number(release: Path) -> None:
     enter(release, "| Model | Acc |\n|--|--|\n| 1M | 50.149 |\n", *OURS)
     result = enter(release, "| Model | Acc |\n|--|--|\n| 1M | 50.1 |\n", *OURS)
-    assert "1 are there already" in result.output
+    assert "1 is there already" in result.output
     assert "50.149" in (release / "references.toml").read_text()
 
 
