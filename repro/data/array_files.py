@@ -20,7 +20,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ import numpy.typing as npt
 from repro.data.matlab import read_variable, variables
 from repro.errors import DatasetError
 from repro.files import UNREADABLE, Stamp, stamp_of
+from repro.stored.npy import check_size, read_member
 from repro.stored.pickles import Table, Unread, read_pickle
 
 Array = npt.NDArray[Any]
@@ -160,11 +161,6 @@ def _read_array(place: ArrayPlace, stamp: Stamp) -> Array:
     return found[0].read(place.file, place.name)
 
 
-def _check_size(size: int) -> None:
-    if size > LARGEST:
-        raise ValueError(f"an array of it would take {size:,} bytes")
-
-
 def _beside(file: Path, *names: str) -> Path:
     there = next((o for name in names if (o := file.with_name(name)).is_file()), None)
     if there is None:
@@ -187,26 +183,8 @@ def _npz_sets(file: Path, _: re.Match[str]) -> Iterator[Arrays]:
 
 
 def _read_npz(file: Path, name: str) -> Array:
-    from numpy.lib import format as npy
-
     with zipfile.ZipFile(file) as archive:
-        # The head first: NumPy would take as much memory as it promises.
-        with archive.open(f"{name}.npy") as stream:
-            _check_header(stream)
-        with archive.open(f"{name}.npy") as stream:
-            found: Array = npy.read_array(stream, allow_pickle=False)
-    return found
-
-
-def _check_header(stream: IO[bytes]) -> None:
-    from numpy.lib import format as npy
-
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else None
-    shape, _, dtype = (read or npy.read_array_header_2_0)(stream)
-    _check_size(math.prod(shape) * dtype.itemsize)
-    if dtype.hasobject:
-        raise ValueError("it holds objects of Python, which are never read")
+        return read_member(archive, name, LARGEST)
 
 
 # MNIST --------------------------------------------------------------------------------
@@ -231,7 +209,7 @@ def _read_idx(file: Path, _: str) -> npt.NDArray[np.uint8]:
         shape = [int(size) for size in np.frombuffer(sizes, ">u4")]
         if len(shape) != head[3]:
             raise ValueError("it ends within its head")
-        _check_size(math.prod(shape))
+        check_size(math.prod(shape), LARGEST)
         # One byte more: a file that goes on is not the one that its head describes.
         content = stream.read(math.prod(shape) + 1)
     if len(content) != math.prod(shape):
@@ -351,7 +329,7 @@ def _stl_sets(file: Path, match: re.Match[str]) -> Iterator[Arrays]:
 
 def _read_stl(file: Path, _: str) -> npt.NDArray[np.uint8]:
     """Read images of 96 x 96, each plane column after column."""
-    _check_size(file.stat().st_size)
+    check_size(file.stat().st_size, LARGEST)
     content = np.fromfile(file, np.uint8)
     if content.size % (3 * 96 * 96):
         raise ValueError(f"its {content.size:,} bytes are no images of 96 x 96 x 3")
@@ -360,7 +338,7 @@ def _read_stl(file: Path, _: str) -> npt.NDArray[np.uint8]:
 
 def _read_stl_labels(file: Path, _: str) -> npt.NDArray[np.int64]:
     """Read labels, which are numbers from 1 there."""
-    _check_size(file.stat().st_size)
+    check_size(file.stat().st_size, LARGEST)
     return np.fromfile(file, np.uint8).astype(np.int64) - 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -16,6 +16,10 @@ from repro.files import replacing
 from repro.published import METRICS, Metric
 
 TOP = 5
+# Checked where a record is read, which somebody else may have written.
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_FRACTION = r"^-?[0-9]{1,4000}(/[1-9][0-9]{0,3999})?\Z"
+_Exact = Annotated[str, msgspec.Meta(pattern=_FRACTION)]
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,11 +29,11 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     such as `17/20`.
     """
 
-    images: int
-    top1: int
-    top5: int
+    images: Annotated[int, msgspec.Meta(ge=1)]
+    top1: _Count
+    top5: _Count
     loss_sum: float
-    others: dict[str, str] = {}
+    others: dict[str, _Exact] = {}
 
     @property
     def loss(self) -> float:

@@ -17,7 +17,7 @@ from repro.judgement.intervals import (
     error_bound,
 )
 from repro.judgement.tolerance import Tolerance, tolerance_of
-from repro.published import METRICS, Printed, Reference, Release, printed
+from repro.published import METRICS, Digits, Printed, Reference, Release, printed
 
 
 class Verdict(enum.StrEnum):
@@ -77,7 +77,7 @@ class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     metric: str
-    published: str
+    published: Digits
     spread: str = ""
     measured: float | None = None
     difference: float | None = None
@@ -92,6 +92,11 @@ class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     xfail: str = ""
     verdict: Verdict
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what a record says of a metric that is not here."""
+        if self.metric not in METRICS:
+            raise ValueError(f"no metric {self.metric!r:.80} is installed")
 
     @property
     def number(self) -> Printed:

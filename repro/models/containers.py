@@ -18,6 +18,7 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.published import WEIGHTS_SUFFIXES
+from repro.stored.npy import read_head
 from repro.stored.onnx import Graph, read_graph
 from repro.stored.pickles import Pickled, Table, TypedStorage, is_module, read_pickle
 from repro.stored.safetensors import read_safetensors, shards_of
@@ -257,11 +258,7 @@ def _read_other_zip(
 
 def _array(file: Source, member: zipfile.ZipInfo, stream: Any) -> StoredTensor:
     """Describe one array of an archive, without unpickling objects."""
-    from numpy.lib import format as npy
-
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, kind = read(stream)
+    shape, fortran, kind = read_head(stream)
     # Two bytes without a type are bfloat16, which NumPy does not have.
     dtype = "bfloat16" if kind.str in {"|V2", "<V2"} else kind.name
     if dtype not in ITEM_SIZES or kind.str.startswith(">"):

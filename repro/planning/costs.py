@@ -50,7 +50,7 @@ def load_timings(ledger: Ledger) -> list[Timing]:
         "result WHERE id IN (SELECT max(id) FROM result "
         "WHERE machine IS NOT NULL GROUP BY case_id, asked, machine) ORDER BY id",
     )
-    results = (msgspec.json.decode(row["content"], type=CaseResult) for row in rows)
+    results = (ledger.decoded(row, CaseResult) for row in rows)
     return [
         Timing(
             case=result.id,

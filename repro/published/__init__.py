@@ -46,6 +46,7 @@ from repro.published.vocabulary import (
     PRECISIONS,
     WEIGHTS_SUFFIXES,
     AskedPrecision,
+    Digits,
     Kind,
     Precision,
     Printed,

@@ -173,6 +173,8 @@ Level = Annotated[float, stated(minimum=0, maximum=1)]
 Positive = Annotated[float, stated(exclusiveMinimum=0)]
 
 Kind = Literal["supervised", "clip"]
+#: A number as records keep it: its digits, without a sign or an exponent.
+Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,60}(\.[0-9]{1,60})?\Z")]
 #: What shares are printed as; other values are not concerned.
 Shares = Literal["percent", "fraction"]
 #: What stands after ± in a mean of several runs.

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import io
 import lzma
+import zipfile
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from repro.evaluation.predictions import Predictions
+from repro.evaluation.predictions import TOP, Predictions
 from repro.judgement.images import ImageSet
+from repro.stored.npy import read_member
 
 #: Stands for a class that was not kept.
 UNKNOWN = -1
 #: Bytes of the names of three million images: a stranger's ledger may say more.
 _MOST_NAMES = 2**29
+#: Bytes of an array of predictions as they are kept: one or two for an image.
+_MOST_VALUES = 2**24
+_MOST_IMAGES, _MOST_CLASSES = 2**40, 2**24
 
 
 def encode_predictions(predictions: Predictions) -> bytes:
@@ -51,26 +58,52 @@ def encode_predictions(predictions: Predictions) -> bytes:
 
 
 def decode_predictions(content: bytes) -> Predictions:
-    """Read what `encode_predictions` wrote; a class that was not kept is -1."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as kept:
-        labels = kept["labels"].astype(np.int64)
-        places = kept["place"]
-        # Top-1, top-5 and flips need no more than the first class and the place of the
-        # true one; the other four would be most of the bytes.
-        classes = np.full((len(labels), int(kept["width"])), UNKNOWN, dtype=np.int32)
-        classes[:, 0] = kept["first"]
-        within = np.flatnonzero(places < classes.shape[1])
-        classes[within, places[within]] = labels[within]
-        return Predictions(
-            indices=np.cumsum(kept["steps"], dtype=np.int64),
-            labels=labels,
-            classes=classes,
-            losses=kept["losses"].astype(np.float64),
-            total=int(kept["total"]),
-            recomputed=np.unpackbits(kept["recomputed"], count=len(labels)).astype(bool)
-            if "recomputed" in kept
-            else None,
-        )
+    """Read what `encode_predictions` wrote; a class that was not kept is -1.
+
+    Raises:
+        ValueError: it is something else; whatever reading archives raises too.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = {name.removesuffix(".npy") for name in archive.namelist()}
+        kept = {name: read_member(archive, name, _MOST_VALUES) for name in names}
+    labels, places = _integers(kept["labels"], _MOST_CLASSES), kept["place"]
+    # Top-1, top-5 and flips need no more than the first class and the place of the
+    # true one; the other four would be most of the bytes.
+    width = int(_integers(kept["width"][None], TOP + 1)[0])
+    classes = np.full((len(labels), width), UNKNOWN, dtype=np.int32)
+    classes[:, 0] = _integers(kept["first"], _MOST_CLASSES)
+    within = np.flatnonzero(places < width)
+    classes[within, places[within]] = labels[within]
+    total = int(_integers(kept["total"][None], _MOST_IMAGES)[0])
+    indices = np.cumsum(_integers(kept["steps"], _MOST_IMAGES), dtype=np.int64)
+    losses = kept["losses"].astype(np.float64)
+    if not len(labels) == len(places) == len(indices) == len(losses) > 0:
+        raise ValueError("they are of different numbers of images")
+    if indices[-1] >= total or not np.isfinite(losses).all():
+        raise ValueError("they are of other images than there are")
+    return Predictions(
+        indices=indices,
+        labels=labels,
+        classes=classes,
+        losses=losses,
+        total=total,
+        recomputed=np.unpackbits(kept["recomputed"], count=len(labels)).astype(bool)
+        if "recomputed" in kept
+        else None,
+    )
+
+
+def _integers(values: npt.NDArray[Any], limit: int) -> npt.NDArray[np.int64]:
+    """Give a row of integers from 0 on and below a limit.
+
+    Raises:
+        ValueError: they are none.
+    """
+    if values.dtype.kind not in "iu" or values.ndim != 1:
+        raise ValueError("they are no row of integers")
+    if values.size and not 0 <= values.min() <= values.max() < limit:
+        raise ValueError("an integer is larger than any there is")
+    return values.astype(np.int64)
 
 
 class ImageNames(msgspec.Struct, frozen=True):

@@ -11,13 +11,24 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
+
+import msgspec
 
 from repro.errors import LedgerError
 from repro.files import LEFT_OUT, warn_of_damage
-from repro.records.schema import SEALED, VERSION, prepare, row_digest, version_of
+from repro.records.schema import (
+    SEALED,
+    VERSION,
+    prepare,
+    refuse_foreign,
+    refuse_unsound,
+    row_digest,
+    version_of,
+)
 
 FILE = "ledger.sqlite"
+_T = TypeVar("_T")
 _PATIENCE = 60.0  # seconds to wait while another run writes
 
 
@@ -52,7 +63,8 @@ class Database:
                 check_same_thread=False,
             )
             try:
-                self._prepare()
+                with self._explained((TypeError, LookupError, RecursionError)):
+                    self._prepare()
             except BaseException:
                 self._connection.close()
                 raise
@@ -96,6 +108,15 @@ class Database:
             if self._is_whole(table, row)
         ]
 
+    def decoded(self, row: sqlite3.Row, kind: type[_T]) -> _T:
+        """Read the content of a row.
+
+        Raises:
+            LedgerError: it is something else, whatever its checksum says.
+        """
+        with self._explained((TypeError, RecursionError)):
+            return msgspec.json.decode(row["content"], type=kind)
+
     def shrink(self) -> None:
         """Give the space of what was removed back to the file system."""
         with self._explained():
@@ -134,7 +155,7 @@ class Database:
 
     def _is_whole(self, table: str, row: sqlite3.Row) -> bool:
         said = [row[name] for name in SEALED[table]]
-        if row_digest(said) == row["digest"]:
+        if isinstance(row["run"], int) and row_digest(said) == row["digest"]:
             return True
         self._warn(f"what run {said[0]} said of {said[1]}")
         return False
@@ -155,15 +176,18 @@ class Database:
             )
         # The order matters: while tables are replaced, foreign keys must not be
         # checked.
+        refuse_foreign(self._connection)
         prepare(self._connection)
+        refuse_unsound(self._connection)
         self._connection.execute("PRAGMA foreign_keys = ON")
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         """Turn what SQLite and the system say into an error that names the file."""
+        known: tuple[type[Exception], ...] = (sqlite3.Error, OSError, ValueError)
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError) as error:
+        except known + also as error:
             raise LedgerError(
                 f"the ledger {self.file} cannot be used: {error}; mend or move it, "
                 "or name another folder with --repro-ledger; a run does with 'none'"

@@ -67,7 +67,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     def summary(self) -> str:
         """One line for people."""
         shown = ("torch", "torchvision", "timm", "open_clip_torch")
-        versions = [f"{name} {self.packages[name]}" for name in shown]
+        known = [name for name in shown if name in self.packages]
+        versions = [f"{name} {self.packages[name]}" for name in known]
         return ", ".join(
             [*versions, self.decoder, f"Python {self.python}", self.device]
         )

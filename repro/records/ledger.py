@@ -14,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import msgspec
 
 from repro.claims.result import ClaimResult
 from repro.errors import LedgerError
 from repro.evaluation.predictions import Predictions
+from repro.files import UNREADABLE
 from repro.records.compact import (
     ImageNames,
     decode_names,
@@ -35,7 +35,8 @@ from repro.records.schema import insert, insert_sealed, result_row
 
 __all__ = ["FILE", "Found", "Ledger", "existing_ledger"]
 
-_RESULT = msgspec.json.Decoder(CaseResult)
+#: What reading predictions raises that are none: also of how they are packed.
+_NO_PREDICTIONS = (*UNREADABLE, LookupError, TypeError, RuntimeError, MemoryError)
 #: A limit in SQL, for a value that is NULL where there is none.
 _AT_MOST = "coalesce(?, -1)"
 
@@ -205,16 +206,12 @@ class Ledger(Database):
         rows = self.read_sealed(
             "claim", "claim WHERE run = ? ORDER BY claim_id", (run,)
         )
-        with self._explained():
-            return [
-                msgspec.json.decode(row["content"], type=ClaimResult) for row in rows
-            ]
+        return [self.decoded(row, ClaimResult) for row in rows]
 
     def unrun(self, run: int) -> list[CaseResult]:
         """Give what was said of cases of a run that did not get their turn."""
         rows = self.read_sealed("unrun", "unrun WHERE run = ?", (run,))
-        with self._explained():
-            return [_RESULT.decode(row["content"]) for row in rows]
+        return [self.decoded(row, CaseResult) for row in rows]
 
     def predictions(
         self, run: int, case: str, key: str | None = None
@@ -299,8 +296,7 @@ class Ledger(Database):
             also="prediction",
         )
         for row in rows:
-            with self._explained():
-                measurement = _RESULT.decode(row["content"]).measurement
+            measurement = self.decoded(row, CaseResult).measurement
             named = f"run {row['run']} of {row['case_id']}"
             predictions = self._predictions(row["prediction"], named)
             if measurement is not None and predictions is not None:
@@ -314,7 +310,7 @@ class Ledger(Database):
             return None
         content: bytes = row["content"]
         # Who shares a ledger may have written both the digest and what has it.
-        with suppress(ValueError, LookupError, TypeError, EOFError, BadZipFile):
+        with suppress(*_NO_PREDICTIONS):
             if hashlib.sha256(content).hexdigest() == row["digest"]:
                 return decode_predictions(content)
         self._warn(f"what was predicted in {named}")
@@ -339,8 +335,7 @@ class Ledger(Database):
         rows = self.read_sealed(
             "result", f"result WHERE {condition} ORDER BY id", values
         )
-        with self._explained():
-            return [(row["run"], _RESULT.decode(row["content"])) for row in rows]
+        return [(row["run"], self.decoded(row, CaseResult)) for row in rows]
 
 
 def existing_ledger(folder: Path | None) -> AbstractContextManager[Ledger | None]:

@@ -12,7 +12,6 @@ import msgspec
 
 from repro.cases import Case, list_cases
 from repro.diagnosis.known import Known, Seen
-from repro.errors import LedgerError
 from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import Since
 from repro.judgement.verdict import Verdict
@@ -53,6 +52,8 @@ class _Measured(msgspec.Struct):
 
 
 class _Result(msgspec.Struct):
+    """What is read of a result: most of it is environment, and skipped here."""
+
     verdict: Verdict
     position: tuple[int, int]
     measurement: _Measured | None = None
@@ -60,10 +61,6 @@ class _Result(msgspec.Struct):
 
 class _Since(msgspec.Struct):
     since: Since | None = None
-
-
-#: Most of a result is its environment and how it was compared, which is skipped here.
-_RESULT = msgspec.json.Decoder(_Result)
 
 
 def past_of(
@@ -99,7 +96,7 @@ def past_of(
     for row in rows:
         place = place_named(row["case_id"], row["asked"])
         name = place if row["case_id"] in several else row["case_id"]
-        said = _decoded(ledger, row)
+        said = ledger.decoded(row, _Result)
         found.setdefault(name, []).append(_past(row, said))
         called[name] = said.position, place
     ordered = sorted(found, key=lambda name: (called[name][0], name))
@@ -138,7 +135,7 @@ def changes_then(ledger: Ledger, past: Past) -> Since | None:
         LedgerError: the ledger cannot be read.
     """
     rows = ledger.read_sealed("result", "result WHERE id = ?", (past.result,))
-    return msgspec.json.decode(rows[0]["content"], type=_Since).since if rows else None
+    return ledger.decoded(rows[0], _Since).since if rows else None
 
 
 def last_met(ledger: Ledger, case: str) -> LastMet | None:
@@ -152,19 +149,9 @@ def last_met(ledger: Ledger, case: str) -> LastMet | None:
         "result WHERE case_id = ? AND verdict = ? ORDER BY id DESC LIMIT 1",
         (case, Verdict.REPRODUCED),
     ):
-        if (measured := _decoded(ledger, row).measurement) is not None:
+        if (measured := ledger.decoded(row, _Result).measurement) is not None:
             return LastMet(row["run"], measured.weights_sha256)
     return None
-
-
-def _decoded(ledger: Ledger, row: sqlite3.Row) -> _Result:
-    try:
-        return _RESULT.decode(row["content"])
-    except msgspec.MsgspecError as error:
-        raise LedgerError(
-            f"the ledger {ledger.file} has a result of {row['case_id']} in run "
-            f"{row['run']} that cannot be read: {error}"
-        ) from error
 
 
 def known_of(case: Case, result: CaseResult, ledger: Ledger | None) -> Known:

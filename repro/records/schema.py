@@ -6,6 +6,7 @@ docs/ledger.md describes them for people who query the ledger themselves.
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
@@ -80,6 +81,20 @@ SEALED = {
     "claim": ("run", "claim_id", "verdict", "content"),
 }
 
+_NAMED = re.compile(r"TABLE IF NOT EXISTS (\w+)")
+#: A run that cannot be one; times are seconds from 1970 to the year 2286.
+_UNSOUND = """
+SELECT id FROM run WHERE (
+    typeof(id) = 'integer' AND typeof(uid) = 'text'
+    AND typeof(started) IN ('real', 'integer') AND started BETWEEN 0 AND 1e10
+    AND (finished IS NULL OR
+        typeof(finished) IN ('real', 'integer') AND finished BETWEEN 0 AND 1e10)
+    AND (exit_status IS NULL OR typeof(exit_status) = 'integer')
+    AND typeof(planned) = 'integer' AND dirty IN (0, 1)
+    AND typeof(arguments) = 'text' AND typeof(git_commit) = 'text'
+) IS NOT TRUE LIMIT 1
+"""
+
 #: Bytes. A result takes 2.5 kB, of which the default of 4,096 holds one.
 _PAGE = 16_384
 
@@ -136,6 +151,34 @@ def seal(connection: sqlite3.Connection) -> None:
     for table, names in SEALED.items():
         said = ", ".join(names)
         connection.execute(f"UPDATE {table} SET digest = row_digest({said})")
+
+
+def refuse_foreign(connection: sqlite3.Connection) -> None:
+    """Refuse what computes where a table of ours is read or written, maybe for ever.
+
+    Raises:
+        ValueError: one of them is a view, or has a trigger or computed columns.
+    """
+    made = _NAMED.findall(_TABLES)
+    found = connection.execute(
+        "SELECT made.name FROM sqlite_schema AS made "
+        "LEFT JOIN pragma_table_xinfo(made.name) AS own "
+        "WHERE tbl_name COLLATE NOCASE IN (SELECT value FROM json_each(?)) "
+        "AND (made.type IN ('view', 'trigger') OR own.hidden OR sql LIKE '%VIRTUAL%')",
+        (msgspec.json.encode(made).decode(),),
+    ).fetchone()
+    if found:
+        raise ValueError(f"{found[0]!r:.80} computes what a ledger only keeps")
+
+
+def refuse_unsound(connection: sqlite3.Connection) -> None:
+    """Refuse runs of other things than numbers, times and texts.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if found := connection.execute(_UNSOUND).fetchone():
+        raise ValueError(f"its run {found[0]!r:.80} is described by other things")
 
 
 def version_of(connection: sqlite3.Connection) -> int:

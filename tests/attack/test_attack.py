@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from attack import formats
+from attack import formats, ledgers
 from attack.attack import MEMORY, Attack, limited_memory, said_badly
 from attack.kinds import KINDS
 from click.testing import CliRunner
@@ -53,7 +53,7 @@ def test_a_command_that_breaks_is_noticed() -> None:
 #: What a command says at the end of sound input.
 SOUND = {
     "cards": "1 numbers added",
-    "merges": "4 cases: ",
+    "merges": "4 of 4 cases",
     "attestations": "PASSED: a.pt by a.json",
 }
 
@@ -64,6 +64,8 @@ def test_what_is_spoilt_is_sound_before(
 ) -> None:
     for spoiling in ("damaged", "spoilt"):
         monkeypatch.setattr(formats, spoiling, st.just)
+    for spoiling in ("damaged", "forged"):
+        monkeypatch.setattr(ledgers, spoiling, st.just)
     found: list[Attack] = []
 
     @settings(max_examples=1, database=None)

@@ -97,3 +97,30 @@ def spoilt(draw: st.DrawFn, tree: Any) -> Any:
             if action == "rename":
                 holder[draw(TEXTS)] = value
     return tree
+
+
+@st.composite
+def untrue(draw: st.DrawFn, tree: Any) -> Any:
+    """Replace one or two values of a tree by others of their type."""
+    tree = copy.deepcopy(tree)
+    for _ in range(draw(st.integers(1, 2))):
+        *way, last = draw(st.sampled_from(sorted(places(tree), key=repr)))
+        holder = tree
+        for key in way:
+            holder = holder[key]
+        holder[last] = draw(_of_its_type(holder[last]))
+    return tree
+
+
+def _of_its_type(value: Any) -> st.SearchStrategy[Any]:
+    if isinstance(value, list):
+        return st.sampled_from([[], value * 2, value[:1]])
+    if isinstance(value, dict):
+        return st.sampled_from([{}, {**value, "": 1}])
+    if isinstance(value, str):
+        return TEXTS | st.sampled_from(
+            ["", "0", "-1", "1/0", "nan", "1e400", "9" * 5000]
+        )
+    if isinstance(value, bool) or value is None:
+        return st.sampled_from([None, True, False, 0, "", [], {}])
+    return NUMBERS

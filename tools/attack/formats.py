@@ -32,8 +32,9 @@ from tests.made_results import measurement, result
 from .attack import RAN, Attack
 from .calls import SERVER, classifier_of, pixels_of
 from .damage import TEXTS, VALUES, damaged, spoilt
+from .ledgers import ledger_file
 from .made import CELLS, HEADS, bombs
-from .sound import CHECK, NUMBERS, TOML, commands, ledger_file, weights_files
+from .sound import CHECK, NUMBERS, commands, weights_files
 
 _DIGITS = tuple(map(str, range(10)))
 
@@ -267,15 +268,6 @@ def attestations(draw: st.DrawFn) -> Attack:
         command += ["--public-key", "key.pub"]
         files["key.pub"] = key
     return Attack("attestations", tuple(command), files)
-
-
-@st.composite
-def merges(draw: st.DrawFn) -> Attack:
-    """Join a sound ledger with one that is spoilt."""
-    part = draw(damaged(ledger_file("4M", "8M")))
-    files = {f"a/{FILE}": ledger_file(), f"b/{FILE}": part, **TOML}
-    command = draw(commands("merge a b", "merge b:1 a", "merge b a --incomplete"))
-    return Attack("merges", (*command, "--ledger", "joined", *NUMBERS), files)
 
 
 @cache

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shlex
-import sqlite3
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import click
 import tomlkit
@@ -23,10 +18,8 @@ from hypothesis import strategies as st
 from repro.cli import cli
 from repro.options.table import OPTIONS
 from repro.published import WEIGHTS_SUFFIXES
-from repro.records.ledger import FILE
-from tests.made_results import result
 
-from . import formats, made
+from . import formats, ledgers, made
 from .attack import Attack
 from .damage import TEXTS, damaged, spoilt
 from .sound import (
@@ -36,7 +29,6 @@ from .sound import (
     TOML,
     commands,
     file_names,
-    ledger_file,
     photographs,
     stores,
     weights_files,
@@ -104,40 +96,6 @@ def archives(draw: st.DrawFn) -> Attack:
         return Attack("archives", ("unpack", name), {name: content})
     command = shlex.split(f"{CHECK} --bytes")
     return Attack("archives", (*command, *NUMBERS), {name: content, **TOML})
-
-
-def _with_row(column: str, content: Callable[[Any], str | bytes]) -> bytes:
-    """Write a ledger one of whose results holds something else."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, FILE)
-        file.write_bytes(ledger_file())
-        connection = sqlite3.connect(file)
-        ((found,),) = connection.execute(f"SELECT {column} FROM result WHERE id = 4")
-        query = f"UPDATE result SET {column} = ? WHERE id = 4"
-        connection.execute(query, (content(found),))
-        connection.commit()
-        connection.close()
-        return file.read_bytes()
-
-
-@st.composite
-def ledger(draw: st.DrawFn) -> Attack:
-    """Spoil the bytes of a ledger, or what it holds."""
-    if draw(st.booleans()):
-        content = draw(damaged(ledger_file()))
-    else:
-        content = _with_row(
-            "content", lambda row: json.dumps(draw(spoilt(json.loads(row))))
-        )
-    case = result("2M").id
-    command = draw(
-        commands(
-            "runs", "show last", f"history {case}", "compare 1 2", "merge .repro:last",
-            "report -o a.md", "report -o a.html", "report -o a.json -o a.csv",
-            "plan --ledger .repro --expected numbers.toml", "prune --keep 1",
-        )
-    )  # fmt: skip
-    return Attack("ledger", command, {f".repro/{FILE}": content, **TOML})
 
 
 @st.composite
@@ -229,8 +187,8 @@ KINDS: dict[str, Callable[[], Attacks]] = {
     "servers": formats.servers,
     "tables": formats.tables,
     "cards": formats.cards,
-    "ledger": ledger,
-    "merges": formats.merges,
+    "ledger": ledgers.ledger,
+    "merges": ledgers.merges,
     "attestations": formats.attestations,
     "caches": caches,
     "strata": formats.strata,

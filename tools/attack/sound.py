@@ -16,9 +16,6 @@ from hypothesis import strategies as st
 
 from repro.data.pixels import PixelStore
 from repro.published import parse_geometry
-from repro.records.environment import GitState
-from repro.records.ledger import FILE, Ledger
-from tests.made_results import predictions, result
 from tests.releases import SMALLEST
 from tests.stand_ins import photograph_dataset
 
@@ -93,20 +90,6 @@ def photographs() -> dict[str, bytes]:
         found[f"data/val/{place}"] = stream.getvalue()
     found["data/val/dog/d.jpg"] = found["data/val/cat/a.jpg"][::-1][::-1] + b"\0"
     return found
-
-
-@cache
-def ledger_file(*cases: str) -> bytes:
-    """Make a ledger of two runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        with Ledger(Path(folder), create=True) as ledger:
-            for number in (1, 2):
-                run = ledger.begin(f"run {number}", 2, ["-k", "x"], GitState("0a"))
-                for name in cases or ("1M", "2M"):
-                    made = result(name, difference=number / 10)
-                    ledger.record(run, made, predictions(seed=number))
-                ledger.finish(run, 1)
-        return Path(folder, FILE).read_bytes()
 
 
 @cache
