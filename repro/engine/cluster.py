@@ -112,6 +112,7 @@ class Cluster:
         for case in planned:
             key = self._key(case)
             somewhere = any(self._has(node, case) for node in self.nodes)
+            # What no node has is not submitted: Ray would wait for a node that has it.
             if somewhere and key not in self._tasks:
                 self._tasks[key] = self._submit(case)
 
@@ -312,6 +313,7 @@ def _connect(address: str) -> Any:
         ) from error
     if not ray.is_initialized():
         try:
+            # What nodes print stays there; what is wrong comes with an answer.
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             first = str(error).strip().partition("\n")[0]

@@ -194,6 +194,7 @@ def localized(job: Job, environment: Mapping[str, str]) -> Job:
     moves = [(job.package, Path(repro.__file__).parent)]
     for pair in filter(None, environment.get(NODE_PATHS, "").split(os.pathsep)):
         there, _, here = pair.partition("=")
+        # Before the folder of the package: what somebody has said counts first.
         moves.insert(0, (Path(there), Path(here)))
 
     def moved(path: Path | None) -> Path | None:

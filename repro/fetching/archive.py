@@ -145,6 +145,7 @@ def _choose(
         e for e in entries if PurePosixPath(e.filename).parts[0] != _FOLDER_NOISE
     ]
     parts = [PurePosixPath(entry.filename).parts for entry in visible]
+    # A folder around all of them, as there is where one was packed, counts for nothing.
     tops = {names[0] for names in parts}
     depth = 2 if len(tops) == 1 and all(len(names) > 1 for names in parts) else 1
     chosen: dict[str, zipfile.ZipInfo] = {}

@@ -85,8 +85,10 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
         more = self.exact - self.cheap
         taken = [self.is_open & self.sample & (self.cell == cell) for cell in (0, 1)]
         spread = [float(more[mine].std()) if mine.any() else 0.0 for mine in taken]
+        # Neyman's allotment: a cell gets images as its size times the spread in it.
         parts = sizes * np.array(spread) / len(more)
         number = parts.sum() * (_HALF_WIDTH / half_width) ** 2 * parts
+        # Where nothing has moved yet, all parts are zero.
         least = LOSS_IMAGES * parts / max(parts.sum(), 1e-300)
         # From a finite population fewer are needed.
         fewer = np.ceil(number / (1 + number / np.maximum(sizes, 1)))

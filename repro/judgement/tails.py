@@ -78,6 +78,8 @@ def _units(sizes: Floats, apart: Floats) -> tuple[Floats, Floats]:
     """Give borders between groups of margins `[G - 1]`, and the unit of each `[G]`."""
     order = np.argsort(sizes, kind="stable")
     groups = max(1, min(_MOST_GROUPS, len(sizes) // _GROUP_IMAGES))
+    # Of equal numbers and not of equal width: margins crowd together near zero, and a
+    # group of a few images would tell its unit by chance.
     parts = np.array_split(order, groups)
     borders = [sizes[part[0]] for part in parts[1:]]
     units = [
@@ -99,6 +101,7 @@ def _beyond(wanted: Floats, known: Floats) -> Floats:
     tail = min(max(len(known) // _TAIL, _LEAST_TAIL), _MOST_TAIL, len(known) // 2)
     border = known[-tail - 1]
     over = known[-tail:] - border
+    # Where many errors were seen, their share says it; only beyond is a tail assumed.
     within = 1 - np.searchsorted(known, wanted) / len(known)
     mean = over.mean()
     if not mean:

@@ -46,6 +46,7 @@ def text_tower(model: nn.Module) -> TextTower | None:
     from open_clip.model import CLIP
     from open_clip.transformer import ResidualAttentionBlock
 
+    # Not `isinstance`: what a subclass does otherwise would be left out here.
     if type(model) is not CLIP:
         return None
     parts: Any = model
@@ -138,6 +139,7 @@ def _common_length(tokens: Tensor, lengths: Tensor) -> int:
     """Count the tokens that all prompts begin with; one at least is left to each."""
     differs = (tokens != tokens[0]).any(dim=0)
     common = int(differs.int().argmax()) if bool(differs.any()) else tokens.shape[1]
+    # Each prompt keeps its last token, which its embedding is read at.
     return min(common, int(lengths.min()) - 1)
 
 
@@ -164,6 +166,7 @@ def _beginnings(
 
 def _of_similar_length(rows: Tensor, lengths: Tensor, tokens: int) -> Iterator[Tensor]:
     """Split rows into batches of prompts of similar length, about `tokens` each."""
+    # Stable, so that every process makes the same batches, and the same last bits.
     order = torch.argsort(lengths, stable=True)
     start = 0
     while start < len(order):

@@ -208,6 +208,8 @@ class Reporting:
         if self._session:
             status = int(session.exitstatus)
             stopped = self._stopped or bool(session.shouldfail)
+            # Asked twice: the ledger keeps what is known before reports are written;
+            # one that cannot be, or a baseline that is not there, counts after.
             found = self._session.exit_status(status, stopped=stopped)
             self._session.finish(found)
             session.exitstatus = self._session.exit_status(status, stopped=stopped)

@@ -57,6 +57,7 @@ class Results:
 
         It is given back where it adds something to what is known.
         """
+        # The last that comes of a test: a case without a result by then has none.
         if report.failed or report.when == "teardown":
             self._ended.add(report.nodeid)
         found = result_on(report)

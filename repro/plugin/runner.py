@@ -85,6 +85,8 @@ class CaseRunner:
             return step()
         except ReproError as error:
             concerned = case or case_of(self._item)
+            # What is not here is skipped, as tests are for what a machine lacks; what
+            # is here and wrong fails, strict or not.
             failed = self._settings.strict or not isinstance(error, NotAvailableError)
             reason = str(error)
             if concerned:
@@ -126,6 +128,8 @@ class CaseRunner:
             result = msgspec.structs.replace(result, reason=_why_unsettled(result))
         result = self._compared_with_earlier(case, result, predictions)
         result = self._diagnosed(case, result, predictions)
+        # Before the test ends, which it does by an exception: the hook that makes its
+        # report looks for it there.
         self._item.stash[RESULT] = result
         if result.verdict.is_failure:
             _end(failure_text(case, result), failed=True)
@@ -193,6 +197,8 @@ class CaseRunner:
         """
         folder = run_folder(self._item.config)
         key = self.engine.key(case)
+        # The ledger is asked inside of the lock too: else two workers that want the
+        # same would both find nothing there, and both measure.
         measured = folder.measure_once(
             key, lambda: self._take_over(case, key) or self._measure_now(case)
         )
@@ -253,6 +259,7 @@ class CaseRunner:
                 unknown.append(f"{label} was not measured: {error}")
                 continue
             theirs = judge(reference, case.release, measurement)
+            # Nothing speaks against this checkpoint while the other may be meant.
             if theirs.verdict is Verdict.INCONCLUSIVE:
                 unknown.append(f"{label} is inconclusive: {theirs.reason}")
             if theirs.verdict is Verdict.REPRODUCED:

@@ -137,6 +137,8 @@ class RunSession:
         self._results = Results(planned)
         self._settings = read_settings(config, {}, config.rootpath)
         self._shared = run_folder(config)
+        # Before anything is written there: the next run that starts removes what nobody
+        # holds.
         self._shared.claim()
         self._recorder: Recorder | None = None
         self._written: list[Path] = []
@@ -146,6 +148,7 @@ class RunSession:
             try:
                 self._recorder = Recorder(config, self._settings, len(planned.judged))
             except ReproError as error:
+                # pytest ends here, and nothing comes to `finish`.
                 self._shared.remove()
                 raise pytest.UsageError(str(error)) from error
 
@@ -189,6 +192,7 @@ class RunSession:
             if report.results or report.claims:
                 self._write_reports(report)
         finally:
+            # Whatever went wrong: else it would lie there until the next run.
             self._shared.remove()
             if self._recorder:
                 self._recorder.close()
