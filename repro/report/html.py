@@ -31,6 +31,9 @@ from repro.report.changes import (
 from repro.report.comparison import since_run_text
 from repro.report.failure import images_text, where_on_all_images
 from repro.report.html_parts import (
+    anchor,
+    breakable,
+    link,
     sign,
     sign_of_claim,
     thumbnail,
@@ -84,7 +87,7 @@ def html(report: Report) -> str:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["breakable"] = _breakable
+    environment.filters["breakable"] = breakable
     template = environment.get_template("page.html.jinja")
     found = panels(report.results)
     cases = report.cases()
@@ -114,7 +117,7 @@ def html(report: Report) -> str:
         environments=facts,
         tone=tone,
         sign=sign,
-        anchor=_anchor,
+        anchor=anchor,
         style=Markup((_PAGE / "page.css").read_text(encoding="utf-8")),
         script=Markup((_PAGE / "page.js").read_text(encoding="utf-8")),
     )
@@ -123,22 +126,12 @@ def html(report: Report) -> str:
     return re.sub(r"\n\s+", "\n", page)
 
 
-def _breakable(text: str) -> Markup:
-    """Let names be broken between their words, and a number nowhere."""
-    return Markup("<wbr>").join(re.split(r"(?<=[/_@:])(?=\w)", text))
-
-
 def _releases(report: Report) -> list[tuple[str, str]]:
     """Name the releases, each with the address of its paper."""
     found = [
-        (r.release_title or r.release, _link(r.release_url)) for r in report.results
+        (r.release_title or r.release, link(r.release_url)) for r in report.results
     ]
     return list(dict.fromkeys(found))
-
-
-def _anchor(name: str) -> str:
-    """Name the place of a case on the page; it is the same in every run."""
-    return "case-" + "_".join(name.split())
 
 
 def _notes(report: Report) -> Iterator[str]:
@@ -195,7 +188,7 @@ def _claim(result: ClaimResult, report: Report) -> dict[str, Any]:
         "sign": sign_of_claim(result),
         "lines": list(claims_report.detail_lines(result)),
         "panels": [_panel(panel)] if panel else [],
-        "link": _link(result.source_url),
+        "link": link(result.source_url),
     }
 
 
@@ -382,13 +375,8 @@ def _comparison(comparison: ReferenceCheck, *, is_part: bool) -> dict[str, str]:
         else f"tolerance {tolerance_text(comparison, long=True)} "
         f"({comparison.tolerance_origin}); ",
         "source": comparison.source_title or comparison.source,
-        "link": _link(comparison.source_url),
+        "link": link(comparison.source_url),
     }
-
-
-def _link(url: str) -> str:
-    """Give where a link may lead; text of a release must not run code."""
-    return url if url.startswith(("https://", "http://")) else ""
 
 
 def _facts(environment: Environment) -> Iterator[tuple[str, str]]:

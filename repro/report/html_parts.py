@@ -1,10 +1,13 @@
-"""Parts of the page: colours and signs of what came out, and small pictures."""
+"""Parts of the page: colours and signs, small pictures, names and links."""
 
 from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
+
+from markupsafe import Markup
 
 from repro.claims.result import ClaimResult, ClaimVerdict
 from repro.judgement.verdict import Verdict
@@ -86,3 +89,18 @@ def thumbnail(folder: Path, name: str) -> str:
     except (OSError, ValueError, Image.DecompressionBombError):
         return ""
     return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode()}"
+
+
+def breakable(text: str) -> Markup:
+    """Let names be broken between their words, and a number nowhere."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/_@:])(?=\w)", text))
+
+
+def anchor(name: str) -> str:
+    """Name the place of a case on the page; it is the same in every run."""
+    return "case-" + "_".join(name.split())
+
+
+def link(url: str) -> str:
+    """Give where a link may lead; text of a release must not run code."""
+    return url if url.startswith(("https://", "http://")) else ""
