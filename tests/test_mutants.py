@@ -38,6 +38,12 @@ def asked(first):
     assert {column for line, column in lines if line == 1} == {kw_only}
 
 
+def test_what_is_given_by_name_is_no_product(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("def given(a, *, b):\n    return a * b\n")
+    assert {item.start_pos[0] for item in changes(module)} == {2}
+
+
 def test_what_runs_once_is_asked_of_all_tests(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text("LIMIT = 3\ndef within(n):\n    return n < LIMIT\n")

@@ -217,9 +217,9 @@ def _copy(
 def _close(target: Ledger, number: int, runs: Sequence[Run]) -> None:
     """Give the merged run the times of its parts."""
     started = min(run.started for run in runs)
-    ends = [run.finished for run in runs if run.finished]
+    ends = [run.finished for run in runs]
     # Where one part was killed, the whole has not ended either.
-    finished = max(ends).timestamp() if len(ends) == len(runs) else None
+    finished = None if None in ends else max(filter(None, ends)).timestamp()
     status = merged_status(run.exit_status for run in runs)
     with target.transaction() as connection:
         connection.execute(

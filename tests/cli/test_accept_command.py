@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
@@ -95,6 +96,24 @@ def test_the_file_is_read_and_the_case_has_both_references(paper: Path) -> None:
     ]
 
 
+def test_a_first_number_of_a_family_stands_after_all_others(paper: Path) -> None:
+    before, family, rest = PAPER.partition('[family."supervised/real"]')
+    other = family.replace("real", "drawn") + rest.partition("# Measured")[0]
+    paper.write_text(before + other + family + rest)
+    (case,) = [case for case in list_cases(read_releases([paper])) if case.id == CASE]
+    recorded(paper.parent, result("1M"))
+    with Ledger(paper.parent / ".repro") as ledger:
+        run = ledger.find_run("1")
+    drawn = case.release.families["supervised/drawn"]
+    accept(msgspec.structs.replace(case, family=drawn), result("1M"), run)
+    rows = [(row["family"], row["checkpoint"]) for row in references(paper)]
+    assert rows == [
+        ("supervised/real", "1M"),
+        ("supervised/real", "2M"),
+        ("supervised/drawn", "1M"),
+    ]
+
+
 def test_accepting_again_replaces_only_what_was_accepted(paper: Path) -> None:
     recorded(paper.parent, result("1M"))
     call(paper, CASE, "--run", "1")
@@ -105,6 +124,24 @@ def test_accepting_again_replaces_only_what_was_accepted(paper: Path) -> None:
     first, accepted, _ = references(paper)
     assert (first["top1"], accepted["top1"]) == ("70.10", "70.002")
     assert accepted["note"].startswith("run 2 on")
+
+
+@pytest.mark.parametrize("images", [7, 100, 9999, 10_000, 50_000, 100_000])
+def test_digits_tell_one_image_of_all(paper: Path, images: int) -> None:
+    counts = Metrics(
+        images=images, top1=images - 1, top5=images, loss_sum=float(images)
+    )
+    recorded(paper.parent, result("1M", measurement=measurement(counts)))
+    (case,) = [case for case in list_cases(read_releases([paper])) if case.id == CASE]
+    with Ledger(paper.parent / ".repro") as ledger:
+        run = ledger.find_run("last")
+        numbers = accept(case, ledger.results(run.id)[0], run).numbers
+    step = Fraction(1, 10 ** len(numbers["top1"].partition(".")[2]))
+    # Two at least, as papers print them; else one less would not tell it.
+    assert step == Fraction(1, 100) or step < Fraction(100, images) <= 10 * 10 * step
+    assert abs(Fraction(numbers["top1"]) - 100 * Fraction(images - 1, images)) < step
+    assert numbers["top5"] == f"{100:.{len(numbers['top1'].partition('.')[2])}f}"
+    assert numbers["loss"] == "1.000000"
 
 
 def test_a_pattern_takes_several_cases(paper: Path) -> None:

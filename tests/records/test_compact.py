@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from repro.evaluation.predictions import Predictions
 from repro.records import compact
 from repro.records.compact import (
+    UNKNOWN,
     ImageNames,
     decode_names,
     decode_predictions,
@@ -67,6 +68,28 @@ def test_a_part_of_the_images_stays_the_same_part() -> None:
     assert kept.indices.tolist() == chosen.tolist()
     assert kept.total == 100
     assert not kept.is_complete
+
+
+@pytest.mark.parametrize("images", [1, 7, 8, 9, 300])
+def test_which_images_were_computed_again_survives(images: int) -> None:
+    again = np.random.default_rng(images).random(images) < 0.5
+    made = msgspec.structs.replace(predictions(images), recomputed=again)
+    kept = decode_predictions(encode_predictions(made)).recomputed
+    assert kept is not None
+    assert (str(kept.dtype), kept.tolist()) == ("bool", again.tolist())
+    assert decode_predictions(encode_predictions(predictions())).recomputed is None
+
+
+def test_a_class_is_kept_where_it_is_the_first_or_the_true_one() -> None:
+    made = predictions(300)
+    kept = decode_predictions(encode_predictions(made)).classes.tolist()
+    assert kept == [
+        [
+            one if place == 0 or one == label else UNKNOWN
+            for place, one in enumerate(row)
+        ]
+        for row, label in zip(made.classes.tolist(), made.labels.tolist(), strict=True)
+    ]
 
 
 def test_the_same_predictions_give_the_same_bytes() -> None:

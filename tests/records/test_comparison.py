@@ -206,7 +206,8 @@ BOTH = [*itertools.product([True, False], repeat=2)]
 
 
 @pytest.mark.parametrize(
-    "fingerprints", [*itertools.product((OLD, *BY_NAME), repeat=2), (OLD, NEW)]
+    "fingerprints",
+    [*itertools.product((OLD, *BY_NAME), repeat=2), (OLD, NEW), (NEW, OLD)],
 )
 @pytest.mark.parametrize("predicted", BOTH)
 @pytest.mark.parametrize("named", BOTH)
@@ -244,6 +245,11 @@ def test_of_images_is_said_what_is_known_and_named_what_is_not(
     elif by_name:
         assert found.unknown == tuple(alike)
         assert (found.images, found.flips) == (None, None)
+        # An image is found again by its digest, also of a dataset known by names.
+        same = set(range(60)) - {REPLACED, RELABELLED}
+        is_known = all(named) and all(predicted)
+        by_digest = flips_by_hand(same) if is_known else []
+        assert [(f.index, f.before, f.after) for f in flips] == by_digest
         return
     elif not all(named):
         assert found.unknown == (

@@ -28,7 +28,7 @@ from repro.planning.costs import load_timings
 from repro.records.compact import ImageNames, encode_names, encode_predictions
 from repro.records.environment import GitState
 from repro.records.identity import Asked
-from repro.records.ledger import FILE, Ledger
+from repro.records.ledger import FILE, Ledger, existing_ledger
 from repro.records.past import past_of
 from repro.records.result import CaseResult
 from repro.records.schema import SEALED, VERSION, seal, version_of
@@ -160,6 +160,33 @@ def test_a_run_that_settles_less_than_all_is_not_green(
     run_of(ledger, "a", *results, status=status)
     with pytest.raises(LedgerError):
         ledger.find_run("green")
+
+
+FINE = (Verdict.REPRODUCED, Verdict.EXPECTED_DIVERGENCE, Verdict.UNREFERENCED)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_run_is_green_where_one_case_is_met_and_no_other_is_off(
+    ledger: Ledger, number: int
+) -> None:
+    for verdicts in itertools.combinations(Verdict, number):
+        names = [f"{place}M" for place in range(number)]
+        results = map(result, names, verdicts)
+        run = run_of(ledger, " and ".join(verdicts), *results)
+        is_green = Verdict.REPRODUCED in verdicts and {*verdicts} <= {*FINE}
+        assert ledger.find_run(str(run)).is_green is is_green, verdicts
+    assert ledger.find_run("last").cases == number
+
+
+def test_a_ledger_is_read_where_there_is_one(ledger: Ledger, tmp_path: Path) -> None:
+    run_of(ledger, "a", result())
+    with existing_ledger(ledger.file.parent) as found:
+        assert found is not None
+        assert len(found.runs()) == 1
+    for folder in (None, tmp_path / "no"):
+        with existing_ledger(folder) as none:
+            assert none is None
+    assert not (tmp_path / "no").exists()
 
 
 def test_an_unfinished_run_is_not_green(ledger: Ledger) -> None:

@@ -244,6 +244,8 @@ def test_parts_are_merged_once_in_whatever_order(tmp_path: Path) -> None:
         with pytest.raises(LedgerError, match=r"these parts are run 1 of .*show"):
             joined(tmp_path / "joined", *again)
     assert joined(tmp_path / "joined", *parts[:2]).id == 2
+    # One part is what is left where the others were lost.
+    assert joined(tmp_path / "joined", parts[0]).cases == 1
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 3, 4, 5, None])

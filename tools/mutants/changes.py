@@ -90,12 +90,20 @@ def changes(module: Path) -> list[MutationSpec]:
         items = [item.mutations[0] for item in database.work_items]
     source = module.read_text(encoding="utf-8")
     typed, words = list(without_effect(source)), list(compared_words(source))
+    lines = source.splitlines()
     return [
         item
         for item in items
         if not _is_within(item, typed)
+        and not _is_marker(item, lines)
         and not (_ORDER.search(item.operator_name) and _is_within(item, words))
     ]
+
+
+def _is_marker(item: MutationSpec, lines: list[str]) -> bool:
+    """Whether it is of the `*,` of a signature, which multiplies nothing."""
+    line, column = item.start_pos
+    return bool(lines[line - 1][column : column + 2] == "*,")
 
 
 def _is_within(item: MutationSpec, places: Iterable[tuple[Position, Position]]) -> bool:
