@@ -93,6 +93,7 @@ class PublishedEvidence:
                 and reference.metric == claim.metric
                 and reference.source != MEASURED
             ):
+                # Families stand in no order, and a claim may name them in another.
                 subject = frozenset(reference.families), reference.checkpoint
                 self._known.setdefault(subject, []).append(reference)
 

@@ -62,6 +62,7 @@ class Sources:
     ) -> None:
         self._settings = settings
         self._order = list(planned)
+        # Errors too: each of thousands of cases would index the same images to fail.
         self._datasets: dict[str, Dataset | ReproError] = {}
         self._checked: tuple[Case, Source] | None = None
         self._downloads: Downloads | None = None

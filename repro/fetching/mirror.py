@@ -46,6 +46,7 @@ def match_folders(
     """
     if not mirror.is_dir():
         raise FetchError(f"{mirror} is no folder; name one that holds the families'")
+    # Kinds first: a folder that only one family is left for needs no choice.
     proposals = [
         _without_other_kind(_propose(release, family, mirror, chosen.get(family.id)))
         for release, family in families

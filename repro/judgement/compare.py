@@ -286,6 +286,7 @@ def total_flips(differences: Iterable[CaseDifference]) -> Flips:
 
 def _fewest(found: CaseDifference) -> Flips:
     """Give the fewest flips that explain two counts of right images."""
+    # Counts of other images tell of no flip: such a case stands behind the others.
     if found.before.images != found.after.images:
         return Flips(0, 0, 0, 1.0)
     moved = found.after.top1 - found.before.top1
@@ -337,6 +338,8 @@ def rows_of(
     predictions: Predictions, positions: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Give the row of each position, and whether it was evaluated at all."""
+    # Rows ascend by position. What lies beyond the last is compared with the last, and
+    # found to be another.
     rows = np.searchsorted(predictions.indices, positions)
     inside = np.minimum(rows, max(len(predictions.indices) - 1, 0))
     if not len(predictions.indices):

@@ -136,6 +136,7 @@ def _convert(loader: Loader, spec: ModelSpec, contents: Contents) -> Loaded | No
         except WeightsError as error:
             refused = refused or error
             continue
+        # It converts nothing by itself: the tensors go into what it builds, by name.
         if model is None:
             return None
         if len(states) == 1:

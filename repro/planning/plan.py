@@ -237,6 +237,7 @@ def pixels_there(
     datasets have. No image is read for it: where one is not remembered, nothing is.
     """
     there: dict[Stored, int | None] = {}
+    # Else datasets would be looked up for nothing, of 50,000 files each.
     if cache is None or not list_stores(cache):
         return there
     datasets: dict[Images, Dataset | None] = {}
