@@ -28,7 +28,6 @@ from repro.errors import DatasetError, NotAvailableError, OptionError, ReproErro
 from repro.files import shown_size
 from repro.models.architecture import Architecture
 from repro.models.inspection import Inspection, inspect_weights
-from repro.models.naming import fitting_models, options_text
 from repro.published import DatasetSpec, Release, read_releases
 
 _ASSUMED = {"heads", "text heads"}
@@ -52,6 +51,9 @@ def inspect(file: Path, expected: tuple[Path | str, ...]) -> None:
 
 
 def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
+    # It builds models, with torch: what only looks into images does without.
+    from repro.models.naming import fitting_models, options_text
+
     yield "", f"{found.path}: {shown_size(found.size)}, {found.format}"
     if found.graph:
         yield "input", "; ".join(map(str, found.graph.inputs))
