@@ -30,6 +30,17 @@ import asyncio
 async def test_own_coroutine():
     await asyncio.sleep(0)
 """
+ORDERED = """
+import pytest
+
+@pytest.mark.order("last")
+def test_own_last():
+    pass
+
+@pytest.mark.order(1)
+def test_own_first():
+    pass
+"""
 PROPERTY = """
 from hypothesis import given
 from hypothesis.strategies import integers
@@ -126,7 +137,7 @@ def diverging(*arguments: str, **more: Any) -> Row:
 NEIGHBOURS = (
     *("pytest_asyncio", "pytest_cov", "pytest_env", "pytest_forked", "pytest_html"),
     *("pytest_instafail", "pytest_jsonreport", "pytest_metadata", "pytest_parallel"),
-    *("pytest_randomly",),
+    *("pytest_order", "pytest_randomly"),
     *("pytest_repeat", "pytest_rerunfailures", "pytest_split", "pytest_sugar"),
     "pytest_timeout",
 )
@@ -148,6 +159,15 @@ PLUGINS = (
         verdicts=PLANTED,
         status=1,
     ),
+    beside(
+        "pytest-rerunfailures, workers",
+        "rerunfailures",
+        *("--reruns=1", "-n2"),
+        planted=True,
+        verdicts=PLANTED,
+        status=1,
+    ),
+    beside("pytest-order", "pytest_order", files={NEIGHBOUR: ORDERED}),
     beside("pytest-timeout", "timeout", "--timeout=300", "--timeout-method=thread"),
     beside("pytest-cov", "pytest_cov", "--cov=tests", leaves=(".coverage", *LEFT)),
     beside("pytest-sugar", "sugar"),
@@ -214,6 +234,13 @@ PROJECTS = (
     Row(
         "fixtures of the project that are called as ours",
         files={"conftest.py": NAMESAKES, NEIGHBOUR: NAMESAKES_USED},
+    ),
+    Row(
+        "`collect_ignore` in a conftest",
+        files={
+            "tests/conftest.py": 'collect_ignore = ["test_broken.py"]',
+            "tests/test_broken.py": "raise RuntimeError",
+        },
     ),
     Row(
         "options in `addopts` and `PYTEST_ADDOPTS`",
