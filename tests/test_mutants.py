@@ -44,6 +44,13 @@ def test_what_is_given_by_name_is_no_product(tmp_path: Path) -> None:
     assert {item.start_pos[0] for item in changes(module)} == {2}
 
 
+def test_types_of_a_named_tuple_are_never_evaluated(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    of_a_struct = "class B(Struct):\n    a: list[int | str]\n"
+    module.write_text("class A(NamedTuple):\n    a: list[int | str]\n" + of_a_struct)
+    assert {item.start_pos[0] for item in changes(module)} == {4}
+
+
 def test_what_runs_once_is_asked_of_all_tests(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text("LIMIT = 3\ndef within(n):\n    return n < LIMIT\n")

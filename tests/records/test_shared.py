@@ -196,6 +196,14 @@ def test_a_folder_is_abandoned_when_nobody_has_locked_it_for_a_minute(
     assert open_files() == before + 5
 
 
+def test_a_folder_that_a_worker_made_first_is_claimed_too(tmp_path: Path) -> None:
+    folder = tmp_path / "run-1"
+    folder.mkdir()
+    before = open_files()
+    RunFolder(folder).claim()
+    assert open_files() == before + 1
+
+
 def test_where_no_folder_can_be_made_a_run_goes_on_without(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     mine = RunFolder(tmp_path / "file" / "run-1")

@@ -137,6 +137,9 @@ def without_effect(source: str) -> Iterator[tuple[Position, Position]]:
         if isinstance(node, ast.ClassDef):
             for keyword in node.keywords:
                 yield _place(keyword)
+            if "NamedTuple" in map(ast.unparse, node.bases):
+                fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+                yield from (_place(field.annotation) for field in fields)
         if isinstance(node, ast.FunctionDef):
             for type_ in _types(node):
                 yield _place(type_)
