@@ -49,6 +49,11 @@ def file_shipped_with(package: str, path: str) -> Path | None:
     return None
 
 
+def at_home(path: str | Path) -> Path:
+    """Put a home folder in place of `~`; what is nobody's stays, as in a shell."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def is_there(path: Path) -> bool:
     """Tell whether something is there; `Path.exists` of Python 3.14 never says why not.
 

@@ -20,6 +20,7 @@ from repro.cli.output import Bar, echo, echo_lines
 from repro.errors import ExpectedError, FetchError, OptionError, ReproError
 from repro.fetching.family import Fetched, fetch_family
 from repro.fetching.mirror import Match, match_folders
+from repro.files import at_home
 from repro.models.weights import (
     Checked,
     check_file,
@@ -51,7 +52,7 @@ def checkpoints_folder(checkpoints: Path | None) -> Path:
             "no folder for the weights: name one with --checkpoints DIR or "
             "REPRO_CHECKPOINTS"
         )
-    return checkpoints.expanduser()
+    return at_home(checkpoints)
 
 
 def choose_families(
@@ -311,7 +312,7 @@ def link(
     releases = read_releases(expected)
     families = choose_families(releases, patterns)
     choices = _choices(chosen, [family.id for _, family in families])
-    matches = match_folders(families, mirror.expanduser().absolute(), choices)
+    matches = match_folders(families, at_home(mirror).absolute(), choices)
     cases = list_cases(releases)
     for match in matches:
         echo_lines(_linked(match, folder, cases))

@@ -23,6 +23,7 @@ from repro.published.geometry import (
     Geometry,
     Resize,
     Step,
+    parse_geometry,
 )
 
 TIMM_CROP_PCT = 0.875
@@ -35,6 +36,10 @@ class Preprocessing(msgspec.Struct, frozen=True):
     geometry: str
     mean: Channels
     std: Channels
+
+    def __post_init__(self) -> None:
+        """Refuse a geometry that is none, whatever it was read from."""
+        parse_geometry(self.geometry)
 
 
 class ClassificationPreset(Protocol):

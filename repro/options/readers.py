@@ -12,9 +12,9 @@ from pathlib import Path
 
 def path(text: str, base: Path) -> Path:
     """Give a path, started from a folder; `..` in it is gone."""
-    from repro.files import is_there
+    from repro.files import at_home, is_there
 
-    found = base / Path(text).expanduser()
+    found = base / at_home(text)
     try:
         is_there(found)
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from repro.errors import LedgerError
+from repro.files import at_home
 from repro.records.compact import encode_names
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
@@ -38,8 +39,8 @@ def parse_part(text: str) -> Part:
     """Read `FOLDER` or `FOLDER:RUN`."""
     folder, colon, run = text.rpartition(":")
     if colon and (run.isdecimal() or run in ("last", "green")):
-        return Part(Path(folder).expanduser(), run)
-    return Part(Path(text).expanduser())
+        return Part(at_home(folder), run)
+    return Part(at_home(text))
 
 
 def lasting_arguments(shard: str | None, diverged_exit: int) -> list[str]:

@@ -243,6 +243,10 @@ def test_a_head_that_is_none_is_refused(
         (TIMM | {"pretrained_cfg": {"crop_mode": "spiral"}}, "crop mode 'spiral'"),
         (TIMM | {"pretrained_cfg": {"input_size": 3}}, "says no architecture"),
         (TIMM | {"pretrained_cfg": {"crop_pct": "much"}}, "says no architecture"),
+        (
+            TIMM | {"pretrained_cfg": {"input_size": [3, 0, 288]}},
+            "is neither S nor HxW",
+        ),
     ],
 )
 def test_a_configuration_that_is_of_no_library_is_refused(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
+from repro.files import at_home
 from repro.models.libraries import Loader
 from repro.models.libraries.common import (
     fill_from_arrays,
@@ -74,7 +75,7 @@ class OpenClipLoader(Loader):
         names += ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
         if repository and (found := hub_file(repository, names)):
             return found
-        own = Path("~/.cache/clip").expanduser() / Path(config.get("url", "")).name
+        own = at_home("~/.cache/clip") / Path(config.get("url", "")).name
         return own if own.is_file() else None
 
 
