@@ -15,7 +15,7 @@ from repro.data.listing import (
 )
 from repro.data.places import Member
 from repro.errors import DatasetError
-from repro.files import Stamp, stamp_of
+from repro.files import UNREADABLE, Stamp, stamp_of
 from repro.published import DatasetSpec
 from repro.words import counted_names
 
@@ -75,7 +75,8 @@ def tar_members(
                     place = Member(tar, entry.name, entry.offset_data, entry.size)
                     yield Image(entry.name, _stamp_inside(whole, place), place)
             _check_end(tar, archive.offset)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    # Of sparse files tarfile reads more, and takes its numbers on trust.
+    except (tarfile.TarError, *UNREADABLE) as error:
         raise DatasetError(
             f"{tar} ({tar.stat().st_size:,} bytes) is cut off or no plain tar: "
             f"{error}. Download it again; it must not be compressed"

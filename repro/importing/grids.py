@@ -42,6 +42,10 @@ _DRAWN = re.compile(r"(?m)^\s*(?:\+[-=+]{3,}\+|=+(?: +=+)+|\|-+\+[-+]*\|)\s*$|[â
 _HIDDEN = re.compile(r"(?i)display\s*:\s*none|visibility\s*:\s*hidden")
 
 
+#: HTML itself allows no more columns. A cell may say that it spans all of them, and as
+#: many rows, so that a small text would fill the memory.
+_MOST_COLUMNS, _MOST_CELLS = 1000, 2**19
+
 #: Links of files by their names, by family.
 Files = Mapping[str, Mapping[str, str]]
 
@@ -147,6 +151,7 @@ def _format_of(text: str) -> Format:
 def _numbered(grid: Grid, number: int) -> Grid:
     """Give a table its number, its rows one length, and drop rows of nothing."""
     width = max((len(row) for row in grid.rows), default=0)
+    _check_size(width, len(grid.rows) * width)
     rows = [row + ("",) * (width - len(row)) for row in grid.rows]
     header = sum(1 for row in rows[: grid.header] if any(row))
     linked = grid.linked or (None,) * len(rows)
@@ -163,6 +168,19 @@ def _numbered(grid: Grid, number: int) -> Grid:
         rows=tuple(row for row, _ in kept),
         linked=tuple(link for _, link in kept),
     )
+
+
+def _check_size(columns: int, cells: int) -> None:
+    """Refuse what is larger than any table that is printed.
+
+    Raises:
+        ExpectedError: it is.
+    """
+    if columns > _MOST_COLUMNS or cells > _MOST_CELLS:
+        raise ExpectedError(
+            f"a table has more than {_MOST_COLUMNS:,} columns or {_MOST_CELLS:,} "
+            "cells, with those that others span; import a part of it"
+        )
 
 
 def _separated(text: str, split: Callable[[str], list[list[str]]]) -> list[Grid]:
@@ -268,9 +286,11 @@ def _html_cell(cell: Any) -> _Cell:
 
 
 def _span(text: str | None) -> int:
-    # HTML itself allows no more than 1,000 columns, and 0 for all that there are.
+    # In HTML 0 stands for all that there are.
     digits = (text or "").strip()
-    return min(int(digits) or 1000, 1000) if digits.isdecimal() else 1
+    if not digits.isdecimal():
+        return 1
+    return min(int(digits) or _MOST_COLUMNS, _MOST_COLUMNS)
 
 
 def _html_text(element: Any) -> str:
@@ -304,6 +324,7 @@ def _spread(rows: Sequence[Sequence[_Cell]]) -> tuple[tuple[str, ...], ...]:
             below = range(number, min(number + cell.rows, len(rows)))
             for place in range(column, column + cell.columns):
                 taken |= {(row, place): cell.text for row in below}
+                _check_size(place, len(taken))
             column += cell.columns
     width = max((column for _, column in taken), default=-1) + 1
     return tuple(

@@ -93,7 +93,10 @@ def read_container(path: Path) -> Container:
         return _reader(path)(path)
     except (ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
         raise damaged(path, _short(error)) from error
-    except (zipfile.BadZipFile, struct.error, msgspec.MsgspecError) as error:
+    except (
+        *(zipfile.BadZipFile, struct.error, msgspec.MsgspecError),
+        RecursionError,
+    ) as error:
         raise damaged(path, _short(error)) from error
     except IsADirectoryError as error:
         raise WeightsError(_folder(path)) from error
