@@ -89,9 +89,10 @@ def test_a_green_run_of_few_cases_does_not_push_out_that_of_a_night(
     for name in ("1M", "2M"):
         ledger.record(night, result(name), predictions(3000, seed=99))
     ledger.finish(night, 0)
-    noon = ledger.begin("noon", 1, [], GitState())
-    ledger.record(noon, result(), predictions(3000, seed=100))
-    ledger.finish(noon, 0)
+    for seed in (100, 101):
+        noon = ledger.begin(f"noon {seed}", 1, [], GitState())
+        ledger.record(noon, result(), predictions(3000, seed=seed))
+        ledger.finish(noon, 0)
     prune(ledger, keep_runs=1, prediction_bytes=0)
     assert kept_runs(ledger) == kept_predictions(ledger) == [night, noon]
 
