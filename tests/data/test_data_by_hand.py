@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from repro.data.arrays import ArrayReader
 from repro.data.checks import _uneven
 from repro.data.class_names import wordnet_names
 from repro.data.dataset import (
@@ -26,15 +27,16 @@ from repro.data.dataset import (
 )
 from repro.data.folders import FolderReader
 from repro.data.geometry import _reason
+from repro.data.halfway import _stopped_at
 from repro.data.layout import DECODED_AT_ONCE
 from repro.data.outline import common_size
 from repro.data.pages import pages_of
-from repro.data.parquet import ParquetReader
+from repro.data.parquet import ParquetReader, parquet_labels
 from repro.errors import DatasetError, NotAvailableError
 from repro.files import stamp_of
 from repro.published import DatasetSpec
 
-from .shards import rows, write_parquet
+from .shards import WORDS, rows, write_parquet
 from .small_imagenet import spec
 
 OWN = DatasetSpec(
@@ -225,3 +227,32 @@ def test_images_have_a_size_in_common_where_all_that_are_opened_have_it(
 def test_a_stratum_of_imagenet_is_decoded_at_once_for_several_geometries() -> None:
     stratum = 1000 * 3 * 224 * 224
     assert 5 * stratum < DECODED_AT_ONCE < 2**31
+
+
+def test_a_file_of_arrays_is_found_where_it_is_named_itself(tmp_path: Path) -> None:
+    arrays, text = tmp_path / "digits.npz", tmp_path / "digits.txt"
+    np.savez(arrays, x_test=np.zeros((8, 5, 5), np.uint8), y_test=np.arange(8) % 4)
+    text.write_text("none")
+    reader = ArrayReader()
+    assert reader.find(OWN, arrays) == arrays
+    assert reader.find(OWN, text) is None
+    named = msgspec.structs.replace(OWN, folder="digits.npz")
+    assert reader.find(named, tmp_path) == arrays
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=4))
+def test_copying_has_stopped_at_the_one_folder_that_is_begun(counts: list[int]) -> None:
+    named = dict(zip(OWN.classes, counts, strict=False))
+    begun = [name for name, count in named.items() if count == 1]
+    others = [count for count in counts if count != 1]
+    # Two others at least are whole, and one more class has no folder at all.
+    is_so = len(begun) == 1 and others == [2, 2]
+    assert _stopped_at(OWN, named) == (begun[0] if is_so else "")
+
+
+def test_labels_of_parquet_are_each_once_beside_all_their_names(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "val", rows(), WORDS)
+    labels, names = parquet_labels(spec(), tmp_path / "val")
+    seen = [str(label) for _, _, label in rows()]
+    assert labels == list(dict.fromkeys(seen))
+    assert names == list(WORDS)
