@@ -220,7 +220,9 @@ def has_float64(device: torch.device) -> bool:
     """Whether a device computes in float64: Apple's and some of Intel's do not."""
     try:
         torch.ones(1, dtype=torch.float64, device=device).exp()
-    except (TypeError, RuntimeError):
+    except (TypeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise  # which says nothing of the device, and is not remembered
         return False
     return True
 

@@ -26,12 +26,25 @@ def is_out_of_memory(error: BaseException) -> bool:
 def give_back(error: BaseException, device: torch.device) -> None:
     """Free what a failed computation still holds, so that a smaller one can be tried.
 
-    The frames of its traceback hold the activations: as long as they do, emptying the
-    device's cache frees nothing.
+    The frames of its traceback hold the activations, and so do those of what was being
+    handled when it was raised, as where a library's other way runs out of memory too:
+    as long as they do, emptying the device's cache frees nothing.
     """
-    traceback.clear_frames(error.__traceback__)
+    for failed in _chain(error):
+        traceback.clear_frames(failed.__traceback__)
     if device.type != "cpu" and torch.accelerator.is_available():
         torch.accelerator.empty_cache()
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """List an exception, and all that it was raised from or beside."""
+    chain, ahead = [], [error]
+    while ahead:
+        failed = ahead.pop()
+        if failed not in chain:
+            chain.append(failed)
+            ahead += [e for e in (failed.__cause__, failed.__context__) if e]
+    return chain
 
 
 @contextlib.contextmanager

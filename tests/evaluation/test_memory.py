@@ -50,6 +50,28 @@ def test_what_the_failure_held_is_free_while_the_error_is_still_there() -> None:
     assert held[0]() is None
 
 
+def test_what_another_way_held_before_is_free_too() -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def first() -> None:
+        activations = torch.ones(1000)
+        held.append(weakref.ref(activations))
+        raise RuntimeError("this kernel does not support it")
+
+    def forward() -> None:
+        try:
+            first()
+        except RuntimeError:
+            torch.empty(2**56, dtype=torch.uint8)
+
+    with pytest.raises(RuntimeError) as raised:
+        forward()
+    assert is_out_of_memory(raised.value)
+    assert held[0]() is not None
+    give_back(raised.value, CPU)
+    assert held[0]() is None
+
+
 def test_it_is_one_sentence_and_the_error_holds_nothing() -> None:
     held: list[weakref.ref[torch.Tensor]] = []
 

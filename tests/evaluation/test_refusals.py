@@ -83,6 +83,17 @@ def test_devices_that_refuse_float64_in_their_way_have_none(
     assert not has_float64.__wrapped__(CPU)
 
 
+def test_memory_that_ran_out_says_nothing_of_float64(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **how: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch, "ones", refuse)
+    with pytest.raises(torch.OutOfMemoryError):
+        has_float64.__wrapped__(CPU)
+
+
 #: The precision of what a model multiplies.
 FEWEST_BITS: dict[Precision, torch.dtype] = {
     "tf32": torch.float16,  # as many bits after the first
