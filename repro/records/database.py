@@ -187,7 +187,7 @@ class Database:
         known: tuple[type[Exception], ...] = (sqlite3.Error, OSError, ValueError)
         try:
             yield
-        except known + also as error:
+        except (*known, *also) as error:
             raise LedgerError(
                 f"the ledger {self.file} cannot be used: {error}; mend or move it, "
                 "or name another folder with --repro-ledger; a run does with 'none'"

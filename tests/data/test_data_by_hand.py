@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -116,15 +116,15 @@ def _zigzag(number: int) -> bytes:
     return found + bytes([left])
 
 
-def _page(values: int) -> bytes:
+def _page(values: int, size: int = 4) -> bytes:
     """Write a page of four bytes of zeros that says how many values it has."""
     about = b"\x15" + _zigzag(values) + b"\x15" + _zigzag(0) + b"\0"
-    head = b"\x15" + _zigzag(0) + b"\x15" + _zigzag(4) + b"\x15" + _zigzag(4)
+    head = b"\x15" + _zigzag(0) + b"\x15" + _zigzag(size) + b"\x15" + _zigzag(4)
     return head + b"\x2c" + about + b"\0" + bytes(4)
 
 
-def _pages(file: Path, promised: int, *values: int) -> list[int]:
-    content = b"PAR1" + b"".join(map(_page, values))
+def _pages(file: Path, promised: int, *values: int, size: int = 4) -> list[int]:
+    content = b"PAR1" + b"".join(_page(count, size) for count in values)
     file.write_bytes(content)
     column = SimpleNamespace(
         dictionary_page_offset=None,
@@ -147,6 +147,13 @@ def test_pages_are_read_until_their_column_has_its_values_or_ends(
     for values in (-1, 4):
         with pytest.raises(ValueError, match=f"a page promises {values} values"):
             _pages(file, 3, values, 1)
+
+
+def test_a_page_of_less_than_nothing_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    assert _pages(file, 1, 1, size=0) == [1]
+    with pytest.raises(ValueError, match="a page has a head that is none"):
+        _pages(file, 1, 1, size=-1)
 
 
 def test_folders_are_named_by_their_images_where_all_classes_have_one(
@@ -209,6 +216,7 @@ def test_why_an_image_cannot_be_decoded_is_said_in_words(
     assert _reason(error, 5) == said
 
 
+@example(widths=[2, 3] * 55)
 @given(widths=st.lists(st.sampled_from([2, 3]), min_size=1, max_size=120))
 def test_images_have_a_size_in_common_where_all_that_are_opened_have_it(
     widths: list[int], tmp_path_factory: pytest.TempPathFactory
@@ -222,6 +230,17 @@ def test_images_have_a_size_in_common_where_all_that_are_opened_have_it(
     opened = {widths[place] for place in range(0, len(widths), step)}
     wanted = (opened.pop(), 5) if len(opened) == 1 else None
     assert common_size(places) == wanted
+
+
+@pytest.mark.parametrize(
+    ("images", "strata"),
+    [(50_000, 50), (10_000, 10), (9_000, 10), (40_000, 40), (100_400, 100)],
+)
+def test_a_stratum_is_about_a_thousand_images_of_ten_at_least(
+    images: int, strata: int
+) -> None:
+    assert count_strata(images, images) == strata
+    assert count_strata(images, 7) == 7
 
 
 def test_a_stratum_of_imagenet_is_decoded_at_once_for_several_geometries() -> None:

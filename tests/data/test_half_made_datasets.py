@@ -365,6 +365,19 @@ def test_variants_of_a_set_are_told_apart_by_their_lists(
         assert f"; all {whole} are in that of V2, {there}. Get the images of" in message
 
 
+def test_of_images_of_two_sets_it_is_said_how_many_are_in_the_other(
+    tmp_path: Path,
+) -> None:
+    variants = three_variants()
+    # Of each class one of all variants, one of c, and of the first class one of b too.
+    names = [f"{c}/{c * 100 + n:040x}.jpeg" for c in range(4) for n in (0, 3)]
+    names.append(f"0/{2:040x}.jpeg")
+    write(tmp_path / "v2", dict.fromkeys(names, b"x"))
+    with pytest.raises(DatasetError) as caught:
+        index_part(variants["a"], tmp_path, [*variants.values()])
+    assert "; 8 are in that of V2, c. Get the images of V2, a" in str(caught.value)
+
+
 # https://github.com/modestyachts/ImageNetV2, data/datasets at 0b0c3fe: class 0.
 TENCHES = {
     "bcf8a5326180b5e9320642f5024096fbc8a5d454": {"matched", "threshold", "top"},
