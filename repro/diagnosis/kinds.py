@@ -40,11 +40,13 @@ TOLD = 0.9, 0.95
 class Kind(msgspec.Struct, frozen=True):
     """What kind of cause it is, and why; `because` completes a sentence.
 
-    The name is that of one kind, or of two with `or` between them.
+    The name is that of one kind, or of two with `or` between them, the likelier first;
+    `shares` says how probable each is.
     """
 
     name: str
     because: str
+    shares: tuple[float, ...] = ()
 
 
 def kind_of(
@@ -74,7 +76,8 @@ def kind_of(
             because = "; ".join(filter(None, said))
             if told == ["weights"]:
                 because += ". Or the row is that of another model"
-            return Kind(" or ".join(told), because) if because else None
+            shares = tuple(share[kind] for kind in told)
+            return Kind(" or ".join(told), because, shares) if because else None
     return None
 
 

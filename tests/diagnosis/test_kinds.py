@@ -13,8 +13,8 @@ import pytest
 from repro.cases import Case, published_cases
 from repro.diagnosis.accounts import Number, number_of, values_of
 from repro.diagnosis.findings import Trial
-from repro.diagnosis.kinds import kind_of
-from repro.diagnosis.moves import SMOOTHED
+from repro.diagnosis.kinds import kind_of, shares_of
+from repro.diagnosis.moves import SMOOTHED, Moved
 from repro.diagnosis.sentences import of_kind
 from repro.diagnosis.suspects import KINDS, read_topics
 from repro.diagnosis.trials import judge_trial, targets_of
@@ -199,6 +199,23 @@ def test_what_other_cases_do_is_said_and_counted() -> None:
         "all of 11 other cases with this geometry and normalisation diverge too, and "
         "all of 18 other cases without it are met"
     ) in of_kind(every, trials)
+
+
+def test_of_two_kinds_the_likelier_is_said_first_and_how_probable_each_is() -> None:
+    noisy = LOGITS + 0.5 * np.random.default_rng(3).normal(size=LOGITS.shape)
+    case = case_of(CLIP, numbers_of(predictions_of(noisy, LABELS)))
+    numbers, trials = tried(case)
+    met = others(case, "clip/")
+    found = kind_of(case, numbers, RUN, trials, met)
+    assert found
+    moved = Moved(numbers, RUN, trials, CLASSES)
+    share = shares_of(case, moved, met)
+    first, second = sorted(share, key=lambda kind: -share[kind])[:2]
+    assert found.name == f"{first} or {second}"
+    assert (
+        f"a matter of {first} ({100 * share[first]:.0f} %) or {second} "
+        f"({100 * share[second]:.0f} %): "
+    ) in of_kind(found, trials)
 
 
 @pytest.mark.slow

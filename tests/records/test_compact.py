@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import lzma
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.evaluation.predictions import Predictions
+from repro.evaluation.predictions import TOP, Predictions
 from repro.records import compact
 from repro.records.compact import (
     UNKNOWN,
@@ -20,6 +21,8 @@ from repro.records.compact import (
 )
 
 from ..made_results import predictions
+
+NOTHING = np.zeros(0, dtype=np.uint8)
 
 
 @given(
@@ -126,6 +129,36 @@ def test_names_that_would_fill_the_memory_are_not_unpacked(
         decode_names(lzma.compress(zeros, preset=0))
     with pytest.raises(lzma.LZMAError):
         decode_names(lzma.compress(zeros, preset=9))
+
+
+def _kept(**changed: object) -> bytes:
+    with np.load(io.BytesIO(encode_predictions(predictions(9)))) as kept:
+        fields = {**kept, **changed}
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **fields)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"width": np.uint8(TOP + 1)}, "larger than any"),
+        ({"place": np.zeros(8, dtype=np.uint8)}, "of different numbers of images"),
+        (
+            dict.fromkeys(("labels", "place", "steps", "first", "losses"), NOTHING),
+            "of different numbers of images",
+        ),
+        ({"total": 8}, "of other images than there are"),
+        ({"losses": np.full(9, np.inf, dtype=np.float16)}, "of other images"),
+    ],
+)
+def test_predictions_that_contradict_themselves_are_none(
+    changed: dict[str, object], said: str
+) -> None:
+    assert len(decode_predictions(_kept(total=9)).labels) == 9
+    assert decode_predictions(_kept(width=np.uint8(TOP))).classes.shape == (9, TOP)
+    with pytest.raises(ValueError, match=said):
+        decode_predictions(_kept(**changed))
 
 
 def test_names_survive() -> None:

@@ -60,6 +60,20 @@ def test_predictions_of_the_newest_and_the_last_green_run_are_kept(
     assert kept_runs(ledger) == list(range(1, 11))
 
 
+@pytest.mark.parametrize(("less", "kept"), [(0, [2, 9, 10]), (1, [2, 10])])
+def test_what_fits_to_the_last_byte_is_kept(
+    ledger: Ledger, less: int, kept: list[int]
+) -> None:
+    with sqlite3.connect(ledger.file) as connection:
+        sizes = connection.execute(
+            "SELECT sum(length(prediction.content)) FROM prediction JOIN result "
+            "ON result.prediction = prediction.id WHERE run IN (2, 9, 10)"
+        ).fetchone()
+    connection.close()
+    prune(ledger, prediction_bytes=sizes[0] - less)
+    assert kept_predictions(ledger) == kept
+
+
 def test_what_was_measured_stays_when_predictions_go(ledger: Ledger) -> None:
     before = ledger.results(5)
     prune(ledger, prediction_bytes=0)

@@ -80,9 +80,13 @@ def slips_table(found: Sequence[Found]) -> tuple[str, bool]:
 def said_of(outcomes: Sequence[Outcome]) -> str:
     """Count what was said."""
     count = _count(outcomes)
+    likelier = sum(outcome.is_likelier_right for outcome in outcomes)
+    of_two = f"{count['one of two']} two kinds"
+    if count["one of two"]:
+        of_two += f" (the likelier one is right in {likelier})"
     return (
         f"Of {len(outcomes)} faults {count['named']} are named, of "
-        f"{count['kind right']} the kind is, of {count['one of two']} two kinds, of "
+        f"{count['kind right']} the kind is, of {of_two}, of "
         f"{count['nothing']} nothing is said, {count['within tolerance']} are within "
         f"tolerance, and {count['false']} are taken for another one."
     )

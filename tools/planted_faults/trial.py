@@ -80,6 +80,11 @@ class Outcome:
         return "nothing" if found.is_needed else "within tolerance"
 
     @property
+    def is_likelier_right(self) -> bool:
+        """Whether the kind is the likelier one of the two that were said."""
+        return self.said == "one of two" and self.diagnosis.kind.startswith(self.kind)
+
+    @property
     def cost(self) -> float:
         """Share of a full evaluation that each suspect cost."""
         diagnosis = self.diagnosis
