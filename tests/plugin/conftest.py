@@ -73,7 +73,7 @@ class ReleaseCopy:
         """Forget all references and weights but those of some checkpoints."""
         path = self.folder / "references.toml"
         head, *tables = path.read_text().split("[[reference]]\n")
-        kept = [table for table in tables if _checkpoint(table) in checkpoints]
+        kept = [table for table in tables if checkpoint_of(table) in checkpoints]
         assert len(kept) == len(checkpoints)
         path.write_text("".join([head, *(f"[[reference]]\n{t}" for t in kept)]))
         weights = self.folder / "checkpoints"
@@ -104,7 +104,7 @@ class ReleaseCopy:
         )
 
 
-def _checkpoint(table: str) -> str:
+def checkpoint_of(table: str) -> str:
     values = dict(line.split(" = ", 1) for line in table.splitlines() if " = " in line)
     return f"{values['family']}/{values['checkpoint']}".replace('"', "")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +17,13 @@ from click.testing import CliRunner
 
 from repro.cli import cli
 from repro.plugin.recording import NO_TURN
+from repro.published import EMBEDDED
 from repro.records.environment import describe_environment
 from repro.records.ledger import FILE, Ledger
 from tests.conftest import Often
 
 from .claims import CLAIMS_SUITE, ordering
-from .conftest import SUITE, ReleaseCopy
+from .conftest import SUITE, ReleaseCopy, checkpoint_of
 
 FIRST = "supervised/real/80@digits-supervised"
 SECOND = "supervised/real/160@digits-supervised"
@@ -29,6 +32,15 @@ WEIGHTS, OTHER = "supervised/real/80", "supervised/real/160"
 HOLDS = ordering("more-is-better", "160", "80")
 TURNED = ordering("more-is-better", "80", "160")
 
+#: Kills the run after its first case, as a machine does whose power is gone.
+KILLED = """
+import os
+import signal
+
+def pytest_runtest_logreport(report):
+    if report.when == "teardown":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 #: Ends the run after its first case, as a machine does that is going down.
 DIES = """
 import pytest
@@ -91,12 +103,18 @@ class Repository:
         shared = [(len(met & measured), run) for run, met in self.green.items()]
         return max(shared, default=(0, None))[1]
 
-    def night(self, conftest: str = "") -> pytest.RunResult:
-        """Run everything, as the nightly's tox environment does."""
+    def night(self, conftest: str = "", *, alone: bool = False) -> pytest.RunResult:
+        """Run everything, as the nightly's tox environment does.
+
+        Args:
+            conftest: what happens in it.
+            alone: whether in a process of its own.
+        """
         self.nights += 1
         empty(self.pytester.path / "nightly")
         self.pytester.makeconftest(conftest)
-        return self.pytester.runpytest(
+        run = self.pytester.runpytest_subprocess if alone else self.pytester.runpytest
+        return run(
             "-pno:cacheprovider",
             "--capture=no",
             f"--repro-expected={self.release.folder}",
@@ -205,6 +223,23 @@ def removed_case(repository: Repository) -> Iterator[Expected]:
 
 
 @contextlib.contextmanager
+def added_case(repository: Repository) -> Iterator[Expected]:
+    """Publish a number more for a night, of a checkpoint that was not there before."""
+    name = "supervised/real/320"
+    case, file = f"{name}@digits-supervised", repository.release.folder
+    file /= "references.toml"
+    _, *tables = (EMBEDDED / "references.toml").read_text().split("[[reference]]\n")
+    (new,) = (table for table in tables if checkpoint_of(table) == name)
+    weights = repository.release.weights(name)
+    shutil.copy(EMBEDDED / "checkpoints" / f"{name}.pt", weights)
+    repository.cases = repository.cases | {case}
+    with replaced(file, f"{file.read_text()}\n[[reference]]\n{new}".encode()):
+        yield Expected(says="4 cases: 4 reproduced")
+    repository.cases = repository.cases - {case}
+    weights.unlink()
+
+
+@contextlib.contextmanager
 def upgrade(repository: Repository) -> Iterator[Expected]:
     """Have another version of a library for a night, as its metadata says."""
     folder = repository.pytester.path / "upgraded/open_clip_torch-99.0.dist-info"
@@ -237,6 +272,7 @@ EVENTS: tuple[Event, ...] = (
     edited_number,
     turned_claim,
     removed_case,
+    added_case,
     upgrade,
     jumping_clock,
     damaged_image,
@@ -308,8 +344,9 @@ def test_every_night_says_what_was_done_before_it(
         else:
             a_night_whose_disk_is_full(repository)
         check(repository, Expected(), repository.night())
-    a_night_whose_disk_is_full(repository)
-    check(repository, Expected(), repository.night())
+    for last in (a_night_whose_disk_is_full, a_night_that_is_killed):
+        last(repository)
+        check(repository, Expected(), repository.night())
 
 
 def a_night_that_dies(repository: Repository) -> None:
@@ -321,6 +358,20 @@ def a_night_that_dies(repository: Repository) -> None:
         run = ledger.find_run("last")
         done = [result.id for result in ledger.results(run.id)]
     assert (run.planned, run.exit_status) == (3, 2)
+    for case in done:
+        repository.met_in[case] = run.id
+
+
+def a_night_that_is_killed(repository: Repository) -> None:
+    """Kill it after one case: that one is kept, and nobody knows how the run ended."""
+    result = repository.night(KILLED, alone=True)
+    assert result.ret == -signal.SIGKILL
+    assert not list((repository.pytester.path / "nightly").glob("*"))
+    with Ledger(repository.pytester.path / ".repro") as ledger:
+        run = ledger.find_run("last")
+        done = [result.id for result in ledger.results(run.id)]
+    assert (run.id, run.planned, run.exit_status) == (repository.nights, 3, None)
+    assert len(done) <= 1
     for case in done:
         repository.met_in[case] = run.id
 
