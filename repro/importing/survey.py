@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -130,7 +131,7 @@ def _survey(path: Path, code: Path | None, classes: int) -> SurveyedWeights:
         return SurveyedWeights(path=path, found=None, model=None, fault=str(error))
     if found.graph:
         return SurveyedWeights(path=path, found=found, model=_OF_FILES)
-    fitting = [*fitting_models(found.shapes, found.entry)]
+    fitting = _fitting(tuple(found.shapes.items()), found.entry)
     model = fitting[0] if fitting else None
     if model is None and code is not None:
         model = fitting_code(found.shapes, code, classes, found.entry, found.prefix)
@@ -141,6 +142,14 @@ def _survey(path: Path, code: Path | None, classes: int) -> SurveyedWeights:
         others=tuple(one.architecture for one in fitting[1:]),
         fault="" if model else f"{path} fits {_nothing(code)}",
     )
+
+
+@lru_cache(maxsize=16)
+def _fitting(
+    shapes: tuple[tuple[str, tuple[int, ...]], ...], entry: str
+) -> tuple[ModelSpec, ...]:
+    """List what fits some tensors once for all the checkpoints that have the same."""
+    return tuple(fitting_models(dict(shapes), entry))
 
 
 def _nothing(code: Path | None) -> str:
