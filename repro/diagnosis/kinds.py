@@ -40,13 +40,16 @@ TOLD = 0.9, 0.95
 class Kind(msgspec.Struct, frozen=True):
     """What kind of cause it is, and why; `because` completes a sentence.
 
-    The name is that of one kind, or of two with `or` between them, the likelier first;
-    `shares` says how probable each is.
+    `shares` says how probable it is, or each of two that it may be, the likelier first.
     """
 
-    name: str
+    shares: dict[KindName, float]
     because: str
-    shares: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """That of one kind, or of two with `or` between them."""
+        return " or ".join(self.shares)
 
 
 def kind_of(
@@ -76,8 +79,8 @@ def kind_of(
             because = "; ".join(filter(None, said))
             if told == ["weights"]:
                 because += ". Or the row is that of another model"
-            shares = tuple(share[kind] for kind in told)
-            return Kind(" or ".join(told), because, shares) if because else None
+            shares = {kind: share[kind] for kind in told}
+            return Kind(shares, because) if because else None
     return None
 
 

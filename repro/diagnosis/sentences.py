@@ -36,15 +36,13 @@ CALLED: dict[Outcome, str] = {
 
 def of_kind(kind: Kind, trials: Sequence[Trial]) -> str:
     """Say of which kind a cause is that none of the trials is known to be."""
-    named = kind.name.split(" or ")
-    if len(named) > 1:
-        named = [
-            f"{name} ({100 * share:.0f} %)"
-            for name, share in zip(named, kind.shares, strict=True)
-        ]
+    named = kind.name
+    if len(kind.shares) > 1:
+        each = kind.shares.items()
+        named = " or ".join(f"{name} ({100 * share:.0f} %)" for name, share in each)
     return (
         f"None of the {len(trials):,} variations that were tried is known to explain "
-        f"it, but it is probably a matter of {' or '.join(named)}: {kind.because}."
+        f"it, but it is probably a matter of {named}: {kind.because}."
     )
 
 
