@@ -161,7 +161,7 @@ def _place(rows: AoT, content: dict[str, str], case: Case) -> bool:
     # A line between it and the next one, as people leave it.
     table.add(tomlkit.nl())
     family = [p for p, row in enumerate(rows) if case.family.id in _families(row)]
-    position = max(same or family, default=len(rows)) + 1
+    position = max(same or family, default=len(rows) - 1) + 1
     rows.insert(position, table)
     return False
 
