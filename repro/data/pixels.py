@@ -285,22 +285,17 @@ def _decode(
 
     starts = iter(range(0, len(members), CHUNK))
     running: deque[Future[list[Pixels]]] = deque()
-    try:
-        for start in itertools.islice(starts, CHUNKS_AHEAD * decoders.threads):
+    for start in itertools.islice(starts, CHUNKS_AHEAD * decoders.threads):
+        running.append(decoders.pool.submit(decode_chunk, start))
+    done = 0
+    while running:
+        arrays = running.popleft().result()
+        yield [array[: len(members) - done] for array in arrays]
+        done += CHUNK
+        # Threads take them without a lock: append and pop of a list are whole.
+        free.append(arrays)
+        for start in itertools.islice(starts, 1):
             running.append(decoders.pool.submit(decode_chunk, start))
-        done = 0
-        while running:
-            arrays = running.popleft().result()
-            yield [array[: len(members) - done] for array in arrays]
-            done += CHUNK
-            # Threads take them without a lock: append and pop of a list are whole.
-            free.append(arrays)
-            for start in itertools.islice(starts, 1):
-                running.append(decoders.pool.submit(decode_chunk, start))
-    finally:
-        # After an error nobody wants the rest.
-        for future in running:
-            future.cancel()
 
 
 def _write_crops(
