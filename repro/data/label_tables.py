@@ -157,7 +157,7 @@ def _pairs(file: Path) -> Iterator[tuple[str, str]]:
             "<file>,<class> in UTF-8, or move it away"
         ) from error
     rows = _classes_marked(file, rows)
-    files, classes, has_head = _columns(rows[0]) if rows else (0, 1, False)
+    files, classes, has_head = _columns(rows[0] if rows else ())
     for number, row in enumerate(rows):
         if number == 0 and has_head:
             continue
