@@ -28,7 +28,7 @@ from repro.data.dataset import (
 from repro.data.folders import FolderReader
 from repro.data.geometry import _reason
 from repro.data.halfway import _stopped_at
-from repro.data.layout import DECODED_AT_ONCE
+from repro.data.layout import DECODED_AT_ONCE, stored_bytes
 from repro.data.outline import common_size
 from repro.data.pages import pages_of
 from repro.data.parquet import ParquetReader, parquet_labels
@@ -246,6 +246,12 @@ def test_a_stratum_is_about_a_thousand_images_of_ten_at_least(
 def test_a_stratum_of_imagenet_is_decoded_at_once_for_several_geometries() -> None:
     stratum = 1000 * 3 * 224 * 224
     assert 5 * stratum < DECODED_AT_ONCE < 2**31
+
+
+def test_a_store_takes_the_bytes_of_its_pixels() -> None:
+    for images in (0, 1, 7):
+        pixels = np.empty((images, 3, 20, 30), np.uint8)
+        assert stored_bytes((20, 30), images) == pixels.nbytes
 
 
 def test_a_file_of_arrays_is_found_where_it_is_named_itself(tmp_path: Path) -> None:

@@ -284,6 +284,11 @@ def remove_class(data: Path) -> None:
     shutil.rmtree(data / "val/n01440764")
 
 
+def link_to_nowhere(data: Path) -> None:
+    remove_class(data)
+    (data / "val/n01440764").symlink_to("/nowhere/tench")
+
+
 def number_classes(data: Path) -> None:
     for number, name in enumerate(CLASSES):
         (data / "val" / name).rename(data / "val" / str(number))
@@ -323,6 +328,10 @@ def keep_two_classes(data: Path) -> None:
             "1 image lies beside the class folders (ILSVRC2012_val_00000002.JPEG)",
         ),
         (add_folder, "1 is no class of it (cache). Move that folder away"),
+        (
+            link_to_nowhere,
+            "/val/n01440764 is a link to /nowhere/tench, which is not there; restore",
+        ),
         (remove_class, "of its 4 class folders 1 is missing (n01440764)"),
         (number_classes, "as text, 10 would come before 2"),
         (name_classes, "not named by WordNet ids such as n01440764"),

@@ -211,6 +211,13 @@ def test_images_that_only_share_a_name_are_not_the_same(data: Path) -> None:
     assert len(index_dataset(spec(images=14), data)) == 14
 
 
+def test_one_image_twice_in_a_class_does_not_stand_in_two(tmp_path: Path) -> None:
+    names = [f"{class_}/{part}/fox.JPEG" for class_ in CLASSES for part in "ab"]
+    images = {name: photograph(CLASSES.index(name[:9])) for name in names}
+    write(tmp_path / "val", images)
+    assert len(index_dataset(spec(images=8), tmp_path)) == 8
+
+
 # Wrong folders ---------------------------------------------------------------------
 
 

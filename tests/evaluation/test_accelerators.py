@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -176,6 +177,22 @@ def test_all_together_move_a_logit_by_no_more_than_the_limit(
     for number, tried in enumerate(forward.accelerations):
         after_others = not tried.used and any(used[:number])
         assert ("on top of the others" in tried.reason) is after_others
+
+
+@torch.inference_mode()
+def test_a_logit_may_move_by_the_very_limit(
+    vit: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerators, "ACCELERATORS", (moving(5e-5),))
+    forward = accelerated(vit)
+    forward(images())
+    moved = forward.accelerations[0].difference
+    assert moved is not None
+    for limit, used in ((moved, True), (np.nextafter(moved, 0), False)):
+        monkeypatch.setitem(accelerators.LIMITS, "fp32", limit)
+        forward = accelerated(vit)
+        forward(images())
+        assert forward.accelerations[0].used is used
 
 
 def test_a_cheaper_arithmetic_is_accelerated_as_the_exact_one_is(

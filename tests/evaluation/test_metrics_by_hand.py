@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from repro.evaluation.predictions import (
     PER_IMAGE,
+    Metrics,
     Predictions,
     exact_mean,
     join,
@@ -139,3 +140,31 @@ def test_a_metric_that_was_not_counted_has_no_value() -> None:
     assert set(old.counted()) == {"top1", "top5", "loss", "error", "error5"}
     with pytest.raises(KeyError):
         old.value("mean_per_class_recall")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "is_so"),
+    [
+        ("images", 0, False),
+        ("images", 1, True),
+        ("top1", -1, False),
+        ("top1", 0, True),
+        ("top5", -1, False),
+        ("others", {"mean_per_class_recall": "17/20"}, True),
+        ("others", {"mean_per_class_recall": "-3"}, True),
+        ("others", {"mean_per_class_recall": "1/0"}, False),
+        ("others", {"mean_per_class_recall": "1/02"}, False),
+        ("others", {"mean_per_class_recall": "1\n"}, False),
+    ],
+)
+def test_counts_of_a_record_are_numbers_that_can_be(
+    field: str, value: Any, is_so: bool
+) -> None:
+    """Somebody else may have written it."""
+    record = {"images": 20, "top1": 3, "top5": 17, "loss_sum": 1.5, field: value}
+    if is_so:
+        found = msgspec.convert(record, Metrics)
+        assert msgspec.to_builtins(found) == {"others": {}, **record}
+    else:
+        with pytest.raises(msgspec.ValidationError, match=field):
+            msgspec.convert(record, Metrics)

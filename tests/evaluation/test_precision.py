@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,12 @@ from repro.evaluation.classifier import (
     image_embedder,
     text_comparison,
 )
-from repro.evaluation.precision import arithmetic, in_type_of, input_type
+from repro.evaluation.precision import (
+    arithmetic,
+    in_type_of,
+    input_type,
+    multiplying_float32,
+)
 from repro.published import PRECISIONS, Precision, Protocol
 from repro.published.release import TextSpec
 
@@ -51,62 +57,106 @@ SETTINGS = {
     "a convolution": 'backends.cudnn.conv.fp32_precision = "ieee"',
     "a processor's": 'backends.mkldnn.conv.fp32_precision = "bf16"',
 }
-#: A process for each, since what torch begins with cannot be had back.
-PROGRAM = f"""
-import os
-import torch
-from torch import backends
-from repro.evaluation.precision import multiplying_float32
+BACKENDS: Any = torch.backends
+#: The widest last, from which others follow.
+CHOICES: tuple[Any, ...] = (
+    BACKENDS.cuda.matmul,
+    BACKENDS.cudnn.conv,
+    BACKENDS.mkldnn.matmul,
+    BACKENDS.mkldnn.conv,
+    BACKENDS.cudnn.rnn,
+    BACKENDS.mkldnn.rnn,
+    BACKENDS.cudnn,
+    BACKENDS.mkldnn,
+    BACKENDS,
+)
 
-def found():
-    said = []
+
+def chosen() -> list[Any]:
+    """Read every choice by both interfaces."""
+    said = [one.fp32_precision for one in CHOICES]
     for read in (
-        lambda: backends.cuda.matmul.fp32_precision,
-        lambda: backends.cudnn.conv.fp32_precision,
-        lambda: backends.mkldnn.matmul.fp32_precision,
-        lambda: backends.mkldnn.conv.fp32_precision,
-        lambda: backends.fp32_precision,
-        lambda: backends.cudnn.rnn.fp32_precision,
-        lambda: backends.cuda.matmul.allow_tf32,
-        lambda: backends.cudnn.allow_tf32,
+        lambda: BACKENDS.cuda.matmul.allow_tf32,
+        lambda: BACKENDS.cudnn.allow_tf32,
         torch.get_float32_matmul_precision,
     ):
         try:
             said.append(read())
-        except RuntimeError as error:
+        except RuntimeError:
             said.append("mixed")
     return said
 
-def check():
-    before = found()
+
+def check_setting(setting: str) -> None:
+    exec(setting, {"torch": torch, "backends": torch.backends})
+    before = chosen()
     for as_tf32 in (False, True):
         with multiplying_float32(as_tf32=as_tf32):
-            inside = found()
-        wanted = {{"tf32"}} if as_tf32 else {{"ieee", "none"}}
-        assert set(inside[:2]) <= wanted, (as_tf32, inside)
-        assert as_tf32 or set(inside[2:4]) <= wanted, (as_tf32, inside)
-        assert found() == before, (as_tf32, before, found())
+            inside = chosen()
+        wanted = {"tf32"} if as_tf32 else {"ieee", "none"}
+        assert set(inside[:2]) <= wanted
+        assert as_tf32 or set(inside[2:4]) <= wanted
+        assert chosen() == before
 
-for name, setting in {SETTINGS!r}.items():
+
+@pytest.fixture
+def choices_put_back() -> Iterator[None]:
+    before = chosen()
+    yield
+    for one, value in reversed([*zip(CHOICES, before, strict=False)]):
+        one.fp32_precision = "none"
+        if one.fp32_precision != value:
+            one.fp32_precision = value
+    torch.set_float32_matmul_precision(before[-1])
+    BACKENDS.cudnn.allow_tf32 = before[-2]
+    for one, value in zip(CHOICES, before, strict=False):
+        if one.fp32_precision != value:
+            one.fp32_precision = value
+    assert chosen() == before
+
+
+@pytest.mark.usefixtures("choices_put_back")
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_whatever_a_process_chose_is_overruled_and_put_back(setting: str) -> None:
+    check_setting(setting)
+
+
+@pytest.mark.usefixtures("choices_put_back")
+def test_what_followed_from_a_wider_choice_goes_on_following_from_it() -> None:
+    for choice, other in (("ieee", "tf32"), ("tf32", "ieee")):
+        BACKENDS.fp32_precision = choice
+        with multiplying_float32(as_tf32=other == "tf32"):
+            assert BACKENDS.cuda.matmul.fp32_precision == other
+        assert BACKENDS.cuda.matmul.fp32_precision == choice
+        BACKENDS.fp32_precision = other
+        assert BACKENDS.cuda.matmul.fp32_precision == other
+
+
+#: A process for each, since what torch begins with cannot quite be had back.
+PROGRAM = """
+import os
+from tests.evaluation.test_precision import SETTINGS, check_setting
+
+for setting in SETTINGS.values():
     child = os.fork()
     if not child:
-        exec(setting)
         try:
-            check()
+            check_setting(setting)
         except Exception as error:
-            print(name, repr(error), flush=True)
+            print(setting, repr(error), flush=True)
         os._exit(0)
     os.waitpid(child, 0)
 """
 
 
 @pytest.mark.slow
-def test_whatever_a_process_chose_is_overruled_and_put_back() -> None:
+def test_whatever_a_process_begins_with_is_put_back() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM],
         capture_output=True,
         text=True,
         check=False,
+        cwd=Path(__file__).parents[2],
     )
     assert (done.stdout, done.stderr) == ("", "")
 
@@ -275,6 +325,17 @@ def _flat(model: nn.Module) -> Callable[[Tensor], Tensor]:
     if isinstance(model, nn.TransformerEncoderLayer):
         return lambda images: model(images[:, 0]).flatten(1)
     return model
+
+
+def test_weights_are_cast_before_autocast_would_do_it_for_each_batch() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    model[1].register_forward_pre_hook(lambda layer, _: seen.append(layer.weight.dtype))
+    seen: list[torch.dtype] = []
+    exact = Classifier(model, HALF, HALF, CPU)
+    exact.accelerate(model, ())
+    for precision in ("amp-bf16", "amp-fp16"):
+        exact.computed_in(precision)(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
+    assert seen == [torch.bfloat16, torch.float16]
 
 
 def test_weights_are_float32_again_after_a_batch_that_failed() -> None:

@@ -60,16 +60,16 @@ def test_a_model_that_has_too_little_memory_is_not_one_that_refuses() -> None:
 
 
 def test_a_model_of_other_outputs_is_refused_and_one_of_these_is_not() -> None:
-    for count in (4, 5, 6):
+    # More than the integers that Python keeps one object of.
+    outputs = Outputs("val", 500, "classes")
+    other, background = "do not belong together", "mostly a background class"
+    for count, advice in ((250, other), (499, other), (501, background), (502, other)):
         model = Gives(torch.zeros(count))
-        classifier = Classifier(
-            model, HALF, HALF, CPU, outputs=Outputs("val", 5, "classes")
-        )
-        if count == 5:
+        classifier = Classifier(model, HALF, HALF, CPU, outputs=outputs)
+        with pytest.raises(EvaluationError, match=f"has {count} outputs.*{advice}"):
             classifier.check((28, 20))
-        else:
-            with pytest.raises(EvaluationError, match=str(count)):
-                classifier.check((28, 20))
+    model = Gives(torch.zeros(500))
+    Classifier(model, HALF, HALF, CPU, outputs=outputs).check((28, 20))
 
 
 @pytest.mark.parametrize("error", [TypeError, RuntimeError])
