@@ -94,7 +94,7 @@ class Builder:
             ReproError: it cannot be evaluated that way.
         """
         model = self._model(body)
-        forward = image_embedder(model, self._device) if is_clip else model
+        forward = image_embedder(model) if is_clip else model
         features: Callable[[Tensor], Tensor] = Classifier(
             forward,
             body.mean,

@@ -106,7 +106,7 @@ class Classifiers:
         forward: Callable[[Tensor], Tensor] = model
         if protocol.text is not None:
             text = self.text(case, model, files)
-            forward = clip_forward(model, text, protocol, self._device, precision)
+            forward = clip_forward(model, text, protocol, precision)
         classifier = Classifier(
             forward,
             protocol.mean,

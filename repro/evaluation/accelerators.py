@@ -161,7 +161,9 @@ def difference(found: Tensor, expected: Tensor) -> float:
     """
     largest = (found - expected).abs().amax().item()
     spread = (expected - expected.mean(dim=1, keepdim=True)).abs().amax().item()
-    return 0.0 if largest == 0 else largest / spread if spread else float("inf")
+    if not spread:
+        return float("inf") if largest else 0.0
+    return largest / spread
 
 
 def _first_line(error: Exception) -> str:

@@ -91,12 +91,11 @@ class BatchSize:
 
     def halve(self) -> bool:
         """Make batches smaller after memory ran out; False when one image is left."""
-        failed = self.current
-        if failed == 1:
-            return False
-        self._limit = failed // 2
-        self._untried = [size for size in self._untried if size <= self._limit]
-        return True
+        half = self.current // 2
+        if half:
+            # What is untried is not smaller than what failed.
+            self._limit, self._untried = half, []
+        return bool(half)
 
 
 def _read(file: Path) -> int | None:

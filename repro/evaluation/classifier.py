@@ -208,9 +208,9 @@ def table_of(
         channels: how many.
         device: where the pixels will be.
     """
-    levels = torch.arange(256, dtype=torch.uint8).expand(1, channels, 1, 256)
+    levels = torch.arange(256, dtype=torch.uint8).expand(channels, 1, 256)[None]
     table = compute(levels).flatten().to(device)
-    starts = torch.arange(0, 256 * channels, 256, dtype=torch.int32, device=device)
+    starts = 256 * torch.arange(channels, dtype=torch.int32, device=device)
 
     def look_up(pixels: Tensor) -> Tensor:
         places = pixels.to(torch.int32).add_(starts.view(-1, 1, 1))
@@ -233,7 +233,6 @@ def clip_forward(
     model: nn.Module,
     text: Tensor,
     protocol: Protocol,
-    device: torch.device,
     precision: Precision,
 ) -> Callable[[Tensor], Tensor]:
     """Give the function from normalised images to logits of a zero-shot text `[C, D]`.
@@ -243,20 +242,18 @@ def clip_forward(
     Raises:
         WeightsError: the protocol wants the checkpoint's scale and it has none.
     """
-    embed = image_embedder(model, device)
+    embed = image_embedder(model)
     compare = text_comparison(model, text, protocol, precision)
     return lambda images: compare(embed(images))
 
 
-def image_embedder(
-    model: nn.Module, device: torch.device
-) -> Callable[[Tensor], Tensor]:
+def image_embedder(model: nn.Module) -> Callable[[Tensor], Tensor]:
     """Give the function from normalised images to unit vectors float32 `[B, D]`."""
 
     def embed(images: Tensor) -> Tensor:
         features: Tensor = model.encode_image(images)  # type: ignore[operator]
-        with torch.autocast(device.type, enabled=False):
-            return functional.normalize(features.float(), dim=-1)
+        # Autocast leaves what is neither a product nor a convolution in float32.
+        return functional.normalize(features.float(), dim=1)
 
     return embed
 

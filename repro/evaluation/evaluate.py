@@ -64,7 +64,7 @@ def evaluate(
             one image alone does not fit into memory.
     """
     # A GPU goes on with the next part while what it found in the last one comes.
-    ahead = 1 if device.type == "cuda" else 0
+    ahead = int(device.type == "cuda")
     score = partial(_score, with_margins=with_margins)
     computed: deque[_Computed] = deque()
     read: list[Predictions] = []
@@ -207,19 +207,17 @@ def _margins(logits: Tensor, labels: Tensor) -> Tensor:
     """
     place = labels[:, None]
     others = logits.scatter(1, place, -torch.inf)
-    own, count = logits.gather(1, place), logits.shape[1] - 1
-    best = others.topk(min(TOP, count), dim=1).values
-    nobody = torch.full_like(own, -torch.inf)
-    first = best[:, :1] if count else nobody
-    last = best[:, TOP - 1 :] if count >= TOP else nobody
-    return own - torch.cat([first, last], dim=1)
+    # Few classes have no fifth other.
+    nobody = logits.new_full((len(logits), TOP), -torch.inf)
+    best = torch.cat([others, nobody], dim=1).topk(TOP, dim=1).values
+    return logits.gather(1, place) - best[:, [0, -1]]
 
 
 @cache
 def has_float64(device: torch.device) -> bool:
     """Whether a device computes in float64: Apple's and some of Intel's do not."""
     try:
-        torch.ones(1, dtype=torch.float64, device=device).exp()
+        torch.ones((), dtype=torch.float64, device=device).exp()
     except (TypeError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise  # which says nothing of the device, and is not remembered
@@ -264,7 +262,7 @@ def _read(computed: _Computed, dataset: Dataset) -> Predictions:
         losses=losses,
         total=len(dataset),
         confidences=confidences,
-        margins=margins[0] if margins else None,
+        margins=next(iter(margins), None),
     )
     if not margins:
         check_finite(predictions)

@@ -132,12 +132,13 @@ def exact_mean(predictions: Predictions, metric: Metric) -> Fraction:
         return Fraction(each.sum().item()) / len(each)
     sizes = np.bincount(predictions.labels)
     sums = np.bincount(predictions.labels, weights=each)
+    present = np.flatnonzero(sizes)
     # Classes of one size together: their common denominator stays small.
     by_size = (
         Fraction(sums[sizes == size].sum().item()) / int(size)
-        for size in np.unique(sizes[sizes > 0])
+        for size in np.unique(sizes[present])
     )
-    return sum(by_size, Fraction(0)) / int((sizes > 0).sum())
+    return sum(by_size, Fraction()) / len(present)
 
 
 def weighted_values(
@@ -224,12 +225,10 @@ def expected_calibration_error(
         correct: whether that class is right: `[N]`.
         bins: how many.
     """
-    borders = np.linspace(0, 1, bins + 1)
-    members = np.searchsorted(borders, confidences, side="left") - 1
+    between = np.linspace(0, 1, bins + 1)[1:-1]
     gaps = np.bincount(
-        members.clip(0, bins - 1),
+        np.searchsorted(between, confidences, side="left"),
         weights=correct.astype(np.float64) - confidences.astype(np.float64),
-        minlength=bins,
     )
     return float(np.abs(gaps).sum() / len(confidences))
 

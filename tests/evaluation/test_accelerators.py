@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -155,8 +156,9 @@ def moving(part: float, *, one_size: bool = False) -> Accelerator:
         ([float("nan")], [False]),
         ([6e-5, 6e-5], [True, False]),
         ([1.1e-4, 6e-5], [False, True]),
+        ([0.0, 1.1e-4], [True, False]),
     ],
-    ids=["below", "above", "no number", "both together above", "only the second"],
+    ids=["below", "above", "no number", "both above", "only the second", "only one"],
 )
 @torch.inference_mode()
 def test_all_together_move_a_logit_by_no_more_than_the_limit(
@@ -173,9 +175,10 @@ def test_all_together_move_a_logit_by_no_more_than_the_limit(
     assert [a.used for a in forward.accelerations] == used
     done = sum(part for part, is_used in zip(parts, used, strict=True) if is_used)
     assert difference(found, expected) == pytest.approx(done, rel=0.05, abs=1e-7)
-    # What was used before is a part of the reason, and only then.
+    # What was moved before is a part of the reason, and only then.
     for number, tried in enumerate(forward.accelerations):
-        after_others = not tried.used and any(used[:number])
+        moved = [p for p, is_used in zip(parts[:number], used, strict=False) if is_used]
+        after_others = not tried.used and any(moved)
         assert ("on top of the others" in tried.reason) is after_others
 
 
@@ -231,6 +234,85 @@ def test_what_is_for_one_size_waits_until_the_size_has_settled(
     assert is_plain(2)
     assert not is_plain(4)
     assert forward.accelerations[0].used
+
+
+@torch.inference_mode()
+def test_what_is_for_any_size_does_not_wait_for_what_comes_after_it(
+    vit: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    any_size = moving(0)._replace(name="any")
+    one_size = moving(0, one_size=True)._replace(name="one")
+    for table, at_once in (((any_size, one_size), ["any"]), ((one_size, any_size), [])):
+        monkeypatch.setattr(accelerators, "ACCELERATORS", table)
+        forward = accelerated(vit)
+        for _ in range(SETTLED_AFTER - 1):
+            forward(images())
+            assert [a.name for a in forward.accelerations if a.used] == at_once
+        forward(images())
+        assert all(tried.used for tried in forward.accelerations)
+
+
+@torch.inference_mode()
+def test_a_size_has_settled_though_its_third_batch_did_not_fit(
+    vit: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerators, "ACCELERATORS", (moving(0, one_size=True),))
+    refused = iter([False, False, True, *(False for _ in range(9))])
+
+    def forward(batch: Tensor) -> Tensor:
+        if next(refused):
+            raise torch.OutOfMemoryError
+        logits: Tensor = vit(batch)
+        return logits
+
+    found = Accelerated(vit, forward, CPU, ["auto"])
+    for _ in range(2):
+        found(images())
+    with pytest.raises(torch.OutOfMemoryError):
+        found(images())
+    found(images())
+    assert found.accelerations[0].used
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "meta"])
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_only_a_processor_gains_and_only_of_several_convolutions(
+    number: int, device: str
+) -> None:
+    model = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(number)), nn.Flatten())
+    forward = Accelerated(model, model, torch.device(device), ["auto"])
+    names = [tried.name for tried in forward.accelerations]
+    assert names == (["channels-last"] if device == "cpu" and number > 1 else [])
+
+
+def test_a_model_without_a_convolution_has_no_channels_to_move() -> None:
+    forward = accelerated(nn.Flatten(), ["channels-last"])
+    (tried,) = forward.accelerations
+    assert (tried.used, tried.reason) == (False, "the model has no convolution")
+
+
+@torch.inference_mode()
+def test_code_is_compiled_for_the_size_that_stays_and_asked_for_no_other(
+    vit: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def compiled(forward: Forward, **how: object) -> Forward:
+        def code(batch: Tensor) -> Tensor:
+            if not asked:
+                warnings.warn("compilers warn of much", stacklevel=1)
+            asked.append(len(batch))
+            return forward(batch)
+
+        return code
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    forward = accelerated(vit, ["compile"])
+    for size in (4, 2, 4, 2, 4, 2, 4):
+        assert torch.equal(forward(images(size)), vit(images(size)))
+    # Once to compile it, once to compare, and then for each batch of its size.
+    assert asked == [4, 4, 4, 4]
+    assert [tried.used for tried in forward.accelerations] == [True]
 
 
 @torch.inference_mode()
@@ -307,6 +389,8 @@ def test_differences_are_relative_to_what_tells_the_classes_apart() -> None:
     same = torch.ones(2, 3)
     assert difference(same, same) == 0
     assert difference(same + 1, same) == float("inf")
+    # Of an image all of whose logits are one, and of another.
+    assert difference(torch.tensor([[1.0, 1.0], [5.0, 9.0]]), logits.repeat(2, 1)) > 0
 
 
 def test_words_say_what_was_used_and_what_was_not_and_why() -> None:

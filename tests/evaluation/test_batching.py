@@ -26,7 +26,8 @@ def searched(
             if size.current > fits:
                 assert size.halve()
                 continue
-            images = size.current
+            # Another object of the same number, as the length of a batch is.
+            images = int(f"{size.current}")
             with size.timed(images):
                 now += images * seconds[images][tried.count(images)]
             tried.append(images)
@@ -76,9 +77,21 @@ def test_a_size_is_halved_down_to_one_image() -> None:
 
 def test_a_batch_of_another_size_is_not_timed() -> None:
     size = BatchSize("cpu")
-    with size.timed(5):
-        pass
+    for images in (5, 9):
+        with size.timed(images):
+            pass
     assert searched(size, {n: [1.0] * TRIES for n in CPU})[: TRIES + 1] == [8, 8, 16]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_each_size_that_is_tried_is_twice_the_one_before(device: str) -> None:
+    size = BatchSize(device)
+    smallest = size.current
+    assert smallest == (8 if device == "cpu" else 64)
+    tried = [smallest * 2**step for step in range(4)]
+    found = searched(size, {n: [1 / n] * TRIES for n in tried})
+    assert found == [n for n in tried for _ in range(TRIES)]
+    assert size.current == tried[-1]
 
 
 @pytest.mark.parametrize("content", ["", "no number", "-3", "0", "\x80"])

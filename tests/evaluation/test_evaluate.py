@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from repro.data.pixels import PixelStore, stream
 from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier, Outputs
-from repro.evaluation.evaluate import evaluate, read_logits
+from repro.evaluation.evaluate import Part, evaluate, read_logits
 from repro.evaluation.predictions import (
     Predictions,
     calibration_error,
@@ -72,7 +72,7 @@ def classifier(network: nn.Module) -> Classifier:
 def run(
     classifier: Logits,
     dataset: Dataset,
-    strata: Sequence[tuple[int, Pixels]],
+    strata: Sequence[Part],
     batch_size: int | None = 7,
 ) -> Predictions:
     return evaluate(
@@ -257,6 +257,8 @@ def test_a_model_with_another_number_of_outputs_than_named_is_an_error(
         ((7,), r"gives \[7\] for a batch of 7; expected logits \[7, 10\]"),
         ((6, 10), r"gives \[6, 10\] for a batch of 7; expected logits \[7, 10\]"),
         ((7, 10, 1), r"gives \[7, 10, 1\] for a batch of 7"),
+        ((8, 10), r"gives \[8, 10\] for a batch of 7; expected logits \[7, 10\]"),
+        ((7, 5), "gives 5 logits, but photographs has 10 classes"),
     ],
 )
 def test_outputs_that_are_no_logits_of_the_classes_are_an_error(
@@ -432,6 +434,84 @@ def test_sizes_that_no_stratum_fills_are_not_waited_for(
     assert batch_size.current <= 16
 
 
+@pytest.mark.parametrize("wanted", [1, 2, 9])
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_no_part_is_computed_once_enough_is_known(
+    wanted: int,
+    device: str,
+    classifier: Classifier,
+    photographs: Dataset,
+    strata: list[tuple[int, Pixels]],
+) -> None:
+    taken: list[int] = []
+
+    def parts() -> Iterator[tuple[int, Pixels]]:
+        for number, pixels in strata:
+            taken.append(number)
+            yield number, pixels
+
+    def is_settled(found: Predictions) -> bool:
+        assert len(found.indices) == sum(len(strata[n][1]) for n in taken)
+        return len(taken) == wanted
+
+    found = evaluate(
+        classifier,
+        photographs,
+        parts(),
+        batch_size=BatchSize("cpu", 7),
+        device=torch.device(device),
+        is_settled=is_settled,
+    )
+    assert len(taken) == wanted
+    members = np.concatenate([photographs.strata[number] for number in taken])
+    assert found.indices.tolist() == sorted(members.tolist())
+
+
+@pytest.mark.parametrize(("images", "size"), [(600, 300), (300, 600), (257, 1)])
+def test_many_images_are_computed_once_each_and_in_order(
+    images: int, size: int
+) -> None:
+    labels = np.arange(images) % 2
+    dataset = Dataset(
+        name="many",
+        root=Path("nowhere"),
+        classes=("even", "odd"),
+        files=tuple(map(str, range(images))),
+        digests=tuple(map(str, range(images))),
+        sizes=(1,) * images,
+        labels=labels,
+    )
+    pixels = np.stack([labels.astype(np.uint8)] * 3, axis=1)[..., None, None]
+    asked: list[int] = []
+
+    def classifier(batch: Tensor) -> Tensor:
+        asked.append(len(batch))
+        return 50.0 * torch.eye(2)[batch[:, 0, 0, 0].long()]
+
+    found = run(classifier, dataset, [(np.arange(images), pixels)], size)
+    assert asked == [size] * (images // size) + [images % size] * bool(images % size)
+    assert found.metrics().top1 == images
+
+
+def test_logits_that_are_read_are_finite_unless_margins_are_wanted(
+    photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    members = np.arange(len(photographs), dtype=np.int64)
+    logits = torch.full((len(members), 10), torch.nan)
+    with pytest.raises(EvaluationError, match="logits that are not finite"):
+        read_logits(logits, photographs, members)
+    assert read_logits(torch.zeros_like(logits), photographs, members).margins is None
+    found = evaluate(
+        lambda pixels: logits[: len(pixels)],
+        photographs,
+        strata,
+        batch_size=BatchSize("cpu", 7),
+        device=CPU,
+        with_margins=True,
+    )
+    assert np.isnan(found.losses).all()
+
+
 def test_few_classes_have_as_many_top_classes(tmp_path: Path) -> None:
     dataset = photograph_dataset(tmp_path, ("a", "b"), per_class=3, size=(40, 40))
     strata = list(stream(dataset, GEOMETRY, range(len(dataset.strata))))
@@ -518,11 +598,11 @@ def test_the_quickest_of_two_batches_counts_since_the_first_one_allocates(
 
 def margins_by_hand(logits: list[float], label: int) -> list[float]:
     others = sorted(logits[:label] + logits[label + 1 :], reverse=True)
-    fifth = others[4] if len(others) >= 5 else -np.inf
-    return [logits[label] - others[0], logits[label] - fifth]
+    others += [-np.inf] * 5
+    return [logits[label] - others[0], logits[label] - others[4]]
 
 
-@pytest.mark.parametrize("count", [2, 5, 6, 10])
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 6, 7, 10])
 def test_margins_are_to_the_best_other_class_and_to_the_fifth(
     count: int, tmp_path: Path
 ) -> None:

@@ -40,6 +40,13 @@ def test_a_sum_by_hand() -> None:
 
 
 def test_whoever_is_as_often_right_as_sure_has_no_error() -> None:
+    # So many bins as the source of the default counts: 0.51 and 0.54 share one of 20.
+    near, right = np.array([0.51, 0.54]), np.array([True, False])
+    assert expected_calibration_error(near, right) == pytest.approx(0.025)
+    near = np.array([0.52, 0.53, 0.05, 0.051])
+    right = np.array([True, False, True, False])
+    both = abs(1 - 1.05) + 0.95 + 0.051
+    assert expected_calibration_error(near, right) == pytest.approx(both / 4)
     confidences = np.array([0.75] * 4 + [1.0] * 3)
     correct = np.array([True, True, True, False] + [True] * 3)
     assert expected_calibration_error(confidences, correct) == pytest.approx(0)
@@ -55,6 +62,11 @@ def test_a_border_belongs_to_the_lower_bin() -> None:
     confidences = np.array([0.5, 0.4])
     correct = np.array([True, False])
     assert expected_calibration_error(confidences, correct, 2) == pytest.approx(0.05)
+    # Nothing at all is in the lowest bin, as what is a little more is.
+    lowest = expected_calibration_error(
+        np.array([0.0, 0.1]), np.array([True, False]), 2
+    )
+    assert lowest == pytest.approx(0.45)
     certain = expected_calibration_error(np.array([0.0, 1.0]), np.array([False, True]))
     assert certain == 0
 

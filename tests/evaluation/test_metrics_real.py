@@ -28,7 +28,8 @@ def predicted(*classes: int) -> Predictions:
     return Predictions(
         indices=np.arange(len(classes)),
         labels=np.zeros(len(classes), dtype=np.int64),
-        classes=np.array(classes, dtype=np.int32)[:, None],
+        # The second class of each is none of an answer.
+        classes=np.array([(first, 999) for first in classes], dtype=np.int32),
         losses=np.zeros(len(classes)),
         total=len(classes),
     )
@@ -84,8 +85,9 @@ def test_no_labelled_image_is_no_score() -> None:
 
 
 def test_a_dataset_of_other_classes_is_refused() -> None:
-    with pytest.raises(DatasetError, match="and this dataset has 200"):
-        right_answers([name(1)], 200, [[1]])
+    for classes in (200, 999, 1001):
+        with pytest.raises(DatasetError, match=f"and this dataset has {classes:,}"):
+            right_answers([name(1)], classes, [[1]])
 
 
 def test_labels_are_of_all_images_and_of_imagenets_classes(tmp_path: Path) -> None:

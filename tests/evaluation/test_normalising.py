@@ -52,6 +52,13 @@ def test_a_table_has_what_a_processor_computes(levels: Tensor, name: str) -> Non
     assert torch.equal(look_up(batch), normaliser(mean, std, CPU)(batch))
 
 
+def test_what_is_no_processor_looks_pixels_up(levels: Tensor) -> None:
+    meta = torch.device("meta")
+    found = normaliser(*STATISTICS["halves"], meta)(levels.to(meta))
+    assert (found.device, found.dtype) == (meta, torch.float32)
+    assert found.shape == levels.shape
+
+
 def test_the_reciprocal_that_cuda_takes_would_be_something_else(levels: Tensor) -> None:
     found = levels.to(torch.float32).mul_(torch.tensor(1 / 255))
     differing = found != wanted(levels, "none")

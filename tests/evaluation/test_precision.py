@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from repro.errors import EvaluationError
+from repro.errors import EvaluationError, WeightsError
 from repro.evaluation.classifier import (
     Classifier,
     clip_forward,
@@ -241,6 +242,16 @@ class Watched(torch.overrides.TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def test_the_scale_of_a_checkpoint_is_kept_as_its_logarithm() -> None:
+    protocol = msgspec.structs.replace(PROTOCOL, logit_scale="checkpoint")
+    model = nn.Module()
+    with pytest.raises(WeightsError, match="the checkpoint holds no logit_scale"):
+        text_comparison(model, torch.eye(4), protocol, "fp32")
+    model.logit_scale = nn.Parameter(torch.tensor(37.5).log(), requires_grad=False)
+    compare = text_comparison(model, torch.eye(4), protocol, "fp32")
+    torch.testing.assert_close(compare(torch.eye(4)), 37.5 * torch.eye(4))
+
+
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
 def test_cosines_are_products_in_float32_whatever_the_model_is_in(
     precision: Precision,
@@ -262,7 +273,7 @@ def test_unit_vectors_are_float32_and_their_product_is_as_the_arithmetic() -> No
         "amp-bf16": torch.bfloat16,
     }
     for precision, type_ in types.items():
-        embed = image_embedder(model, CPU)
+        embed = image_embedder(model)
         compare = text_comparison(model, text, PROTOCOL, precision)
         with torch.inference_mode(), arithmetic(precision, CPU):
             features, logits = embed(images), compare(embed(images))
@@ -280,8 +291,8 @@ def test_the_product_of_vectors_stays_float32_where_float32_is_guarded() -> None
     images, text = functional.normalize(torch.randn(64, 12)), torch.randn(5, 8)
     model = nn.Module()
     model.encode_image = nn.Linear(12, 8)
-    forward = clip_forward(model, text, PROTOCOL, CPU, "fp32")
-    embed = image_embedder(model, CPU)
+    forward = clip_forward(model, text, PROTOCOL, "fp32")
+    embed = image_embedder(model)
     with torch.inference_mode(), arithmetic("amp-bf16", CPU):
         features, logits = embed(images), forward(images)
     assert logits.dtype == torch.float32

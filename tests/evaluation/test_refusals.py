@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from repro.errors import EvaluationError
 from repro.evaluation.accelerators import LIMITS
-from repro.evaluation.classifier import Classifier, Outputs
+from repro.evaluation.classifier import Classifier, Outputs, outputs_of
 from repro.evaluation.evaluate import has_float64
 from repro.evaluation.predictions import PER_IMAGE, load_predictions
-from repro.published import Precision
+from repro.published import DatasetSpec, Precision
 
 CPU = torch.device("cpu")
 HALF = (0.5, 0.5, 0.5)
@@ -42,6 +42,7 @@ class Gives(nn.Module):
         (KeyError(), r"28 x 20 pixels, which the geometry gives: KeyError$"),
         (ValueError("x" * 999), f"gives: {'x' * 200}$"),
         (torch.zeros(3, 4), r"\[1, 3, 4\]"),
+        (torch.zeros(()), r"\[1\] for one image"),
     ],
 )
 def test_a_model_that_gives_no_logits_is_refused(
@@ -61,15 +62,38 @@ def test_a_model_that_has_too_little_memory_is_not_one_that_refuses() -> None:
 
 def test_a_model_of_other_outputs_is_refused_and_one_of_these_is_not() -> None:
     # More than the integers that Python keeps one object of.
-    outputs = Outputs("val", 500, "classes")
-    other, background = "do not belong together", "mostly a background class"
-    for count, advice in ((250, other), (499, other), (501, background), (502, other)):
-        model = Gives(torch.zeros(count))
-        classifier = Classifier(model, HALF, HALF, CPU, outputs=outputs)
-        with pytest.raises(EvaluationError, match=f"has {count} outputs.*{advice}"):
-            classifier.check((28, 20))
-    model = Gives(torch.zeros(500))
-    Classifier(model, HALF, HALF, CPU, outputs=outputs).check((28, 20))
+    for names in (500, 501):
+        classes = tuple(map(str, range(names)))
+        outputs = outputs_of(dataset_of(classes))
+        for count in range(names - 3, names + 4):
+            model = Gives(torch.zeros(count))
+            classifier = Classifier(model, HALF, HALF, CPU, outputs=outputs)
+            if count == names:
+                classifier.check((28, 20))
+                continue
+            advice = "one more is mostly a background class"
+            if count != names + 1:
+                advice = "weights and dataset do not belong together"
+            said = f"^the model has {count} outputs, .* names {names} in classes: "
+            with pytest.raises(EvaluationError, match=said + advice):
+                classifier.check((28, 20))
+
+
+def test_a_dataset_that_names_outputs_has_as_many() -> None:
+    dataset = dataset_of(("a", "b"), ("a", "b", "c"))
+    assert outputs_of(dataset) == Outputs("val", 3, "outputs")
+    model = Gives(torch.zeros(3, 4))
+    classifier = Classifier(
+        model, HALF, HALF, CPU, outputs=Outputs("val", 4, "classes")
+    )
+    with pytest.raises(EvaluationError, match=r"\[1, 3, 4\] for one image"):
+        classifier.check((28, 20))
+
+
+def dataset_of(classes: tuple[str, ...], outputs: tuple[str, ...] = ()) -> DatasetSpec:
+    return DatasetSpec(
+        id="val", title="Val", folder="val", classes=classes, images=9, outputs=outputs
+    )
 
 
 @pytest.mark.parametrize("error", [TypeError, RuntimeError])
