@@ -23,8 +23,9 @@ from repro.engine.sources import Stores
 from repro.evaluation.acceleration import AUTO
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
-from repro.evaluation.evaluate import evaluate, wait_for
+from repro.evaluation.evaluate import evaluate
 from repro.evaluation.predictions import Predictions
+from repro.evaluation.streams import wait_for
 from repro.published import EMBEDDED, METRICS, read_releases
 
 #: Images of each checkpoint, and of the one that stands for a case of ImageNet's size.

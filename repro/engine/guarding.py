@@ -25,10 +25,10 @@ from repro.evaluation.evaluate import (
     Settled,
     check_finite,
     evaluate,
-    wait_for,
 )
 from repro.evaluation.memory import give_back, is_out_of_memory
 from repro.evaluation.predictions import Predictions
+from repro.evaluation.streams import wait_for
 from repro.judgement.guarded import Guard, Guarded, obstacle
 from repro.published import Precision, Reference
 from repro.records.identity import decided_by, digest_of

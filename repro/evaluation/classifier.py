@@ -20,6 +20,7 @@ from repro.evaluation.precision import (
     input_type,
     multiplying_float32,
 )
+from repro.evaluation.streams import send
 from repro.published import DatasetSpec, Precision, Protocol
 
 
@@ -136,8 +137,8 @@ class Classifier:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Scale and normalise on the device, bit-equal to ToTensor and Normalize."""
-        wanted = pixels[:, : self._channels]
-        return self._normalise(wanted.to(self.device, non_blocking=True))
+        # All channels are copied: what lies apart would be gathered first.
+        return self._normalise(send(pixels, self.device)[:, : self._channels])
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Compute the logits of a batch.

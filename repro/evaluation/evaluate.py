@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from functools import cache, partial
 from itertools import takewhile
 from typing import NamedTuple, TypeVar
@@ -19,8 +18,14 @@ from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels
 from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize
-from repro.evaluation.memory import give_back, is_out_of_memory, too_little
+from repro.evaluation.memory import (
+    give_back,
+    is_out_of_memory,
+    may_fit_in_parts,
+    too_little,
+)
 from repro.evaluation.predictions import TOP, Predictions, join
+from repro.evaluation.streams import Ahead, fetch, is_current, send, wait_for
 
 Progress = Callable[[int], object]
 #: The most likely classes, the losses, the confidences and, where they are wanted, the
@@ -68,7 +73,7 @@ def evaluate(
     score = partial(_score, with_margins=with_margins)
     computed: deque[_Computed] = deque()
     read: list[Predictions] = []
-    with _current(device):
+    with is_current(device):
         for images, pixels in parts:
             members = dataset.strata[images] if isinstance(images, int) else images
             how = batch_size, device, progress, score
@@ -107,7 +112,7 @@ def compute_features(
     def features(batch: Tensor, place: slice) -> Tensor:
         return body(batch)
 
-    with _current(device):
+    with is_current(device):
         parts = [part for _, part in _batches(features, pixels, batch_size, device)]
     return torch.cat(parts)
 
@@ -126,7 +131,7 @@ def read_logits(
         EvaluationError: the logits have another number of classes, or are not finite.
     """
     _check_outputs(logits, len(members), dataset)
-    labels = _send(torch.from_numpy(dataset.labels[members]), logits.device)
+    labels = send(torch.from_numpy(dataset.labels[members]), logits.device)
     return _read(_fetch(members, _score(logits, labels)), dataset)
 
 
@@ -152,7 +157,7 @@ def _compute(
     score_of: Callable[[Tensor, Tensor], Scores],
 ) -> _Computed:
     """Let the device compute some images, without waiting for it: see `evaluate`."""
-    labels = _send(torch.from_numpy(dataset.labels[members]), device)
+    labels = send(torch.from_numpy(dataset.labels[members]), device)
 
     def score(batch: Tensor, place: slice) -> Scores:
         logits = classifier(batch)
@@ -225,30 +230,12 @@ def has_float64(device: torch.device) -> bool:
     return True
 
 
-def _send(values: Tensor, device: torch.device) -> Tensor:
-    """Copy to the device what it needs, without waiting for what it computes now."""
-    if device.type == "cuda":
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
-
-
 def _fetch(members: npt.NDArray[np.int64], scores: Scores) -> _Computed:
-    """Begin to copy from the device what was found there.
-
-    A plain copy would wait on the stream for all that the device was given since: it
-    would end each stratum with a device that has nothing to do.
-    """
+    """Begin to copy from the device what was found there."""
     top, losses, confidences, *margins = scores
-    found = top.to(torch.int32), losses, confidences.float(), *margins
-    is_cuda = losses.device.type == "cuda"
-    # Torch takes pinned memory for what it need not wait for.
-    here = tuple(part.to("cpu", non_blocking=is_cuda) for part in found)
-    if not is_cuda:
-        return _Computed(members, here, lambda: None)
-    # Decoding needs the core that waiting in a loop would take.
-    event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-    event.record(torch.cuda.current_stream(losses.device))
-    return _Computed(members, here, event.synchronize)
+    return _Computed(
+        members, *fetch([top.to(torch.int32), losses, confidences.float(), *margins])
+    )
 
 
 def _read(computed: _Computed, dataset: Dataset) -> Predictions:
@@ -280,9 +267,11 @@ def _batches(
     All that takes memory for a batch happens in here, where it can be made smaller.
     """
     batch_size.try_no_more_than(len(pixels))
+    ahead = Ahead(device)
     start = 0
     while start < len(pixels):
         place = slice(start, min(start + batch_size.current, len(pixels)))
+        ahead.wait()
         try:
             batch = _copy(pixels[place], device)
             with batch_size.timed(len(batch)):
@@ -290,29 +279,15 @@ def _batches(
                 if batch_size.is_searching:
                     wait_for(device)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not may_fit_in_parts(error, place.stop - start):
                 raise
             give_back(error, device)
             if not batch_size.halve():
                 raise too_little(device, "one image alone") from None
             continue
+        ahead.note()
         yield place, found
         start = place.stop
-
-
-def _current(device: torch.device) -> AbstractContextManager[object]:
-    """Make a device the current one.
-
-    Pinned memory belongs to the current one, and would take some of another GPU's.
-    """
-    index = None if device.type == "cpu" else device.index
-    return torch.accelerator.device_index(index)
-
-
-def wait_for(device: torch.device) -> None:
-    """Wait until a device has computed all that it was given."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
 
 
 def _copy(pixels: Pixels, device: torch.device) -> Tensor:

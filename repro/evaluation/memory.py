@@ -13,6 +13,8 @@ from repro.errors import EvaluationError
 #: Torch's allocators of GPUs have a type of exception. Those of the processor and of
 #: MPS only have words, and so have the driver, cuBLAS and cuDNN.
 _WORDS = ("out of memory", "can't allocate memory", "_ALLOC_FAILED")
+#: What cuDNN's callers say where no algorithm fits into memory, or none is known.
+_NO_ALGORITHM = ("unable to find an engine", "Unable to find a valid cuDNN algorithm")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -21,6 +23,14 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     said = str(error)
     return isinstance(error, RuntimeError) and any(words in said for words in _WORDS)
+
+
+def may_fit_in_parts(error: BaseException, images: int) -> bool:
+    """Whether what failed for some images may be had from fewer of them at once."""
+    said = str(error)
+    return is_out_of_memory(error) or (
+        images > 1 and any(words in said for words in _NO_ALGORITHM)
+    )
 
 
 def give_back(error: BaseException, device: torch.device) -> None:

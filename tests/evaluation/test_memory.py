@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from repro.errors import EvaluationError
-from repro.evaluation.memory import give_back, is_out_of_memory, within_memory
+from repro.evaluation.memory import (
+    give_back,
+    is_out_of_memory,
+    may_fit_in_parts,
+    within_memory,
+)
 
 CPU = torch.device("cpu")
 #: More than any machine has, as torch and numpy are asked for it.
@@ -33,6 +38,24 @@ def test_other_errors_of_torch_are_none_of_memory() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.zeros(2, 3) @ torch.zeros(2, 3)
     assert not is_out_of_memory(raised.value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "GET was unable to find an engine to execute this computation",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+    ],
+)
+def test_a_convolution_without_an_algorithm_is_tried_with_fewer_images(
+    said: str,
+) -> None:
+    error = RuntimeError(said)
+    assert may_fit_in_parts(error, 2)
+    # Of one image it is no matter of memory, and said as it is.
+    assert not may_fit_in_parts(error, 1)
+    assert not is_out_of_memory(error)
+    assert may_fit_in_parts(RuntimeError("CUDA out of memory"), 1)
 
 
 def test_what_the_failure_held_is_free_while_the_error_is_still_there() -> None:
