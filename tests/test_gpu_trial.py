@@ -35,11 +35,11 @@ def test_every_step_is_run_on_a_processor_and_none_is_wrong(tmp_path: Path) -> N
     verdicts = Counter(step["verdict"] for step in steps)
     assert (status, verdicts["wrong"]) == (0, 0), steps
     elsewhere = [s["name"].split()[0] for s in steps if s["verdict"] == "not here"]
-    assert set(elsewhere) == {"cuda-graphs", "GPU:"}
+    assert set(elsewhere) == {"cuda-graphs", "GPU:", "no", "a"}
     names = " ".join(step["name"] for step in steps)
     paths = (
         "normalised fp32 bf16 guarded halved sentence channels-last compile warm two "
-        "diagnosis"
+        "diagnosis gap waits bits full"
     )
     assert [path for path in paths.split() if path not in names] == []
 
@@ -54,6 +54,19 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_tried(
     said = capsys.readouterr().err
     assert "--device is 'meta', but torch finds no meta device here" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_device_did_not_compute_is_a_gap_unless_kernels_overlap() -> None:
+    from gpu_trial.warm import idle
+
+    kernels = [(10.0, 20.0), (15.0, 30.0), (32.0, 40.0), (45.0, 60.0)]
+    # One before all, one beside a kernel, one half in a gap.
+    copies = [(0.0, 6.0), (12.0, 16.0), (43.0, 47.0)]
+    found = idle(kernels, copies)
+    assert found["idle part"] == (2 + 5) / 50
+    assert found["longest gap, ms"] == 0.005
+    assert found["part of copies beside kernels"] == (4 + 2) / 14
+    assert "part of copies beside kernels" not in idle(kernels, [])
 
 
 def test_the_table_of_the_document_is_that_of_the_trial() -> None:

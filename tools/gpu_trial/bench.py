@@ -19,6 +19,10 @@ from repro.published import EMBEDDED, Precision, read_releases
 
 #: Convolutions, and attention.
 ARCHITECTURES = "resnet50", "vit_base_patch16_224"
+#: How far float32 may move a loss, in nats.
+ROUNDING = 1e-4
+#: Mean and deviation that the models get their pixels with.
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: Checkpoints of the embedded release that a dry run takes; a GPU takes all.
 FEW = ("supervised/real/80@", "clip/real/80@")
 

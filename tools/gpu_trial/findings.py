@@ -43,6 +43,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[Step]
 
 
+def verdict_of(*, is_right: bool) -> Verdict:
+    """Say whether what was found is as it should be."""
+    return "right" if is_right else "wrong"
+
+
 def encode(trial: Trial) -> bytes:
     """Write a trial as JSON that people read too."""
     return msgspec.json.format(msgspec.json.encode(trial), indent=2) + b"\n"

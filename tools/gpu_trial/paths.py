@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.guarded import decide
-from benchmarks.pictures import drawn_dataset
-from repro.data.dataset import Dataset
-from repro.data.geometry import Pixels
 from repro.errors import EvaluationError
 from repro.evaluation.accelerators import ACCELERATORS, Accelerated
 from repro.evaluation.batching import BatchSize
-from repro.evaluation.classifier import Classifier, normaliser
-from repro.evaluation.evaluate import compute_features, evaluate
+from repro.evaluation.classifier import normaliser
+from repro.evaluation.evaluate import compute_features
 from repro.evaluation.memory import within_memory
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.published import PRECISIONS
 
-from .bench import ARCHITECTURES, Bench
-from .findings import Step, Verdict
+from .bench import ARCHITECTURES, IMAGENET, ROUNDING, Bench
+from .findings import Step, Verdict, verdict_of
 from .processes import benchmark_rows, diagnosis, workers_of_xdist
+from .warm import WARM_CASES
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Tried = Callable[[Bench], Iterator[Step]]
-#: How far float32 may move a loss, in nats.
-ROUNDING = 1e-4
 
 
 def normalised_pixels(bench: Bench) -> Iterator[Step]:
@@ -41,7 +35,7 @@ def normalised_pixels(bench: Bench) -> Iterator[Step]:
     differing = int((found != wanted).sum())
     yield Step(
         name="normalised pixels",
-        verdict=_verdict(is_right=not differing),
+        verdict=verdict_of(is_right=not differing),
         numbers={"levels that differ": differing},
     )
 
@@ -58,7 +52,7 @@ def precisions(bench: Bench) -> Iterator[Step]:
         shift = numbers["largest shift of a loss"]
         verdict: Verdict = "measured"
         if precision == "fp32":
-            verdict = _verdict(is_right=not differing and shift <= ROUNDING)
+            verdict = verdict_of(is_right=not differing and shift <= ROUNDING)
         name = f"{precision} against float32 of a processor"
         said = f"{len(bench.cases)} checkpoints of the embedded release"
         yield Step(name=name, verdict=verdict, said=said, numbers=numbers)
@@ -76,7 +70,7 @@ def guarded_decisions(bench: Bench) -> Iterator[Step]:
             numbers[name] += count
     yield Step(
         name="guarded precision against float32",
-        verdict=_verdict(is_right=not numbers["decisions that differ"]),
+        verdict=verdict_of(is_right=not numbers["decisions that differ"]),
         said=f"{len(bench.cases)} checkpoints of the embedded release",
         numbers=numbers,
     )
@@ -111,7 +105,7 @@ def memory_that_runs_out(bench: Bench) -> Iterator[Step]:
     is_right = np.array_equal(found.cpu().numpy(), pixels.reshape(16, -1))
     yield Step(
         name="batches are halved until they fit",
-        verdict=_verdict(is_right=is_right and sizes == [16, 8, 4, 4, 4, 4]),
+        verdict=verdict_of(is_right=is_right and sizes == [16, 8, 4, 4, 4, 4]),
         said=f"batches of {', '.join(map(str, sizes))}",
     )
     said = ""
@@ -122,7 +116,7 @@ def memory_that_runs_out(bench: Bench) -> Iterator[Step]:
         said = str(error)
     yield Step(
         name="what never fits is one sentence",
-        verdict=_verdict(is_right=said.startswith("a petabyte does not fit")),
+        verdict=verdict_of(is_right=said.startswith("a petabyte does not fit")),
         said=said,
     )
 
@@ -145,7 +139,7 @@ def _accelerate(bench: Bench, architecture: str, name: str) -> Step:
         faster = Accelerated(model, model, bench.device, [name])
         taken = bench.seconds(lambda: faster(images))
     (tried,) = faster.accelerations
-    verdict = _verdict(is_right=tried.used)
+    verdict = verdict_of(is_right=tried.used)
     if tried.reason.startswith(("it needs a CUDA", "the model has no conv")):
         verdict = "not here"
     numbers = {"part of the plain time": taken / plain}
@@ -155,59 +149,13 @@ def _accelerate(bench: Bench, architecture: str, name: str) -> Step:
     return Step(name=step, verdict=verdict, said=tried.reason, numbers=numbers)
 
 
-def no_gap_between_strata(bench: Bench) -> Iterator[Step]:
-    """Evaluating mapped pixels takes hardly longer than computing what is there."""
-    number = 64 if bench.is_dry else 4096
-    size = 16 if bench.is_dry else 256
-    dataset = drawn_dataset(np.arange(number) * 1000 // number, 1000)
-    pixels = bench.images(number)
-    strata = [(k, pixels[m].numpy()) for k, m in enumerate(dataset.strata)]
-    for precision in ("fp32", "amp-bf16"):
-        model = bench.model(ARCHITECTURES[1])
-        classifier = Classifier(model, *IMAGENET, bench.device, precision)
-        resident = classifier.normalise(pixels)
-        fixed = BatchSize(bench.device.type, size)
-        work = partial(_evaluate, classifier, dataset, strata, fixed, bench.device)
-        evaluated = bench.seconds(work, 2)
-        alone = bench.seconds(partial(_compute, classifier, model, resident, size), 2)
-        ratio = evaluated / alone
-        yield Step(
-            name=f"a warm case against resident tensors, {precision}",
-            # What a processor says of this is noise.
-            verdict="measured" if bench.is_dry else _verdict(is_right=ratio <= 1.05),
-            numbers={"ratio": ratio, "images/s": number / evaluated},
-        )
-
-
-def _evaluate(
-    classifier: Classifier,
-    dataset: Dataset,
-    strata: list[tuple[int, Pixels]],
-    size: BatchSize,
-    device: torch.device,
-) -> None:
-    evaluate(classifier, dataset, strata, batch_size=size, device=device).metrics()
-
-
-def _compute(
-    classifier: Classifier, model: nn.Module, images: Tensor, size: int
-) -> None:
-    with torch.inference_mode(), arithmetic(classifier.precision, images.device):
-        for part in torch.split(images, size):
-            model(part)
-
-
-def _verdict(*, is_right: bool) -> Verdict:
-    return "right" if is_right else "wrong"
-
-
 PATHS: tuple[Tried, ...] = (
     normalised_pixels,
     precisions,
     guarded_decisions,
     memory_that_runs_out,
     accelerated_forward_passes,
-    no_gap_between_strata,
+    *WARM_CASES,
     workers_of_xdist,
     diagnosis,
     benchmark_rows,

@@ -18,7 +18,8 @@ from repro.engine.settings import EngineSettings
 from .bench import FEW, Bench
 from .findings import Step
 
-#: Asks CUDA before any case is collected, as people's own do.
+#: Asks CUDA before any case is collected, and chooses by the newer of torch's two
+#: interfaces how it multiplies, as people's own do.
 CONFTEST = """
 import os
 from pathlib import Path
@@ -26,6 +27,7 @@ from pathlib import Path
 import torch
 
 torch.cuda.is_available()
+torch.backends.fp32_precision = "ieee"
 
 def pytest_sessionfinish(session):
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
