@@ -33,7 +33,7 @@ ROOMS = {
     "claims": (),
     "evaluation": (),
     "data": (),
-    "published": ("tests/evaluation/test_metrics_*.py",),
+    "published": ("tests/evaluation/test_metrics_*.py", "tests/test_extending.py"),
     "records": (
         "tests/cli/test_ledger_commands.py",
         "tests/cli/test_accept_command.py",

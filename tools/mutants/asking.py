@@ -106,7 +106,9 @@ class _Watching:
         self._coverage = coverage.Coverage(str(data), source=where, config_file=False)
         self._context = [""]
 
-    def pytest_configure(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_parse(self) -> None:
+        # Before plugins that are installed are imported, of which ours is one.
         self._coverage.start()
 
     @pytest.hookimpl(wrapper=True)
