@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -42,9 +41,7 @@ def release_schema() -> Schema:
         "source": rows.source
     }
     types = (Header, *tables.values(), rows.reference, *KINDS.values())
-    _, components = msgspec.json.schema_components(
-        types, schema_hook=_own_types, ref_template=_REFERENCE
-    )
+    _, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     # The reader has put one in the place of the name of a file.
     del components[FileList.__name__]
     definitions = {name: _tidy(schema) for name, schema in components.items()}
@@ -86,13 +83,6 @@ def _refer(type_: type) -> Schema:
 def _list_of(choices: Iterable[Schema]) -> Schema:
     first, *others = choices
     return {"type": "array", "items": {"oneOf": [first, *others]} if others else first}
-
-
-def _own_types(type_: type) -> Schema:
-    """Describe what msgspec cannot: it is written as a number, or not at all."""
-    if type_ is Fraction:
-        return {"type": "number"}
-    raise NotImplementedError(type_)
 
 
 def _tidy(value: Any) -> Any:
