@@ -106,6 +106,30 @@ def test_points_of_a_part_are_of_the_images_that_both_evaluated(
     assert unknown.points == pytest.approx(part.percent("top1") - 76.5)
 
 
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (0, 1)])
+def test_of_a_part_only_images_that_both_evaluated_tell_whether_it_is_the_same(
+    gained: int, lost: int
+) -> None:
+    found = msgspec.structs.replace(EQUAL, after=metrics(images=40, top1=10))
+    # Without any such image, the counts are all that there is.
+    for unknown in (None, flips(0, 0, 0)):
+        assert not msgspec.structs.replace(found, flips=unknown).measured_same
+    shared = msgspec.structs.replace(found, flips=flips(gained, lost, 40))
+    is_same = not gained + lost
+    assert shared.measured_same is shared.is_same is is_same
+    assert shared.is_unexplained is not is_same
+    # Where the datasets differ, both are of all of their images.
+    others = msgspec.structs.replace(shared, images=IMAGES)
+    assert not others.measured_same
+
+
+@pytest.mark.parametrize("name", ["top1", "top5"])
+def test_flips_of_all_images_leave_every_count_to_be_compared(name: str) -> None:
+    after = metrics(**{name: getattr(EQUAL.after, name) + 1})
+    found = msgspec.structs.replace(EQUAL, after=after, flips=flips(0, 0))
+    assert not found.measured_same
+
+
 def test_each_rule_of_the_order_counts_where_those_before_it_are_equal() -> None:
     base = metrics(top1=100)
 

@@ -74,3 +74,20 @@ def test_a_shift_without_spread_is_suspicious_just_above_the_honest_one(
     found = common_shift([side * shift] * 5)
     assert found is not None
     assert found.is_suspicious is suspicious
+
+
+#: One-sided quantiles of 99 % of Student's t, as they are printed in tables.
+STUDENT = {5: 3.747, 6: 3.365, 10: 2.821, 30: 2.462}
+
+
+@pytest.mark.parametrize("numbers", STUDENT)
+@pytest.mark.parametrize("side", [-1, 1])
+def test_what_the_spread_explains_is_student_s_margin_of_so_many_numbers(
+    numbers: int, side: int
+) -> None:
+    own = [0.01 * (place - (numbers - 1) / 2) for place in range(numbers)]
+    margin = STUDENT[numbers] * statistics.stdev(own) / math.sqrt(numbers)
+    for near, suspicious in ((0.999, False), (1.001, True)):
+        found = common_shift([side * (HONEST + near * margin) + each for each in own])
+        assert found is not None
+        assert found.is_suspicious is suspicious
