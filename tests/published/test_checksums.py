@@ -76,9 +76,24 @@ def test_what_is_no_checksum_is_refused(
 
 def test_a_file_of_checksums_holds_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "checksums.toml"
-    file.write_text("[colour]\n")
-    with pytest.raises(ExpectedError, match="and nothing else"):
-        read_checksums(file)
+    for content in ("[colour]\n", "checksum = 5\n", f"{CHECKSUM}[colour]\n"):
+        file.write_text(content)
+        with pytest.raises(ExpectedError, match="and nothing else"):
+            read_checksums(file)
+    file.write_text(f"schema = 1\n{CHECKSUM}")
+    assert list(read_checksums(file)) == ["supervised/real/1M.pt"]
+    file.write_text("schema = 1\n")
+    assert read_checksums(file) == {}
+
+
+def test_where_a_sum_comes_from_is_written_where_it_is_known() -> None:
+    name = "b/1M.pt"
+    known = {name: Checksum(id=name, size=0, sha256=SUM)}
+    assert "origin" not in checksums_text(known)
+    assert checksums_text(known).endswith(f'size = 0\nsha256 = "{SUM}"\n')
+    for origin in ("two\nlines", "\x1b[31m"):
+        with pytest.raises(ValueError, match="origin must be one line"):
+            Checksum(id=name, size=0, sha256=SUM, origin=origin)
 
 
 @pytest.mark.parametrize(

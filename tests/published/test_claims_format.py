@@ -85,6 +85,13 @@ def test_a_list_has_just_its_names() -> None:
         ("exponent", '"0.196"', "0.196", "must be a string, not a decimal"),
         ("exponent", '"0.196"', '"steep"', "exponent is 'steep'; it must be a number"),
         ("exponent", '"0.001"', '"-1"', "uncertainty is '-1'; it must be a number"),
+        ("exponent", '"0.196"', '"nan"', "exponent is 'nan'; it must be a number"),
+        ("exponent", '"0.001"', '"inf"', "uncertainty is 'inf'; it must be a number"),
+        ("exponent", "0.125M..4M", "4M", "over is '4M'; it must be checkpoints na"),
+        ("exponent", "0.125M..4M", "0..4M", "over is '0..4M'; it must be checkpoints"),
+        ("exponent", "0.125M..4M", "best,4M", "over is 'best,4M'; it must be check"),
+        ("saturation", "0.5", "0", "below is 0.0; it must be above 0, at most 1"),
+        ("slopes", '["1M..4M", "2M..8M"]', "[]", "over has 0 ranges for 2 families"),
         ("exponent", "0.125M..4M", "0.125M-4M", "over is '0.125M-4M'; it must be che"),
         ("exponent", "0.125M..4M", "4M..1M", "over is '4M..1M'; the smaller one comes"),
         ("exponent", "0.125M..4M", "1M..2M..4M", "over is '1M..2M..4M'; it must be c"),
@@ -153,3 +160,45 @@ def test_the_documented_example_is_read(tmp_path: Path) -> None:
 def keys(heading: str) -> set[str]:
     section = DOCUMENT.split(f"\n{heading}\n", maxsplit=1)[1].split("\n#")[0]
     return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def test_what_a_claim_does_not_say_is_as_documented(tmp_path: Path) -> None:
+    left_out = {
+        "exponent": ['uncertainty = "0.001"\n', 'over = "0.125M..4M"\n'],
+        "slopes": [],
+        "saturation": ["below = 0.5\n"],
+        "ordering": ["ties = true\n"],
+    }
+    text = HEAD
+    for kind, lines in left_out.items():
+        claim = CLAIMS[kind]
+        for line in lines:
+            assert line in claim
+            claim = claim.replace(line, "")
+        text += claim
+    exponent, slopes, saturation, ordering = read(tmp_path, text).claims
+    assert isinstance(exponent, ExponentClaim)
+    assert (exponent.uncertainty, exponent.range) == ("0", None)
+    assert isinstance(saturation, SaturationClaim)
+    assert saturation.below == 1
+    assert isinstance(ordering, OrderingClaim)
+    assert not ordering.ties
+    assert {claim.metric for claim in (exponent, slopes, saturation)} == {"loss"}
+    for found in (exponent, slopes, saturation, ordering):
+        assert (found.expected, found.note) == ("holds", "")
+
+
+@pytest.mark.parametrize("expected", ["fails", "undecided"])
+def test_a_claim_may_be_known_not_to_hold(tmp_path: Path, expected: str) -> None:
+    known = f'[[claim]]\nexpected = "{expected}"\nnote = "see page 3"'
+    (claim,) = read(
+        tmp_path, HEAD + CLAIMS["exponent"].replace("[[claim]]", known)
+    ).claims
+    assert (claim.expected, claim.note) == (expected, "see page 3")
+
+
+def test_a_list_may_have_more_than_two_names_that_rise() -> None:
+    assert parse_range("over", "1M,2M,4M").names == ("1M", "2M", "4M")
+    for text in ("1M,4M,2M", "2M,1M,4M", "1M,2M,2M"):
+        with pytest.raises(ValueError, match="the smaller one comes first"):
+            parse_range("over", text)

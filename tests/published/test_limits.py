@@ -9,16 +9,25 @@ from typing import Any
 import pytest
 
 from repro.errors import ExpectedError
-from repro.published import PRECISIONS, file_lists
+from repro.published import (
+    PRECISIONS,
+    WEIGHTS_SUFFIXES,
+    file_lists,
+    is_weights_name,
+    printed,
+    training_images,
+)
 from repro.published.file_lists import list_text, make_list, shipped_list
 from repro.published.files import load_toml
 from repro.published.geometry import Geometry
 from repro.published.json_schema import release_schema
+from repro.published.located import shown
 from repro.published.vocabulary import is_same_arithmetic, list_weights
 
 from ..releases import (
     FAMILY,
     HEAD,
+    PLAIN,
     REFERENCE,
     VALIDATION,
     VIT,
@@ -160,3 +169,86 @@ def test_only_a_cuda_device_knows_tf32_from_float32(device: str) -> None:
         is_either = {first, second} == alike and device != "cuda:0"
         same = first == second or is_either
         assert is_same_arithmetic(first, second, device) is same
+
+
+@pytest.mark.parametrize("length", [59, 60, 61, 200])
+def test_what_is_quoted_has_sixty_characters_at_most(length: int) -> None:
+    value = "x" * (length - 2)
+    expected = repr(value) if length <= 60 else f"'{'x' * 56}..."
+    assert shown(value) == expected
+    assert len(shown(value)) == min(length, 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [
+        ("7", 7),
+        ("0.125M", 125_000),
+        ("125K", 125_000),
+        ("1.5B", 1_500_000_000),
+        ("16M", 16_000_000),
+        ("1k", None),
+        ("M", None),
+        ("1.M", None),
+        ("16M-best", None),
+    ],
+)
+def test_a_checkpoint_may_be_named_by_its_training_images(
+    name: str, images: int | None
+) -> None:
+    assert training_images(name) == images
+
+
+@pytest.mark.parametrize("suffix", WEIGHTS_SUFFIXES)
+def test_a_checkpoint_is_a_name_with_a_suffix_of_weights(suffix: str) -> None:
+    assert is_weights_name(f"1M{suffix}")
+    for name in ("1M", f"1M{suffix}.txt", suffix, f"-k{suffix}", f"a b{suffix}"):
+        assert not is_weights_name(name)
+
+
+@pytest.mark.parametrize(
+    ("digits", "decimals"), [("54", 0), ("54.0", 1), ("0.050", 3), ("101.25", 2)]
+)
+def test_a_number_has_the_decimals_that_were_printed(
+    digits: str, decimals: int
+) -> None:
+    assert printed(digits).decimals == decimals
+    # The point of a fraction is moved by two places.
+    assert printed(digits, 2).decimals == max(0, decimals - 2)
+
+
+@pytest.mark.parametrize(
+    ("runs", "is_some"), [(1, 0), (2, 1), (10_000, 1), (10_001, 0)]
+)
+def test_runs_are_some_and_not_more_than_anybody_makes(
+    tmp_path: Path, runs: int, is_some: int
+) -> None:
+    numbers = HEAD + REFERENCE.replace("50.580", "50.580 ± 0.1") + f"runs = {runs}\n"
+    if is_some:
+        assert read_release(tmp_path, numbers).references[0].runs == runs
+    else:
+        said = fault_of(tmp_path, numbers)
+        assert f"runs is {runs}; it must be between 2 and 10,000" in said
+
+
+def with_grey(**numbers: Any) -> str:
+    grey = PLAIN | {"geometry": " grey|center_crop(28)"} | numbers
+    return release_toml(protocol={"plain": grey})
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_grey_images_have_one_mean_and_one_deviation(tmp_path: Path, key: str) -> None:
+    for numbers in ([0.3], [0.3, 0.3], [0.3, 0.3, 0.3]):
+        protocol = read_release(tmp_path, with_grey(**{key: numbers})).protocols
+        assert getattr(protocol["plain"], key) == (0.3, 0.3, 0.3)
+    for wrong in ([], [0.3, 0.4, 0.3]):
+        said = fault_of(tmp_path, with_grey(**{key: wrong}))
+        assert said == (
+            f"protocol.plain: {key} is {wrong}; a grey geometry has one channel, so "
+            "write one number"
+        )
+    assert f"{key}: must be a list" in fault_of(tmp_path, with_grey(**{key: 0.3}))
+    colours = release_toml(protocol={"plain": PLAIN | {key: [0.3]}})
+    assert "must be a list of 3, not of 1" in fault_of(tmp_path, colours)
+    wrong_type = fault_of(tmp_path, with_grey(geometry=5))
+    assert "geometry: must be a string" in wrong_type

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from repro.evaluation.predictions import Predictions, exact_mean, weighted_values
 from repro.published import METRICS, Printed, Reference, main_metrics, printed
+from repro.published.metrics import TOP1, complement, hits_within, variant
 
 from ..releases import HEAD, edited, fault_of
 from ..releases import read_release as read
@@ -131,6 +133,49 @@ def test_what_is_counted_is_the_mean_of_what_each_image_adds(
         assert float(value) == pytest.approx(mean)
     assert metrics.value("error") + metrics.value("top1") == 100
     assert metrics.value("error5") + metrics.value("top5") == 100
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_origin_of_a_tolerance_says_its_share(name: str) -> None:
+    allowance = METRICS[name].allowance
+    number, _, words = allowance.origin.replace(",", "").partition(" ")
+    if words == "%":
+        share = Fraction(number) / 100
+    else:
+        share = Fraction(int(number), int(words.split()[1]))
+    assert allowance.share == share
+    assert allowance.is_relative is (words == "%")
+
+
+@given(made(), st.integers(0, 2**32 - 1))
+def test_a_guarded_metric_hangs_on_nothing_but_first_five_and_loss(
+    predictions: Predictions, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    classes = predictions.classes.copy()
+    for row in classes:
+        # Another order of all but the first, and another wrong first class.
+        row[1:] = random.permutation(row[1:])
+    other = msgspec.structs.replace(predictions, classes=classes)
+    third = variant(TOP1, name="top3", title="t", phrase="p", each=hits_within(3))
+    rest = complement(third, name="error3", title="t", phrase="p")
+    assert not third.is_guarded
+    assert not rest.is_guarded
+    for metric in METRICS.values():
+        assert metric.is_guarded
+        found = exact_mean(predictions, metric), exact_mean(other, metric)
+        assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_what_is_the_rest_of_another_metric_points_the_other_way(name: str) -> None:
+    metric = METRICS[name]
+    assert metric.is_higher_better == (name not in ("error", "error5", "loss"))
+    assert metric.complement_of == {"error": "top1", "error5": "top5"}.get(name, "")
+    if metric.complement_of:
+        whole = METRICS[metric.complement_of]
+        assert metric.is_higher_better is not whole.is_higher_better
+        assert not metric.is_main
 
 
 def test_small_classes_count_as_much_as_large_ones() -> None:

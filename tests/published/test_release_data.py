@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from repro.cases import list_cases
-from repro.published import Release, read_releases, training_images
+from repro.published import METRICS, Release, read_releases, training_images
 
 EXPECTED = Path(__file__).parents[2] / "expected"
 
@@ -136,6 +136,9 @@ def test_a_number_with_six_decimals_is_a_loss_and_has_its_accuracy(
         if r.source == "visinf"
     }
     assert decimals == {("loss", 6), ("top1", 3)}
+    # What nobody published is shown with as many.
+    shown = {(name, METRICS[name].unit.decimals) for name in ("loss", "top1")}
+    assert shown == decimals
 
 
 def test_every_reference_was_read_where_somebody_else_can_read_it(
