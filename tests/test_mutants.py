@@ -71,6 +71,19 @@ def test_what_runs_once_is_asked_of_all_tests(tmp_path: Path) -> None:
     assert seen.tests_of(module, 3, 3) == ["slow"]
 
 
+def test_a_line_is_seen_by_those_that_see_its_statement(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(
+        "def of(a, b):\n    if (\n        a\n        and (\n            b\n        )\n"
+        "    ):\n        return 1\n    return 2\n"
+    )
+    tests = {"both": Timed(2.0, []), "one": Timed(1.0, [])}
+    seen = Seen({str(module): {2: ["both"], 3: ["both"], 9: ["one"]}}, tests)
+    assert seen.tests_of(module, 4, 4) == ["both"]
+    assert seen.tests_of(module, 8, 8) == []
+    assert seen.tests_of(module, 8, 9) == ["one"]
+
+
 def test_words_are_told_apart_and_not_put_in_order(tmp_path: Path) -> None:
     source = 'a = b == "word"\nc = d == 1\n'
     assert list(compared_words(source)) == [((1, 4), (1, 15))]

@@ -53,9 +53,11 @@ class Seen(msgspec.Struct, frozen=True):
         be used by any of them, also by one that runs nothing of the module.
         """
         known = self.lines.get(str(module.resolve()), {})
-        lines = range(first, last + 1)
+        tree = ast.parse(module.read_text("utf-8"))
+        # Of a statement of several lines not each is seen as it runs.
+        lines = {*_statement(tree, first), *_statement(tree, last)}
         contexts = {name for line in lines for name in known.get(line, [])}
-        once = _runs_once(module, first) or contexts & {"", _COLLECTED}
+        once = _runs_once(tree, first) or contexts & {"", _COLLECTED}
         found = [
             name
             for name, test in self.tests.items()
@@ -64,9 +66,21 @@ class Seen(msgspec.Struct, frozen=True):
         return sorted(found, key=lambda name: self.tests[name].seconds)
 
 
-def _runs_once(module: Path, line: int) -> bool:
+def _statement(tree: ast.Module, line: int) -> range:
+    """Give the lines of the statement in which one stands, without what it holds."""
+    found = range(line, line + 1)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            end = body[0].lineno - 1 if body else node.end_lineno or 0
+            if line in (lines := range(node.lineno, max(end, node.lineno) + 1)):
+                found = lines
+    return found
+
+
+def _runs_once(tree: ast.Module, line: int) -> bool:
     """Whether a line stands in no function, or in one whose result is remembered."""
-    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             inside = node.body[0].lineno <= line <= (node.end_lineno or 0)
             kept = any("cache" in ast.unparse(each) for each in node.decorator_list)
