@@ -15,18 +15,29 @@ from repro.claims.evidence import (
     MeasuredCheckpoint,
     MeasuredEvidence,
     MissingError,
+    Observation,
     PublishedEvidence,
 )
 from repro.claims.judge import judge_claim
-from repro.claims.result import ClaimResult, ClaimVerdict
-from repro.evaluation.predictions import Predictions
+from repro.claims.result import (
+    ClaimResult,
+    ClaimVerdict,
+    Curve,
+    Finding,
+    claim_result,
+    in_reading_order,
+)
+from repro.evaluation.predictions import Metrics, Predictions
 from repro.published import (
+    MEASURED,
     Claim,
     ExponentClaim,
     OrderingClaim,
+    Reference,
     Release,
     SaturationClaim,
     SlopesClaim,
+    printed,
     read_releases,
     training_images,
 )
@@ -349,3 +360,120 @@ def test_what_nobody_published_is_listed_as_missing(
         "supervised/real/0.125M@paper-supervised:imagenet-sketch",
         "supervised/real/4M@paper-supervised:imagenet-sketch",
     )
+
+
+# Where the numbers come from ----------------------------------------------------------
+
+
+def with_numbers(release: Release, *numbers: Reference) -> Release:
+    return msgspec.structs.replace(release, references=numbers)
+
+
+def number(digits: str, **fields: Any) -> Reference:
+    values: dict[str, Any] = {
+        "metric": "loss",
+        "families": (REAL,),
+        "checkpoint": "40",
+        "dataset": WHERE["dataset"],
+        "protocol": WHERE["protocol"],
+        "source": "make",
+    }
+    return Reference(published=printed(digits), **values | fields)
+
+
+def test_a_published_number_is_that_of_the_claim_s_own_source(release: Release) -> None:
+    claim = exponent_claim("0.4")
+    ours, other, third = (number(f"{n}.50", source=f"{n}") for n in (1, 2, 3))
+
+    def observe(source: str, *numbers: Reference) -> Observation:
+        stated = msgspec.structs.replace(claim, source=source)
+        evidence = PublishedEvidence(with_numbers(release, *numbers), stated)
+        return evidence.observe((REAL,), "40")
+
+    images = release.datasets[WHERE["dataset"]].images
+    found = observe("2", ours, other, third)
+    assert found == Observation(value=2.5, images=images, rounding=0.005)
+    # One that is alone counts, whoever printed it.
+    assert observe("2", third).value == 3.5
+    with pytest.raises(MissingError, match=r"40 was published as 1\.50 in 1, 3\."):
+        observe("2", ours, third)
+    with pytest.raises(MissingError, match="not published"):
+        observe("2")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("metric", "top1"),
+        ("dataset", "other"),
+        ("protocol", "digits-supervised"),
+        ("source", MEASURED),
+        ("families", (SYNTHETIC,)),
+        ("families", (REAL, SYNTHETIC)),
+    ],
+)
+def test_a_number_of_something_else_is_not_the_claim_s(
+    release: Release, field: str, value: object
+) -> None:
+    numbers = number("1.5", **{field: value}), number("2.5", checkpoint="160")
+    evidence = PublishedEvidence(with_numbers(release, *numbers), exponent_claim("0.4"))
+    assert evidence.checkpoints((REAL,)) == ["160"]
+    with pytest.raises(MissingError, match="not published"):
+        evidence.observe((REAL,), "40")
+    assert evidence.choices((REAL, MIXED)) == [(REAL, MIXED)]
+
+
+def test_families_of_a_number_stand_in_no_order(release: Release) -> None:
+    made = with_numbers(release, number("1.5", families=(MIXED, REAL)))
+    evidence = PublishedEvidence(made, exponent_claim("0.4"))
+    assert evidence.checkpoints((REAL, MIXED)) == ["40"]
+    assert evidence.observe((REAL, MIXED), "40").value == 1.5
+
+
+def test_a_metric_that_was_not_counted_then_is_missing(release: Release) -> None:
+    claim = msgspec.structs.replace(ordering_claim(), metric="mean_per_class_recall")
+    counts = Metrics(images=IMAGES, top1=1, top5=2, loss_sum=3.0)
+
+    def measure(family: str, checkpoint: str) -> MeasuredCheckpoint:
+        return MeasuredCheckpoint(metrics=counts, total=IMAGES)
+
+    evidence = MeasuredEvidence(claim, lambda family: ["40"], measure)
+    result = judge_claim(release, claim, evidence)
+    assert result.verdict is ClaimVerdict.MISSING
+    assert result.reason == "mean_per_class_recall was not counted then"
+    assert evidence.choices((REAL, MIXED)) == [(REAL,), (MIXED,)]
+
+
+def test_claims_are_read_with_what_is_known_first_and_surprises_last(
+    release: Release,
+) -> None:
+    finding = Finding(
+        subject="",
+        value=0,
+        interval=(0, 0),
+        origin="",
+        wanted="",
+        verdict=ClaimVerdict.HOLDS,
+    )
+
+    def said(name: str, verdict: ClaimVerdict, *, is_known: bool) -> ClaimResult:
+        claim = msgspec.structs.replace(exponent_claim("0.4"), id=name)
+        findings = [finding] if is_known else []
+        return claim_result(release, claim, verdict, findings=findings)
+
+    ordered = [
+        said("c", ClaimVerdict.HOLDS, is_known=True),
+        said("d", ClaimVerdict.UNDECIDED, is_known=True),
+        said("a", ClaimVerdict.MISSING, is_known=False),
+        said("b", ClaimVerdict.MISSING, is_known=False),
+        said("0", ClaimVerdict.FAILS, is_known=True),
+        said("a", ClaimVerdict.FAILS, is_known=False),
+    ]
+    for shuffled in (ordered, ordered[::-1], ordered[3:] + ordered[:3]):
+        assert in_reading_order(shuffled) == ordered
+
+
+def test_a_curve_of_before_had_no_interval() -> None:
+    fit = {"exponent": 0.5, "coefficient": 1.0, "deviation": None, "points": ()}
+    found = msgspec.convert({"family": "a", "fit": fit}, Curve)
+    assert (found.published, found.interval, found.origin) == ("", None, "")

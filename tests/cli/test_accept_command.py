@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from repro.cases import list_cases
+from repro.cases import list_cases, named_case
 from repro.cli import cli
 from repro.errors import LedgerError
 from repro.evaluation.predictions import Metrics
@@ -218,3 +218,17 @@ def test_a_file_that_would_not_be_valid_is_left_as_it_was(paper: Path) -> None:
     with pytest.raises(Exception, match="leave the suffix out"):
         accept(damaged, result("1M"), run)
     assert paper.read_text() == PAPER
+
+
+def test_the_first_number_of_a_release_goes_into_its_own_file(tmp_path: Path) -> None:
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    (folder / "release.toml").write_text(PAPER.partition("# Measured twice.")[0])
+    (release,) = read_releases([folder])
+    case = named_case(release, "supervised/real", "1M", "plain", "animals")
+    recorded(tmp_path, result("1M"))
+    with Ledger(tmp_path / ".repro") as ledger:
+        found = accept(case, result("1M"), ledger.find_run("1"))
+    assert (found.file, found.replaced) == (folder / "release.toml", False)
+    rows = references(folder / "release.toml")
+    assert [(row["checkpoint"], row["source"]) for row in rows] == [("1M", "measured")]

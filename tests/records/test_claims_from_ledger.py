@@ -16,6 +16,7 @@ from repro.claims.evidence import MissingError, PublishedEvidence
 from repro.cli import cli
 from repro.evaluation.predictions import Predictions
 from repro.records.environment import GitState
+from repro.records.identity import Asked
 from repro.records.ledger import Ledger
 
 from ..made_results import measurement, result
@@ -124,6 +125,21 @@ def test_what_was_measured_in_other_conditions_only_is_missing(tmp_path: Path) -
     found = claim(tmp_path, "exponent-supervised-real")
     assert found["missing"] == [CASE.format("160")]
     assert "was measured in run 2, but on other images" in found["reason"]
+
+
+def test_of_several_weights_in_one_run_none_is_chosen(tmp_path: Path) -> None:
+    write_run(tmp_path, power_law(0.78))
+    with Ledger(tmp_path) as ledger:
+        (made, *_) = ledger.results(1)
+        assert made.measurement is not None
+        other = msgspec.structs.replace(made.measurement, key="other")
+        asked = msgspec.structs.replace(made, asked=Asked(digest="other"))
+        again = msgspec.structs.replace(asked, measurement=other)
+        ledger.record(1, again, predictions(5.0))
+    found = claim(tmp_path, "exponent-supervised-real")
+    assert found["verdict"] == "missing"
+    assert found["missing"] == [made.id]
+    assert found["reason"] == (f"run 1 measured {made.id} with several weights files")
 
 
 def published(release: ReleaseCopy, name: str) -> dict[str, Any]:

@@ -210,3 +210,15 @@ def test_where_no_folder_can_be_made_a_run_goes_on_without(tmp_path: Path) -> No
     mine.claim()
     mine.remove()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_whose_lock_cannot_be_opened_is_left_to_others(tmp_path: Path) -> None:
+    theirs = tmp_path / "a-run-1"
+    (theirs / "owner.lock").mkdir(parents=True)
+    os.utime(theirs, (1e9, 1e9))
+    before = open_files()
+    mine = RunFolder(tmp_path / "a-run-2")
+    mine.claim()
+    assert theirs.exists()
+    assert open_files() == before + 1
+    mine.remove()
