@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -27,7 +26,7 @@ from repro.published import (
 )
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Case(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A checkpoint, measured with a protocol on a dataset: one pytest case.
 
     `references` are the published numbers that it must meet; there may be none.
@@ -42,7 +41,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     references: tuple[Reference, ...] = ()
     place: int = 0
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Readable and stable: `family/checkpoint@protocol`, then `:dataset`.
 
@@ -57,7 +56,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """`supervised` or `clip`."""
         return self.protocol.kind
 
-    @cached_property
+    @property
     def model(self) -> ModelSpec:
         """The architecture that the weights fit into."""
         name = self.family.model_of(self.checkpoint)
@@ -233,20 +232,13 @@ def order_for_running(
     cases: Collection[Case], cost: Callable[[Case], float]
 ) -> list[Case]:
     """Sort so that pixels are needed for a while and then no more, longest first."""
-    costs = {case.id: cost(case) for case in cases}
-    longest: dict[tuple[str, str], float] = {}
+    rows = [(case.pixel_key, -cost(case), case) for case in cases]
+    first: dict[tuple[str, str], float] = {}
+    for pixels, place, _ in rows:
+        first[pixels] = min(first.get(pixels, 0), place)
     reading_key = _reading_key()
-    for case in cases:
-        longest[case.pixel_key] = max(longest.get(case.pixel_key, 0), costs[case.id])
-    return sorted(
-        cases,
-        key=lambda case: (
-            -longest[case.pixel_key],
-            case.pixel_key,
-            -costs[case.id],
-            *reading_key(case),
-        ),
-    )
+    rows.sort(key=lambda row: (first[row[0]], *row[:2], *reading_key(row[2])))
+    return [case for *_, case in rows]
 
 
 def _reading_key() -> Callable[[Case], tuple[object, ...]]:

@@ -125,6 +125,10 @@ def pytest_collection_finish(
 ) -> Generator[None, object, object]:
     """Let garbage be collected again, which comes before all that may fail then."""
     if session.config.stash.get(_PAUSED, False):
+        if not gc.get_freeze_count():
+            # All that was made is old at once, without being gone through.
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()
     return (yield)
 
@@ -144,8 +148,9 @@ def pytest_collection_modifyitems(
     from repro.plugin.planned import arrange, settle
 
     arrange(config, items)
+    arranged = list(items)
     yield
-    if settle(config, items) and not hasattr(config, "workerinput"):
+    if settle(config, items, arranged) and not hasattr(config, "workerinput"):
         from repro.plugin.controller import Reporting
 
         config.pluginmanager.register(Reporting(config), "repro-reporting")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 
 _IS_MARKED: pytest.StashKey[bool] = pytest.StashKey()
-_IN_FORCE: pytest.StashKey[dict[tuple[object, ...], Settings]] = pytest.StashKey()
 
 
 def case_of(item: pytest.Item) -> Case | None:
@@ -45,18 +44,19 @@ def with_cases(items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, Case
             yield item, case
 
 
-def remember_settings(item: pytest.Item) -> None:
-    """Find out what is in force for a test and keep it there."""
+def remember_settings(items: Iterable[pytest.Item]) -> None:
+    """Find out what is in force for tests and keep it with them."""
     from repro.plugin.settings import read_settings
 
-    marker = item.get_closest_marker(MARKER)
-    keywords = marker.kwargs if marker else {}
     # A marked test may run for thousands of cases; all of them are set up alike.
-    known = item.config.stash.setdefault(_IN_FORCE, {})
-    key = repr(keywords), item.path.parent
-    if key not in known:
-        known[key] = read_settings(item.config, keywords, item.path.parent)
-    item.stash[SETTINGS] = known[key]
+    known: dict[tuple[int, pytest.Item | pytest.Collector | None], Settings] = {}
+    for item in items:
+        marker = item.get_closest_marker(MARKER)
+        key = id(marker), item.parent
+        if key not in known:
+            keywords = marker.kwargs if marker else {}
+            known[key] = read_settings(item.config, keywords, item.path.parent)
+        item.stash[SETTINGS] = known[key]
 
 
 def _parameter(item: pytest.Item, name: str) -> Any:

@@ -61,19 +61,21 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: claim_of(item) is not None)
 
 
-def settle(config: pytest.Config, items: list[pytest.Item]) -> bool:
+def settle(
+    config: pytest.Config, items: list[pytest.Item], arranged: Sequence[pytest.Item]
+) -> bool:
     """Take what is selected: options in force, this shard's part, and a GPU.
 
-    Tell whether anything was selected, though it may be another shard's.
+    Tell whether anything was selected, though it may be another shard's. What others
+    have put out of order since the tests were `arranged` is arranged again.
     """
     chosen = [item for item in items if case_of(item) or claim_of(item)]
     if not chosen:
         return False
-    for item in chosen:
-        remember_settings(item)
+    remember_settings(chosen)
     _keep_named(config, chosen[0].stash[SETTINGS].case, items)
     _keep_shard(config, chosen[0].stash[SETTINGS], items)
-    if not _goes_on_from_last_run(config):
+    if items != arranged and not _goes_on_from_last_run(config):
         arrange(config, items)
     workers.assign_gpu(config, {item.stash[SETTINGS].device or "" for item in chosen})
     if workers.is_worker(config) and not measures_nothing(config):

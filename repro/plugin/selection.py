@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
@@ -114,11 +114,14 @@ def _check(marker: pytest.Mark) -> None:
 
 def _cases(config: pytest.Config, settings: Settings, marker: pytest.Mark) -> Values:
     """List the cases that a marker lets through."""
+    from repro.published import Kind
+
     kind, is_wanted = marker.kwargs.get("kind"), _family_pattern(marker)
     cases = all_cases(config, settings)
     _check_family(marker, {id(case.release): case.release for case in cases}.values())
+    marks = {name: getattr(pytest.mark, name) for name in get_args(Kind)}
     return [
-        pytest.param(case, id=case.id, marks=getattr(pytest.mark, case.kind))
+        pytest.param(case, id=case.id, marks=marks[case.kind])
         for case in cases
         if kind in (None, case.kind) and is_wanted(case.family.id)
     ]
