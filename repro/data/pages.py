@@ -25,7 +25,7 @@ _DICTIONARY, _DATA, _DATA_V2 = 2, 0, 3
 _PLAIN, _BY_INDEX = (0,), (2, 8)
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(msgspec.Struct, frozen=True, gc=False):
     """A page: `stored` bytes from `offset` on, `size` when they are unpacked.
 
     `levels` are the bytes of its levels where these are stored before the rest;

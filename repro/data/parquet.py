@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from repro.words import counted, spelt
 
 #: A file with more rows is none of images; their labels alone would fill the memory.
 LARGEST_ROWS = 10**7
+#: No image has fewer bytes: more rows repeat one from a dictionary, or have none, and
+#: that many take no memory to speak of.
+_LEAST_IMAGE, _FEW_ROWS = 16, 10**5
 _LABELS = ("label", "labels", "fine_label", "class", "cls", "target")
 #: What the Hub calls the image of a row that has others too.
 _IMAGES = ("image.bytes", "img.bytes")
 _SUFFIX = ".parquet"
 
 
-class PageValue(msgspec.Struct, frozen=True):
+class PageValue(msgspec.Struct, frozen=True, gc=False):
     """An image that is one value of a page."""
 
     page: Page
@@ -56,7 +60,7 @@ def parquet_labels(spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]
     return list(labels), _common_names(shards)[0]
 
 
-class _Row(msgspec.Struct, frozen=True):
+class _Row(msgspec.Struct, frozen=True, gc=False):
     label: str
     image: PageValue
     path: str
@@ -176,13 +180,19 @@ def _read_rows(shard: Path) -> Iterator[_Row]:
         group = metadata.row_group(number)
         if begin + group.num_rows > LARGEST_ROWS:
             raise DatasetError(f"{shard} promises more rows than any set of images has")
+        stored = group.column(columns[image]).total_compressed_size
+        if group.num_rows > max(_FEW_ROWS, stored // _LEAST_IMAGE):
+            raise DatasetError(
+                f"{shard} promises {group.num_rows:,} images in {stored:,} bytes"
+            )
         inside = _Group(shard, stamp, opened, group)
         labels = (
             inside.texts(columns[label])
             if opened.schema.column(columns[label]).physical_type == "BYTE_ARRAY"
             else _labels(shard, opened.read_row_group(number, columns=[label]), begin)
         )
-        values = list(inside.values(columns[image]))
+        pages = inside.pages(columns[image])
+        values = [(page, place) for page in pages for place in range(page.values)]
         names = [""] * len(values) if path is None else inside.texts(path)
         if not len(labels) == len(values) == len(names) == group.num_rows:
             raise DatasetError(f"{shard} has columns of different lengths")
@@ -216,7 +226,7 @@ def _labels(shard: Path, read: Any, begin: int) -> list[str]:
     if None in found:
         row = begin + found.index(None)
         raise DatasetError(f"{shard}, row {row} has no label; restore it")
-    return list(map(str, found))
+    return list(map(cache(str), found))
 
 
 class _Group(msgspec.Struct, frozen=True):
@@ -227,26 +237,24 @@ class _Group(msgspec.Struct, frozen=True):
     opened: Any
     group: Any
 
-    def values(self, column: int) -> Iterator[tuple[Page, int]]:
-        """Yield the page and the number in it of each value of a column of bytes."""
+    def pages(self, column: int) -> list[Page]:
+        """List the pages of a column of bytes."""
         about = self.opened.schema.column(column)
         if about.physical_type != "BYTE_ARRAY" or about.max_repetition_level:
             raise DatasetError(f"{self.shard}: {about.path} is not one value a row")
         found = self.group.column(column)
         if found.num_values != self.group.num_rows:
             raise DatasetError(f"{self.shard} has columns of different lengths")
-        pages = pages_of(self.shard, self.stamp, found, about.max_definition_level)
-        for page in pages:
-            for number in range(page.values):
-                yield page, number
+        return pages_of(self.shard, self.stamp, found, about.max_definition_level)
 
     def texts(self, column: int) -> list[str]:
-        """Read a column of texts; empty where one is missing."""
-        return [_text(page, number) for page, number in self.values(column)]
+        """Read a column of texts; empty where they are damaged or missing."""
+        return [text for page in self.pages(column) for text in _texts(page)]
 
 
-def _text(page: Page, number: int) -> str:
+def _texts(page: Page) -> list[str]:
     try:
-        return page_values(page)[number][:255].decode("utf-8", "replace")
+        values = page_values(page)
     except ValueError:
-        return ""
+        return [""] * page.values
+    return [value[:255].decode("utf-8", "replace") for value in values]

@@ -85,7 +85,7 @@ def last_unsaid(shards: list[Path]) -> str:
 
 def unique_name(class_: str, wanted: str, taken: set[str], otherwise: str) -> str:
     """Name an image `<class>/<image>`; where another has its name, by its place."""
-    name = f"{class_}/{PurePath(wanted).name or otherwise}"
+    name = f"{class_}/{wanted.rpartition('/')[2] or otherwise}"
     if name in taken:
         name = f"{class_}/{otherwise}"
     while name in taken:

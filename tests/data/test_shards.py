@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -192,6 +193,15 @@ def many_rows(data: Path) -> None:
     pq.write_table(made, data / "val" / "0.parquet", row_group_size=10**7 + 1)
 
 
+def one_image(data: Path) -> None:
+    """Write one image as five million rows."""
+    (data / "val").mkdir(parents=True)
+    index = pa.array(np.zeros(5 * 10**6, np.int32))
+    images = pa.DictionaryArray.from_arrays(index, [photograph(1)])
+    made = pa.table({"image.bytes": images, "label": pa.repeat(0, len(index))})
+    pq.write_table(made, data / "val" / "0.parquet", row_group_size=len(index))
+
+
 def outside(data: Path) -> None:
     members = {"../../../evil.jpg": photograph(1), "../../../evil.cls": b"0"}
     tar_of(data / "val" / "val-0.tar", {**members, "/abs.jpg": photograph(2)})
@@ -224,6 +234,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "damaged": (damaged, "cannot be read as parquet"),
     "a page that is a bomb": (bomb, "a page promises 83,8"),
     "rows without end": (many_rows, "promises more rows than any set of images"),
+    "one image again and again": (one_image, "promises 5,000,000 images in"),
     "paths outside": (outside, "1 image has no label (/abs.jpg)"),
     "a large label": (wide_label, "a.cls is too large for a label"),
     "a deep label": (deep_label, "cannot be read as a label"),
