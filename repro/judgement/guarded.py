@@ -170,7 +170,7 @@ class Guard:
             rest = self.risk - np.cumsum(chance[likely])
             needed = np.count_nonzero(rest > RISK) + 1
             # Half as many again at a time: they show how large the errors are.
-            self._know(cheap, likely[: min(needed, max(50, known.sum() // 2))])
+            self._know(cheap, likely[: min(needed, known.sum() // 2)])
 
     def _chances(self, cheap: Predictions, known: Bools) -> npt.NDArray[np.float64]:
         """Bound how likely each image is decided otherwise, in the first or the fifth.

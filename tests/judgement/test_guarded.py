@@ -163,6 +163,50 @@ def test_a_heavy_tail_is_noticed_and_all_is_computed_in_float32(name: str) -> No
         assert guard.report(world.cheap, "amp-bf16").reason
 
 
+@pytest.mark.parametrize(
+    ("images", "sampled"),
+    [(251, 250), (1000, 250), (10_039, 250), (10_040, 251), (20_000, 500)],
+)
+def test_of_sure_decisions_a_fortieth_is_computed_and_some_at_least(
+    monkeypatch: pytest.MonkeyPatch, images: int, sampled: int
+) -> None:
+    monkeypatch.setattr(guarded, "chances", lambda margins, *_: np.zeros(len(margins)))
+    world = World(4, LAWS["normal"], images)
+    world.guard().settle(world.cheap)
+    assert len(world.computed) == len(set(world.computed)) == sampled
+
+
+def test_a_part_that_is_smaller_than_a_sample_is_computed_as_a_whole() -> None:
+    world = World(4, LAWS["normal"], 250)
+    guard = world.guard()
+    assert guard.settle(world.cheap).recomputed is None
+    assert sorted(world.computed) == list(range(250))
+    reason = guard.report(world.cheap, "amp-bf16").reason
+    assert reason == "all images are in the sample for amp-bf16"
+
+
+def test_half_as_many_again_are_computed_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(5, LAWS["normal"], images=2000)
+    asked = []
+
+    def compute(wanted: npt.NDArray[np.int64]) -> Predictions:
+        asked.append(len(wanted))
+        return World.compute(world, wanted)
+
+    def doubtful(margins: Floats, seen: Bools, errors: Floats) -> Floats:
+        return np.full(len(margins), 0.5)
+
+    monkeypatch.setattr(guarded, "chances", doubtful)
+    guard = Guard(compute, world.digests, [])
+    assert guard.settle(world.cheap).recomputed is None
+    # Beyond six tenths, all that is left.
+    assert asked == [250, 125, 187, 281, 421, 736]
+    reason = guard.report(world.cheap, "amp-bf16").reason
+    assert reason == "too many decisions are too close for amp-bf16"
+
+
 def test_what_was_computed_again_is_counted_and_its_largest_error_told() -> None:
     world = World(2, LAWS["Laplace"])
     guard = world.guard()

@@ -134,3 +134,21 @@ def test_an_image_in_another_folder_is_relabelled_and_neither_new_nor_missing() 
     assert found.relabelled.tolist() == [[0, 0]]
     assert not len(found.missing)
     assert not len(found.new)
+
+
+@pytest.mark.parametrize("images", [0, 1, 9, 10, 11, 30])
+def test_the_first_ten_images_that_differ_are_named(images: int) -> None:
+    names = [f"0/{name:02}" for name in range(images)]
+    kept = ImageSet(("1/a",), ("same",), (1,))
+    more = ImageSet(
+        (*names, "1/a"),
+        (*(f"{9 - name % 10} {name}" for name in range(images)), "same"),
+        (0,) * images + (1,),
+    )
+    # In the order of names: that of digests, which is another here, says nothing.
+    for before, after, side in ((kept, more, "new"), (more, kept, "missing")):
+        group = getattr(
+            compare_images((before, after), align(before, after), None), side
+        )
+        assert (group.images, group.names) == (images, tuple(names[:10]))
+        assert group.evaluated is group.gained is None

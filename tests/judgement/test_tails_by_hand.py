@@ -7,7 +7,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from repro.judgement.tails import _beyond, _units
@@ -31,6 +31,8 @@ def test_the_tail_is_a_twentieth_of_the_errors_within_limits(
 
 
 @given(st.integers(1, 400), st.integers(0, 2**32 - 1))
+@example(999, 0)
+@example(1050, 0)
 def test_a_unit_is_the_mean_error_of_like_margins_and_two_standard_errors(
     images: int, seed: int
 ) -> None:
