@@ -127,8 +127,8 @@ class Geometry(msgspec.Struct, frozen=True):
     @property
     def output_size(self) -> tuple[int, int]:
         """Height and width in pixels of every image that comes out."""
-        last = self.steps[-1] if self.steps else Contain(1, 1, "box")
-        if isinstance(last, Contain | Cover) or last.width is None:
+        last = self.steps[-1] if self.steps else None
+        if last is None or isinstance(last, Contain | Cover) or last.width is None:
             raise ValueError(f"{self} leaves the size to the photograph")
         return last.height, last.width
 

@@ -40,6 +40,9 @@ def test_a_list_knows_the_classes_of_each_of_its_files(
             assert sorted(found.classes_of(f"x/{name}.png")) == sorted(classes)
         assert found.classes == tuple(dict.fromkeys(c for c, _ in images))
         assert found.classes_of("x/another.png") == ()
+        # Four characters for each image, as is documented.
+        for class_, digests in zip(found.classes, found.digests, strict=True):
+            assert len(digests) == 4 * sum(class_ == c for c, _ in images)
         assert list_text(found).startswith("title t\nsource s\nform .*\n")
 
 

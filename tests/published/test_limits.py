@@ -22,7 +22,11 @@ from repro.published.files import load_toml
 from repro.published.geometry import Geometry
 from repro.published.json_schema import release_schema
 from repro.published.located import shown
-from repro.published.vocabulary import is_same_arithmetic, list_weights
+from repro.published.vocabulary import (
+    is_same_arithmetic,
+    list_weights,
+    weights_suffixes,
+)
 
 from ..releases import (
     FAMILY,
@@ -204,6 +208,13 @@ def test_a_checkpoint_is_a_name_with_a_suffix_of_weights(suffix: str) -> None:
     assert is_weights_name(f"1M{suffix}")
     for name in ("1M", f"1M{suffix}.txt", suffix, f"-k{suffix}", f"a b{suffix}"):
         assert not is_weights_name(name)
+
+
+def test_a_loader_reads_files_of_its_own_kind() -> None:
+    assert weights_suffixes("onnx") == (".onnx",)
+    for loader in ("timm", "open_clip", "python", "another"):
+        others = tuple(name for name in WEIGHTS_SUFFIXES if name != ".onnx")
+        assert weights_suffixes(loader) == others
 
 
 @pytest.mark.parametrize(

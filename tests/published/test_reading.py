@@ -252,6 +252,13 @@ def test_a_reference_without_a_number_is_an_error(tmp_path: Path) -> None:
     )
 
 
+def test_a_number_is_of_one_run_unless_it_says_of_how_many(tmp_path: Path) -> None:
+    (reference,) = read(tmp_path, TINY).references
+    assert (reference.runs, reference.spread, reference.gflops) == (1, None, None)
+    assert (reference.spread_is, reference.xfail) == ("standard deviation", "")
+    assert reference.printed == "50.580"
+
+
 # Tolerances ------------------------------------------------------------------------
 
 SOURCE_TOLERANCE = """
