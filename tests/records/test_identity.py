@@ -11,13 +11,21 @@ from typing import Any
 import msgspec
 import pytest
 
+import repro
 from repro.cases import Case, list_cases
 from repro.engine.settings import STANDING_FOR, WITHOUT_INFLUENCE, EngineSettings
 from repro.evaluation.predictions import Predictions
 from repro.published import read_releases
 from repro.records.comparison import pair_results
 from repro.records.environment import GitState
-from repro.records.identity import Asked, MeasurementKey, asked, measurement_key
+from repro.records.identity import (
+    Asked,
+    MeasurementKey,
+    asked,
+    code_digest,
+    digest_of,
+    measurement_key,
+)
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, Measurement
 from repro.records.shared import RunFolder
@@ -149,6 +157,40 @@ def test_the_checkpoint_and_the_software_are_no_condition_and_all_else_is(
         other = msgspec.structs.replace(first, **{name: value})
         assert (other.conditions == first.conditions) is (name in alike)
         assert other.digest != first.digest
+
+
+def test_code_is_known_by_names_and_content_as_it_was_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_imported = code_digest()
+    package = tmp_path / "repro"
+    (package / "room").mkdir(parents=True)
+    monkeypatch.setattr(repro, "__file__", str(package / "__init__.py"))
+    # Somebody edits the files while it runs.
+    assert code_digest() == as_imported
+    found = [as_imported]
+    for name, content in (
+        ("a.py", "1"),
+        ("a.py", "2"),
+        ("room/a.py", "2"),
+        ("b.py", ""),
+    ):
+        (package / name).write_text(content)
+        code_digest.cache_clear()
+        found.append(code_digest())
+    assert len(set(found)) == len(found)
+    assert all(len(digest) == 64 for digest in found)
+    (package / "notes.txt").write_text("no code")
+    code_digest.cache_clear()
+    assert code_digest() == found[-1]
+    monkeypatch.undo()
+    code_digest.cache_clear()
+    assert code_digest() == as_imported
+
+
+def test_equal_content_has_one_digest_in_whatever_order() -> None:
+    assert digest_of({"a": 1, "b": Path("c")}) == digest_of({"b": Path("c"), "a": 1})
+    assert digest_of({"a": 1}) != digest_of({"a": 2})
 
 
 def test_settings_without_influence_ask_for_the_same(case: Case) -> None:
