@@ -26,7 +26,7 @@ from torch import Tensor
 
 from repro.cases import Case, list_cases
 from repro.data import geometry as pixels_of
-from repro.data.places import ImageLocation
+from repro.data.listing import ImageLocation
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.machine import available_cores

@@ -17,7 +17,7 @@ from benchmarks.setting import Setting
 from benchmarks.timing import compare, seconds, spread
 from repro import files
 from repro.data.dataset import Dataset, index_part
-from repro.data.places import read_image
+from repro.data.listing import read_image
 from repro.published import DatasetSpec
 
 CLASSES = 1000

@@ -34,8 +34,7 @@ from repro.published import (
     read_releases,
 )
 from repro.records.ledger import Ledger
-from repro.records.result import CaseResult, Measurement, judge_case
-from repro.records.run import Run
+from repro.records.result import CaseResult, Measurement, Run, judge_case
 
 __all__ = [
     "EMBEDDED",

@@ -12,8 +12,7 @@
 Whatever is named here keeps its name; where it is written may change.
 """
 
-from repro.data.listing import Image, Listing, Reader
-from repro.data.places import ImagePlace
+from repro.data.listing import Image, ImagePlace, Listing, Reader
 from repro.diagnosis.setup import Facts, Setup, Variation
 from repro.diagnosis.suspects import Suspect, Topic
 from repro.engine.local import LocalEngine

@@ -13,8 +13,8 @@ import torch
 
 from repro.cases import Case, list_cases
 from repro.data.dataset import index_dataset, remembered_dataset
+from repro.data.listing import read_image
 from repro.data.pixels import PixelStore
-from repro.data.places import read_image
 from repro.data.readers import find_reader
 from repro.diagnosis.suspects import own_topics, read_topics
 from repro.engine.evaluator import Evaluator

@@ -16,8 +16,7 @@ import msgspec
 from repro.errors import ReproError
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.identity import digest_of
-from repro.records.result import CaseResult, Measurement
-from repro.records.run import Run
+from repro.records.result import CaseResult, Measurement, Run
 
 StatementType = Literal["https://in-toto.io/Statement/v1"]
 PredicateType = Literal["https://in-toto.io/attestation/test-result/v0.1"]

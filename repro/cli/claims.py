@@ -82,8 +82,8 @@ def _from_references(stated: Sequence[Stated]) -> list[ClaimResult]:
 
 
 def _from_ledger(stated: Sequence[Stated], folder: Path) -> list[ClaimResult]:
-    from repro.records.claims_from_ledger import judge_from_ledger
     from repro.records.ledger import Ledger
+    from repro.records.past import judge_from_ledger
 
     with Ledger(folder) as ledger:
         return [judge_from_ledger(one, ledger) for one in stated]

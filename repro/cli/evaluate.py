@@ -257,7 +257,7 @@ def _echo_beside_published(asked: LibraryCase, measurement: Measurement) -> None
 def _index(case: Case, data: Path, cache: Path | None) -> Dataset:
     """Index what there is of a dataset, and say where that is not all of it."""
     from repro.data.dataset import index_part
-    from repro.data.trusted_copy import read_record
+    from repro.data.digests import read_record
 
     known = tuple(case.release.datasets.values())
     recorded = read_record(case.release, case.dataset)

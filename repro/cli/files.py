@@ -19,11 +19,11 @@ from repro.cli.options import (
 from repro.cli.output import Bar, echo, echo_lines
 from repro.data.bytewise import ReadImages, read_images
 from repro.data.dataset import Dataset, read_dataset
+from repro.data.digests import read_record, write_record
 from repro.data.examination import examine
 from repro.data.listing import Listing
 from repro.data.readers import suppose_images
 from repro.data.recognition import Recognised, recognise
-from repro.data.trusted_copy import read_record, write_record
 from repro.errors import DatasetError, NotAvailableError, OptionError, ReproError
 from repro.files import shown_size
 from repro.models.architecture import Architecture

@@ -14,8 +14,7 @@ from repro.cli.output import echo, echo_lines, fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.records.ledger import Ledger
 from repro.records.past import Past, changes_then, past_of, red_since
-from repro.records.result import CaseResult
-from repro.records.run import Run
+from repro.records.result import CaseResult, Run
 from repro.report.changes import causes_then, red_since_text
 from repro.words import briefly, wrapped
 

@@ -25,11 +25,11 @@ from repro.cli.output import echo, echo_lines, fitted_table, terminal_width
 from repro.errors import LedgerError
 from repro.options import readers
 from repro.published import read_releases
-from repro.records import pruning
+from repro.records import upkeep
 from repro.records.comparison import compare_runs
 from repro.records.ledger import Ledger
-from repro.records.merging import diverge, merge_runs, parse_part
-from repro.records.run import Run
+from repro.records.result import Run
+from repro.records.upkeep import diverge, merge_runs, parse_part
 from repro.report.claims_report import claim_lines
 from repro.report.comparison import ROWS_SHOWN, comparison_lines
 from repro.report.faces import write_report
@@ -244,7 +244,7 @@ def merge(
 def _is_surprised(ledger: Ledger, run: int, expected: tuple[Path | str, ...]) -> bool:
     """Check the claims that no shard could; tell whether one came out otherwise."""
     from repro.claims.evidence import Stated
-    from repro.records.claims_from_ledger import judge_from_ledger
+    from repro.records.past import judge_from_ledger
 
     judged: list[ClaimResult] = []
     measured = {result.release for result in ledger.results(run)}
@@ -324,7 +324,7 @@ def report(
 @click.option(
     "--predictions-mb",
     type=click.IntRange(min=0),
-    default=pruning.PREDICTION_BYTES // 10**6,
+    default=upkeep.PREDICTION_BYTES // 10**6,
     show_default=True,
     metavar="MB",
     help="Keep per-image predictions of the newest runs, up to this size.",
@@ -338,7 +338,7 @@ def prune(keep_runs: int | None, predictions_mb: int, ledger: Path) -> None:
     Every run of pytest does this by itself with the default size.
     """
     with Ledger(ledger) as opened:
-        removed = pruning.prune(opened, keep_runs, predictions_mb * 10**6)
+        removed = upkeep.prune(opened, keep_runs, predictions_mb * 10**6)
     runs, sets = counted(removed.runs, "run"), counted(removed.predictions, "set")
     size = f"{removed.bytes / 1e6:,.1f} MB"
     echo(f"removed {runs} and {sets} of predictions, {size}")

@@ -26,10 +26,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from repro.data.matlab import read_variable, variables
 from repro.errors import DatasetError
 from repro.files import UNREADABLE, Stamp, stamp_of
-from repro.stored.npy import check_size, read_member
+from repro.stored.arrays import check_size, read_member, read_variable, variables
 from repro.stored.pickles import Table, Unread, read_pickle
 
 Array = npt.NDArray[Any]

@@ -10,7 +10,7 @@ import msgspec
 
 from repro.data.dataset import Dataset
 from repro.data.geometry import decoding_fault, open_rgb
-from repro.data.places import read_image
+from repro.data.listing import read_image
 from repro.errors import DatasetError
 from repro.words import counted_names
 

@@ -12,14 +12,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from repro.data.checks import lies_instead
-from repro.data.digests import find_digests, remembered_digests
-from repro.data.examination import examine, refusal
+from repro.data.digests import Record, find_digests, remembered_digests
+from repro.data.examination import examine, lies_instead, refusal
 from repro.data.geometry import Pixels, decode, planar_pixels
-from repro.data.listing import Image, Listing, place_in
-from repro.data.places import ImageLocation
+from repro.data.listing import Image, ImageLocation, Listing, place_in
 from repro.data.readers import Found, find_images
-from repro.data.trusted_copy import Record
 from repro.errors import NotAvailableError
 from repro.published import DatasetSpec, Geometry
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from repro.data.checks import class_fault
 from repro.data.class_names import Named, class_from_files, name_classes
+from repro.data.examination import class_fault
 from repro.data.halfway import folder_faults
 from repro.data.label_tables import find_table
 from repro.data.listing import (

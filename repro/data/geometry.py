@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from repro.data.places import ImageLocation, read_image
+from repro.data.listing import ImageLocation, read_image
 from repro.errors import DatasetError
 from repro.published import CenterCrop, Contain, Cover, Filter, Geometry, Resize
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.data.devkit import VALIDATION_TAR
 from repro.data.label_tables import table_of
+from repro.data.labels import VALIDATION_TAR
 from repro.data.listing import Image, Listing, image_files, subfolders
 from repro.data.naming import base, repeated_names
 from repro.published import DatasetSpec

@@ -1,9 +1,18 @@
-"""List, check and drop pixel stores."""
+"""Which pixel stores there are, which are needed, and which go where room is short.
+
+A lease is a shared lock on a file that is never deleted. The system ends it with the
+process, however that dies, so a store is held by exactly those who still need it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import os
 import time
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,9 +24,83 @@ from repro.data.layout import (
     StoreIdentity,
     StratumRecord,
 )
-from repro.data.leases import unheld
 from repro.errors import DatasetError
 from repro.files import PART_SUFFIX
+
+#: What `flock` answers where somebody else has the lock.
+_TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
+
+
+class Lease:
+    """Keeps a pixel store from being dropped, until it is released or forgotten.
+
+    While a store is being dropped, this waits until that is done. In a cache that may
+    only be read there is nothing to hold: what is mapped stays readable.
+
+    Args:
+        store: folder of the store, which need not exist.
+    """
+
+    def __init__(self, store: Path) -> None:
+        # A lock belongs to this descriptor, not to the process: two leases on one store
+        # are told apart, and closing one leaves the other.
+        descriptor = _open(store)
+        self._close = weakref.finalize(self, _close, descriptor)
+        if descriptor is not None:
+            with contextlib.suppress(OSError):  # Some network disks have no locks.
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+    def release(self) -> None:
+        """Let the store be dropped, as far as this process is concerned."""
+        self._close()
+
+
+@contextlib.contextmanager
+def unheld(store: Path) -> Iterator[bool | None]:
+    """Yield whether nobody holds a store, and keep it so inside the block.
+
+    None: it cannot be told, since the disk has no locks.
+    """
+    descriptor = _open(store)
+    try:
+        yield _try_alone(descriptor)
+    finally:
+        _close(descriptor)
+
+
+def is_held(store: Path) -> bool:
+    """Tell whether some process holds a store, this one included."""
+    with unheld(store) as alone:
+        return alone is False
+
+
+def _try_alone(descriptor: int | None) -> bool | None:
+    if descriptor is None:
+        return None
+    try:
+        # Not waited for: whoever drops stores has others to look at.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in _TAKEN else None
+    return True
+
+
+def _open(store: Path) -> int | None:
+    """Open the lock file of a store, beside the folders of all stores."""
+    # Not inside the store: dropping that would delete the file, and a new one of its
+    # name would be another lock.
+    file = store.parent / "locks" / f"{store.name}.lease"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return None
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
 
 #: What was used this recently may be in use, where no lock can tell.
 IN_USE_SECONDS = 600
@@ -141,3 +224,77 @@ def _describe(description: Path) -> Store | None:
 
 def _images_of(record: Path) -> int:
     return msgspec.json.decode(record.read_bytes(), type=StratumRecord).shape[0]
+
+
+class WantedStore(msgspec.Struct, frozen=True):
+    """A store that is about to be read or built, and its bytes once it is complete."""
+
+    path: Path
+    size: int
+
+
+class HeldStores:
+    """The stores that this process needs now; no other process drops them."""
+
+    def __init__(self) -> None:
+        self._leases: dict[Path, Lease] = {}
+
+    def hold(self, stores: Iterable[Path]) -> None:
+        """Hold exactly these stores, and let go of the others."""
+        wanted = list(stores)
+        for path in self._leases.keys() - set(wanted):
+            self._leases.pop(path).release()
+        for path in wanted:
+            if path not in self._leases:
+                self._leases[path] = Lease(path)
+
+
+def make_room_for(
+    cache: Path, limit: int, wanted: Sequence[WantedStore], later: Sequence[Path] = ()
+) -> int:
+    """Drop stores until those that are wanted now fit, or as many of them as do.
+
+    First go the stores of which the run needs nothing any more, those that were not
+    used for longest before the others; then those that it needs last. What another
+    process holds stays, and so does the first one that is wanted, whatever the limit.
+
+    Args:
+        cache: folder of all stores.
+        limit: bytes that all of them together may have.
+        wanted: stores to read and build now, in the order in which they are needed.
+        later: stores that are needed after these.
+
+    Returns:
+        How many of the wanted ones, from the first on, have room.
+
+    Raises:
+        DatasetError: a file cannot be deleted.
+    """
+    stores = {store.path: store for store in list_stores(cache)}
+    coming = {
+        store.path: max(0, store.size - _size(stores.get(store.path)))
+        for store in wanted
+    }
+    total = sum(coming.values()) + sum(store.size for store in stores.values())
+    fitting = len(wanted)
+    for path in _least_needed([*coming, *later], stores):
+        if total <= limit:
+            break
+        if path in coming:
+            fitting -= 1
+            total -= coming[path]
+        if path in stores and drop_unneeded(stores[path]):
+            total -= stores[path].size
+    return fitting
+
+
+def _least_needed(planned: Sequence[Path], stores: dict[Path, Store]) -> Iterator[Path]:
+    """Yield what can go, the least needed first; `stores` has the last used first."""
+    known = set(planned)
+    yield from (path for path in reversed(stores) if path not in known)
+    # Without the first nothing could be evaluated: for it the limit gives way.
+    yield from reversed(planned[1:])
+
+
+def _size(store: Store | None) -> int:
+    return store.size if store else 0

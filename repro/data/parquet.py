@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 
 from repro.data.label_tables import understand_named_labels
-from repro.data.listing import Image, Listing, Reader
+from repro.data.listing import UNKNOWN_SIZE, Image, Listing, Reader
 from repro.data.pages import Page, page_values, pages_of
-from repro.data.places import UNKNOWN_SIZE
 from repro.data.shards import find_shards, last_unsaid, list_shards, unique_name
 from repro.errors import DatasetError
 from repro.files import Stamp, stamp_of

@@ -35,10 +35,10 @@ READERS = Extensions(
     DatasetError,
     {
         "tar": "repro.data.validation:TarReader",
-        "packed": "repro.data.packed:PackedReader",
+        "packed": "repro.data.tars:PackedReader",
         "flat": "repro.data.validation:FlatReader",
         "parquet": "repro.data.parquet:ParquetReader",
-        "webdataset": "repro.data.webdataset:WebDatasetReader",
+        "webdataset": "repro.data.tars:WebDatasetReader",
         "labelled-arrays": "repro.data.arrays:ArrayReader",
         FOLDERS: "repro.data.folders:FolderReader",
     },

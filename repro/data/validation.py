@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from repro.data.class_names import classes_in_names
-from repro.data.devkit import (
+from repro.data.halfway import flat_faults
+from repro.data.label_tables import LabelTable, find_table
+from repro.data.labels import (
     DEVKIT,
     GROUND_TRUTH,
     META,
@@ -20,8 +22,6 @@ from repro.data.devkit import (
     Devkit,
     find_devkit,
 )
-from repro.data.halfway import flat_faults
-from repro.data.label_tables import LabelTable, find_table
 from repro.data.listing import (
     Image,
     Listing,
@@ -33,7 +33,7 @@ from repro.data.listing import (
     unreadable,
 )
 from repro.data.naming import own_class
-from repro.data.packed import tar_members
+from repro.data.tars import tar_members
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels, decode, transform
-from repro.data.places import ImageLocation, read_image
+from repro.data.listing import ImageLocation, read_image
 from repro.diagnosis.hints import Looked
 from repro.diagnosis.setup import View
 from repro.evaluation.predictions import Predictions

@@ -21,18 +21,15 @@ import numpy.typing as npt
 from repro.cases import Case
 from repro.data.class_names import wordnet_names
 from repro.data.dataset import Dataset
-from repro.diagnosis.accounts import number_of, values_of
+from repro.diagnosis.accounts import may_be_rounding, number_of, values_of
 from repro.diagnosis.building import NotApplicableError
 from repro.diagnosis.clerical import find_account
-from repro.diagnosis.findings import EXPLAINED, Diagnosis, Trial
+from repro.diagnosis.findings import EXPLAINED, Diagnosis, Known, Trial
 from repro.diagnosis.hints import content_hints, file_hints, find_renaming, is_jpeg
 from repro.diagnosis.images import balanced_order, look_at, spread_order
 from repro.diagnosis.kinds import Kind, kind_of
-from repro.diagnosis.known import Known
 from repro.diagnosis.laboratory import FEW, Candidate, Group, Laboratory, Resources
-from repro.diagnosis.pace import Pace
-from repro.diagnosis.pairs import both, likely_pairs
-from repro.diagnosis.race import race
+from repro.diagnosis.pace import Pace, race
 from repro.diagnosis.sentences import (
     advice,
     clerical,
@@ -42,7 +39,7 @@ from repro.diagnosis.sentences import (
     sentence,
 )
 from repro.diagnosis.setup import Body, Facts, Setup
-from repro.diagnosis.suspects import Suspect, Topic, ways_of
+from repro.diagnosis.suspects import Suspect, Topic, both, likely_pairs, ways_of
 from repro.diagnosis.trials import (
     is_hopeless,
     judge_trial,
@@ -51,7 +48,6 @@ from repro.diagnosis.trials import (
     settled,
     targets_of,
 )
-from repro.diagnosis.undecided import may_be_rounding
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
 from repro.models.prompts import spelt_out

@@ -12,10 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
-from repro.diagnosis.accounts import Number
+from repro.diagnosis.accounts import Number, may_be_flipped
 from repro.diagnosis.findings import Trial
 from repro.diagnosis.suspects import KindName, topic_named
-from repro.diagnosis.undecided import may_be_flipped
 from repro.diagnosis.what_if import Floats
 from repro.evaluation.predictions import Predictions
 from repro.published import METRICS

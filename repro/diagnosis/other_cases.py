@@ -7,7 +7,7 @@ from statistics import median
 
 from repro.cases import Case, published_cases
 from repro.diagnosis.accounts import Account, Number, product
-from repro.diagnosis.known import Known
+from repro.diagnosis.findings import Known
 from repro.diagnosis.trials import ERRORS
 from repro.judgement.tolerance import tolerance_of
 from repro.published import METRICS, Reference, printed

@@ -17,8 +17,7 @@ import msgspec
 import repro
 from repro import errors
 from repro.cases import Case
-from repro.diagnosis.findings import Diagnosis
-from repro.diagnosis.known import Known
+from repro.diagnosis.findings import Diagnosis, Known
 from repro.engine.nodes import (
     Answer,
     CaseKey,

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from repro.cases import Case
 from repro.data.dataset import Dataset, first_strata
-from repro.diagnosis.findings import Diagnosis
-from repro.diagnosis.known import Known
+from repro.diagnosis.findings import Diagnosis, Known
 from repro.engine.classifiers import Classifiers
 from repro.engine.device import BatchSizes, choose_device
 from repro.engine.guarding import Guarding, Images

@@ -14,8 +14,7 @@ from repro.models.finding import find_weights
 from repro.planning.plan import Machine
 
 if TYPE_CHECKING:
-    from repro.diagnosis.findings import Diagnosis
-    from repro.diagnosis.known import Known
+    from repro.diagnosis.findings import Diagnosis, Known
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
     from repro.records.compact import ImageNames

@@ -17,8 +17,7 @@ from repro.errors import OptionError
 from repro.extensions import Extensions
 
 if TYPE_CHECKING:
-    from repro.diagnosis.findings import Diagnosis
-    from repro.diagnosis.known import Known
+    from repro.diagnosis.findings import Diagnosis, Known
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
     from repro.fetching import Progress

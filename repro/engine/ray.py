@@ -18,8 +18,7 @@ from repro.machine import available_cores
 from repro.planning.plan import Machine
 
 if TYPE_CHECKING:
-    from repro.diagnosis.findings import Diagnosis
-    from repro.diagnosis.known import Known
+    from repro.diagnosis.findings import Diagnosis, Known
     from repro.engine.cluster import Cluster
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions

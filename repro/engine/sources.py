@@ -12,7 +12,9 @@ import msgspec
 
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
+from repro.data.digests import read_record
 from repro.data.geometry import Pixels
+from repro.data.housekeeping import HeldStores, WantedStore, is_held, make_room_for
 from repro.data.layout import (
     DECODED_AT_ONCE,
     StoreFolder,
@@ -20,10 +22,7 @@ from repro.data.layout import (
     store_path,
     stored_bytes,
 )
-from repro.data.leases import is_held
 from repro.data.pixels import PixelStore, stream
-from repro.data.room import HeldStores, WantedStore, make_room_for
-from repro.data.trusted_copy import read_record
 from repro.engine.settings import EngineSettings
 from repro.errors import ReproError
 from repro.models.finding import check_code, find_weights

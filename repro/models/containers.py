@@ -18,7 +18,7 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.published import WEIGHTS_SUFFIXES
-from repro.stored.npy import read_head
+from repro.stored.arrays import read_head
 from repro.stored.onnx import Graph, read_graph
 from repro.stored.pickles import Pickled, Table, TypedStorage, is_module, read_pickle
 from repro.stored.safetensors import read_safetensors, shards_of

@@ -10,10 +10,10 @@ import msgspec
 
 from repro.models.architecture import (
     Architecture,
+    architectures_named,
     count_outputs,
     infer_architecture,
 )
-from repro.models.catalogue import architectures_named
 from repro.models.containers import check_complete, parts_of
 from repro.models.state import Contents, Reading, State, read_contents
 from repro.stored.onnx import Graph

@@ -8,8 +8,11 @@ from pathlib import Path
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.models.architecture import infer_architecture, usual_models
-from repro.models.catalogue import architectures_named
+from repro.models.architecture import (
+    architectures_named,
+    infer_architecture,
+    usual_models,
+)
 from repro.models.faults import Faults, Shapes, find_faults
 from repro.models.libraries import find_loader
 from repro.models.skeleton import uninitialised

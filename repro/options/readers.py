@@ -127,7 +127,7 @@ def engine(text: str, base: Path) -> str:
 
 def shard(text: str, base: Path) -> str:
     """Give a part of several, `I/N`."""
-    from repro.planning.shards import parse_shard
+    from repro.planning.costs import parse_shard
 
     return str(parse_shard(text))
 

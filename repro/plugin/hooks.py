@@ -65,7 +65,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     is_safe = all(argument.startswith("-") for argument in typed)
     if is_safe or hasattr(config, "workerinput"):
         return None
-    from repro.plugin.rootdir import started_again
+    from repro.plugin.settings import started_again
 
     return started_again(config)
 

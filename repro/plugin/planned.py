@@ -130,7 +130,7 @@ def _keep_shard(
     config: pytest.Config, settings: Settings, items: list[pytest.Item]
 ) -> None:
     """Deselect the cases of other shards, and claims, which need all of them."""
-    from repro.planning.shards import cases_of_shard, parse_shard
+    from repro.planning.costs import cases_of_shard, parse_shard
 
     if settings.shard is None:
         return

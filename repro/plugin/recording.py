@@ -19,9 +19,8 @@ from repro.plugin.outcomes import reason_of, result_on
 from repro.plugin.workers import run_folder, run_name
 from repro.records.environment import git_state
 from repro.records.ledger import Ledger
-from repro.records.merging import lasting_arguments
-from repro.records.pruning import prune
 from repro.records.result import CaseResult, not_run
+from repro.records.upkeep import lasting_arguments, prune
 from repro.report.claims_report import claim_lines
 from repro.report.comparison import comparison_lines
 from repro.report.report import Report, recorded, since_run

@@ -348,7 +348,7 @@ def _measure(
         MissingError: weights or images are not here, or not what they should be.
     """
     from repro.claims.evidence import MissingError
-    from repro.records.claims_from_ledger import checkpoint_of
+    from repro.records.past import checkpoint_of
 
     try:
         measured = runner.measure(stated.case(family, checkpoint))

@@ -13,8 +13,7 @@ from repro.options.table import Settings
 from repro.plugin import MARKER
 from repro.plugin.costs import costs_of
 from repro.plugin.engines import engine_of
-from repro.plugin.rootdir import refuse_lost_ini
-from repro.plugin.settings import read_settings
+from repro.plugin.settings import read_settings, refuse_lost_ini
 
 if TYPE_CHECKING:
     from repro.cases import Case

@@ -15,8 +15,7 @@ from repro.errors import LedgerError, ReproError
 from repro.evaluation.predictions import ALWAYS_COUNTED
 from repro.files import replace_bytes
 from repro.published import MEASURED, METRICS, RELEASE_FILE, read_releases
-from repro.records.result import CaseResult, Measurement
-from repro.records.run import Run
+from repro.records.result import CaseResult, Measurement, Run
 
 SOURCE = MEASURED
 _TITLE = "Measured with repro and accepted with repro accept"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from repro.evaluation.predictions import TOP, Predictions
 from repro.judgement.images import ImageSet
-from repro.stored.npy import read_member
+from repro.stored.arrays import read_member
 
 #: Stands for a class that was not kept.
 UNKNOWN = -1

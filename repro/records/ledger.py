@@ -29,8 +29,7 @@ from repro.records.compact import (
 )
 from repro.records.database import FILE, Database
 from repro.records.environment import GitState
-from repro.records.result import CaseResult, Measurement
-from repro.records.run import Run, load_runs
+from repro.records.result import CaseResult, Measurement, Run, load_runs
 from repro.records.schema import insert, insert_sealed, result_row
 
 __all__ = ["FILE", "Found", "Ledger", "existing_ledger"]

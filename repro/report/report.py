@@ -22,8 +22,7 @@ from repro.records.comparison import (
 from repro.records.environment import Environment
 from repro.records.ledger import Ledger
 from repro.records.past import Past, changes_then, past_of, red_since
-from repro.records.result import CaseResult
-from repro.records.run import Run
+from repro.records.result import CaseResult, Run
 from repro.report.rows import RowOrigin, cases_with_rows, in_order
 from repro.report.variants import names
 

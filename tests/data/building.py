@@ -16,8 +16,8 @@ from PIL import Image
 
 from repro.data import geometry as geometry_module
 from repro.data.dataset import index_part
+from repro.data.listing import ImageLocation
 from repro.data.pixels import PixelStore
-from repro.data.places import ImageLocation
 from repro.published import parse_geometry
 from tests.stand_ins import dataset_spec
 

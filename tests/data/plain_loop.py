@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from repro.data.dataset import Dataset
+from repro.data.listing import digest_of
 from repro.data.pixels import stream
-from repro.data.places import digest_of
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.evaluate import evaluate
 from repro.published import parse_geometry

@@ -12,10 +12,9 @@ import pytest
 
 from repro.data.digests import find_digests
 from repro.data.label_tables import read_table
-from repro.data.listing import Listing
+from repro.data.listing import Listing, digest_of, read_image
 from repro.data.parquet import ParquetReader
-from repro.data.places import digest_of, read_image
-from repro.data.webdataset import WebDatasetReader
+from repro.data.tars import WebDatasetReader
 from repro.errors import DatasetError
 
 from .shards import Rows, table, tar_of

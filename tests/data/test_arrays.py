@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from repro.data.dataset import index_dataset
-from repro.data.places import read_image
+from repro.data.listing import read_image
 from repro.data.readers import find_images
 from repro.errors import DatasetError
 from repro.published import EMBEDDED, DatasetSpec, read_releases

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from repro.data.arrays import ArrayReader
-from repro.data.checks import _uneven
 from repro.data.class_names import wordnet_names
 from repro.data.dataset import (
     Dataset,
@@ -25,13 +24,14 @@ from repro.data.dataset import (
     index_dataset,
     index_part,
 )
+from repro.data.examination import _uneven
 from repro.data.folders import FolderReader
 from repro.data.geometry import _reason
 from repro.data.halfway import _stopped_at
 from repro.data.layout import DECODED_AT_ONCE, stored_bytes
-from repro.data.outline import common_size
 from repro.data.pages import pages_of
 from repro.data.parquet import ParquetReader, parquet_labels
+from repro.data.recognition import common_size
 from repro.errors import DatasetError, NotAvailableError
 from repro.files import stamp_of
 from repro.published import DatasetSpec

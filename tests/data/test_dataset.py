@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.data.dataset import Dataset, index_dataset, index_part
-from repro.data.places import digest_of
+from repro.data.listing import digest_of
 from repro.errors import DatasetError, NotAvailableError
 from tests.stand_ins import dataset_spec
 

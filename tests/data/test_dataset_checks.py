@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.data.dataset import index_dataset, index_part
+from repro.data.digests import read_record
 from repro.data.examination import refusal
 from repro.data.geometry import decode
-from repro.data.trusted_copy import read_record
 from repro.errors import DatasetError, ReproError
 from repro.published import read_releases
 

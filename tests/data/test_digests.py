@@ -18,8 +18,7 @@ from repro.data import digests as digests_module
 from repro.data import pixels
 from repro.data.dataset import Dataset, index_part, remembered_dataset
 from repro.data.digests import INDEX
-from repro.data.listing import Listing
-from repro.data.places import ImageLocation, read_image
+from repro.data.listing import ImageLocation, Listing, read_image
 from repro.data.readers import find_reader
 from repro.errors import DatasetError
 from repro.files import DamageWarning, sealed

@@ -13,13 +13,13 @@ import pytest
 from repro.data.dataset import Dataset
 from repro.data.housekeeping import (
     IN_USE_SECONDS,
+    Lease,
     check_store,
     drop_store,
     list_stores,
     make_room,
     remove_parts,
 )
-from repro.data.leases import Lease
 from repro.data.pixels import PixelStore
 from repro.published import parse_geometry
 from tests.stand_ins import photograph_dataset

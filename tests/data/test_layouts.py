@@ -16,9 +16,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from repro.data.dataset import Dataset, index_dataset
+from repro.data.digests import read_record
 from repro.data.geometry import decode
 from repro.data.readers import find_images
-from repro.data.trusted_copy import read_record
 from repro.errors import DatasetError
 from repro.published import read_releases, shipped_list
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from repro.data.leases import Lease, is_held, unheld
+from repro.data.housekeeping import Lease, is_held, unheld
 
 HOLD = """
 import sys
 from pathlib import Path
-from repro.data.leases import Lease
+from repro.data.housekeeping import Lease
 lease = Lease(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.data.outline import Outline, outline
+from repro.data.recognition import Outline, outline
 
 from .shards import WORDS, rows, tar_of, write_parquet, write_webdataset
 from .small_imagenet import CLASSES, photograph

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from repro.data.housekeeping import list_stores
+from repro.data.housekeeping import (
+    HeldStores,
+    Lease,
+    WantedStore,
+    list_stores,
+    make_room_for,
+)
 from repro.data.layout import StoreFolder, StoreIdentity, store_path
-from repro.data.leases import Lease
-from repro.data.room import HeldStores, WantedStore, make_room_for
 
 SIZE = 1000
 

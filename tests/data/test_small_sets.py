@@ -20,7 +20,7 @@ from torchvision import datasets
 
 from repro.data import array_files
 from repro.data.dataset import index_dataset
-from repro.data.places import read_image
+from repro.data.listing import read_image
 from repro.data.readers import find_images
 from repro.errors import DatasetError
 from repro.importing.survey import survey_images

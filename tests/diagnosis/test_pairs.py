@@ -9,10 +9,16 @@ import msgspec
 import pytest
 
 from repro.diagnosis.findings import Restored, Trial
-from repro.diagnosis.pairs import both, likely_pairs
 from repro.diagnosis.sentences import sentence
 from repro.diagnosis.setup import Facts, Setup
-from repro.diagnosis.suspects import Topic, read_topics, topic_named, ways_of
+from repro.diagnosis.suspects import (
+    Topic,
+    both,
+    likely_pairs,
+    read_topics,
+    topic_named,
+    ways_of,
+)
 from repro.diagnosis.trials import coincidences, rank, settled
 
 from .planted import planted

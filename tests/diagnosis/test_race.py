@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from repro.diagnosis.images import spread_order
-from repro.diagnosis.race import race
+from repro.diagnosis.pace import race
 from repro.evaluation.predictions import Predictions
 
 TOTAL = 1000

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.diagnosis.accounts import number_of, values_of
+from repro.diagnosis.accounts import may_be_rounding, number_of, values_of
 from repro.diagnosis.trials import targets_of
-from repro.diagnosis.undecided import may_be_rounding
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.predictions import Predictions

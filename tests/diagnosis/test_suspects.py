@@ -19,7 +19,7 @@ from torchvision import transforms
 from repro.cases import Case
 from repro.data.class_names import wordnet_names
 from repro.data.dataset import Dataset
-from repro.data.places import digest_of
+from repro.data.listing import digest_of
 from repro.diagnosis.hints import relabelled_accuracy
 from repro.diagnosis.images import PixelSource
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources

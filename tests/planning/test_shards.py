@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.cases import Case, list_cases
-from repro.planning.costs import Costs
-from repro.planning.shards import Shard, cases_of_shard, parse_shard
+from repro.planning.costs import Costs, Shard, cases_of_shard, parse_shard
 from repro.published import read_releases
 
 from ..made_releases import family, reference, release

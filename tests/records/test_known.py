@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from repro.cases import Case, list_cases
-from repro.diagnosis.known import Known, Seen
+from repro.diagnosis.findings import Known, Seen
 from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import CaseDifference, Change, Since
 from repro.judgement.verdict import Verdict

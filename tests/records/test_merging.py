@@ -19,7 +19,8 @@ from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
-from repro.records.merging import (
+from repro.records.result import Run
+from repro.records.upkeep import (
     Part,
     diverge,
     lasting_arguments,
@@ -27,7 +28,6 @@ from repro.records.merging import (
     merged_status,
     parse_part,
 )
-from repro.records.run import Run
 
 from ..made_results import made_claim, measurement, predictions, result
 

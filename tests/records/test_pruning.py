@@ -10,7 +10,7 @@ from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
 from repro.records.environment import GitState
 from repro.records.ledger import Ledger
-from repro.records.pruning import prune
+from repro.records.upkeep import prune
 
 from ..made_results import measurement, predictions, result
 

@@ -20,9 +20,8 @@ from torch import Tensor
 
 from repro.cases import Case
 from repro.data.dataset import Dataset
-from repro.diagnosis.findings import Diagnosis
+from repro.diagnosis.findings import Diagnosis, Known
 from repro.diagnosis.investigation import Investigation
-from repro.diagnosis.known import Known
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
 from repro.diagnosis.setup import Setup
 from repro.diagnosis.trials import targets_of

@@ -13,8 +13,7 @@ import msgspec
 import numpy as np
 
 from repro.cases import Case
-from repro.diagnosis.findings import Diagnosis
-from repro.diagnosis.known import Known
+from repro.diagnosis.findings import Diagnosis, Known
 from repro.diagnosis.suspects import topic_named
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
