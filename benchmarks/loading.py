@@ -12,7 +12,7 @@ from benchmarks import plain
 from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
 from benchmarks.timing import compare, seconds, spread
-from repro.models.building import load_model
+from repro.models.building import load_checkpoint
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +23,9 @@ def load(setting: Setting) -> list[Row]:
     weights = setting.stand_ins.folder / case.family.id / "1.pt"
     architecture, classes = case.model.architecture, len(case.dataset.classes)
     found = compare(
-        lambda: load_model(case.model, case.release.location, weights, setting.device),
+        lambda: load_checkpoint(
+            case.model, case.release.location, weights, setting.device
+        ),
         lambda: plain.load_supervised(architecture, weights, classes).to(
             setting.device
         ),

@@ -23,7 +23,7 @@ from repro.errors import DatasetError, ExpectedError
 from repro.evaluation.predictions import Metrics
 from repro.extensions import installed
 from repro.judgement.tolerance import tolerance_of
-from repro.models.building import load_model
+from repro.models.building import load_checkpoint
 from repro.models.libraries import find_loader
 from repro.options import readers
 from repro.published import METRICS, DatasetSpec, parse_geometry, read_releases
@@ -86,7 +86,9 @@ def test_its_loader_builds_a_model(package: Path, tmp_path: Path) -> None:
     )
     weights = {"1.weight": torch.rand(2, 12), "1.bias": torch.rand(2)}
     torch.save(weights, tmp_path / "w.pt")
-    model = load_model(case.model, tmp_path, tmp_path / "w.pt", torch.device("cpu"))
+    model = load_checkpoint(
+        case.model, tmp_path, tmp_path / "w.pt", torch.device("cpu")
+    ).model
     images = torch.rand(1, 3, 2, 2)
     expected = images.flatten(1) @ weights["1.weight"].T + weights["1.bias"]
     assert torch.allclose(model(images), expected)

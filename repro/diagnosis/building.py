@@ -20,7 +20,7 @@ from repro.evaluation.classifier import (
     text_comparison,
 )
 from repro.evaluation.precision import arithmetic, in_type_of, input_type
-from repro.models.building import load_model
+from repro.models.building import load_checkpoint
 from repro.models.own_files import read_own_files
 from repro.models.prompts import count_classes
 from repro.models.zeroshot import CLASSES_PER_PART, build_tokenizer, zeroshot_classifier
@@ -155,8 +155,8 @@ class Builder:
     def _load(self, body: Body) -> nn.Module:
         place = self._location, self._weights, self._device
         # What is diagnosed may have been measured by another run, and allowed there.
-        model = load_model(body.model, *place, run_code=self._run_code)
-        return in_type_of(body.precision, model)
+        loaded = load_checkpoint(body.model, *place, run_code=self._run_code)
+        return in_type_of(body.precision, loaded.model)
 
     def _text(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +18,7 @@ from repro.importing.columns import (
     read_columns,
     side_by_side,
 )
+from repro.importing.entries import Entry, check_range, said_of_cells, unit_of
 from repro.importing.grids import Files, Grid, Link
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
 from repro.published import METRICS, Release, Shares, check_name, is_weights_name
@@ -26,23 +26,6 @@ from repro.words import counted, listed
 
 #: Rows that are called so are of no checkpoint, unless somebody says so.
 _SUMMARIES = {"average", "avg", "mean", "median", "overall", "total", "std"}
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One number of a table: what it is of, as printed, and where it stands there."""
-
-    checkpoint: str
-    family: str
-    dataset: str
-    protocol: str
-    metric: str
-    printed: CellNumber
-    place: str
-
-    @property
-    def case(self) -> tuple[str, str, str, str]:
-        """What the number is of, but for the metric."""
-        return self.family, self.checkpoint, self.dataset, self.protocol
 
 
 class Understood(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,13 +83,13 @@ def understand(
     labels.refuse_unused(_all_labels(grid, columns))
     if not entries:
         raise ExpectedError(f"{grid.title} has no number")
-    found = unit or _unit(entries)
-    lines = (*_said(grid, columns, names, given, assumed), *_said_of_cells(entries))
+    found = unit or unit_of(entries)
+    lines = (*_said(grid, columns, names, given, assumed), *said_of_cells(entries))
     shares = any(METRICS[entry.metric].unit.whole for entry in entries)
     if shares and not unit:
         lines += (f"shares   are in {found}",)
     for entry in entries:
-        _check_range(entry, found)
+        check_range(entry, found)
     return Understood(entries=tuple(entries), unit=found, lines=lines, files=files)
 
 
@@ -310,48 +293,6 @@ def _only(
     return choice[0] if len(choice) == 1 else None
 
 
-def _unit(entries: Sequence[Entry]) -> Shares:
-    shares = [
-        entry for entry in entries if METRICS[entry.metric].unit.whole is not None
-    ]
-    _refuse_both(shares)
-    signs = any(entry.printed.is_percent for entry in shares)
-    if not shares or signs or any(Decimal(e.printed.digits) > 1 for e in shares):
-        return "percent"
-    raise ExpectedError(
-        "no share of the table is above 1, so it may print fractions or very small "
-        "percentages; say which with --unit=fraction or --unit=percent"
-    )
-
-
-def _refuse_both(shares: Sequence[Entry]) -> None:
-    """Refuse accuracies of which some look like fractions and others like percentages.
-
-    Raises:
-        ExpectedError: there are such; errors may well be below a percent.
-    """
-    for metric in {entry.metric for entry in shares}:
-        found = [e for e in shares if e.metric == metric and not e.printed.is_percent]
-        low = [e for e in found if 0 < Decimal(e.printed.digits) < 1]
-        high = [e for e in shares if e.metric == metric and e not in low]
-        if METRICS[metric].is_higher_better and low and high:
-            raise ExpectedError(
-                f"{low[0].place} has {low[0].printed.digits} where others of its kind "
-                f"are such as {high[0].printed.digits}, as if it were a fraction among "
-                "percentages; correct it, or say --unit=percent if it is none"
-            )
-
-
-def _check_range(entry: Entry, unit: Shares) -> None:
-    metric = METRICS[entry.metric].unit
-    limit = Decimal(1) if metric.whole and unit == "fraction" else metric.limit
-    if Decimal(entry.printed.digits) > limit:
-        raise ExpectedError(
-            f"{entry.place}: {entry.printed.digits} is above {limit}, so it is no "
-            f"{entry.metric} in {unit if metric.whole else metric.name}"
-        )
-
-
 def _all_labels(grid: Grid, columns: Sequence[Column]) -> Iterator[str]:
     for row in grid.rows[: grid.header]:
         yield from row
@@ -390,37 +331,3 @@ def _said(
     everywhere += [f"{key} {value} (the only one)" for key, value in assumed.items()]
     if everywhere:
         yield f"all      {', '.join(everywhere)}"
-
-
-def _said_of_cells(entries: Sequence[Entry]) -> Iterator[str]:
-    """Say what stands beside numbers and is not part of them."""
-    for entry in entries:
-        if entry.printed.difference:
-            yield (
-                f"left out {entry.printed.difference!r} beside {entry.printed.digits} "
-                f"({entry.place})"
-            )
-        if _is_longer(entry, entries):
-            yield (
-                f"digits   {entry.printed.digits} has one more than all others of its "
-                f"kind, a footnote? ({entry.place})"
-            )
-        if entry.printed.marks:
-            yield (
-                f"marked   {entry.printed.digits} has {entry.printed.marks!r}, a "
-                f"footnote? ({entry.place})"
-            )
-
-
-def _is_longer(entry: Entry, entries: Sequence[Entry]) -> bool:
-    """Whether a number has one decimal more than the others, which have all as many."""
-    others = {
-        _decimals(other)
-        for other in entries
-        if other.metric == entry.metric and other is not entry
-    }
-    return others == {_decimals(entry) - 1} and len(entries) > 2
-
-
-def _decimals(entry: Entry) -> int:
-    return len(entry.printed.digits.partition(".")[2])

@@ -8,6 +8,7 @@ in the whole dataset, whatever share of them was drawn.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -351,17 +352,10 @@ def _hypergeometric_interval(
         return bool(hypergeom.sf(fewest - 1, total, hits, images) >= alpha)
 
     # Both are monotone in the number of hits, so halving finds the border.
-    low = _first(enough, fewest, total - images + fewest)
-    high = _first(too_many, most, total - images + most + 1) - 1
+    left = total - images
+    low = fewest + bisect_left(range(fewest, left + fewest), True, key=enough)
+    high = most + bisect_left(range(most, left + most + 1), True, key=too_many) - 1
     return low / total, high / total
-
-
-def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """Find the first number from `low` on for which it holds; `high` if none does."""
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
 
 
 def _design_effect(found: Floats, share: float, cells: Cells, level: float) -> float:

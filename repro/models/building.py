@@ -18,19 +18,6 @@ from repro.models.state import Contents, read_contents
 from repro.published import ModelSpec
 
 
-def load_model(
-    spec: ModelSpec,
-    location: Path,
-    weights: Path,
-    device: torch.device,
-    *,
-    run_code: bool = False,
-) -> nn.Module:
-    """Load a checkpoint as `load_checkpoint` does, and give the model alone."""
-    loaded = load_checkpoint(spec, location, weights, device, run_code=run_code)
-    return loaded.model
-
-
 def load_checkpoint(
     spec: ModelSpec,
     location: Path,

@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from repro.errors import NotAvailableError, WeightsError
-from repro.models.building import load_checkpoint, load_model
+from repro.models.building import load_checkpoint
 from repro.models.inspection import inspect_weights
 from repro.models.libraries.timm import TimmLoader
 from repro.models.naming import fitting_model
@@ -316,10 +316,10 @@ def test_a_key_is_a_word_a_number_or_one_in_another(key: str, tmp_path: Path) ->
     content = {"state_dict": {"model": state}, 0: dict(state), "epoch": {"a": 3}}
     torch.save(content, tmp_path / "a.pt")
     if key in {"state_dict.model", "0"}:
-        load_model(spec_of("cifar", key), tmp_path, tmp_path / "a.pt", CPU)
+        load_checkpoint(spec_of("cifar", key), tmp_path, tmp_path / "a.pt", CPU)
         return
     with pytest.raises(WeightsError, match=r"weights_key can be state_dict\.model, 0"):
-        load_model(spec_of("cifar", key), tmp_path, tmp_path / "a.pt", CPU)
+        load_checkpoint(spec_of("cifar", key), tmp_path, tmp_path / "a.pt", CPU)
 
 
 def test_an_average_beside_raw_weights_is_never_chosen(tmp_path: Path) -> None:
@@ -327,8 +327,10 @@ def test_an_average_beside_raw_weights_is_never_chosen(tmp_path: Path) -> None:
     raw = below_names("module.", {n: t + 1 for n, t in state.items()})
     torch.save({"state_dict": raw, "ema": state}, tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="under state_dict, ema, and the model does"):
-        load_model(spec_of("cifar"), tmp_path, tmp_path / "a.pt", CPU)
-    chosen = load_model(spec_of("cifar", "ema"), tmp_path, tmp_path / "a.pt", CPU)
+        load_checkpoint(spec_of("cifar"), tmp_path, tmp_path / "a.pt", CPU)
+    chosen = load_checkpoint(
+        spec_of("cifar", "ema"), tmp_path, tmp_path / "a.pt", CPU
+    ).model
     assert torch.equal(predictions(chosen), predictions(built("cifar")))
 
 
@@ -337,7 +339,7 @@ def test_an_average_that_counts_its_steps_is_a_rival_too(tmp_path: Path) -> None
     average = {"steps": torch.tensor(3), **below_names("module.", state)}
     torch.save({"state_dict": state, "ema_state_dict": average}, tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="under state_dict, ema_state_dict, and"):
-        load_model(spec_of("cifar"), tmp_path, tmp_path / "a.pt", CPU)
+        load_checkpoint(spec_of("cifar"), tmp_path, tmp_path / "a.pt", CPU)
 
 
 def test_a_random_generator_beside_what_is_published_is_no_rival(
@@ -404,7 +406,7 @@ def test_arrays_of_jax_give_the_predictions_of_timm_without_a_tag(
     plain, other = built("vit"), timm.create_model("vit_tiny_patch16_224", **VIT)
     np.savez(tmp_path / "a.npz", **jax(plain))
     other.load_pretrained(str(tmp_path / "a.npz"))
-    loaded = load_model(spec_of("vit"), tmp_path, tmp_path / "a.npz", CPU)
+    loaded = load_checkpoint(spec_of("vit"), tmp_path, tmp_path / "a.npz", CPU).model
     assert torch.equal(predictions(loaded), predictions(plain))
     assert torch.equal(predictions(loaded), predictions(other.eval()))
 
@@ -426,7 +428,7 @@ def test_arrays_of_another_model_are_neither_resized_nor_left_out(
         id="m", loader="timm", architecture="vit_tiny_patch16_224", options=options
     )
     with pytest.raises(WeightsError, match=told):
-        load_model(spec, tmp_path, tmp_path / "a.npz", CPU)
+        load_checkpoint(spec, tmp_path, tmp_path / "a.npz", CPU)
 
 
 def written(content: bytes) -> Save:
@@ -631,7 +633,7 @@ def test_what_does_not_load_is_told_in_one_sentence_that_leads_on(
     file = tmp_path / "a.pt"
     save(dict(built(architecture).state_dict()), file)
     with pytest.raises(WeightsError, match=told) as caught:
-        load_model(spec_of(architecture), tmp_path, file, CPU)
+        load_checkpoint(spec_of(architecture), tmp_path, file, CPU)
     message = str(caught.value)
     assert str(file) in message
     assert "\n" not in message
@@ -644,7 +646,9 @@ def test_a_key_can_name_what_names_of_tensors_begin_with(
 ) -> None:
     save(dict(built("cifar").state_dict()), tmp_path / "a.pt")
     key = "state_dict.module.encoder_q" if save is in_two_parts else "1"
-    chosen = load_model(spec_of("cifar", key), tmp_path, tmp_path / "a.pt", CPU)
+    chosen = load_checkpoint(
+        spec_of("cifar", key), tmp_path, tmp_path / "a.pt", CPU
+    ).model
     assert torch.equal(predictions(chosen), predictions(built("cifar")))
 
 
@@ -662,7 +666,9 @@ def test_weights_of_another_model_are_told_with_the_model_that_fits(
 ) -> None:
     torch.save(timm.create_model(model, **options).state_dict(), tmp_path / "a.pt")
     with pytest.raises(WeightsError, match=f"Every name and shape fits .*{fits}") as e:
-        load_model(spec_of("vit_tiny_patch16_224"), tmp_path, tmp_path / "a.pt", CPU)
+        load_checkpoint(
+            spec_of("vit_tiny_patch16_224"), tmp_path, tmp_path / "a.pt", CPU
+        )
     assert len(str(e.value)) <= 500
 
 

@@ -29,7 +29,7 @@ from repro.importing.preprocessing import (
     timm_preprocessing,
     torchvision_preprocessing,
 )
-from repro.models.building import load_model
+from repro.models.building import load_checkpoint
 from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
 from repro.published import LOADERS, ModelSpec, Protocol
@@ -129,7 +129,7 @@ def test_a_checkpoint_of_timm_gives_the_logits_of_a_plain_loop(
     torch.save(plain.state_dict(), tmp_path / f"{name}.pt")
     config = resolve_data_config(changed, pretrained_cfg=plain.pretrained_cfg)
     spec = spec_of("timm", name, **options)
-    model = load_model(spec, tmp_path, tmp_path / f"{name}.pt", CPU)
+    model = load_checkpoint(spec, tmp_path, tmp_path / f"{name}.pt", CPU).model
     wanted = plain_loop(photographs, create_transform(**config), plain)
     assert torch.equal(measured(photographs, timm_preprocessing(config), model), wanted)
     assert wanted.std() > 0
@@ -149,7 +149,7 @@ def test_a_checkpoint_of_torchvision_gives_the_logits_of_a_plain_loop(
         # As torchvision builds it for its weights, which were trained elsewhere.
         plain.__dict__["transform_input"] = True
     spec = spec_of("torchvision", name)
-    model = load_model(spec, tmp_path, tmp_path / "w.pth", CPU)
+    model = load_checkpoint(spec, tmp_path, tmp_path / "w.pth", CPU).model
     ours = torchvision_preprocessing(entry.transforms())
     wanted = plain_loop(photographs, entry.transforms(), plain)
     assert torch.equal(measured(photographs, ours, model), wanted)
@@ -162,7 +162,7 @@ def test_a_head_with_a_background_class_gives_the_logits_of_the_classes(
     plain = scrambled(timm.create_model("test_resnet", num_classes=1001))
     torch.save(plain.state_dict(), tmp_path / "w.pt")
     spec = spec_of("timm", "test_resnet", num_classes=1001)
-    model = load_model(spec, tmp_path, tmp_path / "w.pt", CPU)
+    model = load_checkpoint(spec, tmp_path, tmp_path / "w.pt", CPU).model
     config = resolve_data_config({"input_size": (3, 96, 96)})
     wanted = plain_loop(photographs, create_transform(**config), plain)
     # The dataset's `outputs` name the background first, and no class is called so.
@@ -178,11 +178,11 @@ def test_a_head_of_another_size_than_the_published_one_is_not_left_random(
     plain = scrambled(timm.create_model(name, pretrained=False, num_classes=7))
     torch.save(plain.state_dict(), tmp_path / "w.pt")
     file, spec = tmp_path / "w.pt", spec_of("timm", name, num_classes=7)
-    model = load_model(spec, tmp_path, file, CPU)
+    model = load_checkpoint(spec, tmp_path, file, CPU).model
     head = plain.state_dict()["fc.weight"]
     assert torch.equal(model.state_dict()["fc.weight"], head)
     with pytest.raises(WeightsError, match=r"w\.pt cannot be read by timm"):
-        load_model(spec_of("timm", name, num_classes=8), tmp_path, file, CPU)
+        load_checkpoint(spec_of("timm", name, num_classes=8), tmp_path, file, CPU)
 
 
 def test_timm_finds_the_weights_inside_a_training_checkpoint(tmp_path: Path) -> None:
@@ -190,7 +190,9 @@ def test_timm_finds_the_weights_inside_a_training_checkpoint(tmp_path: Path) -> 
     plain = scrambled(timm.create_model(name, pretrained=False))
     state = {f"module.{key}": value for key, value in plain.state_dict().items()}
     torch.save({"epoch": 3, "state_dict": state}, tmp_path / "w.pt")
-    model = load_model(spec_of("timm", name), tmp_path, tmp_path / "w.pt", CPU)
+    model = load_checkpoint(
+        spec_of("timm", name), tmp_path, tmp_path / "w.pt", CPU
+    ).model
     assert torch.equal(
         model.state_dict()["conv1.0.weight"], state["module.conv1.0.weight"]
     )
@@ -205,7 +207,7 @@ def test_torchvision_renames_the_layers_of_an_old_densenet(tmp_path: Path) -> No
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
     torch.save(old, tmp_path / "w.pth")
     spec = spec_of("torchvision", "densenet121.IMAGENET1K_V1")
-    found = load_model(spec, tmp_path, tmp_path / "w.pth", CPU).state_dict()
+    found = load_checkpoint(spec, tmp_path, tmp_path / "w.pth", CPU).model.state_dict()
     assert all(torch.equal(found[key], tensor) for key, tensor in kept.items())
 
 
@@ -226,7 +228,7 @@ def test_a_file_of_something_else_is_refused_without_running_it(
     else:
         torch.save(content, file)
     with pytest.raises(WeightsError, match=str(file)):
-        load_model(spec_of(loader, architecture), tmp_path, file, CPU)
+        load_checkpoint(spec_of(loader, architecture), tmp_path, file, CPU)
 
 
 @pytest.mark.parametrize(
@@ -386,7 +388,7 @@ def test_another_package_adds_a_loader_by_an_entry_point(tmp_path: Path) -> None
     plain = nn.Linear(3, 2)
     torch.save(plain.state_dict(), tmp_path / "w.pt")
     spec = spec_of("theirs", "any", width=3)
-    model = load_model(spec, tmp_path, tmp_path / "w.pt", CPU)
+    model = load_checkpoint(spec, tmp_path, tmp_path / "w.pt", CPU).model
     assert torch.equal(model.state_dict()["weight"], plain.weight)
 
 

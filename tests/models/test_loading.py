@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from repro.cases import list_cases
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.files import DamageWarning, sealed
-from repro.models.building import load_model
+from repro.models.building import load_checkpoint
 from repro.models.finding import find_weights
 from repro.models.libraries.timm import TimmLoader
 from repro.models.state import read_state_dict
@@ -130,7 +130,7 @@ def test_a_loaded_model_gives_the_logits_of_the_saved_one(
 ) -> None:
     model = plain_model(spec)
     save(model.state_dict(), tmp_path / name)
-    loaded = load_model(spec, HERE, tmp_path / name, CPU)
+    loaded = load_checkpoint(spec, HERE, tmp_path / name, CPU).model
     assert torch.equal(logits_of(loaded, side), logits_of(model, side))
 
 
@@ -140,7 +140,7 @@ def test_other_types_become_float32_as_copying_them_would(
 ) -> None:
     converted = {name: tensor.to(dtype) for name, tensor in vit_state.items()}
     torch.save(converted, tmp_path / "a.pt")
-    loaded = load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+    loaded = load_checkpoint(VIT, HERE, tmp_path / "a.pt", CPU).model
     plain = plain_model(VIT)
     plain.load_state_dict(converted)
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
@@ -151,7 +151,7 @@ def test_a_loaded_model_is_for_inference_and_keeps_no_gradients(
     vit_state: StateDict, tmp_path: Path
 ) -> None:
     torch.save(vit_state, tmp_path / "a.pt")
-    loaded = load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+    loaded = load_checkpoint(VIT, HERE, tmp_path / "a.pt", CPU).model
     assert not loaded.training
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert not any(tensor.is_meta for tensor in loaded.state_dict().values())
@@ -188,7 +188,7 @@ def test_tied_parameters_stay_tied_and_the_last_entry_counts(
     torch.save(state, tmp_path / "a.pt")
     plain = Tied()
     plain.load_state_dict(state)
-    loaded = load_model(tied, HERE, tmp_path / "a.pt", CPU)
+    loaded = load_checkpoint(tied, HERE, tmp_path / "a.pt", CPU).model
     assert isinstance(loaded, Tied)
     assert loaded.head.weight is loaded.embed.weight
     assert torch.equal(loaded(torch.ones(4)), plain(torch.ones(4)))
@@ -200,7 +200,7 @@ def test_a_model_that_computes_with_its_parameters_while_it_is_built_loads(
 ) -> None:
     model = plain_model(spec)
     torch.save(model.state_dict(), tmp_path / "a.pt")
-    loaded = load_model(spec, HERE, tmp_path / "a.pt", CPU)
+    loaded = load_checkpoint(spec, HERE, tmp_path / "a.pt", CPU).model
     assert torch.equal(logits_of(loaded, 64), logits_of(model, 64))
 
 
@@ -208,7 +208,7 @@ def test_models_built_afterwards_are_initialised_as_usual(
     vit_state: StateDict, tmp_path: Path
 ) -> None:
     torch.save(vit_state, tmp_path / "a.pt")
-    load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+    load_checkpoint(VIT, HERE, tmp_path / "a.pt", CPU)
     assert not nn.Linear(2, 2).weight.is_meta
 
 
@@ -387,7 +387,7 @@ def test_another_architecture_is_told_in_one_sentence(
     change(vit_state)
     torch.save(vit_state, tmp_path / "a.pt")
     with pytest.raises(WeightsError) as caught:
-        load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+        load_checkpoint(VIT, HERE, tmp_path / "a.pt", CPU)
     message = str(caught.value)
     assert f"a.pt does not fit timm vit_tiny_patch16_224: {told}" in message
     assert "\n" not in message
@@ -407,7 +407,7 @@ def test_what_is_no_state_dict_is_refused(
 ) -> None:
     torch.save(content, tmp_path / "a.pt")
     with pytest.raises(WeightsError, match=told):
-        load_model(VIT, HERE, tmp_path / "a.pt", CPU)
+        load_checkpoint(VIT, HERE, tmp_path / "a.pt", CPU)
 
 
 @pytest.mark.parametrize(
@@ -429,7 +429,7 @@ def test_an_architecture_that_does_not_exist_is_an_error_of_the_spec(
     fields: dict[str, Any] = {"loader": "timm", "architecture": VIT.architecture}
     spec = ModelSpec(id="vit", **(fields | changes))
     with pytest.raises(ExpectedError, match=told):
-        load_model(spec, HERE, tmp_path / "a.pt", CPU)
+        load_checkpoint(spec, HERE, tmp_path / "a.pt", CPU)
 
 
 @pytest.mark.parametrize("folder", [None, "my weights"])
@@ -458,5 +458,5 @@ def test_statistics_of_batches_are_no_normalisation_of_images(tmp_path: Path) ->
     torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "a.pt")
     spec = ModelSpec(id="m", loader="timm", architecture="resnet50")
     with pytest.raises(WeightsError, match="does not fit timm resnet50") as caught:
-        load_model(spec, tmp_path, tmp_path / "a.pt", torch.device("cpu"))
+        load_checkpoint(spec, tmp_path, tmp_path / "a.pt", torch.device("cpu"))
     assert "normalises" not in str(caught.value)

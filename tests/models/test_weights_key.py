@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
 from repro.extensions import installed
-from repro.models.building import load_model
+from repro.models.building import load_checkpoint
 from repro.models.inspection import inspect_weights
 from repro.models.libraries import find_loader
 from repro.models.state import read_state_dict, state_entries
@@ -150,7 +150,7 @@ def value_of(model: nn.Module) -> float:
 def test_the_entry_that_is_named_is_what_is_loaded(
     model: str, raw_and_average: Path, key: str, value: float
 ) -> None:
-    loaded = load_model(spec_of(model, key), HERE, raw_and_average, CPU)
+    loaded = load_checkpoint(spec_of(model, key), HERE, raw_and_average, CPU).model
     assert value_of(loaded) == value
 
 
@@ -173,7 +173,7 @@ def test_an_entry_that_cannot_be_meant_is_one_sentence(
     model: str, raw_and_average: Path, key: str, told: str
 ) -> None:
     with pytest.raises(WeightsError, match=told) as caught:
-        load_model(spec_of(model, key), HERE, raw_and_average, CPU)
+        load_checkpoint(spec_of(model, key), HERE, raw_and_average, CPU)
     message = str(caught.value)
     assert "weights_key" in message
     assert str(raw_and_average) in message
@@ -185,7 +185,9 @@ def test_the_only_entry_needs_no_name(model: str, raw_and_average: Path) -> None
     raw = read_state_dict(raw_and_average, "state_dict")
     wrapped = {"epoch": 3, "state_dict": raw, "args": {"lr": 0.1}}
     torch.save(wrapped, raw_and_average.with_suffix(".pth"))
-    loaded = load_model(spec_of(model), HERE, raw_and_average.with_suffix(".pth"), CPU)
+    loaded = load_checkpoint(
+        spec_of(model), HERE, raw_and_average.with_suffix(".pth"), CPU
+    ).model
     assert value_of(loaded) == 0.25
 
 
@@ -201,9 +203,9 @@ def test_a_file_that_is_the_state_dict_has_no_entry(
         torch.save(contiguous, file)
     else:
         save_file(contiguous, file)
-    assert value_of(load_model(spec_of(model), HERE, file, CPU)) == 0.25
+    assert value_of(load_checkpoint(spec_of(model), HERE, file, CPU).model) == 0.25
     with pytest.raises(WeightsError, match=r"'state_dict'.*: leave weights_key out$"):
-        load_model(spec_of(model, "state_dict"), HERE, file, CPU)
+        load_checkpoint(spec_of(model, "state_dict"), HERE, file, CPU)
 
 
 # timm leaves the archive open, which is told whenever its error is collected.
@@ -212,9 +214,9 @@ def test_an_archive_of_arrays_has_no_entries_either(model: str, tmp_path: Path) 
     arrays: dict[str, Any] = {"head/kernel": np.ones(2, np.float32)}
     np.savez(tmp_path / "w.npz", **arrays)
     with pytest.raises(WeightsError, match=r"w\.npz holds arrays, which have no entry"):
-        load_model(spec_of(model, "kernel"), HERE, tmp_path / "w.npz", CPU)
+        load_checkpoint(spec_of(model, "kernel"), HERE, tmp_path / "w.npz", CPU)
     with pytest.raises(WeightsError, match=r"w\.npz (holds arrays, wh|can|does|has)"):
-        load_model(spec_of(model), HERE, tmp_path / "w.npz", CPU)
+        load_checkpoint(spec_of(model), HERE, tmp_path / "w.npz", CPU)
     gc.collect()
 
 
@@ -271,4 +273,4 @@ def test_options_cannot_bring_weights_from_elsewhere(
         options={**options, option: "elsewhere.pt"},
     )
     with pytest.raises((ExpectedError, WeightsError), match=f"has '{option}', but w"):
-        load_model(spec, HERE, tmp_path / "w.pt", CPU)
+        load_checkpoint(spec, HERE, tmp_path / "w.pt", CPU)
