@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from repro.data.dataset import Dataset, index_dataset
+from repro.models.state import StateDict, read_contents
 from repro.published import DatasetSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -143,3 +144,9 @@ def small_clip(
             # As large as after training, so that all of them matter.
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model
+
+
+def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
+    """Read the tensors of a weights file, of an entry where it holds several."""
+    contents = read_contents(path)
+    return contents.read(contents.only(weights_key).tensors)

@@ -278,24 +278,6 @@ def read_contents(path: Path) -> Contents:
     return Contents(path, read_container(path))
 
 
-def read_state_dict(path: Path, weights_key: str = "") -> StateDict:
-    """Read the tensors of a weights file, memory-mapped where the format allows it.
-
-    Without `weights_key` they are what the file is, or its only entry that holds
-    tensors. Of several none is preferred, least of all an average of the weights.
-
-    Args:
-        path: the file.
-        weights_key: entry that holds the tensors, where the file holds more.
-
-    Raises:
-        WeightsError: the file is damaged, does not have the entry, holds several and
-            none was named, or holds other things than tensors there.
-    """
-    contents = read_contents(path)
-    return contents.read(contents.only(weights_key).tensors)
-
-
 def state_entries(path: Path) -> tuple[str, ...]:
     """List the entries of a weights file that hold tensors by name and nothing else.
 

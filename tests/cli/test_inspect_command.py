@@ -24,8 +24,8 @@ from repro.models.architecture import Architecture, infer_architecture
 from repro.models.inspection import inspect_weights
 from repro.models.naming import fitting_model
 from repro.models.skeleton import skeleton
-from repro.models.state import read_state_dict
 from repro.published import EMBEDDED
+from tests.stand_ins import read_state_dict
 
 SUPERVISED = EMBEDDED / "checkpoints/supervised/real/80.pt"
 CLIP = EMBEDDED / "checkpoints/clip/real/80.pt"

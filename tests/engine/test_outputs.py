@@ -15,8 +15,8 @@ from repro.engine.settings import EngineSettings
 from repro.engine.sources import Stores
 from repro.errors import EvaluationError
 from repro.models.finding import find_weights
-from repro.models.state import read_state_dict
 from repro.published import read_releases
+from tests.stand_ins import read_state_dict
 
 DIGITS = tuple("0123456789")
 

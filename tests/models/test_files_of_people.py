@@ -31,8 +31,8 @@ from repro.models.building import load_checkpoint
 from repro.models.inspection import inspect_weights
 from repro.models.libraries.timm import TimmLoader
 from repro.models.naming import fitting_model
-from repro.models.state import read_state_dict
 from repro.published import ModelSpec
+from tests.stand_ins import read_state_dict
 
 from .small import BUILDERS, VIT, State, built, predictions
 

@@ -17,7 +17,6 @@ from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, WeightsError
 from repro.models.finding import find_weights
-from repro.models.state import read_state_dict
 from repro.models.weights import check_recorded, record_checksums, verify_weights
 from repro.published import (
     EMBEDDED,
@@ -26,6 +25,7 @@ from repro.published import (
     read_releases,
     weights_suffixes,
 )
+from tests.stand_ins import read_state_dict
 
 [RELEASE] = read_releases([EMBEDDED])
 CASE = next(case for case in list_cases([RELEASE]) if case.kind == "supervised")

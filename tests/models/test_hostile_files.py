@@ -23,8 +23,8 @@ from torch import nn
 
 from repro.errors import WeightsError
 from repro.models.inspection import inspect_weights
-from repro.models.state import read_state_dict
 from repro.stored.pickles import read_pickle
+from tests.stand_ins import read_state_dict
 
 
 class Harm:
@@ -291,7 +291,7 @@ from pathlib import Path
 import torch
 from repro.errors import WeightsError
 from repro.models.inspection import inspect_weights
-from repro.models.state import read_state_dict
+from tests.stand_ins import read_state_dict
 from tests.memory import grows_by_less_than
 
 def watch(event, arguments):

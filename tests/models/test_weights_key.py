@@ -19,8 +19,9 @@ from repro.extensions import installed
 from repro.models.building import load_checkpoint
 from repro.models.inspection import inspect_weights
 from repro.models.libraries import find_loader
-from repro.models.state import read_state_dict, state_entries
+from repro.models.state import state_entries
 from repro.published import ModelSpec
+from tests.stand_ins import read_state_dict
 
 CPU = torch.device("cpu")
 HERE = Path()

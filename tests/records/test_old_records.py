@@ -14,8 +14,7 @@ from repro.published import EMBEDDED, read_releases
 from repro.records.environment import Environment, GitState
 from repro.records.identity import Asked, asked
 from repro.records.ledger import Ledger
-from repro.records.result import CaseResult, Measurement
-from repro.records.run import Run
+from repro.records.result import CaseResult, Measurement, Run
 
 from ..made_results import ENVIRONMENT, measurement, result
 
