@@ -9,13 +9,16 @@ from typing import NamedTuple
 import numpy as np
 import timm
 import torch
+import torchvision
+from torch import nn
 
-from benchmarks.pictures import photographs, varied
+from benchmarks.pictures import photographs, ten_crops, varied
 from benchmarks.precision import fit_head
 from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
 from benchmarks.timing import Spread, compare, seconds, spread
 from repro.cases import Case, list_cases
+from repro.data.geometry import Pixels
 from repro.engine.evaluator import Evaluator
 from repro.engine.guarding import CHEAP, Both, Images, evaluate_guarded
 from repro.engine.settings import EngineSettings
@@ -30,8 +33,15 @@ from repro.published import EMBEDDED, METRICS, read_releases
 
 #: Images of each checkpoint, and of the one that stands for a case of ImageNet's size.
 IMAGES, IMAGENET, SEEN = 10_000, 50_000, "clip/real/640@"
-#: Architectures with random weights, and the photographs that each decides about.
-FULL_SIZE, STAND_IN = ("vit_tiny_patch16_224", "vit_base_patch16_224"), 1000
+#: Architectures with random weights, by the library that builds them.
+FULL_SIZE = {
+    "vit_tiny_patch16_224": timm.create_model,
+    "mobilenet_v2": torchvision.models.get_model,
+    "resnet50": torchvision.models.get_model,
+    "vit_base_patch16_224": timm.create_model,
+}
+#: Photographs that each decides about, in ten crops.
+PHOTOGRAPHS = 100
 _HALF = (0.5, 0.5, 0.5)
 
 
@@ -156,32 +166,25 @@ def guarded_case(setting: Setting) -> list[Row]:
 def full_size_decisions(setting: Setting) -> list[Row]:
     """Count the decisions that differ, of models of full size with random weights.
 
-    Their last layer is fitted to photographs; counted is on those, moved and noisy.
-    Each way is timed once, as a whole case with pixels in memory.
+    Their last layer is fitted to photographs; counted is on ten crops of each. Each
+    way is timed once, as a whole case with pixels in memory.
     """
-    chosen = ("vit_tiny_patch16_224",) if setting.is_quick else FULL_SIZE
-    seen = photographs(setting.photographs, 100)
+    seen = photographs(setting.photographs, PHOTOGRAPHS)
+    chosen = list(FULL_SIZE)[: 1 if setting.is_quick else None]
     return [_full_size(setting, architecture, seen) for architecture in chosen]
 
 
-def _full_size(setting: Setting, architecture: str, seen: Images) -> Row:
-    classes = seen.number
-    torch.manual_seed(0)
-    model = timm.create_model(architecture, num_classes=classes).eval()
-    model.requires_grad_(requires_grad=False).to(setting.device)
+def _full_size(setting: Setting, architecture: str, seen: Pixels) -> Row:
+    model = stand_in(architecture, len(seen)).to(setting.device)
     classifier = Classifier(model, _HALF, _HALF, setting.device)
     classifier.accelerate(model, [AUTO])
-    pixels = torch.cat([torch.from_numpy(p) for _, p in seen.pixels(seen.numbers)])
-    labels = torch.from_numpy(
-        np.concatenate([seen.dataset.strata[number] for number in seen.numbers])
-    )
-    fit_head(model, classifier.normalise(pixels), labels.to(setting.device))
-    images = varied(seen, STAND_IN)
+    images = ten_crops(seen)
+    fit_to(classifier, model, images)
     found, taken = decided(_both(classifier, 16), images)
     return Row(
         id=f"guarded-{architecture}",
         what="decisions of guarded precision that differ from fp32, "
-        f"{architecture} with random weights, {found.images:,} photographs",
+        f"{architecture} with random weights, {found.images:,} crops of photographs",
         unit="number",
         value=spread([found.guarded]),
         goal=Goal(0),
@@ -191,6 +194,34 @@ def _full_size(setting: Setting, architecture: str, seen: Images) -> Row:
             **taken,
         },
     )
+
+
+def stand_in(architecture: str, classes: int) -> nn.Module:
+    """Build a model with random weights."""
+    torch.manual_seed(0)
+    model: nn.Module = FULL_SIZE[architecture](architecture, num_classes=classes)
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def fit_to(classifier: Classifier, model: nn.Module, images: Images) -> None:
+    """Let a model tell the middle of each photograph, every fourth one wrong.
+
+    Features are normalised first by what the photographs show: with the statistics
+    that a new network has, those of a deep one would be as large as no trained one's.
+    """
+    ((_, middle),) = images.pixels([0])
+    normalised = classifier.normalise(torch.from_numpy(np.array(middle)))
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        # One batch says all.
+        norm.momentum = 1.0
+        norm.train()
+    if norms:
+        with torch.inference_mode():
+            model(normalised)
+    model.eval()
+    labels = torch.from_numpy(images.dataset.labels[images.dataset.strata[0]])
+    fit_head(model, normalised, labels.to(classifier.device))
 
 
 def _both(exact: Classifier, size: int) -> Both:

@@ -17,6 +17,8 @@ Counts = npt.NDArray[np.int64]
 #: How far an embedded photograph is moved, and how much each pixel is changed.
 _MOVED, _CHANGED = 2, 12
 _PHOTOGRAPHS = ".jpg", ".jpeg"
+#: Of a photograph before it is cropped.
+_SIDE = 256
 
 
 def drawn_dataset(labels: Counts, classes: int) -> Dataset:
@@ -51,14 +53,33 @@ def in_memory(pixels: Pixels, labels: Counts, classes: int) -> Images:
     return Images(dataset, range(len(dataset.strata)), some)
 
 
-def photographs(folder: Path, number: int) -> Images:
-    """Give photographs of a folder as a ViT sees them, each a class of its own."""
-    geometry = parse_geometry("rgb|resize(256,bilinear)|center_crop(224)")
+def photographs(folder: Path, number: int) -> Pixels:
+    """Give photographs of a folder: uint8 `[N, 3, 256, 256]`."""
+    geometry = parse_geometry(f"rgb|resize({_SIDE},bilinear)|center_crop({_SIDE})")
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _PHOTOGRAPHS)
-    pixels = np.empty((min(number, len(files)), 3, 224, 224), np.uint8)
+    pixels = np.empty((min(number, len(files)), 3, _SIDE, _SIDE), np.uint8)
     for file, output in zip(files, pixels, strict=False):
         planar_pixels(file, [geometry], [output])
-    return in_memory(pixels, np.arange(len(pixels)), len(pixels))
+    return pixels
+
+
+def ten_crops(pixels: Pixels, side: int = 224) -> Images:
+    """Crop images in the middle and at each corner, and flip each of these.
+
+    The first of the ten crops of a class is the one in the middle.
+
+    Args:
+        pixels: of images, each a class of its own: `[N, 3, H, W]`.
+        side: of a crop.
+    """
+    end, middle = pixels.shape[-1] - side, (pixels.shape[-1] - side) // 2
+    corners = [(top, left) for top in (0, end) for left in (0, end)]
+    crops = [
+        pixels[:, :, top : top + side, left : left + side]
+        for top, left in [(middle, middle), *corners]
+    ]
+    both = np.concatenate([*crops, *(crop[..., ::-1] for crop in crops)])
+    return in_memory(both, np.tile(np.arange(len(pixels)), 10), len(pixels))
 
 
 def varied(images: Images, number: int) -> Images:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -66,30 +65,43 @@ def precision_shift(setting: Setting) -> list[Row]:
 
 
 def fit_head(model: nn.Module, images: Tensor, labels: Tensor) -> None:
-    """Fit the last layer by ridge regression."""
+    """Fit the last linear layer of a model by ridge regression.
+
+    Args:
+        model: any whose last linear layer gives its logits.
+        images: normalised.
+        labels: of the images, each below the number of logits.
+    """
+    head = head_of(model)
     wrong = torch.arange(len(labels), device=labels.device) % 4 == 0
     classes = int(labels.max()) + 1
     taught = torch.where(wrong, (labels + 1) % classes, labels)
     with torch.inference_mode():
-        features = torch.cat(
-            [_features(model, part) for part in torch.split(images, 32)]
-        )
+        features = _features(model, head, images)
         centre = features.mean(dim=0)
         x = (features - centre).double()
         kernel = x @ x.T
         ridge = 1e-3 * kernel.diagonal().mean() * torch.eye(len(x), device=x.device)
         wanted = 10 * functional.one_hot(taught, classes).double()
         weight = (x.T @ torch.linalg.solve(kernel + ridge, wanted)).T.float()
-    head = model.head
-    assert isinstance(head, nn.Linear)
     head.weight.data[:classes] = weight
     head.bias.data[:classes] = -weight @ centre
 
 
-def _features(model: nn.Module, images: Tensor) -> Tensor:
-    vit: Any = model
-    pooled: Tensor = vit.forward_head(vit.forward_features(images), pre_logits=True)
-    return pooled
+def head_of(model: nn.Module) -> nn.Linear:
+    """Give the last linear layer, whatever a library calls it."""
+    *_, head = (part for part in model.modules() if isinstance(part, nn.Linear))
+    return head
+
+
+def _features(model: nn.Module, head: nn.Linear, images: Tensor) -> Tensor:
+    """Give what the last layer is given: `[N, D]`."""
+    found: list[Tensor] = []
+    handle = head.register_forward_pre_hook(lambda _, given: found.append(given[0]))
+    for part in torch.split(images, 32):
+        model(part)
+    handle.remove()
+    return torch.cat(found)
 
 
 @torch.inference_mode()

@@ -8,10 +8,16 @@ import time
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+import timm
+import torch
+import torchvision
 
 from benchmarks.__main__ import joined
 from benchmarks.chart import draw
+from benchmarks.pictures import ten_crops
+from benchmarks.precision import fit_head
 from benchmarks.quote import DOCUMENT, RESULTS, quoted
 from benchmarks.row import Goal, Results, Row
 from benchmarks.table import table
@@ -84,6 +90,42 @@ def test_the_document_quotes_what_was_measured() -> None:
     content = quoted(measured)
     assert DOCUMENT.read_text() == content
     assert measured.machine["processor"] in content
+
+
+def test_ten_crops_are_the_middle_and_the_corners_and_these_flipped() -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (2, 3, 6, 6), np.uint8)
+    found = ten_crops(pixels, side=4)
+    (_, middle), *others = found.pixels(found.numbers)
+    assert np.array_equal(middle, pixels[:, :, 1:5, 1:5])
+    assert [found.dataset.labels[m].tolist() for m in found.dataset.strata] == (
+        [[0, 1]] * 10
+    )
+    second = {crop[1].tobytes() for _, crop in others} | {middle[1].tobytes()}
+    corner = pixels[1, :, 2:6, 0:4]
+    assert corner.tobytes() in second
+    assert corner[..., ::-1].tobytes() in second
+    assert len(second) == 10
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        timm.create_model("test_vit", img_size=32, num_classes=8),
+        torchvision.models.resnet18(num_classes=8),
+        torchvision.models.mobilenet_v2(num_classes=8),
+    ],
+    ids=["head", "fc", "classifier.1"],
+)
+def test_the_last_layer_is_fitted_whatever_a_library_calls_it(
+    model: torch.nn.Module,
+) -> None:
+    model = model.eval().requires_grad_(requires_grad=False)
+    torch.manual_seed(0)
+    images, labels = torch.randn(8, 3, 32, 32), torch.arange(8)
+    fit_head(model, images, labels)
+    # Every fourth label that is taught is wrong.
+    assert model(images).argmax(dim=1).tolist() == [1, 1, 2, 3, 5, 5, 6, 7]
 
 
 @pytest.mark.slow
