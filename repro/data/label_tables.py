@@ -32,9 +32,9 @@ from repro.published import DatasetSpec
 
 KAGGLE = "LOC_val_solution.csv"
 _ENDINGS = (".csv", ".tsv", ".jsonl")
-_LONGEST_LINE = 2**12
+_LONGEST_LINE = 4000
 #: A table of ImageNet's 50,000 validation images has 3 MB.
-LARGEST = 2**28
+LARGEST = 250_000_000
 _ABOVE = 4
 _MARK = re.compile(r"[01](\.0*)?")
 _BOXES = re.compile(r"^(n\d{8})(?:(?: \1)?(?: -?\d+){4})+$")
@@ -158,12 +158,10 @@ def _pairs(file: Path) -> Iterator[tuple[str, str]]:
         ) from error
     rows = _classes_marked(file, rows)
     files, classes, has_head = _columns(rows[0] if rows else ())
-    for number, row in enumerate(rows):
-        if number == 0 and has_head:
-            continue
+    for row in rows[1:] if has_head else rows:
         if len(row) <= max(files, classes) or not row[files].strip():
             raise DatasetError(
-                f"{file} has a line {','.join(row)[:60]!r}; write lines <file>,<class>"
+                f"{file} has a line {','.join(row)!r}; write lines <file>,<class>"
             )
         name = composed(row[files].strip().removeprefix("./"))
         # Kaggle writes boxes behind the class: `n03995372 85 1 499 272`, and the class
@@ -193,15 +191,15 @@ def _classes_marked(file: Path, rows: list[list[str]]) -> list[list[str]]:
         said = [n for n, mark in zip(names, marked, strict=True) if float(mark) == 1]
         if len(said) != 1:
             raise DatasetError(
-                f"{file} marks {len(said)} classes of {line[files]:.60} with 1, where "
+                f"{file} marks {len(said)} classes of {line[files]!r} with 1, where "
                 "an image has one; write lines <file>,<class>"
             )
-        written.append([line[files], said[0]])
+        written.append([line[files], *said])
     return written
 
 
 def _of_text(lines: Sequence[str]) -> Iterator[list[str]]:
-    first = lines[0] if lines else ""
+    first = next(iter(lines), "")
     parting = next((sign for sign in ",\t; " if sign in first), ",")
     return csv.reader(lines, delimiter=parting)
 
@@ -209,7 +207,7 @@ def _of_text(lines: Sequence[str]) -> Iterator[list[str]]:
 def _of_json(lines: Sequence[str]) -> Iterator[list[str]]:
     """Yield what the first line calls its values, then those of each line."""
     rows = [msgspec.json.decode(line, type=dict[str, Any]) for line in lines if line]
-    heads = list(rows[0]) if rows else []
+    heads = list(next(iter(rows), ()))
     yield heads
     for row in rows:
         yield [str(row.get(head, "")) for head in heads]
@@ -226,13 +224,13 @@ def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
     classes = [heads.index(word) for word in _CLASSES.split() if word in heads]
     if files and not classes and len(row) == 2:
         # Whatever it is called, it is not the file: `id,breed`.
-        return files[0], 1 - files[0], True
+        return files[0], int(not files[0]), True
     if files and classes:
         return files[0], classes[0], True
     named = (at for at, one in enumerate(row) if one.lower().endswith(IMAGE_SUFFIXES))
     file = next(named, 0)
     # A number of the line can stand before both.
-    return file, file + 1 if file + 1 < len(row) else file - 1, False
+    return file, file + 1 if row[file + 1 :] or not file else file - 1, False
 
 
 def understand_labels(
@@ -279,7 +277,7 @@ def understand_labels(
     named = name_classes(spec, labels)
     if named.unknown:
         raise DatasetError(
-            f"{source} has the label {named.unknown[0][:60]!r}, which is no class of "
+            f"{source} has the label {named.unknown[0]!r}, which is no class of "
             f"{spec.title}; its classes are called as {spec.classes[0]} is"
         )
     return named.classes, named.assumed
@@ -318,7 +316,7 @@ def understand_named_labels(
     numbers = {str(number): name for number, name in enumerate(names)}
     if not named.classes:
         raise DatasetError(
-            f"{named_by} names labels {names[0][:60]!r} and so on, which are no "
+            f"{named_by} names labels {names[0]!r} and so on, which are no "
             f"classes of {spec.title}, so their order need not be that of its classes, "
             f"such as {spec.classes[0]}; call the classes as that file does"
         )
@@ -326,7 +324,7 @@ def understand_named_labels(
     for label in labels:
         if (name := numbers.get(label, "")) not in named.classes:
             raise DatasetError(
-                f"{named_by} names the label {label} {name[:60]!r}, which is no class "
+                f"{named_by} names the label {label} {name!r}, which is no class "
                 f"of {spec.title}; its classes are called as {spec.classes[0]} is"
             )
     how = f"{named.assumed}, " if named.assumed else ""

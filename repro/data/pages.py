@@ -7,6 +7,7 @@ https://github.com/apache/parquet-format
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,7 +22,10 @@ from repro.files import Stamp
 LARGEST_PAGE = 2**26
 #: A header that describes a page is shorter.
 _HEADER = 2**16
-_DICTIONARY, _DATA, _DATA_V2 = 2, 0, 3
+_DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
+#: The field that describes a page of each kind.
+_ABOUT = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
+_NO_HEAD = "a page has a head that is none"
 _PLAIN, _BY_INDEX = (0,), (2, 8)
 
 
@@ -41,9 +45,9 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     size: int
     values: int
     encoding: int
+    levels: int | None
+    is_packed: bool
     defined: int = 0
-    levels: int | None = None
-    is_packed: bool = True
     dictionary: Page | None = None
 
 
@@ -67,10 +71,10 @@ def pages_of(file: Path, stamp: Stamp, column: Any, defined: int) -> list[Page]:
         raise ValueError("a column lies outside the file")
     pages: list[Page] = []
     dictionary: Page | None = None
-    with file.open("rb", buffering=0) as stream:
+    with file.open("rb") as stream:
         left = column.num_values
         while at < end and left > 0:
-            head = os.pread(stream.fileno(), min(_HEADER, end - at), at)
+            head = os.pread(stream.fileno(), _HEADER, at)
             fields, length = read_struct(head)
             page = _page(file, stamp, column.compression, fields, at + length)
             at = page.offset + page.stored
@@ -90,16 +94,14 @@ def pages_of(file: Path, stamp: Stamp, column: Any, defined: int) -> list[Page]:
 def _page(
     file: Path, stamp: Stamp, codec: str, fields: dict[int, Any], offset: int
 ) -> Page:
-    kind, size, stored = (fields.get(key) for key in (1, 2, 3))
-    about = fields.get({_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}.get(kind or 0, 0))
-    if not isinstance(about, dict) or not (
-        isinstance(size, int) and isinstance(stored, int) and min(stored, size) >= 0
-    ):
-        raise ValueError("a page has a head that is none")
+    kind, size, stored = _integers(fields, 1, 2, 3)
+    about = fields.get(_ABOUT[kind]) if kind in _ABOUT else None
+    if not isinstance(about, dict) or min(stored, size) < 0:
+        raise ValueError(_NO_HEAD)
     if size > LARGEST_PAGE:
         raise ValueError(f"a page promises {size:,} bytes")
     is_second = kind == _DATA_V2
-    encoding = about.get(4 if is_second else 2, 0)
+    values, encoding = _integers(about, 1, 4 if is_second else 2)
     if encoding not in (*_PLAIN, *_BY_INDEX):
         raise ValueError(f"it has the encoding {encoding}; write it as pyarrow does")
     return Page(
@@ -109,11 +111,18 @@ def _page(
         offset=offset,
         stored=stored,
         size=size,
-        values=int(about.get(1, 0)),
+        values=values,
         encoding=encoding,
-        levels=about.get(5, 0) + about.get(6, 0) if is_second else None,
-        is_packed=bool(about.get(7, True)) if is_second else True,
+        levels=sum(_integers(about, 5, 6)) if is_second else None,
+        is_packed=not is_second or about.get(7) is not False,
     )
+
+
+def _integers(fields: dict[int, Any], *keys: int) -> list[int]:
+    found: list[Any] = [fields.get(key) for key in keys]
+    if not all(isinstance(one, int) for one in found):
+        raise ValueError(_NO_HEAD)
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -124,7 +133,7 @@ def page_values(page: Page) -> tuple[bytes, ...]:
         ValueError: it is damaged.
         OSError: it cannot be read.
     """
-    with page.file.open("rb", buffering=0) as stream:
+    with page.file.open("rb") as stream:
         stored = os.pread(stream.fileno(), page.stored, page.offset)
     levels = b""
     try:
@@ -134,18 +143,14 @@ def page_values(page: Page) -> tuple[bytes, ...]:
         at = 0
         if page.defined:
             if page.levels is None:
-                size = int.from_bytes(content[:4], "little")
-                levels, at = content[4 : 4 + size], 4 + size
+                levels, at = content[4:], 4 + int.from_bytes(content[:4], "little")
             width = page.defined.bit_length()
-            found = _numbers(levels, 0, width, page.values)
-            if min(found, default=page.defined) < page.defined:
+            if set(_numbers(levels, 0, width, page.values)) - {page.defined}:
                 raise ValueError("a value is missing")
         if page.encoding in _BY_INDEX and page.dictionary is not None:
             known = page_values(page.dictionary)
-            width = content[at]
-            return tuple(
-                known[n] for n in _numbers(content, at + 1, width, page.values)
-            )
+            numbers = _numbers(content, at + 1, content[at], page.values)
+            return tuple(known[number] for number in numbers)
         return tuple(_plain(content, at, page.values))
     except IndexError as error:
         raise ValueError("a page is damaged") from error
@@ -170,26 +175,32 @@ def _plain(content: bytes, at: int, count: int) -> Iterator[bytes]:
         yield content[at - size : at]
 
 
-def _numbers(content: bytes, at: int, width: int, count: int) -> list[int]:
-    """Read numbers of some bits: runs of one, or groups of eight that are packed."""
+def _numbers(content: bytes, at: int, width: int, count: int) -> Iterator[int]:
+    """Read numbers of some bits each.
+
+    Raises:
+        ValueError: there are fewer, or they have more bits than any page's.
+    """
     if width > 32:
         raise ValueError("a page has numbers of more than 32 bits")
-    found: list[int] = []
-    mask, bytes_each = (1 << width) - 1, (width + 7) // 8
-    while len(found) < count:
+    return itertools.islice(_runs(content, at, width), count)
+
+
+def _runs(content: bytes, at: int, width: int) -> Iterator[int]:
+    """Yield runs of one number, and groups of eight that are packed."""
+    mask = (1 << width) - 1
+    while True:
         head, at = read_varint(content, at)
         if head & 1:
-            for _ in range(min(head >> 1, (count - len(found) + 7) // 8)):
+            for _ in range(head >> 1):
                 bits = int.from_bytes(content[at : at + width], "little")
-                found += [(bits >> (width * place)) & mask for place in range(8)]
+                yield from ((bits >> (width * place)) & mask for place in range(8))
                 at += width
         else:
-            value = int.from_bytes(content[at : at + bytes_each], "little")
-            found += [value & mask] * min(head >> 1, count - len(found))
-            at += bytes_each
-            if head < 2:
-                raise IndexError
-    return found[:count]
+            end = at + (width + 7) // 8
+            value = int.from_bytes(content[at:end], "little") & mask
+            yield from (value for _ in range(head >> 1))
+            at = end
 
 
 # Structs of Thrift's compact protocol, in which parquet describes its pages -----------
@@ -223,14 +234,11 @@ def read_struct(
 
 def read_varint(content: bytes, at: int) -> tuple[int, int]:
     """Read an integer of seven bits a byte, and where it ends."""
-    value = shift = 0
-    while shift < 70:
-        byte = content[at]
-        at += 1
-        value |= (byte & 127) << shift
-        shift += 7
+    value = 0
+    for place, byte in enumerate(content[at : at + 10]):
+        value |= (byte & 127) << (7 * place)
         if byte < 128:
-            return value, at
+            return value, at + place + 1
     raise ValueError("it has a number without end")
 
 
@@ -250,8 +258,6 @@ def _value(content: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
         return None, at + 8
     if kind == 8:
         size, at = read_varint(content, at)
-        if at + size > len(content):
-            raise IndexError
         return content[at : at + size], at + size
     if kind == 12:
         return read_struct(content, at, depth + 1)

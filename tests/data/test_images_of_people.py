@@ -274,7 +274,7 @@ SAID: dict[str, tuple[Make, str]] = {
     "an archive": (packed, "does not exist, but val.zip is there: unpack it"),
     "two classes of an image": (
         one_hot("file,cat,dog,eel", "im_{n}.png,{m}", "11"),
-        "labels.csv marks 3 classes of im_0.png with 1, where an image has one",
+        "labels.csv marks 3 classes of 'im_0.png' with 1, where an image has one",
     ),
     "a column too few": (
         one_hot("cat,dog,eel,file", "{m}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -116,7 +117,7 @@ def test_a_kind_that_describes_no_page_is_refused(kind: int) -> None:
 def test_an_integer_is_seven_bits_a_byte(number: int) -> None:
     content = varint(number)
     assert read_varint(content, 0) == (number, len(content))
-    with pytest.raises(IndexError):
+    with pytest.raises(ValueError, match="a number without end"):
         read_varint(content[:-1], 0)
 
 
@@ -152,6 +153,8 @@ RUNS = st.lists(
 
 @example(runs=[(n, 1) for n in range(600)], options=("1.0", True, "snappy", 2**20))
 @example(runs=[(7, 400), (8, 1), (9, 1)], options=("2.0", True, "none", 64))
+@example(runs=[(n, 20) for n in range(200)], options=("1.0", True, "none", 2**20))
+@example(runs=[(n, 9) for n in range(600)], options=("2.0", True, "zstd", 2**20))
 @given(
     runs=RUNS,
     options=st.tuples(
@@ -162,10 +165,12 @@ RUNS = st.lists(
     ),
 )
 @pytest.mark.parametrize("may_lack", [False, True])
+@pytest.mark.parametrize("format_", ["1.0", "2.6"])
 def test_values_are_those_that_pyarrow_wrote(
     runs: list[tuple[int, int]],
     options: tuple[str, bool, str, int],
     may_lack: bool,
+    format_: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     version, has_dictionary, compression, size = options
@@ -177,12 +182,22 @@ def test_values_are_those_that_pyarrow_wrote(
     pq.write_table(
         pa.table([values], schema=pa.schema([field])),
         file,
+        version=format_,
         data_page_version=version,
         use_dictionary=has_dictionary,
         compression=compression,
         data_page_size=size,
         write_batch_size=16,
     )
+    found = read_back(file)
+    assert found == values
+    assert {type(value) for value in found} == {bytes}
+
+
+def test_a_value_may_be_larger_than_sixteen_megabytes(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    values = [b"x" * (2**24 + 5), b"y"]
+    pq.write_table(pa.table({"a": values}), file, compression="zstd")
     assert read_back(file) == values
 
 
@@ -194,3 +209,229 @@ def test_a_missing_value_is_said_wherever_it_is(tmp_path: Path, version: str) ->
         pq.write_table(pa.table({"a": values}), file, data_page_version=version)
         with pytest.raises(ValueError, match="a value is missing"):
             read_back(file)
+
+
+# Pages that nobody writes -------------------------------------------------------------
+
+#: Of every length that a number of a page can have.
+NUMBER, TEXT, STRUCT = 5, 8, 12
+
+
+def page(kind: int, about: dict[int, tuple[int, Any]], content: bytes) -> bytes:
+    size = len(content)
+    head = {1: (NUMBER, kind), 2: (NUMBER, size), 3: (NUMBER, size)}
+    described = {0: 5, 2: 7, 3: 8}.get(kind, 5)
+    return written({**head, described: (STRUCT, about)}) + content
+
+
+def of_version_1(values: int, encoding: int, content: bytes) -> bytes:
+    return page(0, {1: (NUMBER, values), 2: (NUMBER, encoding)}, content)
+
+
+def of_version_2(
+    values: int, encoding: int, levels: bytes, content: bytes, **more: tuple[int, Any]
+) -> bytes:
+    about = {1: (NUMBER, values), 2: (NUMBER, 0), 3: (NUMBER, values)}
+    about |= {4: (NUMBER, encoding), 5: (NUMBER, len(levels)), 6: (NUMBER, 0)}
+    packed = {7: more["packed"]} if more else {}
+    return page(3, {**about, **packed}, levels + content)
+
+
+def dictionary(*values: bytes) -> bytes:
+    about = {1: (NUMBER, len(values)), 2: (NUMBER, 0)}
+    return page(2, about, plain(*values))
+
+
+def plain(*values: bytes) -> bytes:
+    return b"".join(len(value).to_bytes(4, "little") + value for value in values)
+
+
+def values_of(
+    folder: Path,
+    *pages: bytes,
+    values: int = 9,
+    defined: int = 0,
+    codec: str = "UNCOMPRESSED",
+    begin: int = 4,
+    **said: Any,
+) -> list[bytes]:
+    content = b"".join(pages)
+    file = folder / "a.parquet"
+    file.write_bytes(bytes(begin) + content)
+    about = {
+        "dictionary_page_offset": None,
+        "data_page_offset": begin,
+        "total_compressed_size": len(content),
+        "num_values": values,
+        "compression": codec,
+        **said,
+    }
+    found = pages_of(file, stamp_of(file.stat()), SimpleNamespace(**about), defined)
+    return [value for one in found for value in page_values(one)]
+
+
+THREE = of_version_1(3, 0, plain(b"a", b"", b"bc"))
+KNOWN = dictionary(b"a", b"b")
+
+
+def test_a_page_by_hand_has_its_values(tmp_path: Path) -> None:
+    assert values_of(tmp_path, THREE) == [b"a", b"", b"bc"]
+    assert values_of(tmp_path, THREE, begin=1) == [b"a", b"", b"bc"]
+    # Five numbers of one bit: a group of eight, and a run of ten of which two count.
+    group, run = bytes([3, 0b101]), bytes([20, 1])
+    for encoding in (2, 8):
+        found = of_version_1(8, encoding, bytes([1]) + group)
+        wanted = [b"b", b"a", b"b", *[b"a"] * 5]
+        assert values_of(tmp_path, KNOWN, found) == wanted
+    found = of_version_1(9, 8, bytes([1]) + group + run)
+    assert values_of(tmp_path, KNOWN, found) == [*wanted, b"b"]
+
+
+def test_runs_of_nothing_and_of_numbers_as_wide_as_can_be_are_read(
+    tmp_path: Path,
+) -> None:
+    wide = bytes([32, 0, 9, 9, 9, 9, 6]) + (1).to_bytes(4, "little")
+    assert values_of(tmp_path, KNOWN, of_version_1(3, 8, wide)) == [b"b"] * 3
+    nine = bytes([9, 6]) + (1).to_bytes(2, "little") + bytes([4, 0, 0])
+    assert values_of(tmp_path, KNOWN, of_version_1(5, 8, nine)) == [
+        *[b"b"] * 3,
+        *[b"a"] * 2,
+    ]
+    # A run without end is no more than the page has values.
+    endless = bytes([1]) + varint(2**69) + bytes([1])
+    assert values_of(tmp_path, KNOWN, of_version_1(3, 8, endless)) == [b"b"] * 3
+    endless = bytes([1]) + varint(2**69 + 1) + bytes([2])
+    assert values_of(tmp_path, KNOWN, of_version_1(3, 8, endless)) == [b"a", b"b", b"a"]
+
+
+LEVELS = bytes([6, 1])
+
+
+@pytest.mark.parametrize("packed", [None, (1, True), (2, False)])
+def test_a_page_of_version_2_is_packed_unless_it_says_that_it_is_not(
+    tmp_path: Path, packed: tuple[int, Any] | None
+) -> None:
+    content = plain(b"a", b"b", b"a" * 99)
+    stored = (
+        content
+        if packed and not packed[1]
+        else pa.compress(content, "zstd", asbytes=True)
+    )
+    more = {"packed": packed} if packed else {}
+    made = of_version_2(3, 0, LEVELS, stored, **more)
+    # It says how long it is unpacked.
+    made = made.replace(
+        zigzag(len(LEVELS + stored)) + b"\x15",
+        zigzag(len(LEVELS + content)) + b"\x15",
+        1,
+    )
+    found = values_of(tmp_path, made, codec="ZSTD", defined=1)
+    assert found == [b"a", b"b", b"a" * 99]
+
+
+def test_a_page_without_values_has_none_missing(tmp_path: Path) -> None:
+    assert values_of(tmp_path, of_version_1(0, 0, bytes(4)), THREE, values=3) == [
+        b"a",
+        b"",
+        b"bc",
+    ]
+    nothing = of_version_1(0, 0, bytes(4))
+    assert values_of(tmp_path, nothing, defined=1) == []
+
+
+BROKEN: dict[str, tuple[tuple[bytes, ...], str]] = {
+    "cut off in a value": (
+        (of_version_1(3, 0, plain(b"a", b"", b"bc")[:-1]),),
+        "a page is damaged",
+    ),
+    "fewer values": ((of_version_1(4, 0, plain(b"a")),), "a page is damaged"),
+    "a number that nothing has": (
+        (KNOWN, of_version_1(1, 8, bytes([2, 2, 2]))),
+        "a page is damaged",
+    ),
+    "wide numbers": (
+        (KNOWN, of_version_1(1, 8, bytes([33, 2, 0]))),
+        "numbers of more than 32 bits",
+    ),
+    "fewer numbers": ((KNOWN, of_version_1(9, 8, bytes([1, 3, 0]))), "without end"),
+    "no numbers": ((KNOWN, of_version_1(1, 8, b"")), "a page is damaged"),
+    "another encoding": ((of_version_1(1, 3, b""),), "it has the encoding 3"),
+    "another kind": ((page(1, {1: (NUMBER, 1), 2: (NUMBER, 0)}, b""),), "that is none"),
+    "no encoding": ((page(0, {1: (NUMBER, 1)}, b""),), "that is none"),
+    "no number of values": ((page(0, {2: (NUMBER, 0)}, b""),), "that is none"),
+    "values that are a text": (
+        (page(0, {1: (TEXT, b"1"), 2: (NUMBER, 0)}, b""),),
+        "that is none",
+    ),
+    "nothing that describes it": (
+        (written({1: (NUMBER, 0), 2: (NUMBER, 0), 3: (NUMBER, 0)}),),
+        "that is none",
+    ),
+    "a kind that is a struct": (
+        (written({1: (STRUCT, {1: (1, True)}), 2: (NUMBER, 0), 3: (NUMBER, 0)}),),
+        "that is none",
+    ),
+    "less than no bytes": (
+        (
+            written(
+                {
+                    1: (NUMBER, 0),
+                    2: (NUMBER, 0),
+                    3: (NUMBER, -1),
+                    5: (STRUCT, {1: (NUMBER, 1), 2: (NUMBER, 0)}),
+                }
+            ),
+        ),
+        "that is none",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_page_that_is_broken_is_said_to_be(name: str, tmp_path: Path) -> None:
+    pages, said = BROKEN[name]
+    with pytest.raises(ValueError, match=said):
+        values_of(tmp_path, *pages)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"data_page_offset": 0},
+        {"data_page_offset": -1},
+        {"total_compressed_size": len(THREE) + 1},
+        {"total_compressed_size": -1},
+    ],
+)
+def test_a_column_lies_in_its_file(about: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a column lies outside the file"):
+        values_of(tmp_path, THREE, **about)
+
+
+def test_a_column_without_bytes_has_no_pages(tmp_path: Path) -> None:
+    assert values_of(tmp_path, THREE, total_compressed_size=0) == []
+
+
+@pytest.mark.parametrize("lacking", [1, 2, len(plain(b"a", b"", b"bc"))])
+def test_a_page_lies_in_its_column(lacking: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a page ends behind its column"):
+        values_of(tmp_path, THREE, total_compressed_size=len(THREE) - lacking)
+
+
+def test_the_head_of_a_page_may_hold_long_statistics(tmp_path: Path) -> None:
+    about = {1: (NUMBER, 1), 2: (NUMBER, 0), 5: (STRUCT, {1: (TEXT, bytes(65_000))})}
+    assert values_of(tmp_path, page(0, about, plain(b"a"))) == [b"a"]
+
+
+@given(st.binary(min_size=1, max_size=40), st.integers(0, 9), st.booleans())
+def test_whatever_a_page_holds_is_values_or_damage(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, values: int, lacks: bool
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    for encoding in (0, 8):
+        made = of_version_1(values, encoding, content)
+        try:
+            found = values_of(folder, KNOWN, made, defined=int(lacks))
+        except ValueError:
+            continue
+        assert len(found) == values
