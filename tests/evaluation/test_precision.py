@@ -33,6 +33,8 @@ from repro.evaluation.precision import (
 from repro.published import PRECISIONS, Precision, Protocol
 from repro.published.release import TextSpec
 
+from .made_choices import BACKENDS, CHOICES, SETTINGS, check_setting, chosen
+
 HALF = (0.5, 0.5, 0.5)
 CPU = torch.device("cpu")
 PROTOCOL = Protocol(
@@ -44,60 +46,6 @@ PROTOCOL = Protocol(
     text=TextSpec(classnames=("cat",), templates=("a {}",)),
     logit_scale=37.5,
 )
-
-#: What a conftest may have done.
-SETTINGS = {
-    "nothing": "pass",
-    "high": 'torch.set_float32_matmul_precision("high")',
-    "medium": 'torch.set_float32_matmul_precision("medium")',
-    "old flags": "backends.cuda.matmul.allow_tf32 = True; "
-    "backends.cudnn.allow_tf32 = False",
-    "everything ieee": 'backends.fp32_precision = "ieee"',
-    "everything tf32": 'backends.fp32_precision = "tf32"',
-    "a product": 'backends.cuda.matmul.fp32_precision = "tf32"',
-    "a convolution": 'backends.cudnn.conv.fp32_precision = "ieee"',
-    "a processor's": 'backends.mkldnn.conv.fp32_precision = "bf16"',
-}
-BACKENDS: Any = torch.backends
-#: The widest last, from which others follow.
-CHOICES: tuple[Any, ...] = (
-    BACKENDS.cuda.matmul,
-    BACKENDS.cudnn.conv,
-    BACKENDS.mkldnn.matmul,
-    BACKENDS.mkldnn.conv,
-    BACKENDS.cudnn.rnn,
-    BACKENDS.mkldnn.rnn,
-    BACKENDS.cudnn,
-    BACKENDS.mkldnn,
-    BACKENDS,
-)
-
-
-def chosen() -> list[Any]:
-    """Read every choice by both interfaces."""
-    said = [one.fp32_precision for one in CHOICES]
-    for read in (
-        lambda: BACKENDS.cuda.matmul.allow_tf32,
-        lambda: BACKENDS.cudnn.allow_tf32,
-        torch.get_float32_matmul_precision,
-    ):
-        try:
-            said.append(read())
-        except RuntimeError:
-            said.append("mixed")
-    return said
-
-
-def check_setting(setting: str) -> None:
-    exec(setting, {"torch": torch, "backends": torch.backends})
-    before = chosen()
-    for as_tf32 in (False, True):
-        with multiplying_float32(as_tf32=as_tf32):
-            inside = chosen()
-        wanted = {"tf32"} if as_tf32 else {"ieee", "none"}
-        assert set(inside[:2]) <= wanted
-        assert as_tf32 or set(inside[2:4]) <= wanted
-        assert chosen() == before
 
 
 @pytest.fixture
@@ -136,7 +84,7 @@ def test_what_followed_from_a_wider_choice_goes_on_following_from_it() -> None:
 #: A process for each, since what torch begins with cannot quite be had back.
 PROGRAM = """
 import os
-from tests.evaluation.test_precision import SETTINGS, check_setting
+from tests.evaluation.made_choices import SETTINGS, check_setting
 
 for setting in SETTINGS.values():
     child = os.fork()
