@@ -113,9 +113,9 @@ def _explain(message: str, field: object, injected: Iterable[str]) -> str:
 def _explain_wrong_type(message: str) -> str:
     if match := _WRONG_TYPE.fullmatch(message):
         wanted = dict.fromkeys(
-            _TYPES.get(part, part) for part in match[1].split(" | ") if part != "null"
+            _TYPES[part] for part in match[1].split(" | ") if part != "null"
         )
-        found = "a decimal" if match[2] == "float" else _TYPES.get(match[2], match[2])
+        found = "a decimal" if match[2] == "float" else _TYPES[match[2]]
         return f"must be {' or '.join(wanted)}, not {found}"
     if match := _WRONG_LENGTH.fullmatch(message):
         return f"must be a list of {match[1]}, not of {match[2]}"
