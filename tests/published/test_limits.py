@@ -242,6 +242,24 @@ def test_runs_are_some_and_not_more_than_anybody_makes(
         assert f"runs is {runs}; it must be between 2 and 10,000" in said
 
 
+@pytest.mark.parametrize(
+    ("key", "inside", "beyond"),
+    [("mean", (0, 1), (-0.001, 1.001)), ("std", (0.001, 1), (0, -0.001, 1.001))],
+)
+def test_pixels_are_scaled_to_one(
+    tmp_path: Path, key: str, inside: tuple[float, ...], beyond: tuple[float, ...]
+) -> None:
+    def with_level(level: float) -> str:
+        return release_toml(protocol={"plain": PLAIN | {key: [0.5, level, 0.5]}})
+
+    for level in inside:
+        protocol = read_release(tmp_path, with_level(level)).protocols["plain"]
+        assert getattr(protocol, key) == (0.5, level, 0.5)
+    for level in beyond:
+        said = fault_of(tmp_path, with_level(level))
+        assert said.startswith(f"protocol.plain: {key} is [0.5, {float(level)}, 0.5];")
+
+
 def with_grey(**numbers: Any) -> str:
     grey = PLAIN | {"geometry": " grey|center_crop(28)"} | numbers
     return release_toml(protocol={"plain": grey})
