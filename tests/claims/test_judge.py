@@ -226,6 +226,31 @@ def test_saturation_compares_two_ranges_of_one_family(release: Release) -> None:
     assert steady.verdict is ClaimVerdict.FAILS
 
 
+@pytest.mark.parametrize(
+    ("below", "times"), [(1.0, ""), (0.8, "1.25 times "), (0.4, "2.5 times ")]
+)
+def test_the_later_exponent_counts_as_often_as_it_has_to_be_smaller(
+    release: Release, below: float, times: str
+) -> None:
+    claim = SaturationClaim(
+        id="s", family=REAL, before="40,640", after="640,2560", below=below, **WHERE
+    )
+    result = checked(release, claim, {REAL: curve(0.4)})
+    (finding,) = result.findings
+    assert finding.subject == (
+        f"exponent of clip/real over 40,640 minus {times}that over 640,2560"
+    )
+    first, second = (one.fit.exponent for one in result.curves)
+    assert finding.value == pytest.approx(first - second / below)
+
+
+def test_without_a_range_it_is_said_what_was_fitted(release: Release) -> None:
+    result = checked(release, exponent_claim("0.4", over=""), {REAL: curve(0.4)})
+    (finding,) = result.findings
+    said = "exponent of clip/real over 40..2,560 training images"
+    assert finding.subject == said
+
+
 def ordering_claim(*, ties: bool = False) -> OrderingClaim:
     return OrderingClaim(
         id="o",
