@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import NamedTuple
 
 #: Memory of a process with torch, a CLIP ViT-B/16 and a stratum of pixels, rounded up.
 WORKER_BYTES = 3 * 2**30
@@ -47,17 +48,51 @@ def available_memory() -> int | None:
     return int(found["MemAvailable"].split()[0]) * 1024
 
 
+class Drivers(NamedTuple):
+    """Where drivers list GPUs: one folder for each of NVIDIA's, one a node of AMD's."""
+
+    nvidia: Path = Path("/proc/driver/nvidia/gpus")
+    amd: Path = Path("/sys/class/kfd/kfd/topology/nodes")
+
+    def installed(self, environment: Mapping[str, str]) -> int | None:
+        """Count the GPUs that there are to choose from; None if unknown."""
+        if self.nvidia.is_dir():
+            return sum(1 for _ in self.nvidia.iterdir())
+        if not self.amd.is_dir():
+            return None
+        # What this leaves is numbered from 0 again, before the others are read.
+        if left := environment.get("ROCR_VISIBLE_DEVICES"):
+            return len(left.split(","))
+        return sum(_is_gpu(node) for node in self.amd.iterdir())
+
+    def variable(self, environment: Mapping[str, str]) -> str:
+        """Name what chooses among them; ROCm reads its own before that of CUDA."""
+        own = "HIP_VISIBLE_DEVICES"
+        is_amd = not self.nvidia.is_dir() and own in environment
+        return own if is_amd else "CUDA_VISIBLE_DEVICES"
+
+
+DRIVERS = Drivers()
+
+
+def _is_gpu(node: Path) -> bool:
+    """Whether a node of AMD's driver is a GPU: processors are nodes too."""
+    try:
+        return int((node / "gpu_id").read_text(encoding="ascii")) != 0
+    except (OSError, ValueError):
+        return False
+
+
 def visible_gpus(
-    environment: Mapping[str, str],
-    installed: Path = Path("/proc/driver/nvidia/gpus"),
+    environment: Mapping[str, str], drivers: Drivers = DRIVERS
 ) -> list[str]:
-    """List the GPUs that CUDA may use, without starting CUDA.
+    """List the GPUs that CUDA or ROCm may use, without starting them.
 
     A list in `CUDA_VISIBLE_DEVICES` (numbers, UUIDs or MIG instances) is the caller's
-    choice; CUDA ignores what follows an invalid entry.
+    choice; what follows an invalid entry is ignored.
     """
-    chosen = environment.get("CUDA_VISIBLE_DEVICES")
-    there = sum(1 for _ in installed.iterdir()) if installed.is_dir() else None
+    chosen = environment.get(drivers.variable(environment))
+    there = drivers.installed(environment)
     if chosen is None:
         return [str(number) for number in range(there or 0)]
     entries = [entry.strip() for entry in chosen.split(",")]

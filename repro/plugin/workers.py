@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.machine import (
+    DRIVERS,
     WORKER_BYTES,
     available_cores,
     available_memory,
@@ -91,7 +92,7 @@ def assign_gpus(config: pytest.Config, specs: Iterable[Any]) -> None:
     if has_number(device) or not gpus or not is_mine(config):
         return
     for seat, spec in enumerate(specs):
-        if spec.popen and "CUDA_VISIBLE_DEVICES" not in spec.env:
+        if spec.popen and DRIVERS.variable(os.environ) not in spec.env:
             show_one_gpu(spec.env, seat, gpus)
 
 
@@ -171,9 +172,12 @@ def describe(workers: int, gpus: Sequence[str]) -> str:
 def show_one_gpu(
     environment: MutableMapping[str, str], worker: int, gpus: Sequence[str]
 ) -> None:
-    """Set `CUDA_VISIBLE_DEVICES` for a worker; nothing changes without a GPU."""
+    """Set `CUDA_VISIBLE_DEVICES` for a worker; nothing changes without a GPU.
+
+    Or that of ROCm, where this process has one: it would be read before.
+    """
     if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
+        environment[DRIVERS.variable(os.environ)] = gpus[worker % len(gpus)]
 
 
 def _test_files(config: pytest.Config) -> Iterator[Path]:

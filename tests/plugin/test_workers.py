@@ -8,16 +8,26 @@ from pathlib import Path
 import execnet
 import pytest
 
-from repro.machine import gpus_for, visible_gpus
+from repro.machine import Drivers, gpus_for, visible_gpus
+from repro.plugin import workers
 from repro.plugin.hooks import pytest_xdist_auto_num_workers
 from repro.plugin.workers import assign_gpus, auto_number, describe, show_one_gpu
 
 
-def _installed(folder: Path, number: int) -> Path:
-    """Make a folder that looks like the driver's list of GPUs."""
+def _installed(folder: Path, number: int) -> Drivers:
+    """Make a folder that looks like the list of GPUs of NVIDIA's driver."""
     for gpu in range(number):
         (folder / "gpus" / f"0000:{gpu:02x}:00.0").mkdir(parents=True)
-    return folder / "gpus"
+    return Drivers(folder / "gpus", folder / "nowhere")
+
+
+def _installed_of_amd(folder: Path, number: int) -> Drivers:
+    """Make one that looks like that of AMD's, behind two processors."""
+    for node in range(2 + number):
+        (folder / "nodes" / str(node)).mkdir(parents=True)
+        gpu_id = 0 if node < 2 else 50_000 + node
+        (folder / "nodes" / str(node) / "gpu_id").write_text(f"{gpu_id}\n")
+    return Drivers(folder / "nowhere", folder / "nodes")
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 4, 8])
@@ -43,6 +53,38 @@ def test_the_callers_own_list_is_respected(
 ) -> None:
     environment = {"CUDA_VISIBLE_DEVICES": chosen}
     assert visible_gpus(environment, _installed(tmp_path, 8)) == gpus
+
+
+@pytest.mark.parametrize(
+    ("environment", "gpus"),
+    [
+        ({}, ["0", "1", "2", "3"]),
+        ({"CUDA_VISIBLE_DEVICES": "2,1"}, ["2", "1"]),
+        ({"HIP_VISIBLE_DEVICES": "3"}, ["3"]),
+        ({"HIP_VISIBLE_DEVICES": "3", "CUDA_VISIBLE_DEVICES": "2"}, ["3"]),
+        ({"ROCR_VISIBLE_DEVICES": "3,GPU-4b2c"}, ["0", "1"]),
+        ({"ROCR_VISIBLE_DEVICES": "3,2", "HIP_VISIBLE_DEVICES": "1,3"}, ["1"]),
+    ],
+)
+def test_gpus_of_amd_are_chosen_as_rocm_chooses_them(
+    tmp_path: Path, environment: dict[str, str], gpus: list[str]
+) -> None:
+    assert visible_gpus(environment, _installed_of_amd(tmp_path, 4)) == gpus
+
+
+def test_what_chooses_gpus_of_amd_chooses_none_of_nvidia(tmp_path: Path) -> None:
+    environment = {"HIP_VISIBLE_DEVICES": "1", "ROCR_VISIBLE_DEVICES": "1"}
+    assert visible_gpus(environment, _installed(tmp_path, 2)) == ["0", "1"]
+
+
+def test_a_worker_on_a_gpu_of_amd_is_told_by_what_rocm_reads_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "DRIVERS", _installed_of_amd(tmp_path, 8))
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "4,6")
+    environment: dict[str, str] = {}
+    show_one_gpu(environment, 1, ["4", "6"])
+    assert environment == {"HIP_VISIBLE_DEVICES": "6"}
 
 
 def test_a_gpu_beyond_those_installed_ends_the_list_as_it_does_for_cuda(
