@@ -253,6 +253,10 @@ def _read_beside(located: Located, key: str, name: str, or_else: str) -> str:
     if not name or not name.isprintable():
         raise located.error(f"{key} is {name!r}, which is neither a list nor a file")
     try:
+        check_below(key, name)
+    except ValueError as error:
+        raise located.error(str(error)) from error
+    try:
         return read_text(located.file.parent / name)
     except ExpectedError as error:
         what = f"{or_else} names a text file".lstrip()

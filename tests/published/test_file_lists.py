@@ -109,6 +109,9 @@ def test_what_names_no_list_is_refused_with_those_that_are_shipped(
     )
     missing = fault_of(tmp_path, with_files("none.txt"))
     assert missing.startswith("dataset.val: files names a text file; ")
+    assert fault_of(tmp_path, with_files("../none.txt")) == (
+        "dataset.val: files is '../none.txt'; it must be a relative path, without '..'"
+    )
 
 
 @pytest.mark.parametrize("name", shipped_names())

@@ -643,6 +643,8 @@ def test_outputs_say_which_columns_the_classes_are(tmp_path: Path) -> None:
         ('""', "classes is '', which is neither a list nor a file"),
         ('"."', "is no regular file"),
         ('"none.txt"', "none.txt: does not exist"),
+        ('"../twice.txt"', "classes is '../twice.txt'; it must be a relative path, w"),
+        ('"/etc/passwd"', "classes is '/etc/passwd'; it must be a relative path, wit"),
         ('"empty.txt"', "classes names 'empty.txt', which holds no line"),
         ('"blank.txt"', "classes names 'blank.txt', which holds no line"),
         ('"binary.bin"', "is no UTF-8 text"),
