@@ -40,6 +40,8 @@ _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _ZIP = b"PK\x03\x04"
 #: What is compressed may be larger by so much; more is no weights, but a trap.
 _MOST_TIMES, _MOST_BEYOND = 50, 2**26
+#: Thousands of tensors, and for each what an optimizer keeps.
+_MOST_RECORDS = 50_000
 
 #: What begins so is no weights file: what it is, and what to do.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
@@ -294,6 +296,8 @@ def _place(file: Source, member: zipfile.ZipInfo) -> Place:
 
 def _refuse_bomb(path: Path, members: dict[str, zipfile.ZipInfo]) -> None:
     size = path.stat().st_size
+    if len(members) > _MOST_RECORDS:
+        raise ValueError(f"it holds {len(members):,} records, which no weights do")
     unpacked = sum(member.file_size for member in members.values())
     if unpacked > _MOST_TIMES * size + _MOST_BEYOND:
         raise ValueError(f"it would unpack to {unpacked:,} bytes")

@@ -56,6 +56,8 @@ _FEW = 20
 _DEPTH, _MODULES = 5, 64
 #: No file of weights has more entries; one that repeats its own tables has.
 _MOST = 2**17
+#: The largest models have some thousands, beside averages of them.
+_MOST_TENSORS = 20_000
 
 
 class State(msgspec.Struct, frozen=True):
@@ -294,7 +296,7 @@ class _Walk:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: set[int] = set()
-        self._seen = 0
+        self._seen = self._tensors = 0
 
     def states(
         self, content: object, entry: str = "", depth: int = _DEPTH
@@ -326,6 +328,12 @@ class _Walk:
         tensors = {k: v for k, v in found.items() if isinstance(v, StoredTensor)}
         if not tensors or tensors.keys() <= _OF_OPTIMIZERS:
             return None
+        self._tensors += len(tensors)
+        if self._tensors > _MOST_TENSORS:
+            raise WeightsError(
+                f"{self._path} holds {self._tensors:,} tensors by name, or more; no "
+                f"model has more than {_MOST_TENSORS:,}"
+            )
         others = tuple(name for name in found if name not in tensors)
         return State(entry, tensors, others, getattr(content, "state", None))
 

@@ -234,6 +234,18 @@ def packed_claim(file: Path) -> None:
     file.write_bytes(b"\x5d" + b"\xff" * 4 + bytes(600))
 
 
+def in_two_states(file: Path) -> None:
+    one = torch.zeros(1)
+    states = [{f"{n}{name}": one for n in range(10_001)} for name in "ab"]
+    torch.save(states, file)
+
+
+def many_records(file: Path) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(50_001):
+            archive.writestr(f"{number}.npy", b"")
+
+
 HOSTILE: list[tuple[Callable[[Path], None], str]] = [
     (huge_claim, "a tensor of 1,000,000,000 values is said to lie in 1"),
     (huge_expansion, "a tensor of 1,000,000,000 values is said to lie in 1"),
@@ -250,6 +262,12 @@ HOSTILE: list[tuple[Callable[[Path], None], str]] = [
     (safetensors(entry([1], [0, 2**40])), "its tensor w is cut off"),
     (safetensors(entry([-1, -1], [0, 4])), "is damaged"),
     (safetensors(entry([1], [-4, 0])), "is damaged"),
+    (
+        safetensors({f"{n}": entry([1], [0, 4])["w"] for n in range(20_001)}),
+        "holds 20,001 tensors by name, or more; no model has more than 20,000",
+    ),
+    (in_two_states, "holds 20,002 tensors by name, or more"),
+    (many_records, "it holds 50,001 records, which no weights do"),
     (safetensors(entry([1], [0, 4]), 2**55), "it has no header of safetensors"),
     (index_of("../outside.safetensors"), "files beside it are expected; it is no"),
     (index_of("/etc/passwd"), "names '/etc/passwd', where files beside it"),
