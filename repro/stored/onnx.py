@@ -6,7 +6,7 @@ Read with the package `onnx`, which knows the format and computes nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def _check_operators(path: Path, model: Any) -> None:
     own = {(function.domain, function.name) for function in model.functions}
     foreign = Counter(
         f"{node.domain}.{node.op_type}"
-        for node in _nodes(model)
+        for node in _within(model, "NodeProto")
         if node.domain not in _STANDARD and (node.domain, node.op_type) not in own
     )
     if foreign:
@@ -159,7 +159,7 @@ def _files_beside(path: Path, model: Any) -> tuple[Path, ...]:
 
     names = {
         entry.value
-        for tensor in _tensors(model)
+        for tensor in _within(model, "TensorProto")
         if uses_external_data(tensor)
         for entry in tensor.external_data
         if entry.key == "location"
@@ -171,37 +171,14 @@ def _files_beside(path: Path, model: Any) -> tuple[Path, ...]:
     return tuple(path.parent / name for name in sorted(names))
 
 
-def _tensors(model: Any) -> Iterator[Any]:
-    for graph in _graphs(model):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for node in _nodes(model):
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-
-
-def _nodes(model: Any) -> Iterator[Any]:
-    for graph in _graphs(model):
-        yield from graph.node
-    for function in model.functions:
-        yield from function.node
-
-
-def _graphs(model: Any) -> Iterator[Any]:
-    """Yield the graph, and those inside the branches and loops of its nodes."""
-    yield model.graph
-    yield from _inside(model.graph.node)
-    for function in model.functions:
-        yield from _inside(function.node)
-
-
-def _inside(nodes: Iterable[Any]) -> Iterator[Any]:
-    for node in nodes:
-        for attribute in node.attribute:
-            single = [attribute.g] if attribute.HasField("g") else []
-            for graph in (*single, *attribute.graphs):
-                yield graph
-                yield from _inside(graph.node)
+def _within(message: Any, kind: str) -> Iterator[Any]:
+    """Yield what of a kind is in a message, also in branches and functions."""
+    for field, value in message.ListFields():
+        if (about := field.message_type) is None:
+            continue
+        for part in [value] if hasattr(value, "ListFields") else value:
+            if about.name == kind:
+                yield part
+            # What is in a tensor are its values, which would be copied.
+            if about.name != "TensorProto":
+                yield from _within(part, kind)

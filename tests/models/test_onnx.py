@@ -292,6 +292,65 @@ def test_values_elsewhere_are_refused(with_data: Path, place: str) -> None:
         loaded(relocated(with_data, place))
 
 
+def values_elsewhere() -> Any:
+    tensor = onnx.TensorProto(name="v", data_type=onnx.TensorProto.FLOAT, dims=[1])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../w.data")
+    return tensor
+
+
+def constant(**value: Any) -> Any:
+    return helper.make_node("Constant", [], ["v"], **value)
+
+
+def in_an_attribute(model: Any) -> None:
+    model.graph.node.append(constant(value=values_elsewhere()))
+
+
+def in_a_sparse_one(model: Any) -> None:
+    sparse = onnx.SparseTensorProto(dims=[1], values=values_elsewhere())
+    model.graph.sparse_initializer.append(sparse)
+
+
+def in_a_branch(model: Any) -> None:
+    branch = helper.make_graph([], "branch", [], [], [values_elsewhere()])
+    node = helper.make_node("If", ["c"], ["i"], then_branch=branch, else_branch=branch)
+    model.graph.node.append(node)
+
+
+def in_a_function(model: Any) -> None:
+    inside = constant(value=values_elsewhere())
+    model.functions.append(helper.make_function("own", "F", [], ["v"], [inside], []))
+
+
+def in_a_default_of_a_function(model: Any) -> None:
+    in_a_function(model)
+    del model.functions[0].node[:]
+    default = helper.make_attribute("value", values_elsewhere())
+    model.functions[0].attribute_proto.append(default)
+
+
+def in_training(model: Any) -> None:
+    model.training_info.add().algorithm.initializer.append(values_elsewhere())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        *(in_an_attribute, in_a_sparse_one, in_a_branch, in_a_function),
+        *(in_a_default_of_a_function, in_training),
+    ],
+)
+def test_values_elsewhere_are_refused_wherever_they_are_named(
+    edit: Edit, tmp_path: Path
+) -> None:
+    (tmp_path / "w.data").write_bytes(bytes(4))
+    (tmp_path / "below").mkdir()
+    file = edited(export(ResNetForCifar(), tmp_path / "below" / "w.onnx"), edit)
+    with pytest.raises(WeightsError, match="files beside it are expected"):
+        loaded(file)
+
+
 def test_values_that_are_missing_are_named(with_data: Path) -> None:
     with_data.with_name("w.data").unlink()
     with pytest.raises(WeightsError, match=r"keeps values in w\.data, which is not"):
