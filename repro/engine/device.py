@@ -103,4 +103,4 @@ class BatchSizes:
         settings, found = self._settings, describe_environment(str(self._device))
         share = torch.get_num_threads(), settings.accelerate
         here = digest_of((needs, found.device, found.packages.get("torch"), share))
-        return settings.cache and settings.cache / "batch-sizes" / f"{here}.txt"
+        return settings.cache and settings.cache / "batch-sizes" / f"{here}.size"

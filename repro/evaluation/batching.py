@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from repro.files import replacing
+from repro.files import read_sealed, replace_bytes, sealed
 
 CANDIDATES = {"cpu": (8, 16, 32, 64), "cuda": (64, 128, 256, 512)}
 # The first batch of a size pays for memory and for choosing kernels.
@@ -70,8 +70,8 @@ class BatchSize:
                 yield
                 return
             yield
-            with contextlib.suppress(OSError), replacing(self._file) as stream:
-                stream.write(f"{self.current}\n".encode())
+            with contextlib.suppress(OSError):
+                replace_bytes(self._file, sealed(str(self.current).encode()))
 
     def try_no_more_than(self, images: int) -> None:
         """Leave out sizes that no batch will have: strata have that many images."""
@@ -101,6 +101,6 @@ class BatchSize:
 def _read(file: Path) -> int | None:
     """Read a size that was kept, unless it is not there or damaged."""
     try:
-        return max(0, int(file.read_text(encoding="ascii"))) or None
-    except (OSError, ValueError):
+        return int(read_sealed(file) or 0) or None
+    except OSError:
         return None

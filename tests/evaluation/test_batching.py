@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.evaluation.batching import CANDIDATES, TRIES, BatchSize
+from repro.files import DamageWarning, read_sealed, sealed
 
 CPU = CANDIDATES["cpu"]
 
@@ -94,18 +95,23 @@ def test_each_size_that_is_tried_is_twice_the_one_before(device: str) -> None:
     assert size.current == tried[-1]
 
 
-@pytest.mark.parametrize("content", ["", "no number", "-3", "0", "\x80"])
-def test_a_size_that_is_kept_and_damaged_is_found_again(
-    content: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "size"
-    file.write_text(content, "utf-8")
+def find_and_keep(file: Path) -> None:
     size = BatchSize("cpu", file=file)
     assert size.has_to_be_known
     with size.remembering():
         assert size.is_searching
         searched(size, {n: [1 / n] * TRIES for n in CPU})
-    assert file.read_text() == "64\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"64", sealed(b"64").replace(b"4", b"5", 1)])
+def test_a_size_that_is_kept_and_damaged_is_found_again(
+    content: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "size"
+    file.write_bytes(content)
+    with pytest.warns(DamageWarning, match="made again"):
+        find_and_keep(file)
+    assert read_sealed(file) == b"64"
     again = BatchSize("cpu", file=file)
     with again.remembering():
         assert not again.is_searching

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from repro.files import read_sealed
+
 from .conftest import ReleaseCopy, RunCases
 
 ONE = ("-k", "supervised/real/80")
@@ -84,8 +86,8 @@ def test_a_batch_size_that_is_remembered_needs_a_cache(
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     result = run_cases(release, *ONE, asked)
     result.assert_outcomes(passed=1)
-    (file,) = (tmp_path / "cache" / "batch-sizes").glob("*.txt")
-    assert int(file.read_text()) in (8, 16, 32, 64)
+    (file,) = (tmp_path / "cache" / "batch-sizes").glob("*.size")
+    assert int(read_sealed(file) or 0) in (8, 16, 32, 64)
 
 
 def test_an_unknown_device_is_one_clear_error(
