@@ -13,6 +13,7 @@ from scipy import stats
 
 from repro.evaluation.predictions import Predictions
 from repro.judgement import guarded
+from repro.judgement.estimated import Drawn
 from repro.judgement.guarded import Guard, Guarded
 from repro.judgement.tails import chances
 from repro.published import METRICS, Reference, printed
@@ -229,6 +230,38 @@ def test_of_errors_of_another_kind_two_that_are_seen_are_enough(
     # Of samples without them nothing can be said: the document has how many these are.
     assert len(expected) > often(75, 3)
     assert np.mean(expected) < guarded.PROMISED
+
+
+def test_a_sample_grows_in_each_cell_by_what_is_wanted_and_no_more_than_twofold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(6, LAWS["normal"], images=20_000)
+    wrong, asked = world.cheap.margins, list[list[int]]()
+    assert wrong is not None
+    wanted = [(1300, 0), (0, 0), (10**6, 700), (0, 10**6)]
+    left = iter(wanted)
+
+    def compute(images: npt.NDArray[np.int64]) -> Predictions:
+        in_second = int((wrong[images, 0] < 0).sum())
+        asked.append([len(images) - in_second, in_second])
+        return World.compute(world, images)
+
+    decided = iter([False] * len(wanted) + [True])
+    monkeypatch.setattr(guarded, "chances", lambda margins, *_: np.zeros(len(margins)))
+    monkeypatch.setattr(guarded, "is_decided", lambda *_: next(decided))
+    monkeypatch.setattr(Drawn, "wanted", lambda *_: np.array(next(left)))
+    guard = Guard(compute, world.digests, [published_loss("5.0")])
+    assert guard.settle(world.cheap).recomputed is not None
+    first, *grown = asked
+    assert sum(first) == 500
+    sizes = first
+    for numbers, more in zip(wanted, grown, strict=True):
+        expected = [
+            max(0, min(number - size, size + 250))
+            for number, size in zip(numbers, sizes, strict=True)
+        ]
+        assert more == (expected if any(expected) else [250, 250])
+        sizes = [size + new for size, new in zip(sizes, more, strict=True)]
 
 
 def test_what_was_computed_again_is_counted_and_its_largest_error_told() -> None:
