@@ -47,8 +47,9 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
         """
         losses = np.where(self.known, self.exact, self.cheap)
         more, middle = losses - self.cheap, 0.0
-        sizes = np.bincount(self.cell[self.is_open], minlength=2)
-        drawn = np.bincount(self.cell[self.is_open & self.sample], minlength=2)
+        sizes = np.bincount(self.cell[self.is_open])
+        taken = self.is_open & self.sample
+        drawn = np.bincount(self.cell[taken], minlength=len(sizes))
         for cell in np.flatnonzero(drawn):
             mine = self.is_open & (self.cell == cell)
             total = sizes[cell] * more[mine & self.sample].mean()
@@ -63,7 +64,6 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
         # A cell without open images is left out: nothing was drawn of it, and there is
         # no interval where a cell has nothing drawn.
         cells = Cells(np.arange(len(there)), sizes[there], drawn[there])
-        taken = self.is_open & self.sample
         place = np.searchsorted(there, self.cell[taken])
         bound = loss_interval(more[taken], place, cells)
         if bound is None:

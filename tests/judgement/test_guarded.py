@@ -397,11 +397,39 @@ def test_what_many_small_errors_leave_impossible_is_a_number() -> None:
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("seen", [0, 50])
+@pytest.mark.parametrize("seen", [0, 50, 99, 100])
 def test_of_too_few_images_nothing_is_said(seen: int) -> None:
     margins = np.linspace(0.1, 9, 500)
     known = np.arange(500) < seen
-    assert (chances(margins, known, np.full(seen, 0.1)) == 1).all()
+    errors = np.linspace(0.01, 0.1, seen)
+    assert (chances(margins, known, errors) == 1).all() == (seen < 100)
+
+
+@pytest.mark.parametrize("doubtful", [0, 30])
+def test_what_was_computed_for_its_decision_is_no_sample(
+    monkeypatch: pytest.MonkeyPatch, doubtful: int
+) -> None:
+    world = World(7, LAWS["normal"], images=5000)
+    risks = np.where(np.arange(5000) < doubtful, 0.5, 0.0)
+    made: list[dict[str, np.ndarray]] = []
+
+    def drawn(**fields: np.ndarray) -> Drawn:
+        made.append(fields)
+        return Drawn(**fields)
+
+    monkeypatch.setattr(guarded, "chances", lambda *_: risks)
+    monkeypatch.setattr(guarded, "Drawn", drawn)
+    world.guard().settle(world.cheap)
+    (fields,) = made
+    assert fields["is_open"].tolist() == [False] * doubtful + [True] * (5000 - doubtful)
+    assert fields["known"].sum() == len(world.computed)
+    assert fields["known"][:doubtful].all()
+    # Whether cheap arithmetic decides it wrongly.
+    wrong = world.exact + world.errors < 0
+    assert (fields["cell"] == wrong).all()
+    sample = np.flatnonzero(fields["sample"])
+    assert len(sample) == 250
+    assert set(world.computed) == {*sample.tolist(), *range(doubtful)}
 
 
 @pytest.mark.parametrize("doubtful", [1, 3])

@@ -65,7 +65,9 @@ def test_a_tolerance_is_the_sum_of_its_parts(
     several = reference(text, metric, **many)
     spread = spread_of_a_run(several)
     assert tolerance_of(several).value == default + half + spread
-    assert "from the standard error of 3 runs, plus" in tolerance_of(several).origin
+    said = "99 % prediction interval of one run, from the standard error of 3 runs, "
+    default_origin = tolerance_of(plain).origin
+    assert tolerance_of(several).origin == f"{said}plus {default_origin}"
     assert (
         tolerance_of(
             reference(
