@@ -134,9 +134,8 @@ def red_since(past: Sequence[Past]) -> Past | None:
     """
     if not past or not past[-1].is_red:
         return None
-    fine = [place for place, one in enumerate(past) if one.verdict.is_as_expected]
-    later = past[fine[-1] + 1 :] if fine else past
-    return next(one for one in later if one.is_red)
+    fine = (place for place, one in enumerate(past) if one.verdict.is_as_expected)
+    return next(one for one in past[max(fine, default=0) :] if one.is_red)
 
 
 def changes_then(ledger: Ledger, past: Past) -> Since | None:
