@@ -123,6 +123,7 @@ class Reporting:
         self._has_lines = False
         self._failures = 0
         self._stopped = False
+        self._is_said = False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
@@ -204,20 +205,37 @@ class Reporting:
             self._session.add_properties()
         if self._progress:
             self._progress.close()
-        yield
-        if self._session:
-            status = int(session.exitstatus)
-            stopped = self._stopped or bool(session.shouldfail)
-            # Asked twice: the ledger keeps what is known before reports are written;
-            # one that cannot be, or a baseline that is not there, counts after.
-            found = self._session.exit_status(status, stopped=stopped)
-            self._session.finish(found)
-            session.exitstatus = self._session.exit_status(status, stopped=stopped)
+        try:
+            yield
+        except BaseException as error:
+            # pytest ends with what `pytest.exit` names, or with a traceback.
+            named = getattr(error, "returncode", None) or session.exitstatus
+            session.exitstatus = named or pytest.ExitCode.TESTS_FAILED
+            raise
+        finally:
+            # What was measured for hours is not lost for another plugin's fault.
+            if self._session:
+                self._finish(self._session, session)
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the table, after the failures."""
         if self._session:
             self._session.print_table(terminalreporter)
+            self._is_said = True
+
+    def pytest_unconfigure(self) -> None:
+        """Print the table where pytest, ending otherwise, printed no summary."""
+        reporter = self._reporter
+        if self._session and reporter and not self._is_said:
+            self._session.print_table(reporter)
+
+    def _finish(self, run: RunSession, session: pytest.Session) -> None:
+        status = int(session.exitstatus)
+        stopped = self._stopped or bool(session.shouldfail)
+        # Asked twice: the ledger keeps what is known before reports are written;
+        # one that cannot be, or a baseline that is not there, counts after.
+        run.finish(run.exit_status(status, stopped=stopped))
+        session.exitstatus = run.exit_status(status, stopped=stopped)
 
     @property
     def _reporter(self) -> TerminalReporter | None:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
+from repro.plugin import MARKER
+from repro.plugin.items import SETTINGS
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -55,18 +58,21 @@ def claim(request: pytest.FixtureRequest) -> Stated:
 
 
 def _refuse_unmarked(request: pytest.FixtureRequest) -> NoReturn:
-    """Say why a test has no case: one that is marked gets it as a parameter.
-
-    Raises:
-        OptionError: always.
-    """
-    from repro.errors import OptionError
-
-    raise OptionError(
-        f"the fixture {request.fixturename} is for tests marked with "
-        f"@pytest.mark.repro; mark {request.node.name} or define a fixture "
-        f"{request.fixturename} of your own"
-    )
+    """Fail a test that has no case and no claim, which it gets as a parameter."""
+    name = request.node.name
+    if request.node.get_closest_marker(MARKER) is None:
+        reason = (
+            "case, model, reproduce and the other fixtures of repro are for tests "
+            f"marked with @pytest.mark.repro; mark {name} or define a fixture of that "
+            "name of your own"
+        )
+    else:
+        reason = (
+            f"{name} is marked with @pytest.mark.repro and has no case and no claim: "
+            "its function takes one as an argument, or asks for it with "
+            '@pytest.mark.usefixtures("case"); no test of unittest.TestCase can'
+        )
+    pytest.fail(reason, pytrace=False)
 
 
 class _NothingMeasured:
@@ -83,6 +89,8 @@ def _runner(request: pytest.FixtureRequest) -> CaseRunner:
     if request.config.option.setuponly:
         # A stand-in that is typed as what it stands for; it measures nothing.
         return cast("CaseRunner", _NothingMeasured())
+    if SETTINGS not in request.node.stash:
+        _refuse_unmarked(request)
     from repro.plugin.runner import runner_of
 
     return runner_of(request.node)

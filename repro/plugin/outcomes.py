@@ -54,7 +54,8 @@ def taken_from(report: pytest.TestReport) -> int | None:
 def reason_of(report: pytest.TestReport) -> str:
     """Say in a line why a test failed, or was skipped."""
     if report.skipped:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        known = getattr(report, "wasxfail", "")
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else known
         return reason.removeprefix("Skipped: ") or "the test was skipped"
     if crash := getattr(report.longrepr, "reprcrash", None):
         return str(crash.message).partition("\n")[0]

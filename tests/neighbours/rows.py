@@ -68,6 +68,14 @@ def test_own_names(case, dataset, model, classifier, evaluate, claim):
     assert case in (1, 2)
     assert {dataset, model, classifier, evaluate, claim} == {"own"}
 """
+#: Ends the run with a status of its own when both cases are measured.
+ENDING = """
+import pytest
+
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput"):
+        pytest.exit("the machine is wanted", returncode=75)
+"""
 #: Modules of the same name in folders that are no packages, and one that is tested.
 SOURCES = {
     "src/mine/__init__.py": "NUMBER = 1",
@@ -294,6 +302,7 @@ PROJECTS = (
 ENDINGS = (
     Row("SIGINT", way="SIGINT", verdicts=CUT_SHORT, status=2),
     Row("SIGINT, `-n 2`", ("-n2",), way="SIGINT", verdicts=CUT_SHORT, status=2),
+    Row("`pytest.exit` of a conftest", files={"conftest.py": ENDING}, status=75),
     Row("SIGTERM, then the same again", way="SIGTERM"),
     Row("SIGTERM, then the same again, `-n 2`", ("-n2",), way="SIGTERM"),
     Row(

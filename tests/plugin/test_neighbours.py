@@ -313,6 +313,73 @@ def test_a_clear_error_is_printed_once(pytester: pytest.Pytester) -> None:
     assert "direct cause" not in str(result.stdout)
 
 
+@pytest.mark.parametrize(
+    ("test", "sentence"),
+    [
+        ("def test_it(reproduce): pass", "mark test_it or"),
+        ("def test_it(model): pass", "mark test_it or"),
+        ("def test_it(request): request.getfixturevalue('uphold')", "mark test_it or"),
+        ("@mark\ndef test_it(reproduce): pass", "test_it is marked with"),
+        (
+            "@mark\ndef test_it(request): request.getfixturevalue('case')",
+            "test_it is marked with",
+        ),
+        (
+            "@mark\nclass TestIt(unittest.TestCase):\n"
+            "  @pytest.fixture(autouse=True)\n"
+            "  def mine(self, case): pass\n"
+            "  def test_it(self): pass",
+            "test_it is marked with",
+        ),
+    ],
+)
+def test_a_test_that_can_have_no_case_is_told_so_in_a_sentence(
+    pytester: pytest.Pytester, test: str, sentence: str
+) -> None:
+    mark = "mark = pytest.mark.repro(expected='embedded', checkpoints='none')"
+    pytester.makepyfile(f"import unittest, pytest\n{mark}\n{test}")
+    result = pytester.runpytest(*ALONE)
+    result.stdout.fnmatch_lines([f"*{sentence}*", "*summary info*"])
+    assert str(result.stdout).count(sentence) == 1
+    assert "fixtures.py" not in str(result.stdout)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+#: Ways in which others end a run, and the status that pytest gives it; that of an
+#: error that is raised is not pytest's.
+ENDINGS = {
+    "raise ValueError": None,
+    "pytest.exit('enough', returncode=7)": 7,
+}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_was_found_out_is_kept_where_others_end_the_run(
+    pytester: pytest.Pytester,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+    workers: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    is_mine = "not hasattr(session.config, 'workerinput')"
+    pytester.makeconftest(
+        f"import pytest\ndef pytest_sessionfinish(session):\n    if {is_mine}: {ending}"
+    )
+    pytester.makepyfile(SUPERVISED)
+    report = pytester.path / "report.json"
+    arguments = (*ALONE, *workers, "-kreal/80", f"--repro-report={report}")
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == (ENDINGS[ending] or pytest.ExitCode.TESTS_FAILED)
+    result.stdout.fnmatch_lines(["*published and measured*", "1 case: 1 not run"])
+    assert str(result.stdout).count("published and measured") == 1
+    assert report.exists()
+    assert not list(tmp_path.glob("repro-run-*"))
+    with Ledger(pytester.path / ".repro") as ledger:
+        assert [run.exit_status for run in ledger.runs()] == [result.ret]
+
+
 @pytest.mark.parametrize("option", ["--repro-data", "--repro-checkpoints"])
 def test_a_folder_behind_a_space_is_not_taken_for_a_test(
     pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory, option: str
