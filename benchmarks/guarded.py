@@ -166,8 +166,8 @@ def guarded_case(setting: Setting) -> list[Row]:
 def full_size_decisions(setting: Setting) -> list[Row]:
     """Count the decisions that differ, of models of full size with random weights.
 
-    Their last layer is fitted to photographs; counted is on ten crops of each. Each
-    way is timed once, as a whole case with pixels in memory.
+    Counted is on ten crops of each photograph, which their last layer is fitted to.
+    Each way is timed once, as a whole case with pixels in memory.
     """
     seen = photographs(setting.photographs, PHOTOGRAPHS)
     chosen = list(FULL_SIZE)[: 1 if setting.is_quick else None]
@@ -204,13 +204,13 @@ def stand_in(architecture: str, classes: int) -> nn.Module:
 
 
 def fit_to(classifier: Classifier, model: nn.Module, images: Images) -> None:
-    """Let a model tell the middle of each photograph, every fourth one wrong.
+    """Let a model tell images, those of every fourth class wrong.
 
-    Features are normalised first by what the photographs show: with the statistics
-    that a new network has, those of a deep one would be as large as no trained one's.
+    Features are normalised first by what some of them show: with the statistics that a
+    new network has, those of a deep one would be as large as no trained one's.
     """
-    ((_, middle),) = images.pixels([0])
-    normalised = classifier.normalise(torch.from_numpy(np.array(middle)))
+    parts = list(images.pixels(images.numbers))
+    batches = [torch.from_numpy(np.array(pixels)) for _, pixels in parts]
     norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
     for norm in norms:
         # One batch says all.
@@ -218,10 +218,11 @@ def fit_to(classifier: Classifier, model: nn.Module, images: Images) -> None:
         norm.train()
     if norms:
         with torch.inference_mode():
-            model(normalised)
+            model(classifier.normalise(batches[0]))
     model.eval()
-    labels = torch.from_numpy(images.dataset.labels[images.dataset.strata[0]])
-    fit_head(model, normalised, labels.to(classifier.device))
+    members = [images.dataset.strata[stratum] for stratum, _ in parts]
+    labels = torch.from_numpy(images.dataset.labels[np.concatenate(members)])
+    fit_head(model, map(classifier.normalise, batches), labels.to(classifier.device))
 
 
 def _both(exact: Classifier, size: int) -> Both:

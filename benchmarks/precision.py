@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def precision_shift(setting: Setting) -> list[Row]:
     dataset = warm.dataset
     members = np.concatenate([dataset.strata[number] for number in warm.numbers])
     labels = torch.from_numpy(dataset.labels[members]).to(setting.device)
-    fit_head(warm.model, warm.images, labels)
+    fit_head(warm.model, torch.split(warm.images, 32), labels)
     exact, expected = _logits(warm, "fp32")
     found: list[Row] = []
     modes: tuple[Precision, ...] = ("tf32", "amp-bf16", "amp-fp16")
@@ -64,13 +64,13 @@ def precision_shift(setting: Setting) -> list[Row]:
     return found
 
 
-def fit_head(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+def fit_head(model: nn.Module, images: Iterable[Tensor], labels: Tensor) -> None:
     """Fit the last linear layer of a model by ridge regression.
 
     Args:
         model: any whose last linear layer gives its logits.
-        images: normalised.
-        labels: of the images, each below the number of logits.
+        images: batches of normalised ones.
+        labels: of all images, each below the number of logits.
     """
     head = head_of(model)
     wrong = torch.arange(len(labels), device=labels.device) % 4 == 0
@@ -94,11 +94,11 @@ def head_of(model: nn.Module) -> nn.Linear:
     return head
 
 
-def _features(model: nn.Module, head: nn.Linear, images: Tensor) -> Tensor:
+def _features(model: nn.Module, head: nn.Linear, images: Iterable[Tensor]) -> Tensor:
     """Give what the last layer is given: `[N, D]`."""
     found: list[Tensor] = []
     handle = head.register_forward_pre_hook(lambda _, given: found.append(given[0]))
-    for part in torch.split(images, 32):
+    for part in images:
         model(part)
     handle.remove()
     return torch.cat(found)

@@ -123,7 +123,7 @@ def test_the_last_layer_is_fitted_whatever_a_library_calls_it(
     model = model.eval().requires_grad_(requires_grad=False)
     torch.manual_seed(0)
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8)
-    fit_head(model, images, labels)
+    fit_head(model, [images[:5], images[5:]], labels)
     # Every fourth label that is taught is wrong.
     assert model(images).argmax(dim=1).tolist() == [1, 1, 2, 3, 5, 5, 6, 7]
 
