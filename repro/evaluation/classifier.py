@@ -23,6 +23,10 @@ from repro.evaluation.precision import (
 from repro.evaluation.streams import send
 from repro.published import DatasetSpec, Precision, Protocol
 
+#: Characters of what a library says of a failure: torch writes what to do at the end,
+#: such as the variable that cuBLAS needs where algorithms have to be deterministic.
+_TOLD = 400
+
 
 class Outputs(msgspec.Struct, frozen=True):
     """The outputs that a dataset names, in `outputs` or else in `classes`.
@@ -169,7 +173,7 @@ class Classifier:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            said = " ".join(str(error).split())[:200] or type(error).__name__
+            said = " ".join(str(error).split())[:_TOLD] or type(error).__name__
             raise EvaluationError(
                 f"the model refuses images of {size[0]} x {size[1]} pixels, which the "
                 f"geometry gives: {said}"

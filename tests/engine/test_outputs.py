@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from torch import Tensor
 
 from repro.cases import Case, list_cases
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Stores
 from repro.errors import EvaluationError
+from repro.evaluation.classifier import Classifier
 from repro.models.finding import find_weights
 from repro.published import read_releases
 from tests.stand_ins import read_state_dict
@@ -118,6 +120,19 @@ def test_class_names_of_another_number_are_refused_before_they_are_encoded(
     protocol = msgspec.structs.replace(plain.protocol, text=text)
     with pytest.raises(EvaluationError, match=told):
         engine().measure(msgspec.structs.replace(plain, protocol=protocol))
+
+
+def test_what_torch_advises_at_the_end_of_its_sentences_is_told() -> None:
+    def forward(images: Tensor) -> Tensor:
+        raise RuntimeError(
+            "Deterministic behavior was enabled" + ", for these reasons" * 14 + ".\n"
+            "Set an environment variable: CUBLAS_WORKSPACE_CONFIG=:4096:8"
+        )
+
+    half = (0.5, 0.5, 0.5)
+    classifier = Classifier(forward, half, half, torch.device("cpu"))
+    with pytest.raises(EvaluationError, match=r"reasons\. Set .*_CONFIG=:4096:8$"):
+        classifier.check((8, 8))
 
 
 def test_a_size_that_the_model_refuses_is_one_sentence() -> None:

@@ -86,6 +86,23 @@ def test_a_captured_forward_pass_gives_the_same(
     assert np.array_equal(found.classes[:, 0], plain.classes[:, 0])
 
 
+def test_pixels_that_are_copied_ahead_stay_until_they_are_computed(
+    photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    plain = predicted(GPU, photographs, strata)
+    classifier = Classifier(network(GPU), HALF, HALF, GPU)
+
+    def behind(pixels: Tensor) -> Tensor:
+        # So long that the next copies would be done first.
+        torch.cuda._sleep(20_000_000)  # type: ignore[no-untyped-call]
+        return classifier(pixels)
+
+    found = evaluate(
+        behind, photographs, strata, batch_size=BatchSize("cuda", 10), device=GPU
+    )
+    assert np.array_equal(found.losses, plain.losses)
+
+
 def test_a_device_named_by_its_number_leaves_the_current_one_as_it_was(
     photographs: Dataset, strata: list[tuple[int, Pixels]]
 ) -> None:
