@@ -179,7 +179,7 @@ def save_predictions(predictions: Predictions, file: Path) -> None:
     fields = msgspec.structs.asdict(predictions)
     kept = {name: value for name, value in fields.items() if value is not None}
     with replacing(file) as stream:
-        np.savez_compressed(stream, allow_pickle=False, **kept)
+        np.savez_compressed(stream, **kept)
 
 
 def load_predictions(file: Path) -> Predictions:

@@ -37,7 +37,6 @@ def encode_predictions(predictions: Predictions) -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(
         stream,
-        allow_pickle=False,
         first=_smallest(predictions.classes[:, 0]),
         place=places.astype(np.uint8),
         width=np.uint8(width),

@@ -193,7 +193,7 @@ def huge_array(file: Path) -> None:
 def array_of_objects(file: Path) -> None:
     harm = Harm(file.with_name("proof"), "call")
     with file.open("wb") as stream:
-        np.savez(stream, w=np.array([harm], dtype=object), allow_pickle=True)
+        np.savez(stream, w=np.array([harm], dtype=object))
 
 
 def safetensors(header: dict[str, Any], length: int | None = None) -> Any:

@@ -131,11 +131,17 @@ def test_names_that_would_fill_the_memory_are_not_unpacked(
         decode_names(lzma.compress(zeros, preset=9))
 
 
+def test_nothing_is_kept_that_predictions_do_not_have() -> None:
+    with np.load(io.BytesIO(encode_predictions(predictions(9)))) as kept:
+        names = set(kept)
+    assert names == {"first", "place", "width", "labels", "steps", "losses", "total"}
+
+
 def _kept(**changed: object) -> bytes:
     with np.load(io.BytesIO(encode_predictions(predictions(9)))) as kept:
         fields = {**kept, **changed}
     stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **fields)
+    np.savez(stream, **fields)
     return stream.getvalue()
 
 
