@@ -29,7 +29,7 @@ from repro.data.listing import Image, Listing, Reader, subfolders
 from repro.errors import DatasetError
 from repro.files import stamp_of
 from repro.published import DatasetSpec
-from repro.words import counted
+from repro.words import counted, listed
 
 _ALIKE = {
     **{"t10k": "test", "validation": "val", "valid": "val", "testing": "test"},
@@ -159,24 +159,25 @@ def _choose(called: str, root: Path) -> Arrays:
     named = [one for one in found if _ALIKE.get(one.name, one.name) in wanted]
     others = [one for one in found if _ALIKE.get(one.name, one.name) != "train"]
     chosen = named or others or found
-    if len(chosen) == 1:
-        return chosen[0]
     if not chosen:
         raise DatasetError(
             f"{root} has no images with labels; they are called x_test and y_test, "
             "test_images and test_labels, or images and labels"
         )
-    several = ", ".join(one.images.name or one.images.file.name for one in chosen[:4])
+    first, *more = chosen
+    if not more:
+        return first
+    several = [one.images.name or one.images.file.name for one in chosen]
     raise DatasetError(
-        f"{root} has several sets ({several}); name the one that is meant in `folder` "
-        "of the dataset, as test or val, or leave one file there"
+        f"{root} has several sets ({listed(several)}); name the one that is meant in "
+        "`folder` of the dataset, as test or val, or leave one file there"
     )
 
 
 def _labels(arrays: Arrays) -> npt.NDArray[Any]:
     labels = read_array(arrays.labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
+    if labels.shape[1:] == (1,):
+        labels = labels.ravel()
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
     if labels.ndim != 1 or labels.dtype.kind not in "iuU":
@@ -200,15 +201,16 @@ def _images(place: ArrayPlace) -> npt.NDArray[np.uint8]:
             f"{place.file}: images are {array.dtype} of shape {shape}; they have to be "
             "uint8, from 0 to 255, of shape [N, H, W], [N, H, W, 3] or [N, 3, H, W]"
         )
-    if array.ndim == 4 and shape[3] == 1:
-        return array[..., 0]
-    if array.ndim == 4 and shape[1] == 1:
-        return array[:, 0]
-    if array.ndim == 4 and shape[3] != 3 and shape[1] == 3:
-        return array.transpose(0, 2, 3, 1)
-    if array.ndim == 4 and (shape[3] != 3 or shape[1] == 3):
+    if array.ndim == 3:
+        return array
+    _, first, _, last = shape
+    if last == 1:
+        return array.squeeze(3)
+    if first == 1:
+        return array.squeeze(1)
+    if (first == 3) == (last == 3):
         raise DatasetError(
             f"{place.file}: images are of shape {shape}, which does not tell where the "
             "three channels are; write them as [N, H, W, 3]"
         )
-    return array
+    return array if last == 3 else array.transpose(0, 2, 3, 1)

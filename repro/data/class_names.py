@@ -125,7 +125,8 @@ def classes_in_names(classes: Collection[str], names: Sequence[str]) -> dict[str
         for is_last in (False, True)
     ]
     whole = [one for one in found if len(one) == len(names)]
-    return whole[0] if whole and all(one == whole[0] for one in whole) else {}
+    first, *other = whole or [{}]
+    return first if other in ([], [first]) else {}
 
 
 def _at_end(known: Collection[str], name: str, is_last: bool) -> str:

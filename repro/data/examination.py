@@ -60,9 +60,9 @@ def class_fault(
     spec: DatasetSpec,
     root: Path,
     named: Named,
-    known: Sequence[DatasetSpec] = (),
+    known: Sequence[DatasetSpec],
     *,
-    part: bool = False,
+    part: bool,
 ) -> str:
     """Say how class folders differ from the classes of a dataset; empty if they fit.
 

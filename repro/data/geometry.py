@@ -185,7 +185,7 @@ def _resize(image: Image.Image, step: Resize) -> Image.Image:
         size = step.height, int(step.height * height / width)
     else:
         size = int(step.height * width / height), step.height
-    if step.antialias or size == image.size:
+    if step.antialias:
         return _resize_to(image, size, step.filter)
     return _sample(image, size, step.filter)
 
@@ -203,7 +203,7 @@ def _sample(image: Image.Image, size: tuple[int, int], filter_: Filter) -> Image
         planes, size=size[::-1], mode=filter_, **aligned
     )
     # Bicubic goes beyond the levels that it is given.
-    rounded = sampled[0].clamp_(0, 255).round_().to(torch.uint8)
+    rounded = sampled.squeeze(0).clamp_(0, 255).round_().to(torch.uint8)
     return Image.fromarray(rounded.permute(1, 2, 0).contiguous().numpy())
 
 

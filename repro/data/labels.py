@@ -38,7 +38,7 @@ _FOLDERS = (
     "ILSVRC2012_devkit_t12/data",
     "ILSVRC2012_devkit_t12",
 )
-_LARGEST = 100 * 2**20
+_LARGEST = 100_000_000
 
 
 class Devkit(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ LAYOUT = 3
 DIGEST_BYTES = 16
 
 #: Bytes of pixels that one process decodes from one stratum at a time.
-DECODED_AT_ONCE = 2**30
+DECODED_AT_ONCE = 1_000_000_000
 
 
 def stored_bytes(size: tuple[int, int], images: int) -> int:
@@ -160,7 +160,8 @@ class StoreFolder:
 
     def fault(self, stratum: int) -> str:
         """Say what is wrong with a finished stratum; empty if its bytes are right."""
-        return self.compared(stratum)[1]
+        _, found = self.compared(stratum)
+        return found
 
     def compared(self, stratum: int) -> tuple[Pixels | None, str]:
         """Map a stratum, and say what is wrong with these very bytes."""

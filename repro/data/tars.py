@@ -100,7 +100,7 @@ def _check_end(tar: Path, offset: int) -> None:
 
 _LABELS = (".cls", ".json", ".txt")
 #: Nothing that says a label is larger.
-_LARGEST = 2**20
+_LARGEST = 1_000_000
 #: So many members show whether a tar is one of these.
 _FIRST = 8
 

@@ -211,6 +211,16 @@ def test_images_that_only_share_a_name_are_not_the_same(data: Path) -> None:
     assert len(index_dataset(spec(images=14), data)) == 14
 
 
+def test_images_of_several_depths_are_named_where_others_lie_right(
+    tmp_path: Path,
+) -> None:
+    inside = ("a/1.png", "a/b/2.png", "3.png")
+    names = [f"{class_}/{file}" for class_ in CLASSES for file in inside]
+    write(tmp_path / "val", {name: photograph(n) for n, name in enumerate(names)})
+    said = "8 images lie in folders (n01440764/a/1.png, n01440764/a/b/2.png, "
+    assert said in fault(tmp_path)
+
+
 def test_one_image_twice_in_a_class_does_not_stand_in_two(tmp_path: Path) -> None:
     names = [f"{class_}/{part}/fox.JPEG" for class_ in CLASSES for part in "ab"]
     images = {name: photograph(CLASSES.index(name[:9])) for name in names}

@@ -198,6 +198,8 @@ def test_names_beside_labels_say_what_each_is() -> None:
     found = understand_named_labels(alike, source, ["1"], ("ant", "bee"), by)
     assert found[0] == {"1": "1"}
     assert found[1].endswith("; names.txt names them 'ant' and so on")
+    found = understand_named_labels(alike, source, ["1"], ("x" * 99, "bee"), by)
+    assert found[1].endswith(f"names them '{'x' * 60}' and so on")
     assert understand_named_labels(alike, source, ["1"], (), by) == ({"1": "1"}, "")
 
 
