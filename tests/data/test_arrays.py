@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from repro.data.arrays import ArrayReader
 from repro.data.dataset import index_dataset
 from repro.data.listing import read_image
 from repro.data.readers import find_images
@@ -130,6 +131,101 @@ def test_a_set_is_chosen_by_the_name_of_the_dataset_or_asked_for(
     file.rename(tmp_path / "small/both.npz")
     with pytest.raises(DatasetError, match=r"several sets .*name the one"):
         index_dataset(spec(), tmp_path)
+
+
+def test_the_only_set_is_taken_though_it_is_of_training(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    for name in ("train", "extra"):
+        content: dict[str, Any] = {f"x_{name}": GREY, f"y_{name}": LABELS}
+        np.savez(tmp_path / "small/a.npz", **content)
+        if name == "train":
+            assert len(index_dataset(spec(), tmp_path)) == 12
+    with pytest.raises(DatasetError, match="has no images with labels; they are"):
+        ArrayReader().list(spec(), tmp_path / "small", tmp_path)
+
+
+def test_of_many_sets_three_are_named(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    for name in "abcde":
+        np.savez(tmp_path / f"small/{name}.npz", images=GREY, labels=LABELS)
+    with pytest.raises(DatasetError, match=r"\(images, images, images and 2 more\)"):
+        index_dataset(spec(), tmp_path)
+
+
+def test_images_of_the_raw_folder_are_found_as_torchvision_leaves_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "small/raw").mkdir(parents=True)
+    as_idx(tmp_path / "small/raw", GREY)
+    assert ArrayReader().find(spec(), tmp_path) == tmp_path / "small/raw"
+    (tmp_path / "small/raw/more").mkdir()
+    assert ArrayReader().find(spec(), tmp_path) is None
+
+
+def test_images_say_where_they_are_and_how_large(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    file = tmp_path / "small/a.npz"
+    for images in (GREY, COLOUR):
+        np.savez(file, images=images, labels=LABELS)
+        listing = ArrayReader().list(spec(), file.parent, tmp_path)
+        found = [image for some in listing.images.values() for image in some]
+        assert {image.size for image in found} == {images[0].nbytes}
+        assert [str(image.place) for image in found][:2] == [
+            f"{file}:images[0]",
+            f"{file}:images[3]",
+        ]
+    np.savez(file, images=COLOUR[:2], labels=LABELS[:2])
+    with pytest.raises(DatasetError, match="cannot be read: index 3 is out of bounds"):
+        read_image(found[1].place or "")
+    file.write_bytes(b"damaged")
+    with pytest.raises(DatasetError, match="cannot be read as arrays of images"):
+        read_image(found[1].place or "")
+
+
+def test_three_hundred_images_have_as_many_labels(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    whole = msgspec.structs.replace(spec(), images=300)
+    images, labels = np.zeros((300, 2, 2), np.uint8), np.arange(300) % 3
+    images[:, 0, 0], images[:, 0, 1] = labels, np.arange(300) // 3
+    np.savez(tmp_path / "small/a.npz", images=images, labels=labels)
+    assert len(index_dataset(whole, tmp_path)) == 300
+    np.savez(tmp_path / "small/a.npz", images=images[:299], labels=labels)
+    with pytest.raises(DatasetError, match="has 299 images and 300 labels"):
+        index_dataset(whole, tmp_path)
+
+
+HEADS: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "does not begin as an idx file"),
+    "three bytes": (b"\0\0\x08", "does not begin as an idx file"),
+    "another type": (b"\0\0\x0d\x03" + bytes(99), "does not begin as an idx file"),
+    "two axes": (b"\0\0\x08\x02" + bytes(99), "does not begin as an idx file"),
+    "an axis too few": (b"\0\0\x08\x03" + bytes(8), "it ends within its head"),
+    "a part of an axis": (b"\0\0\x08\x03" + bytes(11), "cannot be read as arrays"),
+    "a byte more": (idx(GREY) + b"x", "promises 12 x 9 x 7 bytes and has not so many"),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_of_mnist_is_as_long_as_its_head_says(
+    name: str, packed: bool, tmp_path: Path
+) -> None:
+    content, said = HEADS[name]
+    (tmp_path / "small").mkdir()
+    as_idx(tmp_path / "small", GREY)
+    images = tmp_path / "small/t10k-images-idx3-ubyte"
+    images.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(DatasetError, match=said):
+        index_dataset(spec(), tmp_path)
+
+
+def test_colours_of_a_file_as_mnists_are_read(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small/t10k-images-idx4-ubyte").write_bytes(idx(COLOUR))
+    (tmp_path / "small/t10k-labels-idx1-ubyte").write_bytes(idx(LABELS))
+    found = index_dataset(spec(), tmp_path)
+    same = index_dataset(spec(), in_files(tmp_path / "files", COLOUR))
+    assert found.fingerprint == same.fingerprint
 
 
 def test_what_lies_beside_class_folders_is_no_dataset(tmp_path: Path) -> None:

@@ -74,6 +74,22 @@ def test_no_more_strata_are_taken_than_a_limit_needs(
 
 
 @given(SIZES)
+def test_each_stratum_takes_its_share_of_each_class_in_turn(sizes: list[int]) -> None:
+    dataset = dataset_of(sizes)
+    number = len(dataset.strata)
+    wanted: list[list[int]] = [[] for _ in range(number)]
+    place = 0
+    for label, size in enumerate(sizes):
+        # Where a small class begins is drawn, the same for everybody.
+        drawn = int(hashlib.sha256(str(label).encode()).hexdigest()[:16], 16)
+        for n in range(size):
+            at = n * number // size + (drawn if size < number else 0)
+            wanted[at % number].append(place)
+            place += 1
+    assert [members.tolist() for members in dataset.strata] == wanted
+
+
+@given(SIZES)
 def test_the_partition_is_the_digest_of_all_strata_in_turn(sizes: list[int]) -> None:
     dataset = dataset_of(sizes)
     text = b""
@@ -240,7 +256,9 @@ def test_a_stratum_is_about_a_thousand_images_of_ten_at_least(
     images: int, strata: int
 ) -> None:
     assert count_strata(images, images) == strata
-    assert count_strata(images, 7) == 7
+    for largest in (7, 1):
+        assert count_strata(images, largest) == largest
+    assert count_strata(0, 0) == 1
 
 
 def test_a_stratum_of_imagenet_is_decoded_at_once_for_several_geometries() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from repro.data.recognition import Outline, outline
 
@@ -47,6 +49,24 @@ def test_numbers_between_two_labels_are_classes_too(tmp_path: Path) -> None:
     members = {"a.jpg": photograph(1), "a.cls": b"3", "b.jpg": photograph(2)}
     tar_of(tmp_path / "new" / "0.tar", {**members, "b.cls": b"1"})
     assert outline(tmp_path / "new") == Outline(("0", "1", "2", "3"), 2, SIZE)
+
+
+def test_images_of_two_sizes_and_ones_that_are_none_have_no_size(
+    tmp_path: Path,
+) -> None:
+    small = io.BytesIO()
+    Image.new("L", (9, 7)).save(small, "PNG")
+    members = {"a.png": small.getvalue(), "a.cls": b"0", "b.png": b"none"}
+    tar_of(tmp_path / "new" / "0.tar", {**members, "b.cls": b"0"})
+    assert outline(tmp_path / "new") == Outline(("0",), 2, (9, 7))
+    members |= {"b.png": photograph(1), "b.cls": b"0"}
+    tar_of(tmp_path / "new" / "0.tar", members)
+    assert outline(tmp_path / "new") == Outline(("0",), 2, None)
+
+
+def test_colours_have_a_width_and_a_height_too(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 9, 7, 3), np.uint8), y=np.arange(2))
+    assert outline(tmp_path / "a.npz") == Outline(("0", "1"), 2, (7, 9))
 
 
 @pytest.mark.parametrize(
