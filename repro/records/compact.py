@@ -34,25 +34,22 @@ def encode_predictions(predictions: Predictions) -> bytes:
     width = hits.shape[1]
     places = np.where(hits.any(axis=1), hits.argmax(axis=1), width)
     largest = np.finfo(np.float16).max
-    stream = io.BytesIO()
-    np.savez_compressed(
-        stream,
-        first=_smallest(predictions.classes[:, 0]),
-        place=places.astype(np.uint8),
-        width=np.uint8(width),
-        labels=_smallest(predictions.labels),
+    fields: dict[str, Any] = {
+        "first": _smallest(predictions.classes[:, 0]),
+        "place": places.astype(np.uint8),
+        "width": np.uint8(width),
+        "labels": _smallest(predictions.labels),
         # Neighbours differ by little, which compresses to almost nothing.
-        steps=_smallest(np.diff(predictions.indices, prepend=0)),
+        "steps": _smallest(np.diff(predictions.indices, prepend=0)),
         # float16 has eleven bits, three digits; what is beyond its range would be
         # infinite, and such a loss is huge either way.
-        losses=np.minimum(predictions.losses, largest).astype(np.float16),
-        total=predictions.total,
-        **(
-            {}
-            if predictions.recomputed is None
-            else {"recomputed": np.packbits(predictions.recomputed)}
-        ),
-    )
+        "losses": np.minimum(predictions.losses, largest).astype(np.float16),
+        "total": predictions.total,
+    }
+    if predictions.recomputed is not None:
+        fields["recomputed"] = np.packbits(predictions.recomputed)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **fields)
     return stream.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_predictions_that_hold_an_object_are_not_unpickled(tmp_path: Path) -> No
             return (tmp_path / "ran").touch, ()
 
     file = tmp_path / "predictions.npz"
-    fields = {name: np.zeros(1) for name in (*PER_IMAGE, "total")}
+    fields: dict[str, Any] = {name: np.zeros(1) for name in (*PER_IMAGE, "total")}
     objects = np.array([Hostile()], dtype=object)
     with file.open("wb") as stream:
         np.savez(stream, **{**fields, "labels": objects})
