@@ -338,13 +338,13 @@ def rows_of(
     predictions: Predictions, positions: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Give the row of each position, and whether it was evaluated at all."""
+    known = predictions.indices
+    if not len(known):
+        return np.zeros_like(positions), np.zeros(len(positions), dtype=np.bool_)
     # Rows ascend by position. What lies beyond the last is compared with the last, and
     # found to be another.
-    rows = np.searchsorted(predictions.indices, positions)
-    inside = np.minimum(rows, max(len(predictions.indices) - 1, 0))
-    if not len(predictions.indices):
-        return inside, np.zeros(len(positions), dtype=np.bool_)
-    return inside, predictions.indices[inside] == positions
+    rows = np.minimum(np.searchsorted(known, positions), len(known) - 1)
+    return rows, known[rows] == positions
 
 
 def are_right(

@@ -113,7 +113,7 @@ class Guard:
         self._references = references
         self._exact: Predictions | None = None
         self._why = "all images are in the sample"
-        self.risk = 0.0
+        self.risk: float
         self.loss: Interval | None = None
 
     def settle(self, cheap: Predictions) -> Predictions:

@@ -318,7 +318,7 @@ def error_bound(
     nearest = min(max(found, low), high)
     if nearest == found:
         return 1.0
-    return math.exp(-len(hits) * _relative_entropy(found, min(nearest, 1.0)))
+    return math.exp(-len(hits) * _relative_entropy(found, nearest))
 
 
 def _relative_entropy(found: float, expected: float) -> float:

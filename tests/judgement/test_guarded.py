@@ -187,8 +187,11 @@ def test_a_part_that_is_smaller_than_a_sample_is_computed_as_a_whole() -> None:
     guard = world.guard()
     assert guard.settle(world.cheap).recomputed is None
     assert sorted(world.computed) == list(range(250))
-    reason = guard.report(world.cheap, "amp-bf16").reason
-    assert reason == "all images are in the sample for amp-bf16"
+    said = guard.report(world.cheap, "amp-bf16")
+    assert said.reason == "all images are in the sample for amp-bf16"
+    # Nothing else is said where there is a reason.
+    assert (said.cheap, said.loss) == ("", None)
+    assert (said.recomputed, said.risk, said.largest) == (0, 0, 0)
 
 
 def test_half_as_many_again_are_computed_at_a_time(
