@@ -230,7 +230,9 @@ class Ledger(Database):
             (run, case, key),
         )
         return (
-            None if row is None else self._predictions(row[0], f"run {run} of {case}")
+            None
+            if row is None
+            else self._predictions(row["prediction"], f"run {run} of {case}")
         )
 
     def names(self, fingerprint: str) -> ImageNames | None:
@@ -244,7 +246,7 @@ class Ledger(Database):
         if row is None:
             return None
         try:
-            return decode_names(row[0])
+            return decode_names(row["content"])
         except (lzma.LZMAError, ValueError, EOFError):
             self._warn(f"the names of the images {fingerprint}")
             return None
@@ -283,7 +285,7 @@ class Ledger(Database):
             rows = self._connection.execute(
                 "SELECT DISTINCT case_id FROM result ORDER BY 1"
             )
-            return [row[0] for row in rows]
+            return [row["case_id"] for row in rows]
 
     def measured(self, key: str) -> Found | None:
         """Find a measurement whose predictions were kept by its key's digest."""
@@ -352,7 +354,7 @@ def _kept_once(connection: sqlite3.Connection, predictions: bytes) -> int:
         # What is there may have been damaged since.
         connection.execute(
             "UPDATE prediction SET content = ? WHERE id = ? AND content <> ?",
-            (predictions, row[0], predictions),
+            (predictions, row["id"], predictions),
         )
-        return int(row[0])
+        return int(row["id"])
     return insert(connection, "prediction", {"digest": digest, "content": predictions})

@@ -145,7 +145,7 @@ def changes_then(ledger: Ledger, past: Past) -> Since | None:
         LedgerError: the ledger cannot be read.
     """
     rows = ledger.read_sealed("result", "result WHERE id = ?", (past.result,))
-    return ledger.decoded(rows[0], _Since).since if rows else None
+    return next((ledger.decoded(row, _Since).since for row in rows), None)
 
 
 def last_met(ledger: Ledger, case: str) -> LastMet | None:

@@ -168,7 +168,7 @@ def refuse_foreign(connection: sqlite3.Connection) -> None:
         (msgspec.json.encode(made).decode(),),
     ).fetchone()
     if found:
-        raise ValueError(f"{found[0]!r:.80} computes what a ledger only keeps")
+        raise ValueError(f"{found['name']!r:.80} computes what a ledger only keeps")
 
 
 def refuse_unsound(connection: sqlite3.Connection) -> None:
@@ -178,7 +178,7 @@ def refuse_unsound(connection: sqlite3.Connection) -> None:
         ValueError: there is one.
     """
     if found := connection.execute(_UNSOUND).fetchone():
-        raise ValueError(f"its run {found[0]!r:.80} is described by other things")
+        raise ValueError(f"its run {found['id']!r:.80} is described by other things")
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -167,6 +167,22 @@ def test_predictions_that_contradict_themselves_are_none(
         decode_predictions(_kept(**changed))
 
 
+@pytest.mark.parametrize(("name", "most"), [("labels", 2**24), ("first", 2**24)])
+def test_a_class_is_one_of_those_that_any_set_has(name: str, most: int) -> None:
+    largest = np.full(9, most - 1, dtype=np.int64)
+    kept = decode_predictions(_kept(**{name: largest}))
+    found = kept.labels if name == "labels" else kept.classes[:, 0]
+    assert found.max() == most - 1
+    with pytest.raises(ValueError, match="larger than any there is"):
+        decode_predictions(_kept(**{name: largest + 1}))
+
+
+def test_a_number_of_images_is_one_that_any_set_has() -> None:
+    assert decode_predictions(_kept(total=2**40 - 1)).total == 2**40 - 1
+    with pytest.raises(ValueError, match="larger than any there is"):
+        decode_predictions(_kept(total=2**40))
+
+
 def test_names_survive() -> None:
     names = ImageNames(("n01/é.JPEG", "n02/b.JPEG"), ("n01", "n02"))
     assert decode_names(encode_names(names)) == names

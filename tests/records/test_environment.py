@@ -66,6 +66,7 @@ def test_a_processor_is_named_as_the_system_names_it(here: Path) -> None:
     )
     assert found.cores == available_cores()
     assert found.python == platform.python_version()
+    assert found.system == platform.platform(terse=True)
 
 
 def test_a_processor_that_the_system_does_not_name_has_its_kind(

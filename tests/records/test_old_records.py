@@ -112,7 +112,8 @@ def test_runs_that_are_not_neighbours_have_counts_of_their_own(tmp_path: Path) -
 
 
 def test_another_thread_may_record(tmp_path: Path) -> None:
-    with Ledger(tmp_path, create=True) as ledger:
+    # Folders above it need not be there either.
+    with Ledger(tmp_path / "a" / "b", create=True) as ledger:
         done: list[Run] = []
         thread = threading.Thread(
             target=lambda: done.append(finished(ledger, "a", 1, result()))
