@@ -160,8 +160,10 @@ def _place(rows: AoT, content: dict[str, str], case: Case) -> bool:
     # A line between it and the next one, as people leave it.
     table.add(tomlkit.nl())
     family = [p for p, row in enumerate(rows) if case.family.id in _families(row)]
-    position = max(same or family, default=len(rows) - 1) + 1
-    rows.insert(position, table)
+    if before := same or family:
+        rows.insert(max(before) + 1, table)
+    else:
+        rows.append(table)
     return False
 
 
