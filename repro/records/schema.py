@@ -82,6 +82,8 @@ SEALED = {
 }
 
 _NAMED = re.compile(r"TABLE IF NOT EXISTS (\w+)")
+#: Words of tables and indexes that ours have not, nor had.
+_COMPUTES = re.compile(r"\b(AS|CHECK|WHERE|VIRTUAL)\b|DEFAULT\s*\(", re.IGNORECASE)
 #: A run that cannot be one; times are seconds from 1970 to the year 2286.
 _UNSOUND = """
 SELECT id FROM run WHERE (
@@ -157,18 +159,20 @@ def refuse_foreign(connection: sqlite3.Connection) -> None:
     """Refuse what computes where a table of ours is read or written, maybe for ever.
 
     Raises:
-        ValueError: one of them is a view, or has a trigger or computed columns.
+        ValueError: one of them is a view, or has a trigger, computed columns or checks,
+            or an index of more than columns.
     """
-    made = _NAMED.findall(_TABLES)
-    found = connection.execute(
-        "SELECT made.name FROM sqlite_schema AS made "
-        "LEFT JOIN pragma_table_xinfo(made.name) AS own "
-        "WHERE tbl_name COLLATE NOCASE IN (SELECT value FROM json_each(?)) "
-        "AND (made.type IN ('view', 'trigger') OR own.hidden OR sql LIKE '%VIRTUAL%')",
-        (msgspec.json.encode(made).decode(),),
-    ).fetchone()
-    if found:
-        raise ValueError(f"{found['name']!r:.80} computes what a ledger only keeps")
+    made = {*_NAMED.findall(_TABLES)}
+    if version_of(connection) in _OF_FIVE_TABLES:
+        made.update(_OLDER)
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+    for kind, name, table, sql in connection.execute(query):
+        if table.lower() in made and (
+            kind in {"view", "trigger"}
+            or _COMPUTES.search(sql or "")
+            or (kind == "index" and (sql or "").count("(") > 1)
+        ):
+            raise ValueError(f"{name!r:.80} computes what a ledger only keeps")
 
 
 def refuse_unsound(connection: sqlite3.Connection) -> None:
@@ -316,8 +320,7 @@ def _name_failures(connection: sqlite3.Connection) -> None:
 
 
 def _decoded(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(text)
-    return found
+    return msgspec.json.decode(text, type=dict[str, Any])
 
 
 #: What brings a ledger to a version from the one before.

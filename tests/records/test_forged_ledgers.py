@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attack.attack import limited_memory
+from attack.ledgers import older_ledger_file
 
 from repro.errors import LedgerError
 from repro.files import DamageWarning
 from repro.records.compact import encode_predictions
 from repro.records.environment import GitState
-from repro.records.ledger import Ledger
+from repro.records.ledger import FILE, Ledger
 from repro.records.schema import seal
 
 from ..made_results import measurement, predictions, result
@@ -196,8 +197,18 @@ _ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
             "ALTER TABLE run ADD COLUMN more GENERATED ALWAYS AS "
             "(length(zeroblob(1000000000))) VIRTUAL",
         ),
+        ("CREATE INDEX more ON result (length(zeroblob(1000000000)))",),
+        ("CREATE INDEX more ON result (run) WHERE length(zeroblob(1000000000)) > 1",),
+        (
+            "DROP TABLE unrun",
+            "CREATE TABLE unrun (run, place CHECK (length(zeroblob(1000000000)) > 1))",
+        ),
+        (
+            "DROP TABLE unrun",
+            "CREATE TABLE unrun (run, place DEFAULT (zeroblob(1000000000)))",
+        ),
     ],
-    ids=["view", "trigger", "column"],
+    ids=["view", "trigger", "column", "index", "part", "check", "default"],
 )
 def test_a_ledger_that_computes_is_refused(
     folder: Path, statements: tuple[str, ...]
@@ -205,6 +216,47 @@ def test_a_ledger_that_computes_is_refused(
     forge(folder, *statements)
     with pytest.raises(LedgerError, match="computes what a ledger only keeps"):
         Ledger(folder)
+
+
+OF_FIVE_TABLES = "subject", "environment", "measurement", "comparison", "reference"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("table", OF_FIVE_TABLES)
+def test_an_older_ledger_that_computes_is_refused(
+    tmp_path: Path, version: int, table: str
+) -> None:
+    (tmp_path / FILE).write_bytes(older_ledger_file(version))
+    forge(
+        tmp_path,
+        f"ALTER TABLE {table} RENAME TO other",
+        f"CREATE VIEW {table} AS {_ENDLESS} SELECT other.* FROM other, n",
+    )
+    with pytest.raises(LedgerError, match=f"'{table}' computes what a ledger only"):
+        Ledger(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["5", "[]", '"x"', "null", "[" * 10**5, "{"])
+@pytest.mark.parametrize(
+    ("version", "table"),
+    [(1, "subject"), (2, "subject"), (2, "environment"), (3, "result"), (4, "result")],
+)
+def test_an_older_ledger_of_other_things_than_results_is_an_error(
+    tmp_path: Path, version: int, table: str, content: str
+) -> None:
+    (tmp_path / FILE).write_bytes(older_ledger_file(version))
+    query = f"UPDATE {table} SET content = :content WHERE id = 1"
+    if table == "result":
+        query = query.replace(" WHERE", ", verdict = 'not run' WHERE")
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute(query, {"content": content})
+    if version == 4:
+        seal(connection)
+    connection.commit()
+    connection.close()
+    with pytest.raises(LedgerError, match="cannot be used") as caught:
+        Ledger(tmp_path)
+    assert len(str(caught.value)) <= 500
 
 
 def test_a_view_beside_the_tables_is_nobodys_business(folder: Path) -> None:

@@ -23,7 +23,7 @@ from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names, encode_predictions
 from repro.records.environment import GitState
 from repro.records.ledger import FILE, Ledger
-from repro.records.schema import seal
+from repro.records.schema import VERSION, seal, version_of
 from tests.made_results import made_claim, measurement, predictions, result
 
 from .attack import Attack
@@ -69,10 +69,36 @@ def _record(ledger: Ledger, number: int, cases: tuple[str, ...]) -> None:
     ledger.finish(run, 1)
 
 
+_OLDER = Path(__file__).parents[2] / "tests" / "records" / "ledger_of_version_2.sql"
+
+
+@cache
+def older_ledger_file(version: int) -> bytes:
+    """Make a ledger of an earlier version, or of this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, FILE)
+        if version > 2:
+            file.write_bytes(ledger_file())
+        connection = sqlite3.connect(file)
+        if version <= 2:
+            connection.executescript(_OLDER.read_text(encoding="utf-8"))
+        if version == 1:
+            connection.execute("ALTER TABLE comparison DROP COLUMN details")
+        if version == 3:
+            connection.execute("DROP TABLE unrun")
+            for table in ("result", "claim"):
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN digest")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.commit()
+        connection.close()
+        return file.read_bytes()
+
+
 @st.composite
 def ledger(draw: st.DrawFn) -> Attack:
-    """Spoil the bytes of a ledger, or forge what it holds."""
+    """Spoil the bytes of a ledger, of any version, or forge what it holds."""
     spoil = draw(st.sampled_from([damaged, forged, forged]))
+    written = older_ledger_file(draw(st.sampled_from([*range(1, VERSION), VERSION])))
     case = result("2M").id
     command = draw(
         commands(
@@ -81,9 +107,7 @@ def ledger(draw: st.DrawFn) -> Attack:
             "plan --ledger .repro --expected numbers.toml", "prune --keep 1",
         )
     )  # fmt: skip
-    return Attack(
-        "ledger", command, {f".repro/{FILE}": draw(spoil(ledger_file()))} | TOML
-    )
+    return Attack("ledger", command, {f".repro/{FILE}": draw(spoil(written))} | TOML)
 
 
 @st.composite
@@ -107,20 +131,29 @@ def forged(draw: st.DrawFn, content: bytes) -> bytes:
                 _forge(draw, connection)
             except (sqlite3.Error, UnicodeError, OverflowError):
                 assume(condition=False)
-        seal(connection)
+        if version_of(connection) > 3:  # Those before had no checksums.
+            seal(connection)
         connection.commit()
         connection.close()
         return file.read_bytes()
 
 
+#: Tables of all versions.
+_FORGED = {
+    *("run", "result", "prediction", "dataset", "unrun", "claim", "subject"),
+    *("environment", "measurement", "comparison", "reference"),
+}
+
+
 def _forge(draw: st.DrawFn, connection: sqlite3.Connection) -> None:
     """Give a cell of a table another value, in all rows that hold the same."""
-    tables = "run", "result", "result", "prediction", "prediction", "dataset"
-    table = draw(st.sampled_from([*tables, "unrun", "claim"]))
+    query = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+    tables = [name for (name,) in connection.execute(query) if name in _FORGED]
+    table = draw(st.sampled_from([*tables, "result", "prediction"]))
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-    column = "content" if draw(st.booleans()) else draw(st.sampled_from(columns))
-    if column not in columns:
-        column = draw(st.sampled_from(columns))
+    said = [name for name in ("content", "details") if name in columns]
+    is_said = draw(st.booleans()) and said
+    column = draw(st.sampled_from(said if is_said else columns))
     rows = connection.execute(f"SELECT {column} FROM {table}").fetchall()
     (found,) = draw(st.sampled_from(rows))
     value = draw(_value(table, column, found))
@@ -136,15 +169,21 @@ def _forge(draw: st.DrawFn, connection: sqlite3.Connection) -> None:
 
 @st.composite
 def _value(draw: st.DrawFn, table: str, column: str, found: Any) -> Any:
-    if column != "content":
+    if column not in ("content", "details"):
         return draw(_CELLS)
     if table == "prediction":
         return draw(_predicted())
     if table == "dataset":
         names = draw(spoilt(json.loads(lzma.decompress(found))))
         return lzma.compress(msgspec.json.encode(names), preset=1)
+    try:
+        tree = json.loads(found)
+    except (TypeError, ValueError):  # It is forged already.
+        return draw(_CELLS)
+    if not tree or isinstance(tree, int | str) or draw(st.integers(0, 7)) == 0:
+        return json.dumps(draw(st.sampled_from([[], {}, 5, "x", None])))
     spoil = draw(st.sampled_from([spoilt, untrue, untrue, _deep]))
-    return json.dumps(draw(spoil(json.loads(found))))
+    return json.dumps(draw(spoil(tree)))
 
 
 def _deep(tree: Any) -> st.SearchStrategy[Any]:
