@@ -326,3 +326,146 @@ def test_pickles_of_other_things_are_no_dataset(tmp_path: Path) -> None:
     (folder_in(tmp_path, "small") / "notes").write_bytes(pickle.dumps([1]))
     found = find_images(spec("small", WORDS), tmp_path)
     assert found is None or found.reader != "labelled-arrays"
+
+
+def test_ten_stands_for_zero_only_where_labels_count_from_one_to_it(
+    tmp_path: Path,
+) -> None:
+    for labels, wanted in (
+        ([1, 10, 2], [1, 0, 2]),
+        ([0, 10, 1], [0, 10, 1]),
+        ([1, 11, 2], [1, 11, 2]),
+        ([1, 9, 2], [1, 9, 2]),
+    ):
+        images = SMALL[:3].transpose(1, 2, 3, 0)
+        content = saved(X=images, y=np.array(labels, dtype=np.uint8)[:, None])
+        file = tmp_path / "test_32x32.mat"
+        file.write_bytes(content)
+        (found,) = array_files.sets_in(file)
+        assert array_files.read_array(found.labels).ravel().tolist() == wanted
+        assert np.array_equal(array_files.read_array(found.images), SMALL[:3])
+        assert bool(found.note) == (wanted != labels)
+    file.write_bytes(saved(X=images, z=np.ones((3, 1))))
+    assert array_files.sets_in(file) == []
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_pickled_arrays_are_read_in_the_order_of_their_bytes(
+    order: Any, protocol: int, tmp_path: Path
+) -> None:
+    array = np.asarray(rows(SMALL), order=order)
+    file = tmp_path / "test_batch"
+    file.write_bytes(pickle.dumps({"data": array, "labels": LABELS}, protocol))
+    (found,) = array_files.sets_in(file)
+    assert (found.name, found.names) == ("test", None)
+    assert np.array_equal(array_files.read_array(found.images), SMALL)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            {"data": rows(SMALL)[:, :-1], "labels": LABELS},
+            r"shape \[20, 3071\], not \[",
+        ),
+        ({"data": rows(SMALL)[None], "labels": LABELS}, r"of shape \[1, 20, 3072\]"),
+        ({"data": rows(SMALL)[0], "labels": LABELS}, r"of shape \[3072\], not"),
+        ({"data": rows(SMALL).astype(np.int8), "labels": LABELS}, "no array of uint8"),
+        ({"data": rows(SMALL).tolist(), "labels": LABELS}, "no array of uint8"),
+        ({"labels": LABELS}, "its dictionary has no 'data'"),
+        ({"data": rows(SMALL), "labels": tuple(LABELS)}, "no list of integers"),
+        ({"data": rows(SMALL), "labels": [*LABELS[:-1], True]}, "no list of integers"),
+        ({"data": rows(SMALL), "labels": [*LABELS[:-1], 1.0]}, "no list of integers"),
+        ({"data": rows(SMALL), "other": LABELS}, "its dictionary has no 'labels'"),
+    ],
+)
+def test_a_batch_that_is_otherwise_is_refused(
+    entry: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "test_batch"
+    file.write_bytes(pickle.dumps(entry, 2))
+    (found,) = array_files.sets_in(file)
+    with pytest.raises(DatasetError, match=said):
+        list(map(array_files.read_array, (found.images, found.labels)))
+
+
+def test_images_of_another_size_are_square(tmp_path: Path) -> None:
+    file = tmp_path / "test"
+    entry = {"data": rows(SMALL[:, :5, :5]), "fine_labels": LABELS}
+    file.write_bytes(pickle.dumps(entry, 2))
+    (found,) = array_files.sets_in(file)
+    assert np.array_equal(array_files.read_array(found.images), SMALL[:, :5, :5])
+    assert array_files.read_array(found.labels).tolist() == LABELS
+
+
+@pytest.mark.parametrize(
+    ("name", "set_"),
+    [
+        ("test_batch", "test"),
+        ("data_batch_3", "train"),
+        ("train", "train"),
+        ("val", "val"),
+        ("test_32x32.mat", "test"),
+        ("Extra.mat", "extra"),
+        ("test_X.bin", "test"),
+        ("train_X.bin", "train"),
+        ("t10k-images-idx3-ubyte", "t10k"),
+        ("emnist-test-images-idx3-ubyte.gz", "emnist-test"),
+        ("images.idx3-ubyte", ""),
+        ("unlabeled_X.bin", None),
+        ("test_batches", None),
+        ("test_x.bin", None),
+    ],
+)
+def test_a_set_is_called_as_its_file_is(
+    name: str, set_: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(b"\x80")
+    if name.endswith(".mat"):
+        file.write_bytes(saved(X=SMALL, y=np.ones((20, 1))))
+    labels = name.replace("images", "labels").replace("idx3", "idx1")
+    (tmp_path / labels.removesuffix(".gz")).touch()
+    (tmp_path / name.replace("X", "y")).touch()
+    assert [one.name for one in array_files.sets_in(file)] == (
+        [] if set_ is None else [set_]
+    )
+
+
+def test_what_begins_otherwise_or_is_a_folder_holds_no_arrays(tmp_path: Path) -> None:
+    (tmp_path / "test").write_bytes(b"text")
+    (tmp_path / "a.npz").mkdir()
+    for name in ("test", "a.npz", "nowhere.npz"):
+        assert not array_files.has_arrays(tmp_path / name)
+        assert array_files.sets_in(tmp_path / name) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "set_"),
+    [
+        ("x_test", "y_test", "test"),
+        ("X_val", "y_val", "val"),
+        ("validation_images", "validation_labels", "validation"),
+        ("train_data", "train_labels", "train"),
+        ("images", "labels", ""),
+        ("data", "labels", ""),
+        ("x", "y", ""),
+        ("X", "y", ""),
+        ("x_test", "labels", None),
+        ("images", "y", None),
+    ],
+)
+def test_arrays_of_numpy_are_a_set_by_their_names(
+    images: str, labels: str, set_: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.npz"
+    content: dict[str, Any] = {images: SMALL, labels: LABELS}
+    np.savez(file, **content)
+    found = array_files.sets_in(file)
+    assert [one.name for one in found] == ([] if set_ is None else [set_])
+    for one in found:
+        assert (str(one.images), str(one.labels)) == (
+            f"{file}:{images}",
+            f"{file}:{labels}",
+        )
