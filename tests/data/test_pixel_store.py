@@ -381,6 +381,22 @@ def test_an_abandoned_stream_ends_its_threads(photographs: Dataset) -> None:
     assert not threads_of_the_store()
 
 
+def test_one_stratum_is_decoded_ahead_in_memory_and_no_more(
+    photographs: Dataset, decoded: list[Path]
+) -> None:
+    sizes = [len(members) for members in photographs.strata]
+    found = stream(photographs, CLIP, all_strata(photographs))
+    for number in range(3):
+        next(found)
+        wanted = sum(sizes[: number + 2])
+        end = time.monotonic() + 20
+        while len(decoded) < wanted and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert len(decoded) == wanted
+    list(found)
+
+
 @pytest.mark.slow
 def test_an_abandoned_store_stops_within_a_stratum(tmp_path: Path) -> None:
     dataset = photograph_dataset(tmp_path / "data", ("a",), 150, size=(240, 240))
