@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,6 +116,17 @@ def test_a_run_is_hopeless_where_the_entropy_of_its_distance_says_so(side: int) 
         assert is_hopeless([reference("50.00")], _part(right), sizes, 10) is beyond
         decided.add(beyond)
     assert decided == {True, False}
+
+
+@pytest.mark.parametrize(("images", "is_enough"), [(399, False), (400, True)])
+def test_a_run_is_looked_at_from_its_second_stratum_on(
+    images: int, is_enough: bool
+) -> None:
+    wrong = msgspec.structs.replace(_part(10, images), total=2000)
+    found = is_hopeless([reference("90.00")], wrong, np.array([2000]), 10)
+    assert found is is_enough
+    whole = msgspec.structs.replace(wrong, total=images)
+    assert not is_hopeless([reference("90.00")], whole, np.array([images]), 10)
 
 
 def test_what_is_not_looked_at_saves_a_run() -> None:
