@@ -60,6 +60,13 @@ def test_types_of_a_named_tuple_are_never_evaluated(tmp_path: Path) -> None:
     assert {item.start_pos[0] for item in changes(module)} == {4}
 
 
+def test_the_type_of_a_constant_is_never_evaluated(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("A: int | None = 3\nB = int | None\n")
+    found = {(*item.start_pos,) for item in changes(module)}
+    assert found == {(1, 16), (2, 8)}
+
+
 def test_what_runs_once_is_asked_of_all_tests(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text("LIMIT = 3\ndef within(n):\n    return n < LIMIT\n")

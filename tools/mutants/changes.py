@@ -133,7 +133,10 @@ def without_effect(source: str) -> Iterator[tuple[Position, Position]]:
     That a struct is `frozen` changes nothing where nobody writes to it, nor does it how
     many results are remembered: what `lru_cache` knows it may forget at any time.
     """
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    of_module = [node for node in tree.body if isinstance(node, ast.AnnAssign)]
+    yield from (_place(node.annotation) for node in of_module)
+    for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             for keyword in node.keywords:
                 yield _place(keyword)
