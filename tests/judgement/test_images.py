@@ -152,3 +152,20 @@ def test_the_first_ten_images_that_differ_are_named(images: int) -> None:
         )
         assert (group.images, group.names) == (images, tuple(names[:10]))
         assert group.evaluated is group.gained is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ImageSet(("0/a",), ("d1", "d2"), (0, 0)),
+        ImageSet(("0/a", "0/b"), ("d1",), (0, 0)),
+        ImageSet(("0/a", "0/b"), ("d1", "d2"), (0,)),
+    ],
+)
+def test_images_without_a_digest_or_a_label_are_not_taken_for_others(
+    broken: ImageSet,
+) -> None:
+    sound = ImageSet(("0/a", "0/b"), ("d1", "d2"), (0, 0))
+    for pair in ((broken, sound), (sound, broken)):
+        with pytest.raises((ValueError, IndexError)):
+            align(*pair)
