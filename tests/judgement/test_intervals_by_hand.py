@@ -147,6 +147,13 @@ def test_a_loss_needs_a_thousand_images_and_one_of_each_cell() -> None:
     assert loss_interval(random.random(2000), place, cells) is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_thousand_images_are_a_thousand_whatever_is_rounded(seed: int) -> None:
+    losses = np.random.default_rng(seed).random(1000)
+    place = np.zeros(1000, dtype=np.int64)
+    assert loss_interval(losses, place, cells_of(place, np.array([5000]), 5))
+
+
 @st.composite
 def parts(draw: st.DrawFn) -> tuple[list[int], list[int], list[int], int]:
     """Draw sizes of classes, images drawn and hits of each, and strata."""
