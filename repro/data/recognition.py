@@ -94,7 +94,7 @@ def _most_alike(path: Path, specs: Sequence[DatasetSpec]) -> DatasetSpec | None:
 
 
 def _common(one: set[str], other: set[str]) -> float:
-    return len(one & other) / max(1, len(one | other))
+    return len(one & other) / len(one | other)
 
 
 #: So many images are opened to see whether all have one size.

@@ -154,6 +154,45 @@ def test_of_datasets_with_the_same_classes_the_number_of_images_tells(
             assert found.spec is near
 
 
+@pytest.mark.parametrize("number", range(5))
+def test_half_of_the_classes_are_common_to_folders_and_dataset(
+    number: int, tmp_path: Path
+) -> None:
+    path = folders(tmp_path / "some", SPEC.classes[:number], 1)
+    path.mkdir(exist_ok=True)
+    if number >= 2:
+        (found,) = recognise(path, [SPEC])
+        assert (found.spec, found.data) == (SPEC, tmp_path)
+        return
+    with pytest.raises(DatasetError, match="is laid out like none of own: they are"):
+        recognise(path, [SPEC])
+    with pytest.raises(DatasetError, match="is laid out like none of : they are"):
+        recognise(path, [])
+
+
+def test_of_datasets_with_the_same_classes_a_list_of_files_tells(
+    tmp_path: Path,
+) -> None:
+    path = folders(tmp_path / "some", SPEC.classes, 2)
+    names = [f"{file.parent.name}/{file.name}" for file in path.rglob("*.png")]
+    pairs = [(name.partition("/")[0], name.partition("/")[2]) for name in names]
+    whole, part, other = (
+        msgspec.structs.replace(
+            SPEC, id=called, files=make_list(called, "here", ".*", listed)
+        )
+        for called, listed in (
+            ("whole", pairs),
+            ("part", pairs[:6]),
+            ("other", [("cat", "x.png")]),
+        )
+    )
+    for specs in ([other, part, whole], [whole, part, other], [part, whole]):
+        (found,) = recognise(path, specs)
+        assert found.spec is whole
+    (found,) = recognise(path, [other, part])
+    assert found.spec is part
+
+
 def test_the_share_of_a_list_is_that_of_the_images_it_has() -> None:
     names = [f"cat/{number}.png" for number in range(4)]
     files = make_list("Own", "here", ".*", [("cat", name) for name in names])
