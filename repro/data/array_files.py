@@ -33,7 +33,7 @@ from repro.stored.pickles import Table, Unread, read_pickle
 
 Array = npt.NDArray[Any]
 #: Bytes of an array; more is no set of small images, and has to fit into memory.
-LARGEST = 2**31
+LARGEST = 2_000_000_000
 #: What the arrays of images and of labels are called; `{}` stands for the set.
 _NAMES = (
     ("x_{}", "y_{}"),

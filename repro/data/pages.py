@@ -19,9 +19,9 @@ import msgspec
 from repro.files import Stamp
 
 #: A page with more is a bomb: a photograph has not so many bytes.
-LARGEST_PAGE = 2**26
+LARGEST_PAGE = 64_000_000
 #: A header that describes a page is shorter.
-_HEADER = 2**16
+_HEADER = 70_000
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 #: The field that describes a page of each kind.
 _ABOUT = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}

@@ -20,10 +20,10 @@ from repro.published import DatasetSpec
 from repro.words import counted, spelt
 
 #: A file with more rows is none of images; their labels alone would fill the memory.
-LARGEST_ROWS = 10**7
+LARGEST_ROWS = 10_000_000
 #: No image has fewer bytes: more rows repeat one from a dictionary, or have none, and
 #: that many take no memory to speak of.
-_LEAST_IMAGE, _FEW_ROWS = 16, 10**5
+_LEAST_IMAGE, _FEW_ROWS = 16, 100_000
 _LABELS = ("label", "labels", "fine_label", "class", "cls", "target")
 #: What the Hub calls the image of a row that has others too.
 _IMAGES = ("image.bytes", "img.bytes")

@@ -198,3 +198,80 @@ def test_images_keep_names_of_their_own(tmp_path: Path) -> None:
     listing = listed_parquet(tmp_path)
     digests = find_digests(listing, None)
     assert set(digests.values()) == {digest_of(content) for _, content, _ in found}
+
+
+@pytest.mark.parametrize("name", ["label", "labels", "fine_label", "class", "target"])
+def test_labels_have_one_of_several_names(name: str, tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    made = table(some(4)).rename_columns(["image", name])
+    pq.write_table(made, tmp_path / "val" / "val.parquet")
+    found = listed_parquet(tmp_path).images
+    assert [len(images) for images in found.values()] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("row", [0, 3, 5])
+def test_a_row_without_a_label_is_named_by_its_number_in_the_shard(
+    row: int, tmp_path: Path
+) -> None:
+    (tmp_path / "val").mkdir()
+    labels = pa.array([None if number == row else 0 for number in range(6)], pa.int64())
+    made = table(some(6)).set_column(1, "label", labels)
+    pq.write_table(made, tmp_path / "val" / "val.parquet", row_group_size=2)
+    with pytest.raises(DatasetError, match=f"row {row} has no label; restore it"):
+        listed_parquet(tmp_path)
+
+
+def test_rows_are_named_by_their_place_where_paths_are_missing(tmp_path: Path) -> None:
+    shard(tmp_path, [("x/1.jpg", photograph(0), 0), ("", photograph(1), 0)], 0, 2)
+    shard(tmp_path, [("", photograph(2), 0), ("y/1.jpg", photograph(3), 1)], 1, 2)
+    found = listed_parquet(tmp_path).images
+    names = [image.name for images in found.values() for image in images]
+    first, second = CLASSES[:2]
+    assert names == [
+        f"{first}/00000001",
+        f"{first}/00000002",
+        f"{first}/1.jpg",
+        f"{second}/1.jpg",
+    ]
+    places = [str(image.place) for image in found[first]]
+    assert [place.rpartition("-of-")[2] for place in places] == [
+        "00002.parquet, row 1",
+        "00002.parquet, row 0",
+        "00002.parquet, row 0",
+    ]
+
+
+def test_texts_may_be_labels_in_any_row_group(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    labels = pa.array([CLASSES[number % 4] for number in range(6)])
+    made = table(some(6)).set_column(1, "label", labels)
+    pq.write_table(made, tmp_path / "val" / "val.parquet", row_group_size=4)
+    found = listed_parquet(tmp_path)
+    assert [len(images) for images in found.images.values()] == [2, 2, 1, 1]
+    assert found.layout == "in 1 shard of parquet"
+
+
+def test_images_that_are_lists_are_not_one_a_row(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    kind = pa.struct({"bytes": pa.list_(pa.binary())})
+    images = pa.array([{"bytes": [b"x", b"y"]}], kind)
+    made = pa.table({"image": images, "label": [0]})
+    pq.write_table(made, tmp_path / "val" / "val.parquet")
+    with pytest.raises(DatasetError, match="has the columns image.bytes.list"):
+        listed_parquet(tmp_path)
+    numbers = pa.array([{"bytes": 1}], pa.struct({"bytes": pa.int64()}))
+    made = pa.table({"image": numbers, "label": [0]})
+    pq.write_table(made, tmp_path / "val" / "val.parquet")
+    with pytest.raises(DatasetError, match=r"image.bytes is not one value a row"):
+        listed_parquet(tmp_path)
+
+
+def test_an_image_of_a_damaged_page_cannot_be_read(tmp_path: Path) -> None:
+    file = shard(tmp_path, some(4))
+    (image, *_) = listed_parquet(tmp_path).images[CLASSES[0]]
+    assert image.place is not None
+    content = bytearray(file.read_bytes())
+    content[40:400] = bytes(360)
+    file.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"parquet, row 0 cannot be read: "):
+        read_image(image.place)

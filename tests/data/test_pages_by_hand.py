@@ -12,7 +12,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from repro.data.pages import page_values, pages_of, read_struct, read_varint
+from repro.data.pages import (
+    LARGEST_PAGE,
+    page_values,
+    pages_of,
+    read_struct,
+    read_varint,
+)
 from repro.files import stamp_of
 
 # Heads: Thrift's compact protocol -----------------------------------------------------
@@ -421,6 +427,20 @@ def test_a_page_lies_in_its_column(lacking: int, tmp_path: Path) -> None:
 def test_the_head_of_a_page_may_hold_long_statistics(tmp_path: Path) -> None:
     about = {1: (NUMBER, 1), 2: (NUMBER, 0), 5: (STRUCT, {1: (TEXT, bytes(65_000))})}
     assert values_of(tmp_path, page(0, about, plain(b"a"))) == [b"a"]
+
+
+@pytest.mark.parametrize(("more", "is_page"), [(-1, True), (0, True), (1, False)])
+def test_a_page_promises_as_much_as_a_photograph_can_have(
+    more: int, is_page: bool, tmp_path: Path
+) -> None:
+    size = LARGEST_PAGE + more
+    about = {1: (NUMBER, 0), 2: (NUMBER, 0)}
+    head = {1: (NUMBER, 0), 2: (NUMBER, size), 3: (NUMBER, 0), 5: (STRUCT, about)}
+    if is_page:
+        assert values_of(tmp_path, written(head)) == []
+    else:
+        with pytest.raises(ValueError, match=f"a page promises {size:,} bytes"):
+            values_of(tmp_path, written(head))
 
 
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 9), st.booleans())
