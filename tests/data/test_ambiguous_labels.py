@@ -257,7 +257,7 @@ def test_images_that_are_lists_are_not_one_a_row(tmp_path: Path) -> None:
     images = pa.array([{"bytes": [b"x", b"y"]}], kind)
     made = pa.table({"image": images, "label": [0]})
     pq.write_table(made, tmp_path / "val" / "val.parquet")
-    with pytest.raises(DatasetError, match="has the columns image.bytes.list"):
+    with pytest.raises(DatasetError, match=r"has the columns image\.bytes\.list"):
         listed_parquet(tmp_path)
     numbers = pa.array([{"bytes": 1}], pa.struct({"bytes": pa.int64()}))
     made = pa.table({"image": numbers, "label": [0]})
