@@ -40,7 +40,8 @@ class Patience(msgspec.Struct, frozen=True):
     """How long a host is put up with: attempts without progress, and seconds.
 
     The n-th wait is about `wait * 2**n` seconds, at most `longest_wait`. A host that
-    asks for more than `longest_asked` is not waited for.
+    asks for more than `longest_asked` is not waited for, nor one that is silent for
+    `silence` or sends fewer than `slowest` bytes a second for as long.
     """
 
     attempts: int = 6
@@ -48,6 +49,7 @@ class Patience(msgspec.Struct, frozen=True):
     longest_wait: float = 60.0
     longest_asked: float = 600.0
     silence: float = 60.0
+    slowest: float = 1024.0
 
 
 class NoNetworkError(FetchError):
@@ -89,7 +91,7 @@ def download(
     """
     with full_disk_is_an_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        transfer = _Transfer(url, folder, progress)
+        transfer = _Transfer(url, folder, progress, patience)
         timeout = httpx.Timeout(patience.silence, connect=min(30.0, patience.silence))
         with httpx.Client(
             follow_redirects=True, max_redirects=10, timeout=timeout
@@ -130,8 +132,11 @@ def _persist(
 class _Transfer:
     """One URL on its way into a folder."""
 
-    def __init__(self, url: str, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, url: str, folder: Path, progress: Progress, patience: Patience
+    ) -> None:
         self.url = url
+        self._patience = patience
         self.content = folder / "content"
         self._folder = folder
         self._part = folder / "content.part"
@@ -178,14 +183,15 @@ class _Transfer:
                 start = 0
             else:
                 _refuse_status(response, self._part, self.url)
-            chunks = without_pages(response, self.url) if start == 0 else None
+            chunks = self._not_for_ever(response.iter_raw())
             if start == 0:
+                chunks = without_pages(response, chunks, self.url)
                 self._begin(response)
             total = self.received.total
             self._progress.begin("downloading", start, total)
             if total is not None:
                 check_space(self._folder, total - start, f"the download of {self.url}")
-            self._write(chunks or response.iter_raw(), start)
+            self._write(chunks, start)
         if total is not None and self.size != total:
             raise TemporaryError(f"{self.size:,} of {total:,} bytes came")
         self._finish()
@@ -216,6 +222,18 @@ class _Transfer:
                 if since_look >= LOOK_AGAIN:
                     check_space(self._folder, LOOK_AGAIN, f"the download of {self.url}")
                     since_look = 0
+
+    def _not_for_ever(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Give what comes, as long as it does not come a few bytes at a time."""
+        begun, came = time.monotonic(), 0
+        for chunk in chunks:
+            yield chunk
+            came += len(chunk)
+            seconds = time.monotonic() - begun
+            if seconds > self._patience.silence:
+                if came < self._patience.slowest * seconds:
+                    raise TemporaryError(f"{came:,} bytes came in {seconds:.0f} s")
+                begun, came = time.monotonic(), 0
 
     def _finish(self) -> None:
         self._part.replace(self.content)
@@ -310,12 +328,13 @@ def check_redirects(response: httpx.Response) -> None:
         )
 
 
-def without_pages(response: httpx.Response, url: str) -> Iterator[bytes]:
+def without_pages(
+    response: httpx.Response, chunks: Iterator[bytes], url: str
+) -> Iterator[bytes]:
     """Give the bytes of a response, unless they are a page for people."""
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise FetchError(f"{url} comes encoded as {encoding}, which was not asked for")
-    chunks = response.iter_raw()
     first = b""
     for chunk in chunks:
         first += chunk

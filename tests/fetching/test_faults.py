@@ -149,10 +149,20 @@ def test_a_slow_host_is_waited_for_while_it_says_something(
 ) -> None:
     released.link(host.share_folder(SHARE, zipped(FOLDER), pause=0.08, pieces=12))
     started = time.monotonic()
-    released.fetch(patience=Patience(wait=0.01, silence=0.7))
+    released.fetch(patience=Patience(wait=0.01, silence=0.7, slowest=1.0))
     assert time.monotonic() - started > 0.7
     assert released.installed() == BYTES
     assert len(host.asked(TARGET)) == 1
+
+
+def test_a_host_that_sends_a_byte_now_and_then_is_given_up(
+    host: Host, released: Released
+) -> None:
+    zip_ = zipped(FOLDER)
+    released.link(host.share_folder(SHARE, zip_, pause=0.05, pieces=len(zip_)))
+    said = fault(released, Patience(attempts=2, wait=0.01, silence=0.3))
+    assert "failed 2 times, at last: " in said
+    assert " bytes came in 0 s. Try again later" in said
 
 
 def test_a_silent_host_is_asked_again(host: Host, released: Released) -> None:
