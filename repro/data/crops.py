@@ -90,7 +90,8 @@ class EarlierCrops:
             with contextlib.suppress(OSError, ValueError):
                 content = description.read_bytes()
                 found = msgspec.json.decode(content, type=StoreIdentity)
-                if self._serves(found):
+                # Damaged, it is not what the folder is named after.
+                if found.key == description.parent.name and self._serves(found):
                     yield StoreFolder(description.parent, found)
 
     def _serves(self, other: StoreIdentity) -> bool:

@@ -128,8 +128,10 @@ def list_stores(cache: Path) -> list[Store]:
 
 
 def check_store(store: Store) -> list[str]:
-    """Compare the pixels with their checksums; a sentence for each damaged stratum."""
+    """Compare the pixels with their checksums; a sentence for each that is damaged."""
     folder = StoreFolder(store.path, store.identity)
+    if store.identity.key != store.path.name:
+        return [f"{store.path / DESCRIPTION} is not as it was written"]
     strata = sorted(int(record.stem) for record in store.path.glob("[0-9]*.json"))
     return [fault for fault in map(folder.fault, strata) if fault]
 

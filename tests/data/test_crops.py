@@ -161,3 +161,13 @@ def test_damage_is_not_copied(folder: Folder) -> None:
         file.write_bytes(content)
     folder.change("ant/003.jpg", 900)
     assert_equal(folder.pixels(SMALL), directly(folder, SMALL))
+
+
+def test_a_damaged_description_lends_crops_to_no_other_geometry(folder: Folder) -> None:
+    folder.pixels(SMALL)
+    (description,) = folder.cache.rglob(DESCRIPTION)
+    said = description.read_text().replace("resize(24,", "resize(26,")
+    description.write_text(said)
+    folder.change("ant/003.jpg", 900)
+    other = parse_geometry("rgb|resize(26,bilinear)|center_crop(20)")
+    assert_equal(folder.pixels(other), directly(folder, other))

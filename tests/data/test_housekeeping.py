@@ -110,6 +110,13 @@ def test_one_flipped_bit_is_found_by_the_check(cache: Path) -> None:
     assert f"{file} has another checksum" in fault
 
 
+def test_a_damaged_description_is_found_by_the_check(cache: Path) -> None:
+    store = list_stores(cache)[0]
+    file = store.path / "store.json"
+    file.write_text(file.read_text().replace("Pillow 1", "Pillow 0"))
+    assert check_store(list_stores(cache)[0]) == [f"{file} is not as it was written"]
+
+
 def test_a_store_of_an_earlier_layout_is_made_anew_and_can_be_dropped(
     photographs: Dataset, cache: Path
 ) -> None:
