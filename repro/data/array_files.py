@@ -275,7 +275,7 @@ def _bytes_of_array(value: Any) -> npt.NDArray[np.uint8]:
     shape: Any = None
     dtype: Any = None
     content: Any = b""
-    in_columns = False
+    in_columns: Any = None
     if isinstance(value, Unread) and value.of.module.startswith("numpy."):
         if value.of.name == "_reconstruct" and isinstance(value.state, tuple):
             _, shape, dtype, in_columns, content = value.state

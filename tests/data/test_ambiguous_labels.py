@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -275,3 +276,13 @@ def test_an_image_of_a_damaged_page_cannot_be_read(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(DatasetError, match=r"parquet, row 0 cannot be read: "):
         read_image(image.place)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = shard(tmp_path, some(4))
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    said = rf"{file} is read with pyarrow, which is not installed; install pytest-repro"
+    with pytest.raises(DatasetError, match=said):
+        listed_parquet(tmp_path)

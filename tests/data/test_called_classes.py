@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.data import readers
 from repro.data.class_names import (
     Named,
     class_from_files,
@@ -16,8 +17,13 @@ from repro.data.class_names import (
     name_classes,
 )
 from repro.data.folders import FolderReader
+from repro.data.listing import Reader
 from repro.data.naming import own_class, repeated_names, set_faults
+from repro.data.validation import FlatReader
+from repro.errors import DatasetError
 from repro.published import DatasetSpec, make_list
+
+from .small_imagenet import write_devkit
 
 OWN = ("sea lion", "cat", "Dog")
 IDS = ("n01440764", "n01443537", "n02012849")
@@ -251,3 +257,51 @@ def test_a_folder_with_most_of_the_classes_is_the_dataset(
     assert FolderReader().find(spec(classes), tmp_path / "nowhere") is None
     (tmp_path / "val").mkdir()
     assert FolderReader().find(spec(classes), tmp_path) == tmp_path / "val"
+
+
+def test_folders_are_asked_for_after_every_other_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def find_reader(name: str) -> Reader:
+        asked.append(name)
+        return FolderReader()
+
+    monkeypatch.setattr(readers, "find_reader", find_reader)
+    assert readers.find_images(spec(OWN), tmp_path) is None
+    assert asked.pop() == "folders"
+    assert asked == [name for name in readers.READERS.names() if name != "folders"]
+    (tmp_path / "val").mkdir()
+    found = readers.find_images(spec(OWN), tmp_path)
+    assert found == readers.Found(tmp_path / "val", asked[0])
+
+
+def test_one_folder_beside_flat_images_is_not_theirs(tmp_path: Path) -> None:
+    for place in ("cat_1.png", "notes/1.png", "zoo/2.png"):
+        (tmp_path / "val" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "val" / place).touch()
+    flat = FlatReader()
+    assert flat.find(spec(OWN), tmp_path) == tmp_path / "val"
+    (tmp_path / "val" / "notes" / "1.png").unlink()
+    for name in ("notes", "zoo"):
+        (tmp_path / "val" / name).rename(tmp_path / name)
+        assert flat.find(spec(OWN), tmp_path) == tmp_path / "val"
+    (tmp_path / "val" / "images").mkdir()
+    assert flat.find(spec(OWN), tmp_path) is None
+    (tmp_path / "val" / "cat_1.png").rename(tmp_path / "val" / "images" / "cat_1.png")
+    assert flat.find(spec(OWN), tmp_path) == tmp_path / "val" / "images"
+
+
+def test_a_devkit_of_classes_that_a_dataset_lacks_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    write_devkit(tmp_path)
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG").touch()
+    few = spec(("n09999999",))
+    said = (
+        r"has 4 classes that Own does not have \(n01440764, n01443537, n02100735\); it"
+    )
+    with pytest.raises(DatasetError, match=said):
+        FlatReader().list(few, tmp_path / "val", tmp_path)

@@ -334,7 +334,8 @@ def keep_two_classes(data: Path) -> None:
         ),
         (remove_class, "of its 4 class folders 1 is missing (n01440764)"),
         (number_classes, "as text, 10 would come before 2"),
-        (name_classes, "not named by WordNet ids such as n01440764"),
+        (name_classes, "not named by WordNet ids such as n01440764; name them so, or"),
+        (name_classes, "into a file labels.csv in it, a line <folder>,n01440764 for"),
         (keep_two_classes, "These are the classes of Tiny ImageNet-A"),
     ],
 )

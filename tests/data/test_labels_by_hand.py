@@ -227,6 +227,28 @@ def test_images_in_any_order_lie_where_no_neighbour_belongs() -> None:
     assert ": they were sorted by a list of other files or in another order" in said
 
 
+@pytest.mark.parametrize("others", [1, 2, 3])
+def test_another_list_is_named_where_it_has_more_of_the_images(others: int) -> None:
+    names = ["0/0-0.png", "0/0-1.png", *(f"0/x{n}.png" for n in range(3))]
+    more = [("0", f"x{n}.png") for n in range(others)]
+    known = [
+        DatasetSpec(
+            id="other",
+            title="Other",
+            folder="val",
+            classes=("0",),
+            images=9,
+            files=make_list("Other", "here", ".*", more),
+        )
+    ]
+    (said,) = label_faults(spec(NUMBERED, PAIRS), names, None, known)
+    assert said.startswith("3 images are not in the list of Val (0/x0.png, ")
+    named = "; 3 are in that of Other. Get the images of Val"
+    assert said.endswith(
+        named if others == 3 else "; remove what does not belong there"
+    )
+
+
 def test_the_part_of_images_that_a_list_has_is_one_without_a_list() -> None:
     names = ["0/0-0.png", "9/1-1.png", "0/cat.png", "cat.png"]
     assert list_share(spec(NUMBERED, PAIRS), names) == 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,3 +84,13 @@ def test_a_cache_that_cannot_be_written_has_no_leases(tmp_path: Path) -> None:
     with unheld(tmp_path / "pixels" / "key") as alone:
         assert alone is None
     lease.release()
+
+
+def test_whoever_may_write_there_may_hold_a_store(store: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        Lease(store).release()
+    finally:
+        os.umask(before)
+    (file,) = (store.parent / "locks").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o664

@@ -314,10 +314,13 @@ def test_what_fills_the_memory_is_unpacked_as_far_as_it_may(
         index_dataset(spec("small", DIGITS), tmp_path)
 
 
-def test_a_folder_of_stl_10_that_is_cut_off_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lacking", [1, 96, 3 * 96, 96 * 96, 2 * 96 * 96])
+def test_a_folder_of_stl_10_that_is_cut_off_is_a_sentence(
+    lacking: int, tmp_path: Path
+) -> None:
     stl10(tmp_path)
     images = tmp_path / "stl10_binary/test_X.bin"
-    images.write_bytes(images.read_bytes()[:-1])
+    images.write_bytes(images.read_bytes()[:-lacking])
     with pytest.raises(DatasetError, match="no images of 96 x 96 x 3"):
         index_dataset(spec("stl10_binary", WORDS, 10), tmp_path)
 
