@@ -183,6 +183,15 @@ def test_a_number_of_images_is_one_that_any_set_has() -> None:
         decode_predictions(_kept(total=2**40))
 
 
+@pytest.mark.parametrize(("more", "said"), [(0, "different numbers"), (1, "bytes")])
+def test_an_array_of_predictions_takes_sixteen_megabytes_at_most(
+    more: int, said: str
+) -> None:
+    large = np.zeros(2**24 + more, dtype=np.uint8)
+    with pytest.raises(ValueError, match=said):
+        decode_predictions(_kept(losses=large))
+
+
 def test_names_survive() -> None:
     names = ImageNames(("n01/é.JPEG", "n02/b.JPEG"), ("n01", "n02"))
     assert decode_names(encode_names(names)) == names
