@@ -83,7 +83,7 @@ def merge_runs(parts: Sequence[Part], target: Ledger, *, incomplete: bool) -> in
 def _write(found: Sequence[tuple[Part, Ledger, Run]], target: Ledger) -> int:
     results = [(part, ledger.results(run.id)) for part, ledger, run in found]
     _check_disjoint(results)
-    runs = [run for _, _, run in found]
+    first, *_ = runs = [run for _, _, run in found]
     number = target.begin(
         _uid(runs, target),
         sum(run.planned for run in runs),
@@ -91,7 +91,7 @@ def _write(found: Sequence[tuple[Part, Ledger, Run]], target: Ledger) -> int:
             *("merge", *(f"{part.folder}:{run.id}" for part, _, run in found)),
             *(f"{_DIVERGED_EXIT}{s}" for s in _given(runs, _DIVERGED_EXIT)),
         ],
-        GitState(runs[0].commit, "changed" if runs[0].dirty else ""),
+        GitState(first.commit, "changed" if first.dirty else ""),
     )
     for (_, ledger, run), (_, content) in zip(found, results, strict=True):
         _copy(ledger, run, content, target, number)

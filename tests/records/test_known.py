@@ -53,6 +53,17 @@ def test_other_cases_are_met_or_not(ledger: Ledger, more: int) -> None:
         assert met_of(ledger) == {OTHER.id: not more}
 
 
+@pytest.mark.parametrize("case", sorted(CASES, key=lambda case: case.id)[::7])
+def test_all_but_a_case_itself_are_others(ledger: Ledger, case: Case) -> None:
+    with ledger:
+        run = ledger.begin("run", len(CASES), (), GitState("", ""))
+        with ledger.transaction():
+            for each in CASES:
+                ledger.record(run, as_measured(each))
+        others = {each.id for each in CASES} - {case.id}
+        assert met_of(ledger, case).keys() == others
+
+
 def test_results_of_other_numbers_protocols_or_images_say_nothing(
     ledger: Ledger,
 ) -> None:
