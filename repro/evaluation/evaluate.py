@@ -279,7 +279,7 @@ def _batches(
                 if batch_size.is_searching:
                     wait_for(device)
         except (RuntimeError, MemoryError) as error:
-            if not may_fit_in_parts(error, place.stop - start):
+            if not may_fit_in_parts(error, len(pixels[place])):
                 raise
             give_back(error, device)
             if not batch_size.halve():

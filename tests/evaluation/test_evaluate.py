@@ -477,6 +477,7 @@ def test_many_images_are_computed_once_each_and_in_order(
     found = run(classifier, dataset, [(np.arange(images), pixels)], size)
     assert asked == [size] * (images // size) + [images % size] * bool(images % size)
     assert found.metrics().top1 == images
+    assert found.is_complete
 
 
 def test_logits_that_are_read_are_finite_unless_margins_are_wanted(
