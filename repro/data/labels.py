@@ -249,7 +249,7 @@ def _reason(
     held: dict[str, set[str]] = defaultdict(set)
     for image in told:
         if len(image.classes) == 1:
-            held[image.folder].add(image.classes[0])
+            held[image.folder].update(image.classes)
     whole = {folder: found.pop() for folder, found in held.items() if len(found) == 1}
     if len(whole) == len(held) and 1 < len(whole) == len(set(whole.values())):
         return f": {_renamed(spec, whole)}; name the folders anew"

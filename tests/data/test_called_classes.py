@@ -23,7 +23,7 @@ from repro.data.validation import FlatReader
 from repro.errors import DatasetError
 from repro.published import DatasetSpec, make_list
 
-from .small_imagenet import write_devkit
+from .small_imagenet import DEVKIT_ORDER, write_devkit
 
 OWN = ("sea lion", "cat", "Dog")
 IDS = ("n01440764", "n01443537", "n02012849")
@@ -240,6 +240,9 @@ def test_hashes_are_of_imagenet_v2_where_most_are_listed(
     assert [one.partition(" (")[0] for one in said] == (
         ["1 image is of ImageNet-V2"] if is_said else []
     )
+    # What is of no list says nothing of the sets that come after it.
+    said = list(set_faults(spec(IDS, title="ImageNet-A"), [*names, "0/toy_1.jpg"]))
+    assert [one.partition(" (")[0] for one in said][-1] == "1 image is of ImageNet-R"
 
 
 # Folders ------------------------------------------------------------------------------
@@ -299,6 +302,9 @@ def test_a_devkit_of_classes_that_a_dataset_lacks_is_not_its_own(
     write_devkit(tmp_path)
     (tmp_path / "val").mkdir()
     (tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG").touch()
+    more = spec((*DEVKIT_ORDER, "n09999999"))
+    listing = FlatReader().list(more, tmp_path / "val", tmp_path)
+    assert [len(found) for found in listing.images.values()] == [1, 0, 0, 0, 0]
     few = spec(("n09999999",))
     said = (
         r"has 4 classes that Own does not have \(n01440764, n01443537, n02100735\); it"

@@ -48,6 +48,8 @@ def said(data: Path, *, part: bool = False, **changes: Any) -> str:
 def test_a_copy_that_is_whole_has_no_fault(tmp_path: Path) -> None:
     written(tmp_path)
     assert said(tmp_path) == said(tmp_path, part=True) == ""
+    # Images in folders of their classes need no other place.
+    assert index_dataset(spec(), tmp_path).places == ()
     assert said(tmp_path, images=15).startswith("it holds 16 images; Own has 15. ")
     assert said(tmp_path, images=17).startswith("it holds 16 images; Own has 17. ")
 
