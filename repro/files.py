@@ -13,9 +13,11 @@ import zlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
+
+_T = TypeVar("_T")
 
 PART_SUFFIX = ".part"
 #: What reading damaged bytes raises: JSON that is no UTF-8 is a ValueError, numpy reads
@@ -99,6 +101,18 @@ def replace_bytes(file: Path, content: bytes) -> None:
     """
     with replacing(file) as stream:
         stream.write(content)
+
+
+def decode_json(content: bytes | str, kind: type[_T]) -> _T:
+    """Read JSON that somebody may have damaged, or made to harm.
+
+    Raises:
+        ValueError: it is none, or of another kind, or nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def sealed(content: bytes) -> bytes:

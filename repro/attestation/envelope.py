@@ -15,6 +15,7 @@ import msgspec
 
 from repro.attestation.statement import AttestationError, Statement, contradiction
 from repro.errors import OptionError
+from repro.files import decode_json
 from repro.records.result import CaseResult
 from repro.words import shortened
 
@@ -103,8 +104,8 @@ def _safe(text: str) -> str:
 
 def _decoded(file: Path, content: bytes) -> Any:
     try:
-        return msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decode_json(content, object)
+    except ValueError as error:
         raise AttestationError(f"{file} cannot be read as JSON: {error}") from error
 
 

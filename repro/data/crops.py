@@ -24,6 +24,7 @@ from repro.data.layout import (
     StoreFolder,
     StoreIdentity,
 )
+from repro.files import decode_json
 
 #: A stratum of a store.
 _Stratum = tuple[StoreFolder, int]
@@ -89,7 +90,7 @@ class EarlierCrops:
         for description in (self._cache / PIXELS).glob(f"*/{DESCRIPTION}"):
             with contextlib.suppress(OSError, ValueError):
                 content = description.read_bytes()
-                found = msgspec.json.decode(content, type=StoreIdentity)
+                found = decode_json(content, StoreIdentity)
                 # Damaged, it is not what the folder is named after.
                 if found.key == description.parent.name and self._serves(found):
                     yield StoreFolder(description.parent, found)

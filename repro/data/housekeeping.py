@@ -25,7 +25,7 @@ from repro.data.layout import (
     StratumRecord,
 )
 from repro.errors import DatasetError
-from repro.files import PART_SUFFIX
+from repro.files import PART_SUFFIX, decode_json
 
 #: What `flock` answers where somebody else has the lock.
 _TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
@@ -207,7 +207,7 @@ def remove_parts(cache: Path) -> None:
 def _describe(description: Path) -> Store | None:
     """Read what a store is; None where it has just been dropped or is none."""
     try:
-        identity = msgspec.json.decode(description.read_bytes(), type=StoreIdentity)
+        identity = decode_json(description.read_bytes(), StoreIdentity)
         used = description.stat().st_mtime
         sizes = {f.name: f.stat().st_size for f in description.parent.iterdir()}
         records = sorted(description.parent.glob("[0-9]*.json"))
@@ -225,7 +225,7 @@ def _describe(description: Path) -> Store | None:
 
 
 def _images_of(record: Path) -> int:
-    return msgspec.json.decode(record.read_bytes(), type=StratumRecord).shape[0]
+    return decode_json(record.read_bytes(), StratumRecord).shape[0]
 
 
 class WantedStore(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ import msgspec
 from repro.data.class_names import composed, is_numbered, name_classes
 from repro.data.listing import IMAGE_SUFFIXES, is_named_so
 from repro.errors import DatasetError
+from repro.files import decode_json
 from repro.published import DatasetSpec
 
 KAGGLE = "LOC_val_solution.csv"
@@ -206,7 +207,7 @@ def _of_text(lines: Sequence[str]) -> Iterator[list[str]]:
 
 def _of_json(lines: Sequence[str]) -> Iterator[list[str]]:
     """Yield what the first line calls its values, then those of each line."""
-    rows = [msgspec.json.decode(line, type=dict[str, Any]) for line in lines if line]
+    rows = [decode_json(line, dict[str, Any]) for line in lines if line]
     heads = list(next(iter(rows), ()))
     yield heads
     for row in rows:

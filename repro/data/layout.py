@@ -25,6 +25,7 @@ from repro.errors import DatasetError
 from repro.files import (
     PART_SUFFIX,
     UNREADABLE,
+    decode_json,
     replace_bytes,
     replacing,
     warn_of_damage,
@@ -223,7 +224,7 @@ class StoreFolder:
             OSError, ValueError: it cannot be read.
         """
         content = self._record_file(stratum).read_bytes()
-        return msgspec.json.decode(content, type=StratumRecord)
+        return decode_json(content, StratumRecord)
 
     @contextlib.contextmanager
     def writing(

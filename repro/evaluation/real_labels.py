@@ -16,7 +16,7 @@ import msgspec
 
 from repro.errors import DatasetError
 from repro.evaluation.predictions import Predictions
-from repro.files import file_shipped_with
+from repro.files import decode_json, file_shipped_with
 
 IMAGES = 50_000
 CLASSES = 1000
@@ -50,7 +50,7 @@ def read_labels(file: Path) -> RealLabels:
         DatasetError: the file cannot be read or holds something else.
     """
     try:
-        labels = msgspec.json.decode(file.read_bytes(), type=RealLabels)
+        labels = decode_json(file.read_bytes(), RealLabels)
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"{file}: holds no ImageNet-ReaL labels ({error}); expected is real.json "

@@ -25,7 +25,7 @@ from repro.fetching import Progress, Silent
 from repro.fetching.obtaining import obtain
 from repro.fetching.space import full_disk_is_an_error
 from repro.fetching.transfer import NoNetworkError, Patience
-from repro.files import replace_bytes
+from repro.files import decode_json, replace_bytes
 from repro.models.finding import find_weights
 from repro.models.weights import hash_file, record_checksums, recorded_checksums
 from repro.published import Checksum, Family, Release, split_weights_name
@@ -133,7 +133,7 @@ class _Place:
 
     def _read(self) -> _Done:
         try:
-            return msgspec.json.decode(self._done.read_bytes(), type=_Done)
+            return decode_json(self._done.read_bytes(), _Done)
         except (OSError, ValueError):
             return _Done({}, {})
 

@@ -24,7 +24,7 @@ import msgspec
 from repro.errors import FetchError
 from repro.fetching import Progress
 from repro.fetching.space import check_space, full_disk_is_an_error
-from repro.files import replace_bytes
+from repro.files import decode_json, replace_bytes
 
 #: A transfer that got this much further than ever before may fail anew as often.
 GAIN = 8 * 2**20
@@ -241,7 +241,7 @@ class _Transfer:
     def _known(self) -> Received | None:
         """Read what an earlier attempt wrote down of this URL."""
         try:
-            note = msgspec.json.decode(self._note.read_bytes(), type=Received)
+            note = decode_json(self._note.read_bytes(), Received)
         except (OSError, ValueError):
             return None
         return note if note.url == self.url else None

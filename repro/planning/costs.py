@@ -11,13 +11,13 @@ import re
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import msgspec
 
 from repro.cases import Case
 from repro.errors import LedgerError, OptionError
-from repro.files import replace_bytes
+from repro.files import decode_json, replace_bytes
 from repro.published import GUARDED, AskedPrecision
 from repro.records.ledger import Ledger, existing_ledger
 from repro.records.result import CaseResult
@@ -98,6 +98,8 @@ GPU_SPEED = 19.5e12 / 2 / 2
 #: image) at 7 images a second on two cores, as measured for docs/clusters.md.
 CORE_SPEED = 7 * 17.6e9 / 2
 
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+_Speed = Annotated[float, msgspec.Meta(ge=1)]
 Basis = Literal["recorded", "recorded speed", "assumed speed"]
 Device = Literal["cpu", "cuda"]
 
@@ -127,10 +129,10 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     over earlier cases, None where there are none, and `assumed` stands for it then.
     """
 
-    seconds: dict[str, float] = {}
-    diagnoses: dict[str, float] = {}
-    speed: float | None = None
-    assumed: float = GPU_SPEED
+    seconds: dict[str, _Seconds] = {}
+    diagnoses: dict[str, _Seconds] = {}
+    speed: _Speed | None = None
+    assumed: _Speed = GPU_SPEED
 
     def of(self, case: Case, images: int | None = None) -> CaseCost:
         """Give the cost of a case, or of some images of it."""
@@ -155,7 +157,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: it is no such file.
         """
         try:
-            return msgspec.json.decode(file.read_bytes(), type=cls)
+            return decode_json(file.read_bytes(), cls)
         except (OSError, ValueError) as error:
             raise OptionError(
                 f"{file} holds no costs of cases ({error}); write it with "

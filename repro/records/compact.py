@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.evaluation.predictions import TOP, Predictions
+from repro.files import decode_json
 from repro.judgement.images import ImageSet
 from repro.stored.arrays import read_member
 
@@ -133,7 +134,7 @@ def decode_names(content: bytes) -> ImageNames:
     text = unpacking.decompress(content, max_length=_MOST_NAMES)
     if not unpacking.eof:
         raise EOFError("the names end too early, or are larger than any are")
-    return msgspec.json.decode(text, type=ImageNames)
+    return decode_json(text, ImageNames)
 
 
 def _smallest(values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attack.attack import MEMORY, Attack, limited_memory
 from attack.formats import _below_data
-from attack.sound import CHECK, NUMBERS, TOML
+from attack.sound import CHECK, NUMBERS, TOML, stores
 
 from ..importing.tables import RELEASE
 
@@ -92,3 +92,16 @@ def test_a_header_of_safetensors_that_is_nested_without_end_is_refused() -> None
     files = {"w.safetensors": content, **TOML}
     with limited_memory(MEMORY):
         assert Attack("weights", asked, files).shortcoming() == ""
+
+
+DEEP = b'{"x":' + b"[" * 100_000
+
+
+@pytest.mark.parametrize("file", ["store.json", "0000.json"])
+@pytest.mark.parametrize("command", ["list", "check"])
+def test_a_cache_that_is_nested_without_end_is_left_out(
+    file: str, command: str
+) -> None:
+    files = {name: DEEP if name.endswith(file) else c for name, c in stores().items()}
+    assert DEEP in files.values()
+    assert Attack("caches", ("cache", command), files).shortcoming() == ""

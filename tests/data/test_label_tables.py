@@ -83,6 +83,11 @@ def test_a_table_of_columns_is_one_line_at_least(tmp_path: Path) -> None:
     assert rows(tmp_path, "", "labels.jsonl") == {}
 
 
+def test_a_line_that_is_nested_without_end_is_no_label(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="as a table of labels: it is nested too de"):
+        rows(tmp_path, '{"file":' + "[" * 100_000, "labels.jsonl")
+
+
 def test_lines_of_several_lengths_are_no_columns_of_classes(tmp_path: Path) -> None:
     for more in ("a,1\n", "a,1,0,0\n"):
         with pytest.raises(DatasetError, match="has the label '1'"):

@@ -123,8 +123,15 @@ def test_costs_come_back_from_their_file(tmp_path: Path) -> None:
     assert Costs.read(tmp_path / "costs.json") == costs
 
 
-def test_another_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "costs.json").write_text("[]")
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[]", '{"speed": 0}', '{"speed": -1}', '{"assumed": 0}'),
+        *('{"seconds": {"a": -5}}', '{"seconds": {"a": 1e300}}', '{"a":' + "[" * 10**5),
+    ],
+)
+def test_another_file_is_refused_in_a_sentence(content: str, tmp_path: Path) -> None:
+    (tmp_path / "costs.json").write_text(content)
     with pytest.raises(OptionError, match=r"holds no costs of cases.*repro plan --co"):
         Costs.read(tmp_path / "costs.json")
 
