@@ -66,7 +66,7 @@ def list_shards(spec: DatasetSpec, root: Path, suffix: str) -> list[Path]:
                 "another download away"
             )
     total = max((of for (_, of), *_ in found.values()), default=0)
-    wanted = range(total) if total else range(numbers[0], numbers[-1] + 1)
+    wanted = range(total) if total else range(numbers[0], numbers[-1])
     if missing := sorted(set(wanted) - set(numbers)):
         raise DatasetError(
             f"{root}: of {chosen[0]!r} shard {missing[0]} is missing, and "

@@ -103,7 +103,10 @@ def test_classes_that_are_numbers_are_those_of_the_labels_and_that_is_said(
 def test_shards_that_name_labels_in_two_orders_are_refused(tmp_path: Path) -> None:
     shard(tmp_path, some(4), 0, 2, CLASSES)
     shard(tmp_path, some(4, 4), 1, 2, tuple(reversed(CLASSES)))
-    with pytest.raises(DatasetError, match=r"00001-of-00002.parquet names its labels"):
+    said = (
+        r"val-00001-of-00002.parquet names its labels otherwise than val-00000-of-00002"
+    )
+    with pytest.raises(DatasetError, match=said):
         listed_parquet(tmp_path)
 
 
@@ -286,3 +289,26 @@ def test_parquet_without_pyarrow_says_what_to_install(
     said = rf"{file} is read with pyarrow, which is not installed; install pytest-repro"
     with pytest.raises(DatasetError, match=said):
         listed_parquet(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "none",
+        "[]",
+        "{}",
+        '{"info": null}',
+        '{"info": {"features": {}}}',
+        '{"info": {"features": {"label": {}}}}',
+        '{"info": {"features": {"label": {"names": 3}}}}',
+        "[" * 100_000,
+    ],
+)
+def test_what_names_no_labels_in_the_way_of_the_hub_names_none(
+    written: str, tmp_path: Path
+) -> None:
+    (tmp_path / "val").mkdir()
+    made = table(some(4)).replace_schema_metadata({"huggingface": written})
+    pq.write_table(made, tmp_path / "val" / "val.parquet")
+    (said,) = listed_parquet(tmp_path).assumed
+    assert "taken as places in the list of classes, from 0" in said

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from repro.data.bytewise import ReadImages
 from repro.data.dataset import index_dataset, index_part, remembered_dataset
 from repro.data.digests import Record
+from repro.data.listing import UNKNOWN_SIZE
 from repro.errors import DatasetError, NotAvailableError
 from repro.published import DatasetSpec
 
@@ -319,3 +321,39 @@ def test_what_is_not_there_is_said_with_what_to_name(tmp_path: Path) -> None:
     said = rf"{tmp_path}/val does not exist, but val.zip is there: unpack it"
     with pytest.raises(NotAvailableError, match=said):
         index_dataset(spec(), tmp_path)
+
+
+@pytest.mark.parametrize("digit", ["0", "4", "f"])
+def test_a_record_tells_what_is_otherwise_new_or_missing(digit: str) -> None:
+    record = Record(
+        Path("record"), {"a/1.png": (5, "4" * 64), "a/2.png": (6, "5" * 64)}
+    )
+    sizes = {"a/1.png": 5, "a/2.png": 6}
+    sums = {"a/1.png": digit * 64, "a/2.png": "5" * 64}
+    assert record.difference(sizes) == ""
+    found = record.difference(sizes, sums)
+    assert bool(found) == (digit != "4")
+    assert ("1 file has other bytes (a/1.png); restore" in found) == (digit != "4")
+    # Of a page of parquet no size is known before it is read.
+    unknown = {**sizes, "a/2.png": UNKNOWN_SIZE}
+    assert record.difference(unknown) == ""
+    assert bool(record.difference(unknown, sums)) == (digit != "4")
+    for size in (5, 7):
+        found = record.difference({"a/2.png": size, "b/3.png": 1})
+        assert (
+            "1 file has other bytes (a/2.png), 1 file is missing (a/1.png), " in found
+        )
+        assert ", 1 file is new (b/3.png); restore the files, or remove that" in found
+
+
+def test_up_to_three_of_the_same_images_are_named() -> None:
+    for number in range(1, 6):
+        names = [f"{name}.png" for name in "abcde"[:number]]
+        sums = {**dict.fromkeys(names, "same"), "other.png": "other"}
+        read = ReadImages(sums, dict.fromkeys(sums, 1), {})
+        assert read.identical == ([tuple(names)] if number > 1 else [])
+        if number == 1:
+            assert read.remarks() == []
+            continue
+        named = " = ".join(names[:3]) + " = ..." * (number > 3)
+        assert read.remarks() == [f"1 image occurs more than once ({named})"]

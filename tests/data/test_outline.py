@@ -56,10 +56,11 @@ def test_images_of_two_sizes_and_ones_that_are_none_have_no_size(
 ) -> None:
     small = io.BytesIO()
     Image.new("L", (9, 7)).save(small, "PNG")
-    members = {"a.png": small.getvalue(), "a.cls": b"0", "b.png": b"none"}
-    tar_of(tmp_path / "new" / "0.tar", {**members, "b.cls": b"0"})
+    members = {"a.png": b"none", "a.cls": b"0", "b.png": small.getvalue()}
+    members["b.cls"] = b"0"
+    tar_of(tmp_path / "new" / "0.tar", members)
     assert outline(tmp_path / "new") == Outline(("0",), 2, (9, 7))
-    members |= {"b.png": photograph(1), "b.cls": b"0"}
+    members["a.png"] = photograph(1)
     tar_of(tmp_path / "new" / "0.tar", members)
     assert outline(tmp_path / "new") == Outline(("0",), 2, None)
 

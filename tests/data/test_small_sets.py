@@ -436,6 +436,14 @@ def test_a_set_is_called_as_its_file_is(
     )
 
 
+def test_an_array_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    np.savez(file, x=SMALL, y=LABELS)
+    place = array_files.ArrayPlace(file, "z")
+    with pytest.raises(DatasetError, match="cannot be read as arrays of images"):
+        array_files.read_array(place)
+
+
 def test_what_begins_otherwise_or_is_a_folder_holds_no_arrays(tmp_path: Path) -> None:
     (tmp_path / "test").write_bytes(b"text")
     (tmp_path / "a.npz").mkdir()

@@ -82,8 +82,17 @@ def changed(folder: Path) -> None:
     (folder / FILE).write_bytes(content)
 
 
+def with_sum(digest: str) -> Callable[[Path], object]:
+    record = {"shape": PIXELS.shape, "xxh128": digest}
+    return lambda folder: (folder / "0007.json").write_bytes(
+        msgspec.json.encode(record)
+    )
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a byte": (changed, "has another checksum than when it was written"),
+    "a smaller sum": (with_sum("0" * 32), "has another checksum than when it was"),
+    "a larger sum": (with_sum("f" * 32), "has another checksum than when it was"),
     "smaller levels": (replaced(PIXELS.astype(bool)), "holds bool pixels of shape"),
     "larger levels": (replaced(PIXELS.astype(np.int16)), "holds int16 pixels"),
     "fewer images": (replaced(PIXELS[:4]), r"shape \(4, 3, 4, 2\); expected uint8 of"),
