@@ -172,7 +172,7 @@ class Reporting:
         self._failures += report.failed
         # Results of workers elsewhere may come without a plan.
         if hasattr(report, "repro") or hasattr(report, "repro_claim"):
-            self._begin(recorded=hasattr(report, "repro"))
+            self._begin()
         result = self._session.receive(report) if self._session else None
         yield
         outcome: str = report.outcome
@@ -302,7 +302,7 @@ class Reporting:
         settings = read_settings(self._config, {}, self._config.rootpath)
         return settings.shard is not None
 
-    def _begin(self, planned: Planned | None = None, *, recorded: bool = False) -> None:
+    def _begin(self, planned: Planned | None = None) -> None:
         """Begin, once."""
         if self._session is None:
             from repro.plugin.planned import Planned
@@ -310,4 +310,4 @@ class Reporting:
 
             found = planned or Planned()
             self._config.stash[PLANNED] = found
-            self._session = RunSession(self._config, found, recorded=recorded)
+            self._session = RunSession(self._config, found)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from repro.claims.result import ClaimResult
 from repro.errors import ReproError
 from repro.plugin.outcomes import taken_from
 from repro.plugin.recording import BAD, PLAIN, Recorder, Results, print_summary
@@ -122,18 +123,14 @@ class RunSession:
     Args:
         config: of the run.
         planned: the tests that have cases.
-        recorded: whether it is written into the ledger though no case is planned. A run
-            of no case is not, unless it is a shard, of which there may be more than
-            cases.
 
     Raises:
         UsageError: the ledger cannot be written, or has no such baseline.
     """
 
-    def __init__(
-        self, config: pytest.Config, planned: Planned, *, recorded: bool
-    ) -> None:
+    def __init__(self, config: pytest.Config, planned: Planned) -> None:
         self._config = config
+        self._planned = planned
         self._results = Results(planned)
         self._settings = read_settings(config, {}, config.rootpath)
         self._shared = run_folder(config)
@@ -143,10 +140,11 @@ class RunSession:
         self._recorder: Recorder | None = None
         self._written: list[Path] = []
         self._unwritten: list[str] = []
-        recorded = recorded or bool(planned.judged or self._settings.shard)
-        if self._settings.ledger and recorded:
+        # A run of no case is not recorded, unless it is a shard, of which there may be
+        # more than cases.
+        if planned.judged or self._settings.shard:
             try:
-                self._recorder = Recorder(config, self._settings, len(planned.judged))
+                self._start_record()
             except ReproError as error:
                 # pytest ends here, and nothing comes to `finish`.
                 self._shared.remove()
@@ -158,6 +156,11 @@ class RunSession:
         It is given back where it is that of a case and adds something to what is known.
         """
         found = self._results.receive(report)
+        if self._is_unforeseen(found):
+            try:
+                self._start_record()
+            except ReproError as error:
+                self._unwritten.append(str(error))
         if self._recorder and found is not None:
             self._recorder.record(found, taken_from(report))
         return found if isinstance(found, CaseResult) else None
@@ -217,6 +220,20 @@ class RunSession:
                 stopped=stopped,
             ),
         )
+
+    def _start_record(self) -> None:
+        if self._settings.ledger:
+            number = len(self._planned.judged)
+            self._recorder = Recorder(self._config, self._settings, number)
+
+    def _is_unforeseen(self, found: CaseResult | ClaimResult | None) -> bool:
+        """Whether a result was not planned: a test may ask for it while it runs.
+
+        Workers elsewhere plan nothing that this process could read.
+        """
+        if self._recorder or self._unwritten or not isinstance(found, CaseResult):
+            return False
+        return found.measurement is not None or not self._planned.tests
 
     def _write_reports(self, report: Report) -> None:
         for file in self._settings.report or ():

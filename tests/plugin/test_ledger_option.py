@@ -55,6 +55,30 @@ def test_a_run_is_in_the_ledger_with_all_that_its_report_says(
     assert by_id == {case["id"]: case for case in reported}
 
 
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_what_is_measured_unforeseen_is_recorded(
+    release: ReleaseCopy, pytester: pytest.Pytester, folder: Path, *, is_writable: bool
+) -> None:
+    if not is_writable:
+        folder.write_text("no ledger can be made here")
+    pytester.makepyfile(
+        SUITE.replace("reproduce)", "request)", 1).replace(
+            "reproduce(", "request.getfixturevalue('reproduce')("
+        )
+    )
+    result = pytester.runpytest(
+        f"--repro-expected={release.folder}", "--repro-cache=none", "-k", "real/80"
+    )
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["2 cases: 2 reproduced"])
+    if not is_writable:
+        result.stdout.fnmatch_lines([f"*{folder}*"])
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        return
+    with Ledger(folder) as ledger:
+        assert ledger.find_run("last").counts == {Verdict.REPRODUCED: 2}
+
+
 def test_a_result_travels_with_one_report_whatever_step_it_comes_of(
     release: ReleaseCopy, pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
