@@ -145,12 +145,16 @@ def pytest_collection_modifyitems(
     if not any(item.get_closest_marker(MARKER) for item in items):
         yield
         return
-    from repro.plugin.planned import arrange, settle
+    from repro.plugin.planned import Leaving, arrange, settle
 
     arrange(config, items)
     arranged = list(items)
     yield
-    if settle(config, items, arranged) and not hasattr(config, "workerinput"):
+    if not settle(config, items, arranged):
+        return
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Leaving())
+    else:
         from repro.plugin.controller import Reporting
 
         config.pluginmanager.register(Reporting(config), "repro-reporting")

@@ -78,8 +78,6 @@ def settle(
     if items != arranged and not _goes_on_from_last_run(config):
         arrange(config, items)
     workers.assign_gpu(config, {item.stash[SETTINGS].device or "" for item in chosen})
-    if workers.is_worker(config) and not measures_nothing(config):
-        leave_for_controller(config, items)
     return True
 
 
@@ -223,8 +221,19 @@ def in_force(items: Iterable[pytest.Item]) -> Iterable[Settings]:
     return (item.stash[SETTINGS] for item in items if SETTINGS in item.stash)
 
 
+class Leaving:
+    """Tells the controller, from a worker, which tests have cases."""
+
+    # After whoever leaves tests out, such as --lf, and before xdist says it is done.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Leave the list for the controller."""
+        if not measures_nothing(session.config):
+            leave_for_controller(session.config, session.items)
+
+
 def leave_for_controller(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Tell the controller, from a worker, which tests have cases."""
+    """Write down which tests have cases."""
     groups: dict[str, _Marked] = {}
     for item, case in with_cases(items):
         marker = item.get_closest_marker(MARKER)

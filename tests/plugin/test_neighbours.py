@@ -289,6 +289,27 @@ def test_a_test_that_a_conftest_lists_twice_is_set_up_each_time(
     assert "KeyError" not in str(result.stdout)
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_cases_that_others_leave_out_last_of_all_are_not_planned(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_collection_modifyitems(items):
+            yield
+            items[:] = [item for item in items if "640" not in item.name]
+        """
+    )
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest(*ALONE, *workers, "-kreal/640 or real/80")
+    result.stdout.fnmatch_lines(["1 case: 1 not run", "*1 skipped*"])
+    assert NO_TURN not in str(result.stdout)
+    assert result.ret == pytest.ExitCode.OK
+
+
 @pytest.mark.parametrize(
     "workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)]
 )
