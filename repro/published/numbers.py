@@ -130,7 +130,7 @@ def row_types() -> RowTypes:
 
 
 # By their names: a metric of another package, once it is loaded, is a key more.
-@functools.cache
+@functools.lru_cache
 def _row_types(metrics: tuple[str, ...]) -> RowTypes:
     tolerance = _extended(
         ToleranceRow, [(name, Decimal | None, None) for name in metrics]
