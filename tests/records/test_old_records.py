@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from repro.cases import list_cases
+from repro.errors import LedgerError
 from repro.judgement.verdict import Verdict
 from repro.published import EMBEDDED, read_releases
 from repro.records.environment import Environment, GitState
@@ -109,6 +110,16 @@ def test_runs_that_are_not_neighbours_have_counts_of_their_own(tmp_path: Path) -
     ]
     # In the order of the verdicts, whatever came first.
     assert list(found[1].counts) == [Verdict.REPRODUCED, Verdict.BELOW]
+
+
+def test_a_file_that_is_no_ledger_is_closed_again(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"no database " * 100)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    # As long as the error is at hand, so is all that it passed through.
+    with pytest.raises(LedgerError) as caught:
+        Ledger(tmp_path)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    assert caught.value
 
 
 def test_another_thread_may_record(tmp_path: Path) -> None:
