@@ -150,6 +150,9 @@ def _kept(**changed: object) -> bytes:
     [
         ({"width": np.uint8(TOP + 1)}, "larger than any"),
         ({"place": np.zeros(8, dtype=np.uint8)}, "of different numbers of images"),
+        ({"labels": np.array(3)}, "no row of integers"),
+        ({"labels": np.zeros((9, 1), dtype=np.uint8)}, "no row of integers"),
+        ({"labels": np.zeros(9)}, "no row of integers"),
         (
             dict.fromkeys(("labels", "place", "steps", "first", "losses"), NOTHING),
             "of different numbers of images",
