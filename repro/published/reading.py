@@ -252,10 +252,12 @@ def _read_beside(located: Located, key: str, name: str, or_else: str) -> str:
     """Read a text file that a key names, relative to the TOML file."""
     if not name or not name.isprintable():
         raise located.error(f"{key} is {name!r}, which is neither a list nor a file")
-    try:
-        check_below(key, name)
-    except ValueError as error:
-        raise located.error(str(error)) from error
+    # A line of it may be shown, so a stranger's release names no other file elsewhere.
+    if not name.endswith(".txt"):
+        try:
+            check_below(key, name)
+        except ValueError as error:
+            raise located.error(f"{error}, or a list *.txt") from error
     try:
         return read_text(located.file.parent / name)
     except ExpectedError as error:
