@@ -24,6 +24,7 @@ from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import Progress, Settled, evaluate
 from repro.evaluation.memory import within_memory
+from repro.evaluation.precision import torch_as_it_begins
 from repro.evaluation.predictions import Predictions, calibration_error
 from repro.judgement.guarded import Guarded
 from repro.judgement.intervals import Interval, interval_of
@@ -94,6 +95,7 @@ class Evaluator:
         strata = first_strata(dataset, self.settings.limit)
         return sum(len(dataset.strata[stratum]) for stratum in strata)
 
+    @torch_as_it_begins()
     def model(
         self, case: Case, weights: Path | None = None, files: OwnFiles | None = None
     ) -> nn.Module:
@@ -111,10 +113,12 @@ class Evaluator:
         weights = weights or self._sources.weights(case).path
         return self._classifiers.model(case, weights, files)
 
+    @torch_as_it_begins()
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
         return self._classifiers.text(case, model)
 
+    @torch_as_it_begins()
     def classifier(
         self,
         case: Case,
@@ -175,6 +179,7 @@ class Evaluator:
             is_settled=is_settled,
         )
 
+    @torch_as_it_begins()
     def measure(
         self,
         case: Case,
@@ -285,6 +290,7 @@ class Evaluator:
             guarded=guarded,
         )
 
+    @torch_as_it_begins()
     def diagnose(
         self,
         case: Case,

@@ -87,6 +87,23 @@ class CastOnce:
 
 
 @contextlib.contextmanager
+def torch_as_it_begins() -> Iterator[None]:
+    """Make tensors of float32 on the processor where nothing else is said.
+
+    A conftest may have set another type or device for the tests of its project.
+    """
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    # To name a device costs something with each call of torch.
+    moved = torch.device("cpu") if device.type != "cpu" else contextlib.nullcontext()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with moved:
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+@contextlib.contextmanager
 def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
     """Compute in this precision, and leave the process as it was found.
 
@@ -100,7 +117,8 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
     mixed = _MIXED.get(precision)
     autocast = torch.autocast(device.type, dtype=mixed, enabled=mixed is not None)
     try:
-        with multiplying_float32(as_tf32=precision == "tf32"), autocast:
+        as_tf32 = precision == "tf32"
+        with torch_as_it_begins(), multiplying_float32(as_tf32=as_tf32), autocast:
             # Torch only warns where it does not know how.
             if mixed and not torch.is_autocast_enabled(device.type):
                 raise EvaluationError(_cannot(precision, device))

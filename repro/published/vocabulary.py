@@ -237,9 +237,11 @@ class Printed(msgspec.Struct, frozen=True):
 def printed(digits: str, shift: int = 0) -> Printed:
     """Read digits such as `58.140`; the point is moved to the right by `shift`."""
     # Moved in decimals: a float would be another number than the one that was printed.
-    number = Decimal(digits).scaleb(shift)
-    exponent = number.as_tuple().exponent
+    # Arithmetic of decimals would round as a project has told it to.
+    sign, figures, exponent = Decimal(digits).as_tuple()
     assert isinstance(exponent, int)
+    exponent += shift
+    number = Decimal((sign, figures, exponent))
     return Printed(
         f"{number:f}", Fraction(number), Fraction(1, 2) * Fraction(10) ** exponent
     )
@@ -252,7 +254,7 @@ def training_images(checkpoint: str) -> int | None:
     None where the name is no number.
     """
     match = _COUNT.fullmatch(checkpoint)
-    return round(Decimal(match[1]) * _UNITS[match[2]]) if match else None
+    return round(Fraction(match[1]) * _UNITS[match[2]]) if match else None
 
 
 def is_same_arithmetic(first: str, second: str, device: str) -> bool:

@@ -29,6 +29,7 @@ from repro.evaluation.precision import (
     in_type_of,
     input_type,
     multiplying_float32,
+    torch_as_it_begins,
 )
 from repro.published import PRECISIONS, Precision, Protocol
 from repro.published.release import TextSpec
@@ -135,6 +136,23 @@ def test_a_model_computes_in_the_type_that_was_asked_for(precision: Precision) -
     assert logits.dtype == torch.float32
     whole = precision in ("fp16", "bf16")
     assert input_type(precision) == (half if whole else torch.float32)
+
+
+@pytest.mark.parametrize("place", ["cpu", "meta"])
+def test_types_and_devices_of_a_project_count_for_its_own_tensors_alone(
+    place: str,
+) -> None:
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device(place)
+    try:
+        with torch_as_it_begins():
+            made = torch.ones(1)
+        theirs = torch.ones(1)
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert (made.dtype, made.device.type) == (torch.float32, "cpu")
+    assert (theirs.dtype, theirs.device.type) == (torch.float64, place)
 
 
 def test_what_torch_cannot_compute_is_one_sentence() -> None:

@@ -68,6 +68,20 @@ def test_own_names(case, dataset, model, classifier, evaluate, claim):
     assert case in (1, 2)
     assert {dataset, model, classifier, evaluate, claim} == {"own"}
 """
+#: What a project sets for its own tests, and never sets back.
+STATES = """
+import decimal, os
+import numpy, pytest, torch
+
+@pytest.fixture(autouse=True)
+def of_this_project(tmp_path):
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    decimal.getcontext().prec = 2
+    decimal.getcontext().traps[decimal.Inexact] = True
+    numpy.seterr(all="raise")
+    os.chdir(tmp_path)
+"""
 #: Ends the run with a status of its own when both cases are measured.
 ENDING = """
 import pytest
@@ -230,6 +244,7 @@ PROJECTS = (
     option("-p", "no:terminal"),
     option("-p", "no:cacheprovider", leaves=(".repro",)),
     option("-p", "no:xdist", plugins=None),
+    option("-p", "no:setuponly"),
     option("--import-mode=prepend"),
     option("--import-mode=append"),
     option("--import-mode=importlib"),
@@ -242,6 +257,10 @@ PROJECTS = (
     Row(
         "fixtures of the project that are called as ours",
         files={"conftest.py": NAMESAKES, NEIGHBOUR: NAMESAKES_USED},
+    ),
+    Row(
+        "torch's type and device, decimals and the folder set by a conftest",
+        files={"conftest.py": STATES},
     ),
     Row(
         "`collect_ignore` in a conftest",

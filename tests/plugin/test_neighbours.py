@@ -289,6 +289,26 @@ def test_a_test_that_a_conftest_lists_twice_is_set_up_each_time(
     assert "KeyError" not in str(result.stdout)
 
 
+#: What pytest itself runs without.
+SPARED = (
+    *("assertion", "capture", "debugging", "doctest", "faulthandler", "junitxml"),
+    *("logging", "monkeypatch", "recwarn", "setuponly", "setupplan", "skipping"),
+    *("stepwise", "terminal", "tmpdir", "unittest", "warnings"),
+)
+
+
+def test_nothing_of_pytest_is_needed_that_it_spares_itself(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(SUPERVISED)
+    report = pytester.path / "report.json"
+    without = [f"-pno:{name}" for name in SPARED]
+    arguments = (*ALONE, *without, "-kreal/80", f"--repro-report={report}")
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == pytest.ExitCode.OK, str(result.stderr)
+    assert '"not run"' in report.read_text()
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_cases_that_others_leave_out_last_of_all_are_not_planned(
     pytester: pytest.Pytester, workers: tuple[str, ...]

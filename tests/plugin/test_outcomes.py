@@ -23,6 +23,25 @@ def test_a_faithful_release_is_reproduced(
     result.stdout.fnmatch_lines(["3 cases: 3 reproduced"])
 
 
+def test_what_a_project_sets_for_its_own_tensors_changes_no_outcome(
+    release: ReleaseCopy, run_cases: RunCases, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(
+        """
+        import pytest, torch
+
+        @pytest.fixture(autouse=True)
+        def of_this_project():
+            torch.set_default_dtype(torch.float64)
+            torch.set_default_device("meta")
+            yield
+            torch.set_default_dtype(torch.float32)
+            torch.set_default_device(None)
+        """
+    )
+    run_cases(release).assert_outcomes(passed=3)
+
+
 def test_six_faults_have_six_outcomes_and_harm_nobody_else(
     release: ReleaseCopy, run_cases: RunCases, tmp_path: Path
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import decimal
 import itertools
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +228,14 @@ def test_a_number_has_the_decimals_that_were_printed(
     assert printed(digits).decimals == decimals
     # The point of a fraction is moved by two places.
     assert printed(digits, 2).decimals == max(0, decimals - 2)
+
+
+def test_a_number_is_read_whatever_a_project_does_with_its_decimals() -> None:
+    with decimal.localcontext(decimal.Context(prec=2, traps=[decimal.Inexact])):
+        number = printed("0.68319", 2)
+        images = training_images("1.2345M")
+    assert (number.digits, number.value) == ("68.319", Fraction(68319, 1000))
+    assert images == 1_234_500
 
 
 @pytest.mark.parametrize(
