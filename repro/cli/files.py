@@ -113,10 +113,10 @@ def _fits(found: Inspection, releases: Sequence[Release]) -> Iterator[str]:
             try:
                 load_checkpoint(spec, release.location, found.path, torch.device("cpu"))
             except ReproError as error:
-                said = str(error).removeprefix(f"{found.path} ").split(". ")
+                said = str(error).replace(f"{found.path} ", "it ", 1).split(". ")
                 # What would make it load is worth a sentence more.
                 why = [said[0], *(one for one in said[1:] if "weights_key" in one)]
-                misfits.append(f"  not as        {label}: it {'. '.join(why)}")
+                misfits.append(f"  not as        {label}: {'. '.join(why)}")
                 continue
             fitting += 1
             yield f"  loads as      {label}"

@@ -410,12 +410,26 @@ def test_what_is_no_state_dict_is_refused(
         load_checkpoint(VIT, HERE, tmp_path / "a.pt", CPU)
 
 
+#: Of each of these timm raises something else.
+WRONG: list[dict[str, Any]] = [
+    *({"img_size": []}, {"patch_size": 0}, {"mlp_ratio": float("inf")}),
+    *({"global_pool": "all"}, {"act_layer": "none"}, {"pretrained_cfg": 1}),
+]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"loader": "keras"}, "loader 'keras'; there are timm, open_clip"),
         ({"architecture": "vit_giga"}, r"timm .* cannot build model 'vit'.*vit_giga"),
         ({"options": {"colour": 1}}, r"timm .* cannot build model 'vit'.*colour"),
+        *(({"options": wrong}, "timm .* cannot build model 'vit'") for wrong in WRONG),
+        ({"architecture": "hf-hub:timm/x"}, "'hf-hub:timm/x', which names a place"),
+        ({"architecture": "local-dir:/tmp"}, "'local-dir:/tmp', which names a place"),
+        (
+            {"loader": "open_clip", "architecture": "hf-hub:x/y", "options": {}},
+            "'hf-hub:x/y', which names a place",
+        ),
         (
             {"loader": "open_clip", "architecture": "ViT-Q", "options": {}},
             r"open_clip .* cannot build model 'vit'",

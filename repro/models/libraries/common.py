@@ -40,12 +40,38 @@ def reason(error: BaseException) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+def cannot_build(library: Any, spec: ModelSpec, why: str) -> ExpectedError:
+    """Say that a library does not build what a release asks it for."""
+    return ExpectedError(
+        f"{library.__name__} {library.__version__} cannot build model {spec.id!r} "
+        f"({spec.architecture}, {spec.options}): {why}"
+    )
+
+
+@contextmanager
+def building(library: Any, spec: ModelSpec) -> Iterator[None]:
+    """Have a library build a model.
+
+    Raises:
+        ExpectedError: it does not; of options that are none, it raises what it likes.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise cannot_build(library, spec, reason(error)) from error
+
+
 def refuse_weights(spec: ModelSpec, options: tuple[str, ...]) -> None:
-    """Refuse options with which a library would take weights from elsewhere.
+    """Refuse a name or options with which a library would look for a model elsewhere.
 
     Raises:
         ExpectedError: one was given.
     """
+    if ":" in spec.architecture:
+        raise ExpectedError(
+            f"architecture of model {spec.id!r} is {spec.architecture!r}, which names "
+            "a place; name an architecture that the library has itself"
+        )
     for option in options:
         if option in spec.options:
             raise ExpectedError(

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.errors import ExpectedError, WeightsError
+from repro.errors import WeightsError
 from repro.files import at_home
 from repro.models.libraries import Loader
 from repro.models.libraries.common import (
+    building,
     fill_from_arrays,
     handing,
     hub_file,
@@ -105,17 +106,11 @@ def _create(spec: ModelSpec, name: str, options: dict[str, Any]) -> nn.Module:
     import open_clip
 
     refuse_weights(spec, ("load_weights", "pretrained", "pretrained_image"))
-    try:
-        with _quiet(), offline():
-            # No device: parameters that have no memory yet cannot be moved.
-            model: nn.Module = open_clip.create_model(
-                name, load_weights=False, device=None, **options
-            )
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ExpectedError(
-            f"open_clip {open_clip.__version__} cannot build model {spec.id!r} "
-            f"({spec.architecture}, {spec.options}): {reason(error)}"
-        ) from error
+    with building(open_clip, spec), _quiet(), offline():
+        # No device: parameters that have no memory yet cannot be moved.
+        model: nn.Module = open_clip.create_model(
+            name, load_weights=False, device=None, **options
+        )
     return model
 
 

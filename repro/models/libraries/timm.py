@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.errors import ExpectedError, WeightsError
+from repro.errors import WeightsError
 from repro.models.libraries import Loader
 from repro.models.libraries.common import (
+    building,
     fill_from_arrays,
     handing,
     hub_file,
+    offline,
     reason,
     refuse_weights,
     split_tag,
@@ -86,13 +88,8 @@ def _create(spec: ModelSpec, options: dict[str, Any]) -> nn.Module:
     import timm
 
     refuse_weights(spec, ("checkpoint_path", "pretrained"))
-    try:
+    with building(timm, spec), offline():
         model: nn.Module = timm.create_model(
             spec.architecture, pretrained=bool(options), **options, **spec.options
         )
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ExpectedError(
-            f"timm {timm.__version__} cannot build model {spec.id!r} "
-            f"({spec.architecture}, {spec.options}): {reason(error)}"
-        ) from error
     return model

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.models.libraries import Loader
-from repro.models.libraries.common import handing, reason, split_tag, torch_hub_file
+from repro.models.libraries.common import (
+    building,
+    cannot_build,
+    handing,
+    reason,
+    split_tag,
+    torch_hub_file,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,31 +72,21 @@ def _entry(spec: ModelSpec) -> Any:
     try:
         entries = torchvision.models.get_model_weights(architecture)
     except ValueError as error:
-        raise _unknown(spec, reason(error)) from error
+        raise cannot_build(torchvision, spec, reason(error)) from error
     if tag not in entries.__members__:
-        raise _unknown(spec, f"its weights are {', '.join(entries.__members__)}")
+        raise cannot_build(
+            torchvision, spec, f"its weights are {', '.join(entries.__members__)}"
+        )
     return entries[tag]
 
 
 def _create(spec: ModelSpec, entry: Any) -> nn.Module:
     import torchvision
 
-    try:
-        with warnings.catch_warnings():
-            # Two architectures announce that their initialisation will change.
-            warnings.simplefilter("ignore", FutureWarning)
-            model: nn.Module = torchvision.models.get_model(
-                split_tag(spec)[0], weights=entry, **spec.options
-            )
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise _unknown(spec, reason(error)) from error
+    with building(torchvision, spec), warnings.catch_warnings():
+        # Two architectures announce that their initialisation will change.
+        warnings.simplefilter("ignore", FutureWarning)
+        model: nn.Module = torchvision.models.get_model(
+            split_tag(spec)[0], weights=entry, **spec.options
+        )
     return model
-
-
-def _unknown(spec: ModelSpec, why: str) -> ExpectedError:
-    import torchvision
-
-    return ExpectedError(
-        f"torchvision {torchvision.__version__} cannot build model {spec.id!r} "
-        f"({spec.architecture}, {spec.options}): {why}"
-    )
