@@ -25,7 +25,7 @@ from repro.evaluation.memory import (
     too_little,
 )
 from repro.evaluation.predictions import TOP, Predictions, join
-from repro.evaluation.streams import Ahead, fetch, is_current, send, wait_for
+from repro.evaluation.streams import Ahead, as_current, fetch, send, wait_for
 
 Progress = Callable[[int], object]
 #: The most likely classes, the losses, the confidences and, where they are wanted, the
@@ -73,7 +73,7 @@ def evaluate(
     score = partial(_score, with_margins=with_margins)
     computed: deque[_Computed] = deque()
     read: list[Predictions] = []
-    with is_current(device):
+    with as_current(device):
         for images, pixels in parts:
             members = dataset.strata[images] if isinstance(images, int) else images
             how = batch_size, device, progress, score
@@ -112,7 +112,7 @@ def compute_features(
     def features(batch: Tensor, place: slice) -> Tensor:
         return body(batch)
 
-    with is_current(device):
+    with as_current(device):
         parts = [part for _, part in _batches(features, pixels, batch_size, device)]
     return torch.cat(parts)
 

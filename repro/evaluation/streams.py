@@ -15,7 +15,7 @@ from torch import Tensor
 AHEAD = 2
 
 
-def is_current(device: torch.device) -> AbstractContextManager[object]:
+def as_current(device: torch.device) -> AbstractContextManager[object]:
     """Make a device the current one.
 
     Pinned memory belongs to the current one, and would take some of another GPU's.
