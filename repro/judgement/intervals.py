@@ -274,7 +274,7 @@ def _moments(
     from_middle = losses - (total(losses, mine) / images)[mine]
     spread = total(from_middle**2, mine) / images
     cubes = total(from_middle**3, mine) / images
-    skewness = np.where(spread > 0, cubes / np.where(spread > 0, spread, 1) ** 1.5, 0)
+    skewness = cubes / np.where(spread > 0, spread, 1) ** 1.5
     # The mean of n independent values has 1/n of their variance, and 1/n**2 of their
     # third moment.
     return (

@@ -30,6 +30,7 @@ LOSS_PLANS = {
     "all small": ([80] * 80, [20] * 80, 4),
     "one image of some": ([4000] + [4] * 40, [1200] + [1] * 40, 4),
     "thirty show it, less do not": ([120] * 60 + [116] * 60, [30] * 60 + [29] * 60, 4),
+    "two images of some": ([4000] + [8] * 40, [1200] + [2] * 40, 4),
     "smaller than the strata": ([4000, 2000] + [3] * 50, [1000, 500] + [1] * 50, 4),
     "whole": ([1500, 1500], [1500, 1500], 4),
 }
@@ -96,7 +97,7 @@ def interval_by_hand(
 
 
 @pytest.mark.parametrize("plan", LOSS_PLANS)
-@pytest.mark.parametrize("shape", ["even", "skewed", "of the class"])
+@pytest.mark.parametrize("shape", ["even", "skewed", "of the class", "alike in one"])
 @pytest.mark.parametrize("level", [0.9, 0.999])
 def test_a_loss_has_the_interval_of_hall_stratified(
     plan: str, shape: str, level: float
@@ -109,6 +110,8 @@ def test_a_loss_has_the_interval_of_hall_stratified(
         losses = random.exponential(size=len(labels))
     if shape == "of the class":
         losses = losses + (labels % 7)
+    if shape == "alike in one":
+        losses[labels == 0] = 0.5
     sample = Sample(losses, labels, np.array(sizes), strata)
     found = loss_interval(losses, *sample.cells(), level)
     cells = cells_by_hand(sizes, drawn, strata)
@@ -254,6 +257,17 @@ def test_a_mean_over_classes_has_the_interval_of_hoeffding(
     unseen = (len(sizes) - len(known)) / len(sizes)
     assert found.low == pytest.approx(max(0, mean - reach))
     assert found.high == pytest.approx(min(1, mean + unseen + reach))
+
+
+def test_what_is_wrong_once_never_meets_all_and_what_is_right_once_never_none() -> None:
+    labels = np.zeros(10, dtype=np.int64)
+    place, cells = Sample(labels > 0, labels, np.array([100]), 5).cells()
+    for right in range(1, 10):
+        hits = np.arange(10) < right
+        assert error_bound(hits, place, cells, 1, 1) == 0
+        assert error_bound(hits, place, cells, 0, 0) == 0
+    assert error_bound(labels == 0, place, cells, 1, 1) == 1
+    assert error_bound(labels > 0, place, cells, 0, 0) == 1
 
 
 @given(parts(), st.floats(0, 1), st.floats(0, 1.5))
