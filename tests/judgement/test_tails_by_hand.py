@@ -98,7 +98,7 @@ def test_what_is_beyond_is_the_mean_over_all_tails_that_fit(
     # The grid of shapes counts its ends as wholes, and is coarse.
     assert _beyond(far, known) == pytest.approx(predicted(far, known, tail), rel=0.15)
     # Up to the tail, it is the share of the errors that were as large.
-    near = np.concatenate([known[: -tail - 1], known[: -tail - 1] + 1e-9])
+    near = np.concatenate([known[:-tail], known[: -tail - 1] + 1e-9])
     shares = [float((known >= size).mean()) for size in near]
     assert _beyond(near, known) == pytest.approx(shares)
 
