@@ -232,7 +232,7 @@ def mcnemar_p(gained: int, lost: int) -> float:
     """
     from scipy.stats import binomtest
 
-    if not gained + lost:
+    if gained == lost:
         return 1.0
     return float(binomtest(gained, gained + lost, 0.5).pvalue)
 
@@ -259,15 +259,8 @@ def most_telling_first(differences: Iterable[CaseDifference]) -> list[CaseDiffer
     """
 
     def key(found: CaseDifference) -> tuple[object, ...]:
-        known = None if found.images else found.flips
-        flips = known or _fewest(found)
-        return (
-            flips.p,
-            -(flips.gained + flips.lost),
-            -abs(found.points),
-            -abs(found.loss),
-            found.case,
-        )
+        p, flips = _flips(found)
+        return p, -flips, -abs(found.points), -abs(found.loss), found.case
 
     return sorted(differences, key=key)
 
@@ -284,14 +277,15 @@ def total_flips(differences: Iterable[CaseDifference]) -> Flips:
     return Flips(images, gained, lost, mcnemar_p(gained, lost))
 
 
-def _fewest(found: CaseDifference) -> Flips:
-    """Give the fewest flips that explain two counts of right images."""
+def _flips(found: CaseDifference) -> tuple[float, int]:
+    """Give p and the number of flips, or of the fewest that explain two counts."""
+    if found.flips is not None and not found.images:
+        return found.flips.p, found.flips.gained + found.flips.lost
     # Counts of other images tell of no flip: such a case stands behind the others.
     if found.before.images != found.after.images:
-        return Flips(0, 0, 0, 1.0)
-    moved = found.after.top1 - found.before.top1
-    gained, lost = max(moved, 0), max(-moved, 0)
-    return Flips(found.after.images, gained, lost, mcnemar_p(gained, lost))
+        return 1.0, 0
+    moved = abs(found.after.top1 - found.before.top1)
+    return mcnemar_p(moved, 0), moved
 
 
 class Flip(msgspec.Struct, frozen=True):

@@ -141,17 +141,19 @@ def test_each_rule_of_the_order_counts_where_those_before_it_are_equal() -> None
     expected = [
         case("chance explains it least", flips(9, 0), top1=109),
         case("without flips, by counts", None, top1=92),
+        case("without flips, by fewer", None, top1=107),
         case("most flips", flips(20, 20)),
         case("top-1 moved", flips(2, 2), top1=97),
         case("top-1 moved less", flips(2, 2), top1=101),
         case("loss moved", flips(2, 2), loss_sum=base.loss_sum - 2 * base.images),
         case("loss moved less", flips(2, 2), loss_sum=heavier),
+        case("one image flipped", flips(1, 0), top1=101),
         case("no flip known, a", None),
         case("no flip known, b", None),
         case("of other images", None, images=base.images - 1, top1=0),
     ]
     # Nothing is known of images that only one of them has.
-    expected[7:] = [expected[9], expected[7], expected[8]]
+    expected[9:] = [expected[11], expected[9], expected[10]]
     for shuffled in (expected, expected[::-1], expected[3:] + expected[:3]):
         names = [found.case for found in most_telling_first(shuffled)]
         assert names == [found.case for found in expected]
