@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import json
@@ -17,9 +18,9 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from repro.errors import ExpectedError, WeightsError
+from repro.errors import WeightsError
 from repro.files import read_sealed, replace_bytes, sealed
-from repro.models.libraries.common import offline, split_tag
+from repro.models.libraries.common import building, offline, split_tag
 from repro.models.own_files import OwnFiles
 from repro.models.prefixes import TemplateEncoder, text_tower
 from repro.models.prompts import prompts_of
@@ -56,27 +57,29 @@ def build_tokenizer(spec: ModelSpec, files: OwnFiles) -> Tokenizer:
     """
     import open_clip
 
-    tokenizer: Tokenizer
-    if not spec.tokenizer:
-        name = spec.architecture if spec.config else split_tag(spec)[0]
-        try:
+    with building(open_clip, spec, "the tokenizer of model"):
+        if not spec.tokenizer:
+            name = spec.architecture if spec.config else split_tag(spec)[0]
             with offline():
-                tokenizer = open_clip.get_tokenizer(name)
-        except (OSError, ImportError, RuntimeError, ValueError, TypeError) as error:
-            raise ExpectedError(
-                f"open_clip {open_clip.__version__} cannot build the tokenizer of "
-                f"{spec.architecture} with what is on this machine: {error}"
-            ) from error
-        return tokenizer
-    context = open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH
-    if spec.config:
-        config = json.loads(files.contents["config"])
-        context = config["text_cfg"].get("context_length", context)
-    merges = str(files.path("tokenizer"))
-    tokenizer = open_clip.SimpleTokenizer(merges, context_length=context)
+                found: Tokenizer = open_clip.get_tokenizer(name)
+                return found
+        context = open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH
+        if spec.config:
+            config = json.loads(files.contents["config"])
+            context = config["text_cfg"].get("context_length", context)
+            if context not in range(1, _LONGEST_CONTEXT):
+                raise ValueError(f"its context_length is {context!r}")
+        merges = str(files.path("tokenizer"))
+        with gzip.open(merges) as stream:
+            if len(stream.read(_LONGEST_MERGES + 1)) > _LONGEST_MERGES:
+                raise ValueError("its merges are larger than any tokenizer's")
+        tokenizer: Tokenizer = open_clip.SimpleTokenizer(merges, context_length=context)
     files.check_same()
     return tokenizer
 
+
+#: Bytes, and tokens; those of CLIP are three million, and 77.
+_LONGEST_MERGES, _LONGEST_CONTEXT = 2**26, 2**16
 
 PROMPTS_PER_BATCH = 64
 #: What one process encodes before it looks what others have done.

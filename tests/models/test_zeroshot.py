@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from attack.attack import limited_memory
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,9 +22,15 @@ import repro
 from repro.errors import ExpectedError, WeightsError
 from repro.files import DamageWarning
 from repro.models import zeroshot
+from repro.models.own_files import read_own_files
 from repro.models.prompts import prompts_of
-from repro.models.zeroshot import RememberingTokenizer, Tokenizer, zeroshot_classifier
-from repro.published import TextSpec
+from repro.models.zeroshot import (
+    RememberingTokenizer,
+    Tokenizer,
+    build_tokenizer,
+    zeroshot_classifier,
+)
+from repro.published import EMBEDDED, TextSpec, read_releases
 from tests.models import encoding
 from tests.models.encoding import MANY, TEXT, note_encoded
 from tests.stand_ins import small_clip
@@ -387,3 +396,26 @@ def test_a_list_that_open_clip_does_not_have_is_an_error() -> None:
     text = TextSpec(classnames="open_clip:BIRDS", templates=("{}",))
     with pytest.raises(ExpectedError, match=r"open_clip .* has no list BIRDS; "):
         prompts_of(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "content"),
+    [
+        *(("tokenizer", content) for content in (b"merges", b"\x1f\x8b\x08")),
+        ("tokenizer", gzip.compress(b"\xff" * 50)),
+        ("tokenizer", gzip.compress(bytes(2**27))),
+        *(("config", content) for content in (b"", b"5", b"{}", b"[" * 100_000)),
+        ("config", b'{"text_cfg": {"context_length": 1e12}}'),
+        ("config", b'{"text_cfg": {"context_length": "x"}}'),
+    ],
+)
+def test_files_of_a_text_tower_that_are_none_are_a_sentence(
+    key: str, content: bytes, tmp_path: Path
+) -> None:
+    spec = read_releases(["embedded"])[0].models["clip-digits"]
+    location = Path(shutil.copytree(EMBEDDED, tmp_path / "release"))
+    (location / spec.files[key]).write_bytes(content)
+    files = read_own_files(spec, location)
+    with limited_memory(2**30), pytest.raises(ExpectedError) as caught:
+        build_tokenizer(spec, files)
+    assert "cannot build the tokenizer of model 'clip-digits'" in str(caught.value)

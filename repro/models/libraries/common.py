@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 from urllib.parse import urlsplit
 
-from repro.errors import ExpectedError, WeightsError
+from repro.errors import ExpectedError, ReproError, WeightsError
 from repro.models.state import read_contents
 from repro.words import listed
 
@@ -40,25 +40,29 @@ def reason(error: BaseException) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def cannot_build(library: Any, spec: ModelSpec, why: str) -> ExpectedError:
+def cannot_build(
+    library: Any, spec: ModelSpec, why: str, what: str = "model"
+) -> ExpectedError:
     """Say that a library does not build what a release asks it for."""
     return ExpectedError(
-        f"{library.__name__} {library.__version__} cannot build model {spec.id!r} "
+        f"{library.__name__} {library.__version__} cannot build {what} {spec.id!r} "
         f"({spec.architecture}, {spec.options}): {why}"
     )
 
 
 @contextmanager
-def building(library: Any, spec: ModelSpec) -> Iterator[None]:
-    """Have a library build a model.
+def building(library: Any, spec: ModelSpec, what: str = "model") -> Iterator[None]:
+    """Have a library build a model, or what belongs to it.
 
     Raises:
         ExpectedError: it does not; of options that are none, it raises what it likes.
     """
     try:
         yield
+    except ReproError:
+        raise
     except Exception as error:
-        raise cannot_build(library, spec, reason(error)) from error
+        raise cannot_build(library, spec, reason(error), what) from error
 
 
 def refuse_weights(spec: ModelSpec, options: tuple[str, ...]) -> None:

@@ -41,7 +41,8 @@ class OpenClipLoader(Loader):
         import open_clip
 
         if spec.config:
-            open_clip.add_model_config(location / spec.config)
+            with building(open_clip, spec):
+                open_clip.add_model_config(location / spec.config)
             return _create(spec, spec.architecture, spec.options)
         return _create(spec, split_tag(spec)[0], spec.options)
 
