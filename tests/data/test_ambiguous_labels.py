@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from repro.data import parquet
 from repro.data.digests import find_digests
 from repro.data.label_tables import read_table
 from repro.data.listing import Listing, digest_of, read_image
@@ -312,3 +313,22 @@ def test_what_names_no_labels_in_the_way_of_the_hub_names_none(
     pq.write_table(made, tmp_path / "val" / "val.parquet")
     (said,) = listed_parquet(tmp_path).assumed
     assert "taken as places in the list of classes, from 0" in said
+
+
+@pytest.mark.parametrize("few", [3, 8, 9])
+@pytest.mark.parametrize("size", [1, 4, 10, 12, 13, 20])
+def test_no_image_takes_less_than_sixteen_bytes_where_there_are_many(
+    size: int, few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "_FEW_ROWS", few)
+    found = [(f"{n}.jpg", bytes([n]) * size, 0) for n in range(8)]
+    (tmp_path / "val").mkdir()
+    file = tmp_path / "val" / "val.parquet"
+    pq.write_table(table(found), file, compression="none", use_dictionary=False)
+    stored = pq.ParquetFile(file).metadata.row_group(0).column(0).total_compressed_size
+    if few < 8 and stored < 8 * 16:
+        said = f"promises 8 images in {stored:,} bytes"
+        with pytest.raises(DatasetError, match=said):
+            listed_parquet(tmp_path)
+    else:
+        assert len(listed_parquet(tmp_path).images[CLASSES[0]]) == 8

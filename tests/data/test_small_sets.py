@@ -277,6 +277,14 @@ def mat_promise() -> bytes:
             "no array of uint8",
         ),
         (
+            batch(
+                as_python_2({"data": rows(SMALL), "labels": LABELS}).replace(
+                    b"_reconstruct", b"_other"
+                )
+            ),
+            "no array of uint8",
+        ),
+        (
             batch(as_python_2({"data": rows(SMALL), "labels": LABELS})[:5000]),
             "cannot be read as arrays of images",
         ),
