@@ -31,7 +31,8 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 def test_every_module_that_the_architecture_names_is_there() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     named = set(re.findall(r"`(?:repro/)?([a-z_/]+(?:\.(?:py|toml)|/))`", text))
-    there = [f"/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "repro").rglob("*")]
+    modules = [*(ROOT / "repro").rglob("*"), *ROOT.glob("*.py")]
+    there = [f"/{path.relative_to(ROOT).as_posix()}" for path in modules]
     missing = [
         name
         for name in named

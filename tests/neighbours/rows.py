@@ -284,6 +284,13 @@ PROJECTS = (
         ini_file="pyproject.toml",
         ini="repro_limit = 500\nrepro_strict = true",
     ),
+    Row(
+        "`python -m pytest` beside a script `repro.py`",
+        files={"repro.py": "raise SystemExit(3)"},
+        status=4,
+        verdicts={},
+        leaves=(),
+    ),
     Row("from a subfolder", folder="tests"),
     Row(
         "from outside with `-c`",

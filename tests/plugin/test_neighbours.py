@@ -309,6 +309,35 @@ def test_nothing_of_pytest_is_needed_that_it_spares_itself(
     assert '"not run"' in report.read_text()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [((), pytest.ExitCode.OK), (("--repro-strict",), pytest.ExitCode.USAGE_ERROR)],
+)
+def test_a_script_of_the_project_that_is_called_repro_is_not_run(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    status: pytest.ExitCode,
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    script = pytester.makepyfile(repro="raise SystemExit(3)")
+    pytester.makepyfile("def test_it(): pass")
+    result = pytester.run(sys.executable, "-mpytest", "-ppytest_repro", *arguments)
+    assert result.ret == status
+    assert (str(script) in str(result.stderr)) == bool(arguments)
+    assert "repro:" not in str(result.stdout)
+
+
+@pytest.mark.parametrize("named", ["-ppytest_repro", "-prepro.plugin.hooks"])
+def test_the_plugin_is_loaded_once_however_it_is_named(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest_subprocess(*ALONE, "-ppytest_repro", named, "-kreal/80")
+    result.assert_outcomes(skipped=1)
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_cases_that_others_leave_out_last_of_all_are_not_planned(
     pytester: pytest.Pytester, workers: tuple[str, ...]
