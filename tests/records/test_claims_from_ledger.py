@@ -25,7 +25,9 @@ from ..plugin.conftest import ReleaseCopy
 CASE = "supervised/real/{}@digits-supervised"
 
 
-def write_run(folder: Path, losses: Mapping[str, float], **fields: Any) -> None:
+def write_run(
+    folder: Path, losses: Mapping[str, float], release: str = "embedded", **fields: Any
+) -> None:
     """Record a run in which supervised checkpoints have these mean losses."""
     with Ledger(folder, create=True) as ledger:
         uid = f"run {len(ledger.runs())}"
@@ -36,7 +38,7 @@ def write_run(folder: Path, losses: Mapping[str, float], **fields: Any) -> None:
             made = result(
                 checkpoint,
                 id=CASE.format(checkpoint),
-                release="embedded",
+                release=release,
                 measurement=measured,
             )
             ledger.record(run, made, found)
@@ -75,6 +77,17 @@ def test_the_newest_measurements_count_with_their_predictions(tmp_path: Path) ->
     assert found["verdict"] == "holds"
     assert found["findings"][0]["value"] == pytest.approx(0.78)
     assert found["findings"][0]["origin"] == "fit and images resampled"
+
+
+def test_of_two_runs_each_weights_file_counts_once(tmp_path: Path) -> None:
+    write_run(tmp_path, power_law(0.5), key="old")
+    write_run(tmp_path, power_law(0.78), key="new")
+    found = claim(tmp_path, "exponent-supervised-real")
+    assert found["findings"][0]["value"] == pytest.approx(0.78)
+    # What another release calls by the same name is not this one's.
+    for name in ("another", "z"):
+        write_run(tmp_path, power_law(0.5), release=name, key=name)
+    assert claim(tmp_path, "exponent-supervised-real") == found
 
 
 def test_a_checkpoint_without_numbers_is_found_in_the_ledger(tmp_path: Path) -> None:
