@@ -319,3 +319,19 @@ def test_a_merged_run_lasts_from_its_first_beginning_to_its_last_end(
     found = joined(tmp_path / "joined", *parts)
     assert found.finished
     assert (found.started.timestamp(), found.finished.timestamp()) == (10, 50)
+
+
+def test_more_results_than_cases_are_whole(tmp_path: Path) -> None:
+    # A case that was asked for in two ways has two.
+    parts = part(tmp_path / "a", ("1M", "2M"), planned=1), part(tmp_path / "b", ("4M",))
+    assert joined(tmp_path / "joined", *parts).cases == 3
+
+
+def test_of_several_shards_that_were_asked_for_the_last_counts(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "a", create=True) as ledger:
+        given = [f"--repro-shard={shard}" for shard in ("1/3", "2/2", "1/2")]
+        run = ledger.begin("a", 1, given, GitState("0123456789abcdef", ""))
+        ledger.record(run, result("1M"))
+        ledger.finish(run, 0)
+    other = part(tmp_path / "b", ("2M",), shard="2/2")
+    assert joined(tmp_path / "joined", Part(tmp_path / "a"), other).cases == 2
