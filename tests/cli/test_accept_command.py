@@ -14,6 +14,7 @@ from repro.cases import list_cases, named_case
 from repro.cli import cli
 from repro.errors import LedgerError
 from repro.evaluation.predictions import Metrics
+from repro.judgement.guarded import Guarded
 from repro.judgement.verdict import Verdict
 from repro.published import read_releases
 from repro.records.accept import accept
@@ -177,6 +178,10 @@ def test_the_run_stays_as_it_was(paper: Path) -> None:
             result("1M", measurement=measurement(precision="bf16")),
             "measured in bf16, published in fp32; accept a run with",
         ),
+        (
+            result("1M", measurement=measurement(guarded=Guarded(cheap="bf16"))),
+            "in guarded precision, which estimates the loss; accept a run with",
+        ),
     ],
 )
 def test_what_settles_nothing_is_not_accepted(
@@ -232,3 +237,35 @@ def test_the_first_number_of_a_release_goes_into_its_own_file(tmp_path: Path) ->
     assert (found.file, found.replaced) == (folder / "release.toml", False)
     rows = references(folder / "release.toml")
     assert [(row["checkpoint"], row["source"]) for row in rows] == [("1M", "measured")]
+
+
+def test_a_source_that_stands_in_another_file_is_not_defined_again(
+    tmp_path: Path,
+) -> None:
+    head, *rows = PAPER.partition("# Measured twice.")
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    source = '[source.measured]\ntitle = "Here"\nurl = "https://example.org"\n'
+    (folder / "release.toml").write_text(head + source)
+    (folder / "references.toml").write_text("".join(rows))
+    recorded(tmp_path, result("1M"))
+    assert call(folder, CASE, "--run", "1").exit_code == 0
+    assert "[source" not in (folder / "references.toml").read_text()
+    assert len(references(folder / "references.toml")) == 3
+
+
+def test_a_family_is_not_one_whose_name_begins_alike(paper: Path) -> None:
+    family = PAPER[PAPER.index("[family.") : PAPER.index("# Measured twice.")]
+    row = PAPER[PAPER.rindex("[[reference]]") : PAPER.index("# That is all.")]
+    longer = (family + row).replace("supervised/real", "supervised/real2")
+    paper.write_text(PAPER + longer)
+    recorded(paper.parent, result("4M"))
+    (release,) = read_releases([paper])
+    case = named_case(release, "supervised/real", "4M", "plain", "animals")
+    with Ledger(paper.parent / ".repro") as ledger:
+        accept(case, result("4M"), ledger.find_run("1"))
+    found = [(row["family"], row["checkpoint"]) for row in references(paper)]
+    assert found == [
+        *(("supervised/real", name) for name in ("1M", "2M", "4M")),
+        ("supervised/real2", "2M"),
+    ]
