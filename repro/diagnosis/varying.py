@@ -34,11 +34,15 @@ def vary(setup: Setup, variation: Variation, facts: Facts) -> Setup | None:
         facts: about the case.
 
     Returns:
-        None where the variation does not apply, or is what is done anyway.
+        None where the variation does not apply, is what is done anyway, or would be a
+        protocol that there cannot be: a mean above 1, a resize to 11,000 pixels.
     """
     if not _fits(setup, variation, facts):
         return None
-    protocol = _vary_protocol(setup, variation, facts)
+    try:
+        protocol = _vary_protocol(setup, variation, facts)
+    except ValueError:
+        return None
     columns = _vary_columns(setup, variation, facts)
     model = setup.model
     key = variation.weights_key

@@ -25,7 +25,7 @@ from repro.diagnosis.images import PixelSource
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace
 from repro.diagnosis.setup import Facts, Setup, View
-from repro.diagnosis.suspects import read_topics
+from repro.diagnosis.suspects import read_topics, ways_of
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import read_logits
@@ -326,3 +326,21 @@ def test_wordings_also_change_the_lists_that_open_clip_ships() -> None:
     assert names["all of WordNet"] == ("tench, Tinca tinca", "tabby, tabby cat")
     assert names["folder names"] == classes
     assert names["no full stop"] == two.classnames
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mean": (0.9, 0.9, 0.9), "std": (0.5, 0.5, 0.5)},
+        {"std": (1e-300, 0.5, 0.5)},
+        {"mean": (1.0, 0.0, 1e-320)},
+        {"geometry": "rgb|resize(9999,bilinear)|center_crop(9999)"},
+    ],
+)
+def test_what_no_protocol_can_be_is_not_tried(changes: dict[str, Any]) -> None:
+    case = case_of(SUPERVISED)
+    protocol = replace(case.protocol, **changes)
+    setup = Setup(protocol=protocol, model=case.model, precision="fp32")
+    ways = ways_of(setup, Facts(classes=()))
+    assert ways
+    assert all(max(way.protocol.mean) <= 1 for *_, way in ways)
