@@ -190,10 +190,35 @@ def test_a_cost_beside_a_number_counts_for_each_family_that_it_names(
     families = release_toml(family={"a": FAMILY, "b": FAMILY})
     both = REFERENCE.replace('"supervised/real"', '["a", "b"]') + "gflops = 2\n"
     other = REFERENCE.replace('"supervised/real"', '"b"').replace("top1", "loss")
-    assert "gflops is 3.0, but" in fault_of(
-        tmp_path, f"{families}{both}{other}gflops = 3\n"
-    )
+    for cost in (1.0, 3.0):
+        assert f"gflops is {cost}, but" in fault_of(
+            tmp_path, f"{families}{both}{other}gflops = {cost}\n"
+        )
     # Without one of its own it has that of its model.
     read_release(tmp_path, families + both + other)
     free = other.replace('"1M"', '"2M"')
     read_release(tmp_path, f"{families}{both}{free}gflops = 3\n")
+
+
+def test_a_number_of_two_families_is_the_same_in_either_order(tmp_path: Path) -> None:
+    families = release_toml(family={"a": FAMILY, "b": FAMILY})
+    one, other = (
+        REFERENCE.replace('"supervised/real"', names)
+        for names in ('["a", "b"]', '["b", "a"]')
+    )
+    assert "top1 of the same checkpoint" in fault_of(tmp_path, families + one + other)
+    # Of one of them alone it is another number.
+    alone = REFERENCE.replace('"supervised/real"', '"a"')
+    assert len(read_release(tmp_path, families + one + alone).references) == 2
+
+
+def test_files_of_a_loader_that_is_not_ours_are_its_own_affair(tmp_path: Path) -> None:
+    (tmp_path / "c.json").touch()
+    model = with_model(loader="onnx", architecture="net", config="c.json")
+    assert read_release(tmp_path, model).models["vit"].config == "c.json"
+
+
+def test_where_nothing_is_defined_that_is_said(tmp_path: Path) -> None:
+    assert fault_of(tmp_path, release_toml(source={})) == (
+        "protocol.plain: source names 'paper', which is not defined; defined are none"
+    )
