@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
+
 from repro.cases import Case
 from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
@@ -89,7 +91,10 @@ class LocalEngine:
         if self._evaluator is None:
             let_threads_sleep(os.environ)
             from repro.engine.evaluator import Evaluator
+            from repro.records.environment import git_state
 
             run = self._run
-            self._evaluator = Evaluator(self.settings, run.cases, run.downloading)
+            code = git_state(run.folder.absolute())
+            settings = msgspec.structs.replace(self.settings, code=code)
+            self._evaluator = Evaluator(settings, run.cases, run.downloading)
         return self._evaluator

@@ -7,6 +7,7 @@ what is in force, and nobody asks which one it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
@@ -34,13 +35,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     order. `cases` are those of the whole run, whatever their settings: one decode of a
     photograph can serve all. `known` lists the digests of measurements that nobody will
     ask for, since an earlier run has made them; it reads the ledger. `downloading` is
-    told of downloads, where somebody watches.
+    told of downloads, where somebody watches. `folder` is where the run was started:
+    tests may go elsewhere.
     """
 
     planned: Sequence[Case] = ()
     cases: Sequence[Case] = ()
     known: Callable[[], Iterable[str]] = tuple
     downloading: Progress | None = None
+    folder: Path = Path()
 
 
 class Engine(Protocol):

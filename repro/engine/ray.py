@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -69,7 +68,8 @@ class RayEngine:
                 "--repro-ray-address or RAY_ADDRESS, or 'auto' for one on this machine"
             )
         # The nodes have the package, but not the working tree of the suite.
-        settings = msgspec.structs.replace(self.settings, code=git_state(Path.cwd()))
+        code = git_state(run.folder.absolute())
+        settings = msgspec.structs.replace(self.settings, code=code)
         self._started = Cluster(settings, run.planned, address, run.known())
 
     def lines(self) -> Iterable[str]:

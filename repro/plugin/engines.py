@@ -12,7 +12,7 @@ from repro.errors import OptionError
 from repro.plugin import workers
 from repro.plugin.items import SETTINGS, with_cases
 from repro.plugin.registration import asks
-from repro.plugin.settings import read_settings
+from repro.plugin.settings import invoked_in, read_settings
 
 if TYPE_CHECKING:
     from repro.engine.protocol import Engine
@@ -98,6 +98,7 @@ def started_engine(
             cases=[case for _, case in pairs],
             known=partial(_known, settings),
             downloading=Transfer(bars) if bars else None,
+            folder=invoked_in(config),
         )
     )
     started.add(engine.settings)

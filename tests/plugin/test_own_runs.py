@@ -15,7 +15,7 @@ from PIL import Image
 from repro.plugin.workers import run_name
 from repro.records.ledger import Ledger
 
-from .conftest import ReleaseCopy, RunCases
+from .conftest import SUITE, ReleaseCopy, RunCases
 
 NAMED = "supervised/real/80"
 WAYS = (("-p", "no:xdist"), ("-n", "2"))
@@ -192,3 +192,28 @@ def test_one_name_of_a_dataset_in_two_releases_means_two_folders(
     assert any(
         line.startswith("PASSED") and "test_plain" in line for line in done.outlines
     )
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_the_code_of_a_run_is_that_of_its_folder_wherever_its_tests_go(
+    release: ReleaseCopy, pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def elsewhere(tmp_path, monkeypatch):
+            monkeypatch.chdir(tmp_path)
+        """
+    )
+    pytester.makepyfile(SUITE)
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "all")):
+        assert pytester.run(*git, *arguments).ret == 0
+    report = pytester.path / "report.json"
+    options = (f"--repro-expected={release.folder}", f"--repro-report={report}")
+    result = pytester.runpytest(*options, *workers, "-kreal/80")
+    result.assert_outcomes(passed=1)
+    commit = pytester.run("git", "rev-parse", "HEAD").outlines[0]
+    assert commit in report.read_text()
