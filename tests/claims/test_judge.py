@@ -449,7 +449,9 @@ def test_a_number_of_something_else_is_not_the_claim_s(
 
 
 def test_families_of_a_number_stand_in_no_order(release: Release) -> None:
-    made = with_numbers(release, number("1.5", families=(MIXED, REAL)))
+    # A number of one of them alone is another one.
+    alone = number("2.5", families=(REAL,), checkpoint="160")
+    made = with_numbers(release, number("1.5", families=(MIXED, REAL)), alone)
     evidence = PublishedEvidence(made, exponent_claim("0.4"))
     assert evidence.checkpoints((REAL, MIXED)) == ["40"]
     assert evidence.observe((REAL, MIXED), "40").value == 1.5
