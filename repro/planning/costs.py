@@ -99,7 +99,7 @@ GPU_SPEED = 19.5e12 / 2 / 2
 CORE_SPEED = 7 * 17.6e9 / 2
 
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
-_Speed = Annotated[float, msgspec.Meta(ge=1)]
+_Speed = Annotated[float, msgspec.Meta(ge=1e-9)]
 Basis = Literal["recorded", "recorded speed", "assumed speed"]
 Device = Literal["cpu", "cuda"]
 

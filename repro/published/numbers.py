@@ -7,7 +7,6 @@ are read are made of it.
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -20,14 +19,15 @@ from repro.published.located import Located, convert, shown
 from repro.published.metrics import METRICS, Metric
 from repro.published.release import OwnTolerance, Reference, Source
 from repro.published.vocabulary import (
+    Gflops,
     Name,
-    Positive,
     Printed,
     Shares,
     Spread,
     Table,
     Text,
     anchored,
+    check_gflops,
     check_name,
     printed,
     split_weights_name,
@@ -68,7 +68,7 @@ class ReferenceRow(Table, frozen=True):
     unit: Shares | None = None
     runs: Annotated[int, stated(minimum=2, maximum=10_000)] | None = None
     spread: Spread | None = None
-    gflops: Positive | None = None
+    gflops: Gflops | None = None
     xfail: Text | None = None
 
     def __post_init__(self) -> None:
@@ -79,8 +79,7 @@ class ReferenceRow(Table, frozen=True):
             raise ValueError(
                 f"checkpoint is {self.checkpoint!r}; leave the suffix out: {stem!r}"
             )
-        if self.gflops is not None and not 0 < self.gflops < math.inf:
-            raise ValueError(f"gflops is {self.gflops}; it must be above 0")
+        check_gflops(self.gflops)
         if self.xfail is not None and not _LINK.match(self.xfail):
             raise ValueError(
                 f"xfail is {self.xfail!r}; say why the number is not met and where to "

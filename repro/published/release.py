@@ -18,6 +18,7 @@ from repro.published.located import Definition
 from repro.published.statements import Claim
 from repro.published.vocabulary import (
     SHA256,
+    Gflops,
     Kind,
     Level,
     Name,
@@ -32,6 +33,7 @@ from repro.published.vocabulary import (
     anchored,
     check_below,
     check_class_folders,
+    check_gflops,
     check_name,
     check_path_name,
     check_weights_name,
@@ -254,7 +256,7 @@ class ModelSpec(NamedTable, frozen=True):
     code_url: str = ""
     code_sha256: Annotated[str, stated(pattern=f"^$|{anchored(SHA256)}")] = ""
     weights_key: str = ""
-    gflops: Positive = 1.0
+    gflops: Gflops = 1.0
 
     def __post_init__(self) -> None:
         """Refuse files outside the release and a cost that cannot be sorted by."""
@@ -267,8 +269,7 @@ class ModelSpec(NamedTable, frozen=True):
             raise ValueError("code_sha256 is that of code; name the file as code")
         if self.code_sha256 and not SHA256.fullmatch(self.code_sha256):
             raise ValueError("code_sha256 must be 64 hexadecimal digits in lower case")
-        if not 0 < self.gflops < math.inf:
-            raise ValueError(f"gflops is {self.gflops}; it must be above 0")
+        check_gflops(self.gflops)
 
     @property
     def files(self) -> dict[str, str]:

@@ -171,6 +171,9 @@ Name = Annotated[str, stated(pattern=anchored(NAME))]
 Level = Annotated[float, stated(minimum=0, maximum=1)]
 #: A number above 0.
 Positive = Annotated[float, stated(exclusiveMinimum=0)]
+#: Billions of multiply-adds of an image: from one of them to more than any model has.
+FEWEST_GFLOPS, MOST_GFLOPS = 1e-9, 1e9
+Gflops = Annotated[float, stated(minimum=FEWEST_GFLOPS, maximum=MOST_GFLOPS)]
 
 Kind = Literal["supervised", "clip"]
 #: A number as records keep it: its digits, without a sign or an exponent.
@@ -281,3 +284,13 @@ LOADERS = Extensions(
         "python": "repro.models.libraries.python:PythonLoader",
     },
 )
+
+
+def check_gflops(value: float | None) -> None:
+    """Refuse billions of multiply-adds that no model has.
+
+    Raises:
+        ValueError: it is no number, or one from which no time can be estimated.
+    """
+    if value is not None and not FEWEST_GFLOPS <= value <= MOST_GFLOPS:
+        raise ValueError(f"gflops is {value}; it must be from 1e-9 to 1e9")
