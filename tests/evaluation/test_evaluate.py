@@ -478,6 +478,9 @@ def test_many_images_are_computed_once_each_and_in_order(
     assert asked == [size] * (images // size) + [images % size] * bool(images % size)
     assert found.metrics().top1 == images
     assert found.is_complete
+    parts = [(np.arange(images), pixels)]
+    with pytest.raises(EvaluationError, match="gives 3 logits, but many has 2 classes"):
+        run(lambda batch: torch.zeros(len(batch), 3), dataset, parts, images)
 
 
 def test_logits_that_are_read_are_finite_unless_margins_are_wanted(
