@@ -439,7 +439,7 @@ def named_commands() -> Iterator[tuple[str, list[str]]]:
 def _unknown(words: list[str]) -> str | None:
     """Say what a command has that is not there; None where all of it is."""
     given = [word.partition("=")[0] for word in words if word.startswith("--")]
-    if words[0] == "pytest":
+    if words[0] == "pytest" or words[:3] == ["python", "-m", "pytest"]:
         ours = {option.flag_name for option in OPTIONS.values()}
         return next(
             (o for o in given if o.startswith("--repro") and o not in ours), None

@@ -409,8 +409,9 @@ def test_a_test_that_can_have_no_case_is_told_so_in_a_sentence(
     mark = "mark = pytest.mark.repro(expected='embedded', checkpoints='none')"
     pytester.makepyfile(f"import unittest, pytest\n{mark}\n{test}")
     result = pytester.runpytest(*ALONE)
-    result.stdout.fnmatch_lines([f"*{sentence}*", "*summary info*"])
-    assert str(result.stdout).count(sentence) == 1
+    # Where CI is set, the summary repeats whole sentences.
+    told, _, _ = str(result.stdout).partition("short test summary info")
+    assert told.count(sentence) == 1
     assert "fixtures.py" not in str(result.stdout)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
