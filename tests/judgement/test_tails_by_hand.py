@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from repro.judgement.tails import Floats, _beyond, _units
 
@@ -72,8 +72,8 @@ def predicted(wanted: Floats, known: Floats, tail: int) -> list[float]:
     weight = np.exp(likely - likely.max())
 
     def integral(values: Floats) -> float:
-        rows = np.trapezoid(values, logarithms, axis=1)
-        return float(np.trapezoid(rows, shapes))
+        rows = integrate.trapezoid(values, logarithms, axis=1)
+        return float(integrate.trapezoid(rows, shapes))
 
     return [
         tail
