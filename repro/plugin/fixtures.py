@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import pytest
 
 from repro.plugin import MARKER
-from repro.plugin.items import SETTINGS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -89,6 +88,8 @@ def _runner(request: pytest.FixtureRequest) -> CaseRunner:
     if request.config.getoption("setuponly", False):
         # A stand-in that is typed as what it stands for; it measures nothing.
         return cast("CaseRunner", _NothingMeasured())
+    from repro.plugin.items import SETTINGS
+
     if SETTINGS not in request.node.stash:
         _refuse_unmarked(request)
     from repro.plugin.runner import runner_of
