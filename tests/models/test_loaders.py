@@ -32,6 +32,7 @@ from repro.importing.preprocessing import (
 from repro.models.building import load_checkpoint
 from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
+from repro.models.libraries.common import building
 from repro.published import LOADERS, ModelSpec, Protocol
 
 from ..releases import FAMILY, fault_of, read_release, release_toml
@@ -414,3 +415,12 @@ def test_a_loader_that_nobody_has_is_an_error_when_the_release_is_read(
     ]
     with pytest.raises(ExpectedError, match="there is no loader 'tim'"):
         find_loader("tim")
+
+
+def test_memory_that_runs_out_is_not_said_to_be_a_fault_of_the_release() -> None:
+    spec = ModelSpec(id="vit", loader="timm", architecture="vit_tiny_patch16_224")
+    with pytest.raises(MemoryError), building(timm, spec):
+        raise MemoryError
+    refused = pytest.raises(ExpectedError, match=r"cannot build model 'vit'.*what")
+    with refused, building(timm, spec):
+        raise KeyError("what")

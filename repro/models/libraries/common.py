@@ -59,7 +59,7 @@ def building(library: Any, spec: ModelSpec, what: str = "model") -> Iterator[Non
     """
     try:
         yield
-    except ReproError:
+    except (ReproError, MemoryError):
         raise
     except Exception as error:
         raise cannot_build(library, spec, reason(error), what) from error
