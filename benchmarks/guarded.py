@@ -24,11 +24,10 @@ from repro.engine.guarding import CHEAP, Both, Images, evaluate_guarded
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Stores
 from repro.evaluation.acceleration import AUTO
-from repro.evaluation.batching import BatchSize
+from repro.evaluation.batching import BatchSize, wait_for
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate
 from repro.evaluation.predictions import Predictions
-from repro.evaluation.streams import wait_for
 from repro.published import EMBEDDED, METRICS, read_releases
 
 #: Images of each checkpoint, and of the one that stands for a case of ImageNet's size.

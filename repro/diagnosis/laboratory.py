@@ -22,10 +22,9 @@ from repro.diagnosis.images import PixelSource
 from repro.diagnosis.pace import Pace, TooSlowError
 from repro.diagnosis.setup import Body, Setup
 from repro.diagnosis.suspects import Suspect, Topic
-from repro.evaluation.batching import BatchSize
+from repro.evaluation.batching import BatchSize, wait_for
 from repro.evaluation.evaluate import compute_features, read_logits
 from repro.evaluation.predictions import Predictions, join
-from repro.evaluation.streams import wait_for
 from repro.published import Precision
 
 #: Images whose pixels are in memory at a time.

@@ -14,8 +14,8 @@ from repro.cases import Case
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import own_files
 from repro.errors import OptionError
+from repro.evaluation.batching import within_memory
 from repro.evaluation.classifier import Classifier, clip_forward, outputs_of
-from repro.evaluation.memory import within_memory
 from repro.evaluation.precision import arithmetic, in_type_of
 from repro.models.building import load_checkpoint
 from repro.models.prompts import count_classes

@@ -20,10 +20,9 @@ from repro.engine.device import BatchSizes, choose_device
 from repro.engine.guarding import Guarding, Images
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources, Stores, own_files
-from repro.evaluation.batching import BatchSize
+from repro.evaluation.batching import BatchSize, within_memory
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import Progress, Settled, evaluate
-from repro.evaluation.memory import within_memory
 from repro.evaluation.precision import torch_as_it_begins
 from repro.evaluation.predictions import Predictions, calibration_error
 from repro.judgement.guarded import Guarded

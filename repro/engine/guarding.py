@@ -17,7 +17,7 @@ from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels
 from repro.engine.device import BatchSizes
 from repro.engine.settings import EngineSettings
-from repro.evaluation.batching import BatchSize
+from repro.evaluation.batching import BatchSize, give_back, is_out_of_memory, wait_for
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import (
     Part,
@@ -26,9 +26,7 @@ from repro.evaluation.evaluate import (
     check_finite,
     evaluate,
 )
-from repro.evaluation.memory import give_back, is_out_of_memory
 from repro.evaluation.predictions import Predictions
-from repro.evaluation.streams import wait_for
 from repro.judgement.guarded import Guard, Guarded, obstacle
 from repro.published import Precision, Reference
 from repro.records.identity import decided_by, digest_of

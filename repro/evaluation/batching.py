@@ -1,15 +1,25 @@
-"""How many images to compute at once: measured, and halved when memory runs out."""
+"""Batches of images on a device: how many, what is copied, what if memory runs out.
+
+The best size is measured. What goes to a device and comes back from it does so while it
+computes something else.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 
+import torch
 from filelock import FileLock
+from torch import Tensor
 
+from repro.errors import EvaluationError
 from repro.files import read_sealed, replace_bytes, sealed
 
 CANDIDATES = {"cpu": (8, 16, 32, 64), "cuda": (64, 128, 256, 512)}
@@ -104,3 +114,162 @@ def _read(file: Path) -> int | None:
         return int(read_sealed(file) or 0) or None
     except OSError:
         return None
+
+
+#: Batches that a device is given before it has computed them: it goes on with the next
+#: one at once, and neither side keeps pixels of more.
+AHEAD = 2
+
+
+def as_current(device: torch.device) -> AbstractContextManager[object]:
+    """Make a device the current one.
+
+    Pinned memory belongs to the current one, and would take some of another GPU's.
+    """
+    index = None if device.type == "cpu" else device.index
+    return torch.accelerator.device_index(index)
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Copy to a device what it needs, beside what it computes now.
+
+    A GPU does all of one stream in turn: there the copy would wait for the batch that
+    is computed, and the next batch for the copy.
+    """
+    if device.type != "cuda" or values.is_cuda:
+        return values.to(device, non_blocking=True)
+    # From other memory the driver copies while everybody waits.
+    pinned = values.pin_memory()
+    computing, copying = torch.cuda.current_stream(device), _copying(device)
+    with torch.cuda.stream(copying):
+        there = pinned.to(device, non_blocking=True)
+    computing.wait_stream(copying)
+    # Else its memory could be given to the next copy before it is read.
+    there.record_stream(computing)
+    return there
+
+
+@cache
+def _copying(device: torch.device) -> torch.cuda.Stream:
+    """Give the stream of copies, one a device: each keeps memory of its own."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def fetch(values: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], Callable[[], object]]:
+    """Begin to copy from a device what was found there; give what waits for it.
+
+    A plain copy would wait on the stream for all that the device was given since.
+    """
+    device = values[0].device
+    # Torch takes pinned memory for what it need not wait for.
+    not_waiting = device.type == "cuda"
+    here = tuple(value.to("cpu", non_blocking=not_waiting) for value in values)
+    return here, mark(device)
+
+
+def mark(device: torch.device) -> Callable[[], object]:
+    """Give what waits until a device has done all that it was given so far."""
+    if device.type != "cuda":
+        return lambda: None
+    # Decoding needs the core that waiting in a loop would take.
+    event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    event.record(torch.cuda.current_stream(device))
+    return event.synchronize
+
+
+class Ahead:
+    """The batches that a device was given, of which it has perhaps computed none."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._given: deque[Callable[[], object]] = deque()
+
+    def wait(self) -> None:
+        """Wait until the device may be given another one."""
+        while len(self._given) >= AHEAD:
+            self._given.popleft()()
+
+    def note(self) -> None:
+        """Remember that the device was given one."""
+        self._given.append(mark(self._device))
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has computed all that it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+#: Torch's allocators of GPUs have a type of exception. Those of the processor and of
+#: MPS only have words, and so have the driver, cuBLAS and cuDNN.
+_WORDS = ("out of memory", "can't allocate memory", "_ALLOC_FAILED")
+#: What cuDNN's callers say where no algorithm fits into memory, or none is known.
+_NO_ALGORITHM = ("unable to find an engine", "Unable to find a valid cuDNN algorithm")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on whatever device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and any(words in said for words in _WORDS)
+
+
+def may_fit_in_parts(error: BaseException, images: int) -> bool:
+    """Whether what failed for some images may be had from fewer of them at once."""
+    said = str(error)
+    return is_out_of_memory(error) or (
+        images > 1 and any(words in said for words in _NO_ALGORITHM)
+    )
+
+
+def give_back(error: BaseException, device: torch.device) -> None:
+    """Free what a failed computation still holds, so that a smaller one can be tried.
+
+    The frames of its traceback hold the activations, and so do those of what was being
+    handled when it was raised, as where a library's other way runs out of memory too:
+    as long as they do, emptying the device's cache frees nothing.
+    """
+    for failed in _chain(error):
+        traceback.clear_frames(failed.__traceback__)
+    if device.type != "cpu" and torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """List an exception, and all that it was raised from or beside."""
+    chain, ahead = [], [error]
+    while ahead:
+        failed = ahead.pop()
+        if failed not in chain:
+            chain.append(failed)
+            ahead += [e for e in (failed.__cause__, failed.__context__) if e]
+    return chain
+
+
+@contextlib.contextmanager
+def within_memory(device: torch.device, what: str) -> Iterator[None]:
+    """Say in a sentence that memory ran out where no smaller batch can help.
+
+    Args:
+        device: whose memory.
+        what: was computed, as in "the checkpoint does not fit".
+
+    Raises:
+        EvaluationError: it ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        give_back(error, device)
+        raise too_little(device, what) from None
+
+
+def too_little(device: torch.device, what: str) -> EvaluationError:
+    """Make the error that says what does not fit."""
+    return EvaluationError(
+        f"{what} does not fit into the memory of {device}; free memory there, start "
+        "fewer workers with -n, or choose another device with --repro-device"
+    )

@@ -13,14 +13,13 @@ from torch.nn import functional
 from repro.errors import EvaluationError, WeightsError
 from repro.evaluation.acceleration import Acceleration
 from repro.evaluation.accelerators import Accelerated
-from repro.evaluation.memory import is_out_of_memory
+from repro.evaluation.batching import is_out_of_memory, send
 from repro.evaluation.precision import (
     CastOnce,
     arithmetic,
     input_type,
     multiplying_float32,
 )
-from repro.evaluation.streams import send
 from repro.published import DatasetSpec, Precision, Protocol
 
 #: Characters of what a library says of a failure: torch writes what to do at the end,

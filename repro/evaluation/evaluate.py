@@ -17,15 +17,19 @@ from torch.nn import functional
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels
 from repro.errors import EvaluationError
-from repro.evaluation.batching import BatchSize
-from repro.evaluation.memory import (
+from repro.evaluation.batching import (
+    Ahead,
+    BatchSize,
+    as_current,
+    fetch,
     give_back,
     is_out_of_memory,
     may_fit_in_parts,
+    send,
     too_little,
+    wait_for,
 )
 from repro.evaluation.predictions import TOP, Predictions, join
-from repro.evaluation.streams import Ahead, as_current, fetch, send, wait_for
 
 Progress = Callable[[int], object]
 #: The most likely classes, the losses, the confidences and, where they are wanted, the

@@ -16,10 +16,9 @@ from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels
 from repro.data.pixels import stream
 from repro.errors import EvaluationError
-from repro.evaluation.batching import BatchSize
+from repro.evaluation.batching import BatchSize, is_out_of_memory, within_memory
 from repro.evaluation.classifier import Classifier, text_comparison
 from repro.evaluation.evaluate import evaluate
-from repro.evaluation.memory import is_out_of_memory, within_memory
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.published import Precision, Protocol, TextSpec, parse_geometry

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from repro.errors import EvaluationError
-from repro.evaluation.memory import (
+from repro.evaluation.batching import (
     give_back,
     is_out_of_memory,
     may_fit_in_parts,

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro.evaluation import evaluate, streams
+from repro.evaluation import batching, evaluate
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier
 
@@ -110,14 +110,14 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
     found = Driver()
     for name in ("Stream", "current_stream", "stream", "Event"):
         monkeypatch.setattr(torch.cuda, name, getattr(found, name))
-    streams._copying.cache_clear()
+    batching._copying.cache_clear()
     yield found
-    streams._copying.cache_clear()
+    batching._copying.cache_clear()
 
 
 def test_pixels_are_copied_beside_what_is_computed(driver: Driver) -> None:
     values: Any = Values(driver)
-    streams.send(values, GPU)
+    batching.send(values, GPU)
     assert driver.asked == [
         "copying copies from pinned memory and goes on",
         "computing waits for copying",
@@ -127,19 +127,19 @@ def test_pixels_are_copied_beside_what_is_computed(driver: Driver) -> None:
 
 def test_what_is_on_the_device_is_not_copied_beside_anything(driver: Driver) -> None:
     values: Any = Values(driver, "GPU")
-    streams.send(values, GPU)
+    batching.send(values, GPU)
     assert driver.asked == ["computing copies from GPU and goes on"]
 
 
 def test_one_stream_copies_for_all_batches(driver: Driver) -> None:
-    assert streams._copying(GPU) is streams._copying(GPU)
+    assert batching._copying(GPU) is batching._copying(GPU)
 
 
 def test_what_was_found_comes_back_without_waiting_for_what_was_given_since(
     driver: Driver,
 ) -> None:
     values: Any = [Values(driver, "GPU"), Values(driver, "GPU")]
-    _, arrive = streams.fetch(values)
+    _, arrive = batching.fetch(values)
     assert driver.asked == ["computing copies from GPU and goes on"] * 2
     assert driver.waited == []
     arrive()

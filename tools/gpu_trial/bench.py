@@ -13,8 +13,8 @@ from benchmarks.timing import seconds
 from repro.cases import Case, list_cases
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
+from repro.evaluation.batching import wait_for
 from repro.evaluation.predictions import Predictions
-from repro.evaluation.streams import wait_for
 from repro.published import EMBEDDED, Precision, read_releases
 
 #: Convolutions, and attention.

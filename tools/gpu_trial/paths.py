@@ -11,10 +11,9 @@ from torch import Tensor
 from benchmarks.guarded import decide
 from repro.errors import EvaluationError
 from repro.evaluation.accelerators import ACCELERATORS, Accelerated
-from repro.evaluation.batching import BatchSize
+from repro.evaluation.batching import BatchSize, within_memory
 from repro.evaluation.classifier import normaliser
 from repro.evaluation.evaluate import compute_features
-from repro.evaluation.memory import within_memory
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.published import PRECISIONS

@@ -15,10 +15,9 @@ from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.pictures import drawn_dataset
-from repro.evaluation.batching import BatchSize
+from repro.evaluation.batching import BatchSize, give_back
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate
-from repro.evaluation.memory import give_back
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.published import Precision
