@@ -30,10 +30,11 @@ from repro.errors import ExpectedError, NotAvailableError, OptionError
 from repro.evaluation.predictions import (
     CALIBRATION_BINS,
     Predictions,
+    RealLabels,
+    RealScore,
     calibration_error,
     class_accuracy,
 )
-from repro.evaluation.real_labels import RealLabels, RealScore
 from repro.options.table import Settings
 from repro.published import GUARDED, AskedPrecision, Kind, Release, read_releases
 
@@ -146,7 +147,7 @@ def evaluate(
 
     from repro.engine.evaluator import Evaluator
     from repro.engine.settings import EngineSettings
-    from repro.evaluation.real_labels import real_score, right_answers
+    from repro.evaluation.predictions import real_score, right_answers
 
     # Whoever evaluates one checkpoint wants all of its number.
     settings = EngineSettings(data=data_path, early_stop=False, **computing)
@@ -282,7 +283,7 @@ def summary(kind: Kind, weights: Path, measurement: Measurement) -> list[str]:
 
 def _real_labels(file: str | None, precision: AskedPrecision) -> RealLabels | None:
     """Read the labels that are asked for; they go with every class in float32."""
-    from repro.evaluation.real_labels import read_labels, shipped_labels
+    from repro.evaluation.predictions import read_labels, shipped_labels
 
     if file is None:
         return None

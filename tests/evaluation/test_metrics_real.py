@@ -11,8 +11,8 @@ import torch
 from timm.data import RealLabelsImagenet
 
 from repro.errors import DatasetError
-from repro.evaluation.predictions import Predictions
-from repro.evaluation.real_labels import (
+from repro.evaluation.predictions import (
+    Predictions,
     read_labels,
     real_score,
     right_answers,
