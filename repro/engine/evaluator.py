@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis, Known
-from repro.engine.classifiers import Classifiers
-from repro.engine.device import BatchSizes, choose_device
+from repro.engine.device import BatchSizes, Classifiers, choose_device
 from repro.engine.guarding import Guarding, Images
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources, Stores, own_files
