@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from repro import api, extending
-from repro.plugin import hooks
+from repro.plugin import fixtures
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
@@ -35,10 +35,16 @@ def test_every_public_name_is_documented(module: ModuleType) -> None:
 
 
 def test_every_fixture_is_documented() -> None:
-    fixtures = {name for name in hooks.__all__ if not name.startswith("_")}
+    named = {
+        node.name
+        for node in ast.parse(inspect.getsource(fixtures)).body
+        if isinstance(node, ast.FunctionDef)
+        and "pytest.fixture" in map(ast.unparse, node.decorator_list)
+        and not node.name.startswith("_")
+    }
     section = REFERENCE.partition("## Fixtures")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == fixtures
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == named
 
 
 def shown() -> Iterator[tuple[str, str]]:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repro.errors import ReproError
-from repro.plugin import workers
-from repro.plugin.costs import TIMINGS, timings_for_worker
-from repro.plugin.registration import without_effect
+from repro.plugin import without_effect, workers
+from repro.plugin.engines import TIMINGS, timings_for_worker
 from repro.plugin.settings import measures_nothing, names_expected, read_settings
 from repro.plugin.workers import RUN, SEAT, STARTED, assign_gpus, run_name
 from repro.words import visible

@@ -17,8 +17,7 @@ from repro.models.finding import find_weights
 from repro.options.table import Settings
 from repro.planning.plan import Allowance, Plan, make_plan, shown_time
 from repro.plugin import workers
-from repro.plugin.costs import costs_of
-from repro.plugin.engines import engine_of
+from repro.plugin.engines import costs_of, engine_of
 from repro.plugin.planned import Planned
 from repro.plugin.settings import measures_nothing, summary
 from repro.words import counted

@@ -12,33 +12,9 @@ from collections.abc import Generator
 
 import pytest
 
-from repro.plugin import MARKER
-from repro.plugin.fixtures import (
-    _runner,
-    case,
-    claim,
-    classifier,
-    dataset,
-    evaluate,
-    model,
-    reproduce,
-    uphold,
-    zeroshot_classifier,
-)
-from repro.plugin.registration import add_options, asks, without_effect
+from repro.plugin import MARKER, add_options, asks, without_effect
 
-__all__ = [
-    "_runner",
-    "case",
-    "claim",
-    "classifier",
-    "dataset",
-    "evaluate",
-    "model",
-    "reproduce",
-    "uphold",
-    "zeroshot_classifier",
-]
+pytest_plugins = ["repro.plugin.fixtures"]
 
 #: Whether no garbage is collected until all tests are.
 _PAUSED = pytest.StashKey[bool]()
@@ -175,8 +151,7 @@ def pytest_runtest_makereport(
     """Let what was found out travel with the report of a marked test."""
     if item.get_closest_marker(MARKER) is None:
         return (yield)
-    from repro.plugin.items import SETTINGS
-    from repro.plugin.outcomes import attach_result, keep_headline, settle_cause
+    from repro.plugin.items import SETTINGS, attach_result, keep_headline, settle_cause
 
     settle_cause(call)
     report = yield

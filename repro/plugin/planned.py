@@ -23,7 +23,7 @@ from repro.errors import ReproError
 from repro.files import replace_bytes
 from repro.options.table import Settings
 from repro.plugin import MARKER, workers
-from repro.plugin.costs import shard_costs
+from repro.plugin.engines import shard_costs
 from repro.plugin.items import (
     SETTINGS,
     case_of,

@@ -15,7 +15,7 @@ from repro.claims.result import ClaimResult
 from repro.errors import LedgerError, ReproError
 from repro.judgement.verdict import Verdict
 from repro.options.table import Settings
-from repro.plugin.outcomes import reason_of, result_on
+from repro.plugin.items import reason_of, result_on
 from repro.plugin.workers import run_folder, run_name
 from repro.records.environment import git_state
 from repro.records.ledger import Ledger

@@ -17,8 +17,7 @@ from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
 from repro.options.table import Settings
 from repro.plugin import workers
 from repro.plugin.engines import started_engine
-from repro.plugin.items import SETTINGS, case_of
-from repro.plugin.outcomes import RESULT, TAKEN_FROM
+from repro.plugin.items import RESULT, SETTINGS, TAKEN_FROM, case_of
 from repro.plugin.progress import BARS
 from repro.plugin.selection import all_cases
 from repro.plugin.workers import run_folder

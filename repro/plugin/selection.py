@@ -11,8 +11,7 @@ import pytest
 from repro.errors import OptionError, ReproError
 from repro.options.table import Settings
 from repro.plugin import MARKER
-from repro.plugin.costs import costs_of
-from repro.plugin.engines import engine_of
+from repro.plugin.engines import costs_of, engine_of
 from repro.plugin.settings import read_settings, refuse_lost_ini
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from repro.claims.result import ClaimResult
 from repro.errors import ReproError
-from repro.plugin.outcomes import taken_from
+from repro.plugin.items import taken_from
 from repro.plugin.recording import BAD, PLAIN, Recorder, Results, print_summary
 from repro.plugin.settings import read_settings
 from repro.plugin.workers import run_folder
