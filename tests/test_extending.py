@@ -25,7 +25,7 @@ from repro.extensions import installed
 from repro.judgement.tolerance import tolerance_of
 from repro.models.building import load_checkpoint
 from repro.models.libraries import find_loader
-from repro.options import readers
+from repro.options import option as read
 from repro.published import METRICS, DatasetSpec, parse_geometry, read_releases
 from repro.report.faces import face_name, write_report
 from repro.report.report import report_of_results
@@ -220,7 +220,7 @@ def test_its_suspects_are_tried(package: Path, tmp_path: Path) -> None:
 
 
 def test_its_report_is_a_suffix_like_ours(package: Path, tmp_path: Path) -> None:
-    file = readers.report("numbers.tex", tmp_path)
+    file = read.report("numbers.tex", tmp_path)
     write_report(file, report_of_results([result("1M")]))
     assert file.read_text() == (
         "supervised/real/1M@plain & top1 & 76.500 & 76.500 \\\\\n"

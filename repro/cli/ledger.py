@@ -23,7 +23,7 @@ from repro.cli.options import (
 )
 from repro.cli.output import echo, echo_lines, fitted_table, terminal_width
 from repro.errors import LedgerError
-from repro.options import readers
+from repro.options import option as read
 from repro.published import read_releases
 from repro.records import upkeep
 from repro.records.comparison import compare_runs
@@ -197,7 +197,7 @@ def compare(run_a: str, run_b: str, everything: bool, ledger: Path) -> None:
     "--output",
     "outputs",
     multiple=True,
-    callback=read_with(readers.report),
+    callback=read_with(read.report),
     metavar="FILE",
     help="Write a report, as `repro report` does. Repeatable.",
 )
@@ -265,7 +265,7 @@ def _is_surprised(ledger: Ledger, run: int, expected: tuple[Path | str, ...]) ->
     "outputs",
     multiple=True,
     required=True,
-    callback=read_with(readers.report),
+    callback=read_with(read.report),
     metavar="FILE",
     help="What to write; the suffix chooses the kind: .json, .md, .csv, .html or "
     ".badge.json. Repeatable.",

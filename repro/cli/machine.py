@@ -22,7 +22,7 @@ from repro.data.housekeeping import (
     remove_parts,
 )
 from repro.files import shown_size
-from repro.options import readers
+from repro.options import option as read
 from repro.words import counted
 
 #: What its plugins for pytest are called tells more than what they are.
@@ -128,7 +128,7 @@ def check(context: click.Context, cache: Path) -> None:
 @cache.command()
 @click.option(
     "--limit",
-    callback=read_with(readers.size),
+    callback=read_with(read.size),
     metavar="SIZE",
     help="Drop what was not used for longest until the rest fits: 500M, 20G.",
 )

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from repro.options import readers
+from repro.options import option as read
 from repro.options.option import Option
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def users_cache(project: Path) -> Path | None:
 
 def switch(help: str, *, in_marker: bool = True) -> Option[bool]:  # noqa: A002
     """Make an option that is given without a value."""
-    return Option(help, readers.switch, default=False, in_marker=in_marker)
+    return Option(help, read.switch, default=False, in_marker=in_marker)
 
 
 class Settings:
@@ -49,18 +49,18 @@ class Settings:
 
     data: Option[Path | None] = Option(
         "folder that holds the images: DIR/val/<class>/<image>",
-        readers.path,
+        read.path,
         metavar="DIR",
     )
     checkpoints: Option[Path | None] = Option(
         "folder that holds the weights: DIR/<family>/<checkpoint>.pt",
-        readers.folder,
+        read.folder,
         metavar="DIR",
     )
     cache: Option[Path | None] = Option(
         "folder for decoded pixels and text classifiers, or 'none' to keep nothing "
         "(default: the user's cache folder)",
-        readers.folder_or_none,
+        read.folder_or_none,
         otherwise=users_cache,
         metavar="DIR",
         in_marker=False,
@@ -68,14 +68,14 @@ class Settings:
     cache_limit: Option[int | None] = Option(
         "drop decoded pixels that no case needs any more when all of them exceed "
         "SIZE, such as 500M or 20G (default: no limit)",
-        readers.size,
+        read.size,
         metavar="SIZE",
         in_marker=False,
     )
     expected: Option[tuple[Path | str, ...]] = Option(
         "published numbers: a TOML file, a folder of them, or 'embedded' for the small "
         "release that is shipped with repro; repeatable (default: expected/)",
-        readers.expected,
+        read.expected,
         default=(),
         otherwise=own_expected,
         metavar="PATH",
@@ -84,7 +84,7 @@ class Settings:
     case: Option[tuple[str, ...]] = Option(
         "run only the cases whose id GLOB matches, such as 'supervised/*@plain', and "
         "no claim; repeatable",
-        readers.plain,
+        read.plain,
         default=(),
         metavar="GLOB",
         in_marker=False,
@@ -93,7 +93,7 @@ class Settings:
     device: Option[str] = Option(
         "where to compute: auto, cpu, cuda, cuda:N, or another device of torch such "
         "as mps or xpu (default: auto, a GPU of CUDA or ROCm where there is one)",
-        readers.plain,
+        read.plain,
         default="auto",
         metavar="NAME",
     )
@@ -103,14 +103,14 @@ class Settings:
         "another one than that of the number settles nothing. Or guarded: as "
         "published, with the decisions of fp32 from mixed precision where that is "
         "faster, and in fp32 only what could be decided otherwise (default: published)",
-        readers.precision,
+        read.precision,
         metavar="NAME",
     )
     accelerate: Option[tuple[str, ...]] = Option(
         "make the forward pass faster, if that moves no logit by more than 1e-4 of "
         "their spread: none, or some of channels-last, compile, cuda-graphs and auto "
         "(those that pay), with commas between (default: auto)",
-        readers.accelerators,
+        read.accelerators,
         default=("auto",),
         metavar="NAMES",
     )
@@ -118,13 +118,13 @@ class Settings:
         "images at once, halved when memory runs out; or 'remembered': found by "
         "measuring once, and kept for later runs, which then compute the same last "
         "digits (default: found by measuring in each run)",
-        readers.images_at_once,
+        read.images_at_once,
         metavar="N",
     )
     limit: Option[int | None] = Option(
         "evaluate at least N images of each dataset, balanced over its classes; "
         "a part of the images reproduces nothing, but may contradict a number",
-        readers.positive,
+        read.positive,
         metavar="N",
     )
     no_early_stop: Option[bool] = switch(
@@ -140,14 +140,14 @@ class Settings:
     diagnose_share: Option[float] = Option(
         "how much of a full evaluation each suspect of a diagnosis may cost on "
         "average, in percent; more settles more (default: 10)",
-        readers.percent,
+        read.percent,
         default=0.1,
         metavar="PERCENT",
     )
     diagnose_time: Option[int | None] = Option(
         "how many seconds a diagnosis may take; what does not fit is left out with a "
         "word (default: that share of an evaluation for each suspect, at least 30)",
-        readers.positive,
+        read.positive,
         metavar="SECONDS",
     )
     strict: Option[bool] = switch(
@@ -163,7 +163,7 @@ class Settings:
     report: Option[tuple[Path, ...]] = Option(
         "write a report, its kind chosen by the suffix: .json, .md, .csv, .html or "
         ".badge.json (for shields.io); repeatable",
-        readers.report,
+        read.report,
         default=(),
         metavar="FILE",
         in_marker=False,
@@ -172,7 +172,7 @@ class Settings:
     ledger: Option[Path | None] = Option(
         "folder for the history of runs, or 'none' to keep none (default: .repro in "
         "the root folder)",
-        readers.folder_or_none,
+        read.folder_or_none,
         otherwise=own_ledger,
         metavar="DIR",
         in_marker=False,
@@ -180,14 +180,14 @@ class Settings:
     baseline: Option[str | None] = Option(
         "show in reports which images flipped since this run of the ledger: its "
         "number, 'last', or 'green' for the last one in which every number was met",
-        readers.plain,
+        read.plain,
         metavar="RUN",
         in_marker=False,
     )
     diverged_exit: Option[int] = Option(
         "exit status when a case fails since it diverges, to tell it from what breaks "
         "(default: 1, as for every failed test)",
-        readers.exit_status,
+        read.exit_status,
         default=1,
         metavar="N",
         in_marker=False,
@@ -195,7 +195,7 @@ class Settings:
     engine: Option[str] = Option(
         "where cases are measured: local, in these processes, ray, on the nodes of a "
         "Ray cluster, or an engine of another package (default: local)",
-        readers.engine,
+        read.engine,
         default="local",
         metavar="NAME",
         in_marker=False,
@@ -203,14 +203,14 @@ class Settings:
     ray_address: Option[str | None] = Option(
         "the Ray cluster of --repro-engine=ray: HOST:PORT, or 'auto' for one on this "
         "machine (default: RAY_ADDRESS)",
-        readers.plain,
+        read.plain,
         metavar="ADDRESS",
         in_marker=False,
     )
     shard: Option[str | None] = Option(
         "run part I of N of the selected cases, for machines that know nothing of each "
         "other; 'repro merge' joins what they measured",
-        readers.shard,
+        read.shard,
         metavar="I/N",
         in_marker=False,
     )
@@ -218,7 +218,7 @@ class Settings:
         "seconds of each case, as 'repro plan --costs FILE' wrote them, to order cases "
         "and to balance shards (default: the ledger's for the order, estimates for "
         "shards)",
-        readers.path,
+        read.path,
         metavar="FILE",
         in_marker=False,
     )
