@@ -1,4 +1,4 @@
-"""`repro ...` on the command line: one module a command, imported when it is called."""
+"""`repro ...` on the command line; a command is imported when it is called."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from repro.options.table import refuse_misprints
 
 COMMANDS = {
     "cases": "repro.cli.published:cases",
-    "claims": "repro.cli.claims:claims",
-    "plan": "repro.cli.plan:plan",
+    "claims": "repro.cli.published:claims",
+    "plan": "repro.cli.published:plan",
     "eval": "repro.cli.evaluate:evaluate",
     "import": "repro.cli.import_:import_",
     "schema": "repro.cli.published:schema",
@@ -33,7 +33,7 @@ COMMANDS = {
     "merge": "repro.cli.ledger:merge",
     "report": "repro.cli.ledger:report",
     "prune": "repro.cli.ledger:prune",
-    "accept": "repro.cli.accept:accept",
+    "accept": "repro.cli.export:accept",
     "export": "repro.cli.export:export",
     "attest": "repro.cli.export:attest",
     "verify-attestation": "repro.cli.export:verify_attestation",

@@ -1,8 +1,13 @@
-"""`repro cases` and `repro schema`: what was published, and how it is written down."""
+"""`repro cases`, `claims`, `plan` and `schema`: what was published.
+
+What it says, what it will take to measure it, and how it is written down.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +18,21 @@ from repro.cases import Case, list_cases, order_for_reading
 from repro.cli.options import (
     FILE,
     Command,
+    cache_option,
     checkpoints_option,
+    data_option,
     existing,
     expected_option,
+    insist,
+    ledger_or_none_option,
+    limit_option,
+    named,
 )
-from repro.cli.output import echo, echo_json, fitted_table
+from repro.cli.output import echo, echo_json, echo_lines, fitted_table, terminal_width
+from repro.errors import NotAvailableError, OptionError
 from repro.files import replace_bytes
 from repro.judgement.tolerance import tolerance_of
+from repro.machine import available_cores, visible_gpus
 from repro.published import METRICS, Reference, read_releases
 from repro.published.json_schema import release_schema
 from repro.words import counted
@@ -144,3 +157,148 @@ def schema(output: Path | None) -> None:
         return
     replace_bytes(output, text)
     echo(output)
+
+
+@click.command(cls=Command)
+@expected_option
+@ledger_or_none_option
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Use the published numbers alone, which need no weights.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.pass_context
+def claims(
+    context: click.Context,
+    expected: tuple[Path | str, ...],
+    ledger: Path | None,
+    *,
+    published: bool,
+    as_json: bool,
+) -> None:
+    """Check the claims of a paper by the ledger."""
+    from repro.claims.evidence import PublishedEvidence, Stated
+    from repro.claims.judge import judge_claim
+    from repro.records.ledger import Ledger
+    from repro.records.past import judge_from_ledger
+    from repro.report.claims_report import claim_lines, claims_data
+
+    if published and named(context, "ledger"):
+        raise OptionError(
+            "--ledger has no effect, since --published takes no measured numbers; "
+            "leave one of them out"
+        )
+    stated = [
+        Stated(release, claim)
+        for release in read_releases(expected)
+        for claim in release.claims
+    ]
+    if published:
+        results = [
+            judge_claim(of.release, of.claim, PublishedEvidence(of.release, of.claim))
+            for of in stated
+        ]
+    else:
+        with Ledger(insist(ledger, "--ledger")) as opened:
+            results = [judge_from_ledger(one, opened) for one in stated]
+    if as_json:
+        echo_json(claims_data(results))
+        return
+    for line, style in claim_lines(results, terminal_width(88), "verbose"):
+        echo(line, dim=style == "dim")
+    if not results:
+        echo("no [[claim]] in the published numbers")
+
+
+@click.command(cls=Command)
+@click.argument("patterns", nargs=-1, metavar="[CASE]...")
+@expected_option
+@checkpoints_option
+@data_option
+@cache_option
+@ledger_or_none_option
+@click.option(
+    "--gpus",
+    type=click.IntRange(min=0),
+    help="Plan for N GPUs; 0 plans for the processor. [default: those of this machine]",
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(min=1),
+    help="Plan for N processor cores, over all machines that share the pixels. "
+    "[default: those of this machine]",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="TFLOPS",
+    help="Assume this speed of a GPU (or of the whole processor) where no earlier run "
+    "says better, in 10^12 operations a second.",
+)
+@limit_option
+@click.option(
+    "--costs",
+    "costs_file",
+    type=FILE,
+    metavar="FILE",
+    help="Write the seconds of each case there, for --repro-costs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+@click.pass_context
+def plan(
+    context: click.Context,
+    /,
+    patterns: tuple[str, ...],
+    expected: tuple[Path | str, ...],
+    ledger: Path | None,
+    gpus: int | None,
+    cores: int | None,
+    speed: float | None,
+    costs_file: Path | None,
+    *,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """Say what a run will take: images, bytes, hours.
+
+    CASE is a case id or a pattern of them, such as 'supervised/*'. Nothing is
+    downloaded, decoded or computed. Hours come from earlier runs in the ledger; where
+    there are none for this kind of device, they are an estimate, and named so.
+    """
+    from repro.planning.costs import costs_from_ledger
+    from repro.planning.plan import Machine, make_plan
+    from repro.records.ledger import Ledger
+
+    here = len(visible_gpus(os.environ)) if gpus is None else gpus
+    machine = Machine(here, cores or available_cores())
+    known = list_cases(read_releases(expected), where["checkpoints"])
+    chosen = _chosen(known, patterns)
+    if (data := where["data"]) and not data.exists():
+        raise NotAvailableError(
+            f"{data} does not exist; name the folder of the images with --data, or "
+            "leave it out"
+        )
+    if ledger and named(context, "ledger"):
+        # One that was only looked for may be missing.
+        Ledger(ledger).close()
+    costs = costs_from_ledger(known, ledger, machine.device, machine.cores)
+    if speed:
+        costs = msgspec.structs.replace(costs, assumed=speed * 1e12 / 2)
+    made = make_plan(chosen, costs, machine, **where)
+    if costs_file:
+        costs.write(costs_file)
+    if as_json:
+        echo_json(made)
+    else:
+        echo_lines(made.lines())
+
+
+def _chosen(known: list[Case], patterns: tuple[str, ...]) -> list[Case]:
+    for pattern in patterns:
+        if not any(fnmatchcase(case.id, pattern) for case in known):
+            raise OptionError(
+                f"no case is named {pattern!r}; 'repro cases' lists those there are"
+            )
+    wanted = patterns or ("*",)
+    return [case for case in known if any(fnmatchcase(case.id, p) for p in wanted)]
