@@ -129,8 +129,7 @@ class Reporting:
         """Begin, once, since a controller collects nothing itself."""
         if self._session or measures_nothing(self._config):
             return
-        from repro.plugin.header import header
-        from repro.plugin.planned import Planned, left_by_workers
+        from repro.plugin.planned import Planned, header, left_by_workers
 
         planned = left_by_workers(self._config)
         if not planned.tests:
@@ -148,8 +147,7 @@ class Reporting:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begin, where tests of cases are going to run in this process."""
-        from repro.plugin.header import header
-        from repro.plugin.planned import Planned, in_force, planned_of
+        from repro.plugin.planned import Planned, header, in_force, planned_of
 
         if measures_nothing(self._config):
             planned = Planned(settings=in_force(session.items))

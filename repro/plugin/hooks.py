@@ -121,7 +121,8 @@ def pytest_collection_modifyitems(
     if not any(item.get_closest_marker(MARKER) for item in items):
         yield
         return
-    from repro.plugin.planned import Leaving, arrange, settle
+    from repro.plugin.planned import Leaving
+    from repro.plugin.selection import arrange, settle
 
     arrange(config, items)
     arranged = list(items)

@@ -1,4 +1,4 @@
-"""Tests that have cases: their order, which of them run here, and what is planned.
+"""Tests of a run that have cases, and what is said of them before it starts.
 
 A controller of xdist collects nothing, and names of tests look alike in all projects.
 So the workers leave a list of their cases in the folder of the run, with what their
@@ -7,141 +7,38 @@ markers say, from which the controller finds out what is in force.
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
-from operator import itemgetter
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from repro.cases import Case
-from repro.errors import ReproError
+from repro.data.readers import Found, find_images
+from repro.errors import NotAvailableError, ReproError
 from repro.files import replace_bytes
+from repro.machine import gpus_for
+from repro.models.finding import find_weights
 from repro.options.table import Settings
+from repro.planning.plan import Allowance, Plan, make_plan, shown_time
 from repro.plugin import MARKER, workers
-from repro.plugin.engines import shard_costs
+from repro.plugin.engines import costs_of, engine_of
 from repro.plugin.items import (
     SETTINGS,
-    case_of,
-    claim_of,
-    remember_settings,
     with_cases,
 )
-from repro.plugin.selection import all_cases, order_of_cases
-from repro.plugin.settings import measures_nothing, read_settings
+from repro.plugin.selection import all_cases
+from repro.plugin.settings import measures_nothing, read_settings, summary
 from repro.records.identity import Asked, asked
 from repro.records.result import place_of
-from repro.words import listed
+from repro.words import counted
 
-
-def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the tests of cases into the places that they have, and claims behind all.
-
-    Claims take the measurements of the others. A test that somebody lists twice has its
-    second turn after all others: pytest sets up no test that follows itself.
-    """
-    order = order_of_cases(config)
-    places: list[int] = []
-    turns: Counter[pytest.Item] = Counter()
-    chosen: list[tuple[int, int, pytest.Item]] = []
-    for place, item in enumerate(items):
-        if case := case_of(item):
-            places.append(place)
-            chosen.append((turns[item], order.get(case.id, 0), item))
-            turns[item] += 1
-    chosen.sort(key=itemgetter(0, 1))
-    # Only their own places: the tests of another project stay where pytest put them.
-    for place, (*_, item) in zip(places, chosen, strict=True):
-        items[place] = item
-    # Sorting is stable: all else keeps its order.
-    items.sort(key=lambda item: claim_of(item) is not None)
-
-
-def settle(
-    config: pytest.Config, items: list[pytest.Item], arranged: Sequence[pytest.Item]
-) -> bool:
-    """Take what is selected: options in force, this shard's part, and a GPU.
-
-    Tell whether anything was selected, though it may be another shard's. What others
-    have put out of order since the tests were `arranged` is arranged again.
-    """
-    chosen = [item for item in items if case_of(item) or claim_of(item)]
-    if not chosen:
-        return False
-    remember_settings(chosen)
-    _keep_named(config, chosen[0].stash[SETTINGS].case, items)
-    _keep_shard(config, chosen[0].stash[SETTINGS], items)
-    if items != arranged and not _goes_on_from_last_run(config):
-        arrange(config, items)
-    workers.assign_gpu(config, {item.stash[SETTINGS].device or "" for item in chosen})
-    return True
-
-
-def _goes_on_from_last_run(config: pytest.Config) -> bool:
-    """Whether pytest was asked for an order that follows from its last run."""
-    own = ("stepwise", "failedfirst", "newfirst")
-    return any(config.getoption(name, False) for name in own)
-
-
-def _keep_named(
-    config: pytest.Config, patterns: Sequence[str], items: list[pytest.Item]
-) -> None:
-    """Deselect the cases that no pattern matches, and claims.
-
-    Raises:
-        UsageError: a pattern matches no case that was collected.
-    """
-    if not patterns:
-        return
-    ids = {case.id for _, case in with_cases(items)}
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in ids):
-            near = difflib.get_close_matches(pattern, ids, n=3, cutoff=0.4)
-            raise pytest.UsageError(
-                f"--repro-case is {pattern!r}, and no selected case has such an id; "
-                f"'repro cases' lists them{f', as {listed(near)}' if near else ''}"
-            )
-
-    def stays(item: pytest.Item) -> bool:
-        case = case_of(item)
-        if case is None:
-            return claim_of(item) is None
-        return any(fnmatchcase(case.id, pattern) for pattern in patterns)
-
-    _deselect(config, items, [item for item in items if not stays(item)])
-
-
-def _deselect(
-    config: pytest.Config, items: list[pytest.Item], others: list[pytest.Item]
-) -> None:
-    if others:
-        config.hook.pytest_deselected(items=others)
-        gone = set(others)
-        items[:] = [item for item in items if item not in gone]
-
-
-def _keep_shard(
-    config: pytest.Config, settings: Settings, items: list[pytest.Item]
-) -> None:
-    """Deselect the cases of other shards, and claims, which need all of them."""
-    from repro.planning.costs import cases_of_shard, parse_shard
-
-    if settings.shard is None:
-        return
-    unique = {case.id: case for _, case in with_cases(items)}
-    shard = parse_shard(settings.shard)
-    kept = cases_of_shard(list(unique.values()), shard_costs(settings), shard)
-
-    def stays(item: pytest.Item) -> bool:
-        case = case_of(item)
-        return case.id in kept if case else claim_of(item) is None
-
-    _deselect(config, items, [item for item in items if not stays(item)])
-
+if TYPE_CHECKING:
+    from repro.cases import Case
+    from repro.published import DatasetSpec
 
 #: What a test asks for that gives its case a result.
 _JUDGES = "reproduce"
@@ -300,3 +197,101 @@ def _written(keywords: Mapping[str, Any]) -> dict[str, str | list[str]]:
         for name, value in keywords.items()
         if value is not None
     }
+
+
+def header(config: pytest.Config, planned: Planned) -> list[str]:
+    """Say what is in force for some tests, and what measuring them takes."""
+    lines = [summary(settings) for settings in planned.settings]
+    if measures_nothing(config):
+        return lines
+    if workers.STARTED in config.stash:
+        devices = {settings.device for settings in planned.settings}
+        gpus = gpus_for(devices.pop() if len(devices) == 1 else "auto", os.environ)
+        number = config.stash[workers.STARTED]
+        lines.append(f"repro: {workers.describe(number, gpus)}")
+    groups = {
+        settings: [test.case for test in tests]
+        for settings, tests in planned.by_settings().items()
+    }
+    for settings in groups:
+        lines += engine_of(config, settings).lines()
+    plans: list[Plan] = []
+    # A folder may have 50,000 entries, and thousands of cases.
+    found = cache(find_images)
+    for settings, cases in groups.items():
+        ready = [case for case in cases if _is_here(config, settings, case, found)]
+        if ready:
+            plans.append(_plan(config, settings, ready))
+            lines.append(plans[-1].summary())
+        if lacking := len(cases) - len(ready):
+            said = "has not" if lacking == 1 else "have not"
+            named = counted(lacking, "more case" if ready else "case")
+            lines.append(
+                f"repro: {named} {said} got weights or images here, and will not be "
+                "measured"
+            )
+    if len(plans) > 1:
+        number = sum(plan.work.cases for plan in plans)
+        seconds = sum(plan.seconds for plan in plans)
+        lines.append(
+            f"repro: {counted(number, 'case')} in all, about {shown_time(seconds)}"
+        )
+    return lines + list(_downloads(config, groups))
+
+
+def _is_here(
+    config: pytest.Config,
+    settings: Settings,
+    case: Case,
+    found: Callable[[DatasetSpec, Path], Found | None],
+) -> bool:
+    """Whether a case can be measured, as far as that is seen without reading files."""
+    if not engine_of(config, settings).computes_here:
+        return True
+    data = settings.data or case.release.own_data
+    try:
+        if data is None or found(case.dataset, data) is None:
+            return False
+        return settings.download or bool(find_weights(case, settings.checkpoints))
+    except NotAvailableError:
+        return False
+    except ReproError:
+        return True  # It is here, and wrong: the case says so.
+
+
+def _plan(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> Plan:
+    engine = engine_of(config, settings)
+    # What is on this machine says nothing of others.
+    here = settings if engine.computes_here else Settings()
+    return make_plan(
+        cases,
+        costs_of(config, settings, cases),
+        engine.machine,
+        checkpoints=here.checkpoints,
+        data=here.data,
+        cache=here.cache,
+        limit=settings.limit,
+        allowance=None
+        if settings.no_diagnose
+        else Allowance(settings.diagnose_share, settings.diagnose_time),
+    )
+
+
+def _downloads(
+    config: pytest.Config, groups: Mapping[Settings, Sequence[Case]]
+) -> Iterable[str]:
+    """Say beforehand what is downloaded: workers have no terminal to show it on."""
+    missing: dict[str, int] = {}
+    for settings, cases in groups.items():
+        is_here = engine_of(config, settings).computes_here
+        for case in cases if settings.download and is_here else ():
+            try:
+                find_weights(case, settings.checkpoints)
+            except NotAvailableError:
+                missing[case.family.id] = missing.get(case.family.id, 0) + 1
+    if missing:
+        listed = ", ".join(
+            f"{family} ({number:,})" for family, number in missing.items()
+        )
+        total = counted(sum(missing.values()), "case")
+        yield f"repro: downloads the weights of {total} when they run: {listed}"

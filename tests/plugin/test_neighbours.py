@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from repro.data.readers import Found, find_images
-from repro.plugin import header
+from repro.plugin import planned
 from repro.plugin.recording import NO_TURN
 from repro.published import DatasetSpec
 from repro.records.ledger import Ledger
@@ -209,7 +209,7 @@ def test_a_folder_of_images_is_looked_at_once_for_the_header_of_all_its_cases(
         looked.append(spec.id)
         return find_images(spec, data)
 
-    monkeypatch.setattr(header, "find_images", counted)
+    monkeypatch.setattr(planned, "find_images", counted)
     result = pytester.runpytest(*ALONE)
     result.stdout.fnmatch_lines(["repro: 12 cases have not got weights *"])
     assert len(looked) == 1
