@@ -18,8 +18,12 @@ from repro.published.geometry import (
     parse_geometry,
 )
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
-from repro.published.reading import read_releases
-from repro.published.record_paths import place_beside, place_of_user, place_to_record
+from repro.published.reading import (
+    place_beside,
+    place_of_user,
+    place_to_record,
+    read_releases,
+)
 from repro.published.release import (
     DatasetSpec,
     Family,
