@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from repro.published.file_lists import LISTS, FileList, list_text, make_list
+from repro.published.known_files import LISTS, FileList, list_text, make_list
 
 REPOSITORY = "https://github.com/modestyachts/ImageNetV2"
 COMMIT = "0b0c3fe89058e4c7ee2348938b3f4f706a931bf3"

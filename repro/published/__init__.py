@@ -1,12 +1,5 @@
 """What was published, read from TOML and validated; needs no torch."""
 
-from repro.published.checksums import (
-    CHECKSUMS_FILE,
-    Checksum,
-    checksums_text,
-    read_checksums,
-)
-from repro.published.file_lists import FileList, make_list, shipped_list, shipped_names
 from repro.published.files import EMBEDDED, RELEASE_FILE
 from repro.published.geometry import (
     CenterCrop,
@@ -16,6 +9,16 @@ from repro.published.geometry import (
     Geometry,
     Resize,
     parse_geometry,
+)
+from repro.published.known_files import (
+    CHECKSUMS_FILE,
+    Checksum,
+    FileList,
+    checksums_text,
+    make_list,
+    read_checksums,
+    shipped_list,
+    shipped_names,
 )
 from repro.published.metrics import METRICS, Metric, Outcomes, main_metrics
 from repro.published.reading import (

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from repro.published.file_lists import FileList
+from repro.published.known_files import FileList
 from repro.published.metrics import METRICS
 from repro.published.numbers import row_types
 from repro.published.reading import SCHEMA, TABLES, Header

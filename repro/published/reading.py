@@ -14,16 +14,16 @@ from typing import Any
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published.checksums import Checksum
 from repro.published.consistency import Places, check_consistency
-from repro.published.file_lists import (
+from repro.published.files import RELEASE_FILE, load_toml, read_text, release_files
+from repro.published.known_files import (
     SHIPPED,
+    Checksum,
     FileList,
     plain_list,
     shipped_list,
     shipped_names,
 )
-from repro.published.files import RELEASE_FILE, load_toml, read_text, release_files
 from repro.published.located import Located, convert, shown
 from repro.published.numbers import read_references, read_source
 from repro.published.release import (

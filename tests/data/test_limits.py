@@ -20,7 +20,7 @@ from repro.data.recognition import recognise
 from repro.data.shards import find_shards, list_shards
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
-from repro.published.file_lists import make_list
+from repro.published.known_files import make_list
 
 SPEC = DatasetSpec(
     id="own",

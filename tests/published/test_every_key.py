@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from repro.cli import cli
 from repro.errors import ReproError
 from repro.published import EMBEDDED, METRICS
-from repro.published.checksums import Checksum
+from repro.published.known_files import Checksum
 from repro.published.numbers import row_types
 from repro.published.reading import Header
 from repro.published.release import (

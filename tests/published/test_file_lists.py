@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.published.file_lists import (
+from repro.published.known_files import (
     list_text,
     make_list,
     plain_list,

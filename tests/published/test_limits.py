@@ -14,15 +14,15 @@ from repro.errors import ExpectedError
 from repro.published import (
     PRECISIONS,
     WEIGHTS_SUFFIXES,
-    file_lists,
     is_weights_name,
+    known_files,
     printed,
     training_images,
 )
-from repro.published.file_lists import list_text, make_list, shipped_list
 from repro.published.files import load_toml
 from repro.published.geometry import Geometry
 from repro.published.json_schema import release_schema
+from repro.published.known_files import list_text, make_list, shipped_list
 from repro.published.located import shown
 from repro.published.vocabulary import (
     is_same_arithmetic,
@@ -156,7 +156,7 @@ def test_a_list_is_read_as_it_was_written(
     images = [("cat", "cat/a.png"), ("dog", "dog/b.png"), ("cat", "cat/c.png")]
     made = make_list("A set", "https://example.org", r"[a-z]", images)
     (tmp_path / "written.txt").write_text(list_text(made))
-    monkeypatch.setattr(file_lists, "LISTS", tmp_path)
+    monkeypatch.setattr(known_files, "LISTS", tmp_path)
     read = shipped_list("written")
     assert read == made
     assert read.misfits(name for _, name in images) == []
