@@ -7,7 +7,7 @@ from itertools import product
 
 import msgspec
 
-from repro.published.located import Definition, Located
+from repro.published.files import Definition, Located
 from repro.published.release import Reference, Release
 from repro.published.statements import Claim
 from repro.published.vocabulary import LOADERS

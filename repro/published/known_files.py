@@ -28,8 +28,7 @@ from typing import Annotated
 import msgspec
 
 from repro.errors import ExpectedError
-from repro.published.files import load_toml
-from repro.published.located import Located, convert
+from repro.published.files import Located, convert, load_toml
 from repro.published.vocabulary import (
     SHA256,
     NamedTable,

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from repro.published.located import Located, convert, shown
+from repro.published.files import Located, convert, shown
 from repro.published.metrics import METRICS, Metric
 from repro.published.release import OwnTolerance, Reference, Source
 from repro.published.vocabulary import (

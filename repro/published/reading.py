@@ -15,7 +15,15 @@ import msgspec
 
 from repro.errors import ExpectedError
 from repro.published.consistency import Places, check_consistency
-from repro.published.files import RELEASE_FILE, load_toml, read_text, release_files
+from repro.published.files import (
+    RELEASE_FILE,
+    Located,
+    convert,
+    load_toml,
+    read_text,
+    release_files,
+    shown,
+)
 from repro.published.known_files import (
     SHIPPED,
     Checksum,
@@ -24,7 +32,6 @@ from repro.published.known_files import (
     shipped_list,
     shipped_names,
 )
-from repro.published.located import Located, convert, shown
 from repro.published.numbers import read_references, read_source
 from repro.published.release import (
     DatasetSpec,

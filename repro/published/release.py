@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from repro.published.files import Definition
 from repro.published.geometry import Geometry, parse_geometry
 from repro.published.known_files import Checksum, FileList
-from repro.published.located import Definition
 from repro.published.statements import Claim
 from repro.published.vocabulary import (
     SHA256,

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from repro.published.located import Located, convert, shown
+from repro.published.files import Located, convert, shown
 from repro.published.metrics import METRICS
 from repro.published.vocabulary import (
     Expectation,

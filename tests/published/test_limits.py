@@ -19,11 +19,10 @@ from repro.published import (
     printed,
     training_images,
 )
-from repro.published.files import load_toml
+from repro.published.files import load_toml, shown
 from repro.published.geometry import Geometry
 from repro.published.json_schema import release_schema
 from repro.published.known_files import list_text, make_list, shipped_list
-from repro.published.located import shown
 from repro.published.vocabulary import (
     is_same_arithmetic,
     list_weights,
