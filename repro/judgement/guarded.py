@@ -5,7 +5,7 @@ Every image is computed in a cheap arithmetic, and in float32 as well:
 - a random sample, by the digests of the images: so it is the same one whatever the size
   of batches, the order of strata or the number of processes;
 - images whose decisions could differ, those that are likeliest to first, until any one
-  of all others is decided otherwise with a probability below `RISK` (`tails.py` says
+  of all others is decided otherwise with a probability below `RISK` (`cheap.py` says
   how that is bounded). What is computed shows its own errors, and where these are
   larger than was assumed, more is computed: in the end, everything.
 
@@ -15,7 +15,7 @@ forward pass gives in other batches; where two logits are equal but for the last
 float32, a batch of another size may decide otherwise with or without guarding.
 
 The loss is no decision. It is the mean of the cheap losses and of what float32 adds to
-them in the sample (`estimated.py`), which grows until the interval of the mean tells
+them in the sample (`cheap.py` too), which grows until the interval of the mean tells
 whether the published numbers are met.
 """
 
@@ -30,9 +30,8 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.evaluation.predictions import PER_IMAGE, Predictions, join
-from repro.judgement.estimated import Drawn
+from repro.judgement.cheap import Drawn, chances
 from repro.judgement.intervals import Interval
-from repro.judgement.tails import chances
 from repro.judgement.tolerance import tolerance_of
 from repro.published import METRICS, Reference
 
@@ -43,7 +42,7 @@ Compute = Callable[[Counts], Predictions]
 #: How likely any decision of a case may be another one than float32's: what is
 #: promised, and what is aimed at, since the tail of errors is an extrapolation.
 PROMISED, RISK = 1e-3, 1e-4
-#: Images of the random sample: a fortieth, or so many. Fewer than `tails.LEAST_SEEN`
+#: Images of the random sample: a fortieth, or so many. Fewer than `cheap.LEAST_SEEN`
 #: would tell nothing of errors, and every image would be computed in float32.
 SAMPLE, LEAST_SAMPLE = 40, 250
 #: Beyond this share of images in float32, the rest is not worth asking for.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.judgement.estimated import Drawn
+from repro.judgement.cheap import Drawn
 from repro.judgement.intervals import LOSS_IMAGES, Cells, loss_interval
 
 #: Half an interval in standard errors, and what is added for skewness.

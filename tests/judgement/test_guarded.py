@@ -13,9 +13,8 @@ from scipy import stats
 
 from repro.evaluation.predictions import Predictions
 from repro.judgement import guarded
-from repro.judgement.estimated import Drawn
+from repro.judgement.cheap import Drawn, chances
 from repro.judgement.guarded import Guard, Guarded
-from repro.judgement.tails import chances
 from repro.published import METRICS, Reference, printed
 from tests.made_releases import reference
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from repro.judgement.tails import Floats, _beyond, _units
+from repro.judgement.cheap import Floats, _beyond, _units
 
 
 @pytest.mark.parametrize(
