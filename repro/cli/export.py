@@ -250,7 +250,7 @@ def accept(
 
 def _chosen(patterns: tuple[str, ...], results: list[CaseResult]) -> list[CaseResult]:
     """Find the results that are meant, before anything is written."""
-    from repro.report.variants import names
+    from repro.report.texts import names
 
     chosen: dict[str, CaseResult] = {}
     called = names(results)

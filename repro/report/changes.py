@@ -16,7 +16,7 @@ from repro.judgement.verdict import Verdict
 from repro.records.comparison import RunComparison
 from repro.records.past import Past, red_since
 from repro.records.result import CaseResult
-from repro.report.numbers import told_apart
+from repro.report.texts import told_apart
 from repro.words import counted, listed
 
 #: What is a digest, and how many digits of it people are shown.

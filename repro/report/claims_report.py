@@ -14,8 +14,8 @@ from repro.claims.result import (
     Finding,
     in_reading_order,
 )
-from repro.report.numbers import nonzero_text
 from repro.report.terminal import Style, Verbosity
+from repro.report.texts import nonzero_text
 from repro.words import counted, listed, shortened, wrapped
 
 _MISSING_SHOWN = 2

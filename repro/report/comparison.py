@@ -10,7 +10,7 @@ from tabulate import tabulate
 from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
 from repro.report.changes import change_text, environment_text, grouped_changes
-from repro.report.numbers import nonzero_text, told_apart
+from repro.report.texts import nonzero_text, told_apart
 from repro.words import counted, fitted, listed, shortened, wrapped
 
 #: A smaller p-value, times the number of cases, is called more than chance.

@@ -12,15 +12,15 @@ from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED
 from repro.records.result import CaseResult, Measurement
 from repro.report.changes import change_parts, heading
-from repro.report.numbers import (
+from repro.report.texts import (
     difference_text,
     images_off,
     interval_text,
+    named,
     sign_of,
     tolerance_text,
     value_text,
 )
-from repro.report.variants import named
 from repro.words import counted, joined_numbers
 
 

@@ -20,7 +20,7 @@ from repro.records.result import CaseResult, Measurement
 from repro.report.claims_report import claims_data
 from repro.report.report import Report
 from repro.report.rows import Row, counts, rows_of
-from repro.report.variants import variants
+from repro.report.texts import variants
 
 SCHEMA_VERSION = 2
 

@@ -41,16 +41,15 @@ from repro.report.html_parts import (
     tone_of_all,
     tone_of_claim,
 )
-from repro.report.numbers import (
-    difference_text,
-    nonzero_text,
-    sign_of,
-    tolerance_text,
-    tolerances_off,
-    value_text,
-)
 from repro.report.plots import history_svg, residual_plot, scaling_svgs
-from repro.report.report import CaseFlips, Report, ReportedCase
+from repro.report.report import (
+    CaseFlips,
+    Report,
+    ReportedCase,
+    again,
+    guarded_lines,
+    verdict_sentence,
+)
 from repro.report.rows import (
     counts,
     metric_names,
@@ -68,7 +67,14 @@ from repro.report.scaling import (
     panels,
     residuals_of,
 )
-from repro.report.summary import again, guarded_lines, verdict_sentence
+from repro.report.texts import (
+    difference_text,
+    nonzero_text,
+    sign_of,
+    tolerance_text,
+    tolerances_off,
+    value_text,
+)
 from repro.words import counted, listed
 
 _PAGE = Path(__file__).parent / "page"

@@ -15,7 +15,7 @@ from repro.report.changes import (
     since_groups,
 )
 from repro.report.comparison import answer
-from repro.report.report import Report
+from repro.report.report import Report, again, guarded_lines, verdict_sentence
 from repro.report.rows import (
     Row,
     cases_with_rows,
@@ -26,8 +26,7 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.summary import again, guarded_lines, verdict_sentence
-from repro.report.variants import causes, reasons
+from repro.report.texts import causes, reasons
 from repro.words import briefly, counted, listed
 
 #: GitHub refuses the summary of a step that is longer.

@@ -15,7 +15,7 @@ from repro.errors import OptionError
 from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS
 from repro.records.result import CaseResult
-from repro.report.numbers import value_text
+from repro.report.texts import value_text
 
 if TYPE_CHECKING:
     import yaml

@@ -15,18 +15,19 @@ from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED, METRICS, Metric, main_metrics
 from repro.published.metrics import TOP1
 from repro.records.result import CaseResult
-from repro.report.numbers import (
+from repro.report.texts import (
     decimals,
     difference_of,
     difference_text,
     images_text,
     interval_text,
+    named,
     nonzero_text,
     plain_text,
     tolerance_text,
     value_text,
+    variants,
 )
-from repro.report.variants import named, variants
 from repro.words import counted
 
 _SETTLED = (Verdict.REPRODUCED, Verdict.BELOW, Verdict.ABOVE)

@@ -14,8 +14,7 @@ from repro.judgement.verdict import ReferenceCheck
 from repro.published import METRICS, main_metrics
 from repro.published.metrics import LOSS_METRIC
 from repro.records.result import CaseResult
-from repro.report.numbers import tolerances_off
-from repro.report.variants import named, variants
+from repro.report.texts import named, tolerances_off, variants
 
 Point = tuple[int, float]
 

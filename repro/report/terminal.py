@@ -11,6 +11,7 @@ from tabulate import tabulate
 from repro.judgement.verdict import Verdict
 from repro.records.result import CaseResult
 from repro.report.changes import decided_text, since_groups
+from repro.report.report import guarded_lines
 from repro.report.rows import (
     CaseRows,
     Row,
@@ -23,8 +24,7 @@ from repro.report.rows import (
     shift_warning,
     totals_text,
 )
-from repro.report.summary import guarded_lines
-from repro.report.variants import causes
+from repro.report.texts import causes
 from repro.words import briefly, counted, fitted, listed, shortened, wrapped
 
 Style = Literal["plain", "good", "bad", "dim", "bold"]

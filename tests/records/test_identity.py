@@ -30,7 +30,7 @@ from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, Measurement
 from repro.records.shared import RunFolder
 from repro.report.rows import rows_of
-from repro.report.variants import variants
+from repro.report.texts import variants
 
 from ..made_results import ENVIRONMENT, measurement, predictions, result
 

@@ -18,11 +18,10 @@ from repro.records.result import CaseResult
 from repro.report.claims_report import claim_lines
 from repro.report.html import html
 from repro.report.markdown import markdown
-from repro.report.numbers import difference_text, nonzero_text
-from repro.report.report import Report, report_of_results
+from repro.report.report import Report, report_of_results, verdict_sentence
 from repro.report.rows import rows_of
-from repro.report.summary import verdict_sentence
 from repro.report.terminal import Verbosity, table_lines
+from repro.report.texts import difference_text, nonzero_text
 
 from ..made_results import comparison, made_claim, measurement, metrics, result
 
