@@ -29,7 +29,7 @@ from benchmarks.row import Results, Row
 from benchmarks.setting import Setting
 from benchmarks.stand_ins import StandIns
 from benchmarks.table import table
-from repro.records.environment import describe_environment
+from repro.records.identity import describe_environment
 
 MEASUREMENTS = [
     measurement

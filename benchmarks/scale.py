@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
 from benchmarks.timing import spread
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.records.schema import seal
 from tests.made_results import predictions, result

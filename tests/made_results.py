@@ -10,7 +10,7 @@ import numpy as np
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.evaluation.predictions import Metrics, Predictions
 from repro.judgement.verdict import ReferenceCheck, Verdict
-from repro.records.environment import Environment
+from repro.records.identity import Environment
 from repro.records.result import CaseResult, Measurement
 
 ENVIRONMENT = Environment(

@@ -47,7 +47,7 @@ def env(device: str) -> None:
 
 def _rows(device: str) -> Iterator[tuple[str, str]]:
     from repro.engine.device import choose_device
-    from repro.records.environment import describe_environment
+    from repro.records.identity import describe_environment
 
     found = describe_environment(str(choose_device(device)))
     yield from found.packages.items()

@@ -26,8 +26,7 @@ from repro.models.zeroshot import (
     zeroshot_classifier,
 )
 from repro.published import Precision
-from repro.records.environment import describe_environment
-from repro.records.identity import digest_of
+from repro.records.identity import describe_environment, digest_of
 
 
 def choose_device(name: str) -> torch.device:

@@ -97,7 +97,7 @@ class LocalEngine:
         if self._evaluator is None:
             let_threads_sleep(os.environ)
             from repro.engine.evaluator import Evaluator
-            from repro.records.environment import git_state
+            from repro.records.identity import git_state
 
             run = self._run
             code = git_state(run.folder.absolute())
@@ -139,7 +139,7 @@ class RayEngine:
     def start(self, run: Run) -> None:
         """Connect to the cluster, and submit all cases that are planned."""
         from repro.engine.cluster import Cluster
-        from repro.records.environment import git_state
+        from repro.records.identity import git_state
 
         address = self.settings.ray_address or os.environ.get("RAY_ADDRESS")
         if not address:

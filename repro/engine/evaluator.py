@@ -32,8 +32,12 @@ from repro.models.own_files import OwnFiles
 from repro.models.weights import verify_weights
 from repro.published import METRICS, is_same_arithmetic
 from repro.records.compact import ImageNames
-from repro.records.environment import Environment, describe_environment
-from repro.records.identity import MeasurementKey, measurement_key
+from repro.records.identity import (
+    Environment,
+    MeasurementKey,
+    describe_environment,
+    measurement_key,
+)
 from repro.records.result import Measurement
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import msgspec
 from repro.cases import Case
 from repro.evaluation.acceleration import AUTO
 from repro.published import GUARDED, AskedPrecision, Precision
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 
 #: Fields that cannot change what is measured, and why. A field that is not here counts.
 WITHOUT_INFLUENCE = {

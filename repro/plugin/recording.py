@@ -17,7 +17,7 @@ from repro.judgement.verdict import Verdict
 from repro.options.table import Settings
 from repro.plugin.items import reason_of, result_on
 from repro.plugin.workers import run_folder, run_name
-from repro.records.environment import git_state
+from repro.records.identity import git_state
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, not_run
 from repro.records.upkeep import lasting_arguments, prune

@@ -27,7 +27,7 @@ from repro.judgement.compare import (
 from repro.judgement.images import Alignment, ImageSet, align
 from repro.judgement.verdict import ReferenceCheck
 from repro.records.compact import ImageNames
-from repro.records.environment import Environment
+from repro.records.identity import Environment
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, Measurement
 

@@ -28,7 +28,7 @@ from repro.records.compact import (
     encode_predictions,
 )
 from repro.records.database import FILE, Database
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.result import CaseResult, Measurement, Run, load_runs
 from repro.records.schema import insert, insert_sealed, result_row
 

@@ -33,8 +33,7 @@ from repro.published import (
     Release,
     is_same_arithmetic,
 )
-from repro.records.environment import Environment
-from repro.records.identity import UNKNOWN, Asked
+from repro.records.identity import UNKNOWN, Asked, Environment
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,7 @@ import msgspec
 from repro.errors import LedgerError
 from repro.files import at_home
 from repro.records.compact import encode_names
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, Run
 

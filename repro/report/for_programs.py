@@ -15,7 +15,7 @@ import msgspec
 from repro.claims.result import ClaimResult
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import METRICS
-from repro.records.environment import Environment
+from repro.records.identity import Environment
 from repro.records.result import CaseResult, Measurement
 from repro.report.claims_report import claims_data
 from repro.report.report import Report

@@ -15,7 +15,7 @@ from repro.diagnosis.sentences import diagnosis_parts
 from repro.evaluation.predictions import CALIBRATION_BINS
 from repro.judgement.verdict import ReferenceCheck
 from repro.published import main_metrics
-from repro.records.environment import Environment
+from repro.records.identity import Environment
 from repro.records.result import CaseResult
 from repro.report import claims_report
 from repro.report.changes import (

@@ -22,7 +22,7 @@ from repro.records.comparison import (
     pair_results,
     recorded_side,
 )
-from repro.records.environment import Environment
+from repro.records.identity import Environment
 from repro.records.ledger import Ledger
 from repro.records.past import Past, changes_then, past_of, red_since
 from repro.records.result import CaseResult, Run

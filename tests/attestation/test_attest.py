@@ -23,7 +23,7 @@ from repro.attestation.statement import statement_of
 from repro.cli import cli
 from repro.errors import ReproError
 from repro.judgement.verdict import Verdict
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 
 from ..made_results import measurement, predictions, result

@@ -18,7 +18,7 @@ from repro.judgement.guarded import Guarded
 from repro.judgement.verdict import Verdict
 from repro.published import read_releases
 from repro.records.accept import accept
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 

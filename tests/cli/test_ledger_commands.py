@@ -13,7 +13,7 @@ from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.cli import cli
 from repro.judgement.compare import CaseDifference, Change, Since
 from repro.judgement.verdict import Verdict
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.report.faces import write_report
 from repro.report.report import report_of_run

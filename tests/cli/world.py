@@ -8,7 +8,7 @@ from pathlib import Path
 from repro.data.pixels import PixelStore
 from repro.judgement.verdict import Verdict
 from repro.published import EMBEDDED, parse_geometry
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.report.comparison import ROWS_SHOWN
 

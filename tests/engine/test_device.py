@@ -8,7 +8,7 @@ import torch
 from repro.engine.device import choose_device
 from repro.errors import OptionError
 from repro.evaluation.evaluate import has_float64
-from repro.records.environment import describe_environment
+from repro.records.identity import describe_environment
 
 HAS_CUDA = torch.cuda.is_available()
 

@@ -20,7 +20,7 @@ from repro.planning.costs import (
 )
 from repro.planning.plan import Allowance
 from repro.published import EMBEDDED, read_releases
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 
 from ..made_results import measurement, metrics, result

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from repro.cli import cli
 from repro.plugin.recording import NO_TURN
 from repro.published import EMBEDDED
-from repro.records.environment import describe_environment
+from repro.records.identity import describe_environment
 from repro.records.ledger import FILE, Ledger
 from tests.conftest import Often
 

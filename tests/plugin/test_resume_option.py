@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 import repro
-from repro.records.environment import describe_environment, git_state
+from repro.records.identity import describe_environment, git_state
 from repro.records.ledger import Ledger
 
 from ..conftest import Often, wait_for_a_case

@@ -15,8 +15,7 @@ from click.testing import CliRunner
 from repro.claims.evidence import MissingError, PublishedEvidence
 from repro.cli import cli
 from repro.evaluation.predictions import Predictions
-from repro.records.environment import GitState
-from repro.records.identity import Asked
+from repro.records.identity import Asked, GitState
 from repro.records.ledger import Ledger
 
 from ..made_results import measurement, result

@@ -24,8 +24,7 @@ from repro.records.comparison import (
     recorded_side,
     since_earlier,
 )
-from repro.records.environment import GitState
-from repro.records.identity import Asked
+from repro.records.identity import Asked, GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from repro.machine import available_cores
-from repro.records import environment
-from repro.records.environment import (
+from repro.records import identity as environment
+from repro.records.identity import (
     PACKAGES,
     GitState,
     describe_environment,

@@ -17,9 +17,9 @@ from repro.engine.settings import STANDING_FOR, WITHOUT_INFLUENCE, EngineSetting
 from repro.evaluation.predictions import Predictions
 from repro.published import read_releases
 from repro.records.comparison import pair_results
-from repro.records.environment import GitState
 from repro.records.identity import (
     Asked,
+    GitState,
     MeasurementKey,
     asked,
     code_digest,

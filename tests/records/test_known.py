@@ -13,7 +13,7 @@ from repro.evaluation.predictions import Metrics
 from repro.judgement.compare import CaseDifference, Change, Since
 from repro.judgement.verdict import Verdict
 from repro.published import EMBEDDED, printed, read_releases
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.records.past import known_of
 from repro.records.result import CaseResult, judge_case, not_run

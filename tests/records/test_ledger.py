@@ -26,8 +26,7 @@ from repro.files import DamageWarning
 from repro.judgement.verdict import Verdict
 from repro.planning.costs import load_timings
 from repro.records.compact import ImageNames, encode_names, encode_predictions
-from repro.records.environment import GitState
-from repro.records.identity import Asked
+from repro.records.identity import Asked, GitState
 from repro.records.ledger import FILE, Ledger, existing_ledger
 from repro.records.past import past_of
 from repro.records.result import CaseResult
@@ -472,7 +471,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from made_results import predictions, result
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 ledger = Ledger(Path({folder!r}), create=True)
 run = ledger.begin({uid!r}, {cases}, [], GitState())

@@ -12,8 +12,7 @@ from repro.cases import list_cases
 from repro.errors import LedgerError
 from repro.judgement.verdict import Verdict
 from repro.published import EMBEDDED, read_releases
-from repro.records.environment import Environment, GitState
-from repro.records.identity import Asked, asked
+from repro.records.identity import Asked, Environment, GitState, asked
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, Measurement, Run
 

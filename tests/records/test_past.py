@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from repro.judgement.verdict import Verdict
-from repro.records.environment import GitState
-from repro.records.identity import Asked
+from repro.records.identity import Asked, GitState
 from repro.records.ledger import Ledger
 from repro.records.past import LastMet, Past, last_met, past_of, red_since
 from repro.records.result import CaseResult

@@ -8,7 +8,7 @@ import pytest
 
 from repro.judgement.verdict import Verdict
 from repro.records.compact import ImageNames, encode_names
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.records.upkeep import prune
 

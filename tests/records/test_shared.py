@@ -16,8 +16,7 @@ from repro.cases import list_cases
 from repro.evaluation.predictions import Predictions
 from repro.published import EMBEDDED, GUARDED, read_releases
 from repro.records.compact import ImageNames, decode_names
-from repro.records.environment import GitState
-from repro.records.identity import MeasurementKey, measurement_key
+from repro.records.identity import GitState, MeasurementKey, measurement_key
 from repro.records.result import Measurement
 from repro.records.shared import RunFolder
 

@@ -18,7 +18,7 @@ from repro.judgement.intervals import interval_of
 from repro.judgement.verdict import Verdict, verdict_of
 from repro.published import METRICS, Metric, read_releases
 from repro.published.metrics import TOP1, hits_within
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult, judge, result_of
 from repro.report.faces import FACES, write_report

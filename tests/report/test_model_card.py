@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from repro.cli import cli
 from repro.errors import ReproError
 from repro.judgement.verdict import Verdict
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import Ledger
 from repro.records.result import CaseResult
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from repro.attestation.envelope import attestation_bytes
 from repro.attestation.statement import statement_of
-from repro.records.environment import GitState
+from repro.records.identity import GitState
 from repro.records.ledger import FILE, Ledger
 from tests import releases
 from tests.fetching.released import weights, zipped

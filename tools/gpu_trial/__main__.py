@@ -18,7 +18,7 @@ import torch
 from repro.engine.device import choose_device
 from repro.errors import OptionError
 from repro.files import replace_bytes
-from repro.records.environment import describe_environment
+from repro.records.identity import describe_environment
 
 from .bench import Bench
 from .findings import Step, Trial, encode, table

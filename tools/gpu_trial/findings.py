@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from repro.records.environment import Environment
+from repro.records.identity import Environment
 
 #: `measured` is a number without a bound here; `not here` needs another device.
 Verdict = Literal["right", "wrong", "measured", "not here"]
