@@ -35,8 +35,8 @@ from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproE
 from repro.machine import WORKER_BYTES
 from repro.planning.plan import Machine
 from repro.published import Release
-from repro.records.compact import ImageNames
 from repro.records.identity import MeasurementKey
+from repro.records.predictions import ImageNames
 from repro.records.result import Measurement
 from repro.words import counted
 

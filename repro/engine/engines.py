@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from repro.engine.cluster import Cluster
     from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
-    from repro.records.compact import ImageNames
     from repro.records.identity import MeasurementKey
+    from repro.records.predictions import ImageNames
     from repro.records.result import Measurement
 
 

@@ -31,13 +31,13 @@ from repro.machine import available_cores
 from repro.models.own_files import OwnFiles
 from repro.models.weights import verify_weights
 from repro.published import METRICS, is_same_arithmetic
-from repro.records.compact import ImageNames
 from repro.records.identity import (
     Environment,
     MeasurementKey,
     describe_environment,
     measurement_key,
 )
+from repro.records.predictions import ImageNames
 from repro.records.result import Measurement
 
 if TYPE_CHECKING:

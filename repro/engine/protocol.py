@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from repro.evaluation.predictions import Predictions
     from repro.fetching import Progress
     from repro.planning.plan import Machine
-    from repro.records.compact import ImageNames
     from repro.records.identity import MeasurementKey
+    from repro.records.predictions import ImageNames
     from repro.records.result import Measurement
 
 

@@ -26,6 +26,7 @@ from repro.records.comparison import since_earlier
 from repro.records.identity import Asked, MeasurementKey, asked
 from repro.records.ledger import Ledger, existing_ledger
 from repro.records.past import known_of, last_met
+from repro.records.predictions import MeasuredCase
 from repro.records.result import (
     CaseResult,
     Measurement,
@@ -34,7 +35,6 @@ from repro.records.result import (
     place_of,
     result_of,
 )
-from repro.records.shared import MeasuredCase
 from repro.report.changes import since_sentence
 from repro.report.failure import failure_text
 from repro.words import visible

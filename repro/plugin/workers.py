@@ -24,7 +24,7 @@ from repro.plugin.settings import device_of_run, names_expected
 from repro.words import counted
 
 if TYPE_CHECKING:
-    from repro.records.shared import RunFolder
+    from repro.records.predictions import RunFolder
 
 #: What the controller tells a worker: its place among those that are alive.
 SEAT = "repro_seat"
@@ -70,7 +70,7 @@ def run_path(config: pytest.Config) -> Path:
 
 def run_folder(config: pytest.Config) -> RunFolder:
     """Give what is in that folder."""
-    from repro.records.shared import RunFolder
+    from repro.records.predictions import RunFolder
 
     return RunFolder(run_path(config))
 

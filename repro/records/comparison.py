@@ -26,9 +26,9 @@ from repro.judgement.compare import (
 )
 from repro.judgement.images import Alignment, ImageSet, align
 from repro.judgement.verdict import ReferenceCheck
-from repro.records.compact import ImageNames
 from repro.records.identity import Environment
 from repro.records.ledger import Ledger
+from repro.records.predictions import ImageNames
 from repro.records.result import CaseResult, Measurement
 
 #: What describes an environment besides its packages, and how it is called.

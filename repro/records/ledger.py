@@ -21,14 +21,14 @@ from repro.claims.result import ClaimResult
 from repro.errors import LedgerError
 from repro.evaluation.predictions import Predictions
 from repro.files import UNREADABLE
-from repro.records.compact import (
+from repro.records.database import FILE, Database
+from repro.records.identity import GitState
+from repro.records.predictions import (
     ImageNames,
     decode_names,
     decode_predictions,
     encode_predictions,
 )
-from repro.records.database import FILE, Database
-from repro.records.identity import GitState
 from repro.records.result import CaseResult, Measurement, Run, load_runs
 from repro.records.schema import insert, insert_sealed, result_row
 

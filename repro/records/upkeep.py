@@ -12,9 +12,9 @@ import msgspec
 
 from repro.errors import LedgerError
 from repro.files import at_home
-from repro.records.compact import encode_names
 from repro.records.identity import GitState
 from repro.records.ledger import Ledger
+from repro.records.predictions import encode_names
 from repro.records.result import CaseResult, Run
 
 _SHARD = "--repro-shard="

@@ -14,7 +14,6 @@ from repro.claims.result import ClaimResult, in_reading_order
 from repro.judgement.compare import Flip, Since
 from repro.judgement.guarded import PROMISED
 from repro.judgement.verdict import Verdict
-from repro.records.compact import ImageNames
 from repro.records.comparison import (
     RunComparison,
     compare_runs,
@@ -25,6 +24,7 @@ from repro.records.comparison import (
 from repro.records.identity import Environment
 from repro.records.ledger import Ledger
 from repro.records.past import Past, changes_then, past_of, red_since
+from repro.records.predictions import ImageNames
 from repro.records.result import CaseResult, Run
 from repro.report.failure import numbers_text
 from repro.report.rows import RowOrigin, cases_with_rows, in_order, largest_difference

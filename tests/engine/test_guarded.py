@@ -19,9 +19,8 @@ from repro.evaluation.predictions import Predictions
 from repro.judgement import guarded
 from repro.judgement.verdict import Verdict
 from repro.published import GUARDED, METRICS, printed, read_releases
-from repro.records.compact import decode_predictions, encode_predictions
+from repro.records.predictions import RunFolder, decode_predictions, encode_predictions
 from repro.records.result import Measurement, judge
-from repro.records.shared import RunFolder
 from tests.made_releases import reference
 from tests.releases import FAMILY, PLAIN, VALIDATION, release_toml, write_release
 

@@ -24,7 +24,7 @@ from repro.engine.nodes import (
 )
 from repro.engine.settings import EngineSettings
 from repro.published import EMBEDDED, read_releases
-from repro.records.compact import ImageNames
+from repro.records.predictions import ImageNames
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import msgspec
 
 from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import ImageChanges
-from repro.records.compact import ImageNames
 from repro.records.comparison import Side
+from repro.records.predictions import ImageNames
 from repro.records.result import CaseResult, Measurement
 
 from ..made_results import measurement, predictions, result

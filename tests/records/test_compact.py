@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.evaluation.predictions import TOP, Predictions
-from repro.records import compact
-from repro.records.compact import (
+from repro.records import predictions as kept
+from repro.records.predictions import (
     UNKNOWN,
     ImageNames,
     decode_names,
@@ -123,7 +123,7 @@ def test_a_case_of_imagenet_takes_about_100_kilobytes() -> None:
 def test_names_that_would_fill_the_memory_are_not_unpacked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(compact, "_MOST_NAMES", 2**22)
+    monkeypatch.setattr(kept, "_MOST_NAMES", 2**22)
     zeros = b'{"files":[],"classes":[]' + b" " * 2**22 + b"}"
     with pytest.raises(EOFError, match="larger than any are"):
         decode_names(lzma.compress(zeros, preset=0))

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import CaseDifference, Change
 from repro.judgement.verdict import Verdict
-from repro.records.compact import ImageNames, encode_names
 from repro.records.comparison import (
     RunComparison,
     compare_runs,
@@ -26,6 +25,7 @@ from repro.records.comparison import (
 )
 from repro.records.identity import Asked, GitState
 from repro.records.ledger import Ledger
+from repro.records.predictions import ImageNames, encode_names
 from repro.records.result import CaseResult
 
 from ..made_results import ENVIRONMENT, result

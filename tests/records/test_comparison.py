@@ -16,8 +16,8 @@ from repro.evaluation.acceleration import Acceleration
 from repro.judgement.compare import CaseDifference, Change
 from repro.judgement.guarded import Guarded
 from repro.judgement.verdict import ReferenceCheck
-from repro.records.compact import ImageNames
 from repro.records.comparison import compare_sides, flipped_images
+from repro.records.predictions import ImageNames
 from repro.records.result import CaseResult
 
 from ..made_results import ENVIRONMENT, comparison, result

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from repro.machine import available_cores
-from repro.records import identity as environment
+from repro.records import identity
 from repro.records.identity import (
     PACKAGES,
     GitState,
@@ -40,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for name in ("_PROCESSORS", "_DRIVER"):
-        monkeypatch.setattr(environment, name, tmp_path / name)
+        monkeypatch.setattr(identity, name, tmp_path / name)
     yield tmp_path
     for known in (describe_environment, git_state):
         known.cache_clear()
@@ -109,7 +109,7 @@ def test_packages_that_are_not_there_are_left_out(
     found = describe_environment("cpu").packages
     assert found["torch"] == metadata.version("torch")
     assert list(found) == [name for name in PACKAGES if name in found]
-    monkeypatch.setattr(environment, "PACKAGES", ("torch", "no-such-package", "numpy"))
+    monkeypatch.setattr(identity, "PACKAGES", ("torch", "no-such-package", "numpy"))
     describe_environment.cache_clear()
     assert set(describe_environment("cpu").packages) == {"torch", "numpy"}
 
@@ -175,7 +175,7 @@ def test_without_git_or_with_one_that_hangs_nothing_is_known(
         program = folder / "git"
         program.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
         program.chmod(0o755)
-        monkeypatch.setattr(environment, "_GIT_TIMEOUT", 0.05)
+        monkeypatch.setattr(identity, "_GIT_TIMEOUT", 0.05)
     monkeypatch.setenv("PATH", str(folder))
     assert git_state(here) == GitState("", "")
 

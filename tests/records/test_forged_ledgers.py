@@ -16,9 +16,9 @@ from attack.ledgers import older_ledger_file
 
 from repro.errors import LedgerError
 from repro.files import DamageWarning
-from repro.records.compact import encode_predictions
 from repro.records.identity import GitState
 from repro.records.ledger import FILE, Ledger
+from repro.records.predictions import encode_predictions
 from repro.records.schema import seal
 
 from ..made_results import measurement, predictions, result

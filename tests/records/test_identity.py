@@ -27,8 +27,8 @@ from repro.records.identity import (
     measurement_key,
 )
 from repro.records.ledger import Ledger
+from repro.records.predictions import RunFolder
 from repro.records.result import CaseResult, Measurement
-from repro.records.shared import RunFolder
 from repro.report.rows import rows_of
 from repro.report.texts import variants
 

@@ -25,10 +25,10 @@ from repro.errors import LedgerError
 from repro.files import DamageWarning
 from repro.judgement.verdict import Verdict
 from repro.planning.costs import load_timings
-from repro.records.compact import ImageNames, encode_names, encode_predictions
 from repro.records.identity import Asked, GitState
 from repro.records.ledger import FILE, Ledger, existing_ledger
 from repro.records.past import past_of
+from repro.records.predictions import ImageNames, encode_names, encode_predictions
 from repro.records.result import CaseResult
 from repro.records.schema import SEALED, VERSION, seal, version_of
 

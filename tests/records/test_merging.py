@@ -16,9 +16,9 @@ import pytest
 from repro.claims.result import ClaimVerdict
 from repro.errors import LedgerError
 from repro.judgement.verdict import Verdict
-from repro.records.compact import ImageNames, encode_names
 from repro.records.identity import GitState
 from repro.records.ledger import Ledger
+from repro.records.predictions import ImageNames, encode_names
 from repro.records.result import Run
 from repro.records.upkeep import (
     Part,

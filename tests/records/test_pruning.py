@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from repro.judgement.verdict import Verdict
-from repro.records.compact import ImageNames, encode_names
 from repro.records.identity import GitState
 from repro.records.ledger import Ledger
+from repro.records.predictions import ImageNames, encode_names
 from repro.records.upkeep import prune
 
 from ..made_results import measurement, predictions, result

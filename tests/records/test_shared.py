@@ -15,10 +15,9 @@ import pytest
 from repro.cases import list_cases
 from repro.evaluation.predictions import Predictions
 from repro.published import EMBEDDED, GUARDED, read_releases
-from repro.records.compact import ImageNames, decode_names
 from repro.records.identity import GitState, MeasurementKey, measurement_key
+from repro.records.predictions import ImageNames, RunFolder, decode_names
 from repro.records.result import Measurement
-from repro.records.shared import RunFolder
 
 from ..made_results import ENVIRONMENT, measurement, predictions
 

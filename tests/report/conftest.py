@@ -11,8 +11,8 @@ import pytest
 
 from repro.judgement.compare import find_flips
 from repro.judgement.verdict import Verdict
-from repro.records.compact import ImageNames
 from repro.records.comparison import RunComparison
+from repro.records.predictions import ImageNames
 from repro.records.result import CaseResult
 from repro.report.report import CaseFlips, Report, report_of_results
 

@@ -14,10 +14,10 @@ import pytest
 from repro.evaluation.predictions import Predictions
 from repro.judgement.compare import CaseDifference, Change, Flips
 from repro.judgement.verdict import Verdict
-from repro.records.compact import ImageNames, encode_names
 from repro.records.comparison import RunComparison, compare_runs, since_earlier
 from repro.records.identity import GitState
 from repro.records.ledger import Ledger
+from repro.records.predictions import ImageNames, encode_names
 from repro.records.result import CaseResult
 from repro.report.changes import grouped_changes, measured_text
 from repro.report.comparison import answer, comparison_lines

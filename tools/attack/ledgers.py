@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from repro.claims.result import ClaimVerdict
 from repro.judgement.verdict import Verdict
-from repro.records.compact import ImageNames, encode_names, encode_predictions
 from repro.records.identity import GitState
 from repro.records.ledger import FILE, Ledger
+from repro.records.predictions import ImageNames, encode_names, encode_predictions
 from repro.records.schema import VERSION, seal, version_of
 from tests.made_results import made_claim, measurement, predictions, result
 
