@@ -17,8 +17,7 @@ from typing import Literal, get_args
 import msgspec
 
 from repro.diagnosis.findings import AND, Trial
-from repro.diagnosis.setup import Facts, Setup, Variation
-from repro.diagnosis.varying import vary
+from repro.diagnosis.setup import Facts, Setup, Variation, vary
 from repro.errors import ReproError
 from repro.extensions import Extensions
 from repro.words import counted, joined_numbers
