@@ -1,11 +1,14 @@
-"""The images that suspects are tried on: in which order, and their pixels."""
+"""The images that suspects are tried on: order, pixels, and what files give away."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import PurePath
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +17,9 @@ from PIL import Image, ImageOps
 from repro.data.dataset import Dataset
 from repro.data.geometry import Pixels, decode, transform
 from repro.data.listing import ImageLocation, read_image
-from repro.diagnosis.hints import Looked
 from repro.diagnosis.setup import View
 from repro.evaluation.predictions import Predictions
-from repro.published import CenterCrop, Geometry, Resize
+from repro.published import CenterCrop, DatasetSpec, Geometry, Resize
 from repro.published.geometry import Step
 
 Indices = npt.NDArray[np.int64]
@@ -69,21 +71,6 @@ class PixelSource:
         if keep:
             kept |= dict(zip(members.tolist(), pixels, strict=True))
         return pixels
-
-
-def look_at(dataset: Dataset, number: int) -> list[Looked]:
-    """Read from some images of a dataset, spread over it, what they are.
-
-    Raises:
-        DatasetError: one of them is missing or has changed.
-    """
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, number).astype(int)).tolist()
-    found = []
-    for index in chosen:
-        content = read_image(dataset.place(index), dataset.digests[index])
-        with Image.open(io.BytesIO(content)) as image:
-            found.append(Looked(image.format or "", image.size))
-    return found
 
 
 def _write(dataset: Dataset, index: int, view: View, output: Pixels) -> None:
@@ -210,3 +197,127 @@ def balanced_order(indices: Indices, labels: Indices) -> Indices:
     place = np.arange(len(order)) - starts[sorted_labels]
     share = (place + draw[order]) / sizes[sorted_labels]
     return np.asarray(indices[order[np.argsort(share, kind="stable")]])
+
+
+PIXELS = ("PNG", "BMP", "PPM", "TIFF")
+LOSSLESS = (".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".npy", ".npz")
+JPEG = (".jpg", ".jpeg")
+
+
+#: Photographs of so many people do not have one size.
+MANY = 16
+
+#: A folder of training images, as people call it.
+_OF_TRAINING = re.compile(r"train(ing|set)?(?![a-z])", re.IGNORECASE)
+
+
+class Format(NamedTuple):
+    """How images were published: as what, in files of which suffixes, and where."""
+
+    what: str
+    suffixes: tuple[str, ...]
+    formats: tuple[str, ...]
+    source: str
+
+
+class Looked(NamedTuple):
+    """What an image is: its format as Pillow names it, its width and height."""
+
+    format: str
+    size: tuple[int, int]
+
+
+#: By a word that stands in the name of a dataset.
+PUBLISHED_AS = {
+    "cifar": Format(
+        "pixels", LOSSLESS, PIXELS, "https://www.cs.toronto.edu/~kriz/cifar.html"
+    ),
+    "mnist": Format("pixels", LOSSLESS, PIXELS, "http://yann.lecun.com/exdb/mnist/"),
+    "svhn": Format(
+        "pixels", LOSSLESS, PIXELS, "http://ufldl.stanford.edu/housenumbers/"
+    ),
+    "imagenet": Format(
+        "JPEG", JPEG, ("JPEG", "MPO"), "https://image-net.org/download.php"
+    ),
+}
+
+
+def file_hints(
+    spec: DatasetSpec, files: Sequence[str], root: PurePath
+) -> Iterator[str]:
+    """Say where images have another format than they were published in, or place.
+
+    Args:
+        spec: of the dataset.
+        files: names of its images, here.
+        root: folder that they lie in.
+    """
+    if _OF_TRAINING.search(root.name) and not _OF_TRAINING.search(_called(spec)):
+        yield (
+            f"the images lie in a folder {root.name!r}, but {spec.title} is evaluated: "
+            "they may be those of training"
+        )
+    called = _called(spec).lower()
+    for name, published in PUBLISHED_AS.items():
+        suffixes = [PurePath(file).suffix.lower() for file in files]
+        others = [s for s in suffixes if s and s not in published.suffixes]
+        if name in called and others:
+            yield (
+                f"{len(others):,} of {len(files):,} images are "
+                f"{', '.join(sorted(set(others)))} files, but {spec.title} was "
+                f"published as {published.what} ({published.source}): they were "
+                "encoded again, which moves pixels"
+            )
+
+
+def content_hints(spec: DatasetSpec, looked: Sequence[Looked]) -> Iterator[str]:
+    """Say where the content of images tells that they are a copy that was changed.
+
+    Args:
+        spec: of the dataset.
+        looked: what some of its images are.
+    """
+    called = _called(spec).lower()
+    for name, published in PUBLISHED_AS.items():
+        others = {file.format for file in looked} - set(published.formats)
+        if name in called and others:
+            yield (
+                f"of {len(looked):,} images that were looked at, some hold "
+                f"{', '.join(sorted(others))} whatever they are called, but "
+                f"{spec.title} was published as {published.what} "
+                f"({published.source}): they were encoded again, which moves pixels"
+            )
+    sides = {min(file.size) for file in looked}
+    if "imagenet" in called and len(looked) >= MANY and len(sides) == 1:
+        (side,) = sides
+        if str(side) not in called:
+            yield (
+                f"all of {len(looked):,} images that were looked at have a short side "
+                f"of {side} pixels: this is a copy that was resized, and another "
+                "resize follows"
+            )
+
+
+def is_jpeg(file: str) -> bool:
+    """Tell by the name of a file whether it is a JPEG."""
+    return PurePath(file).suffix.lower() in JPEG
+
+
+def _called(spec: DatasetSpec) -> str:
+    """Give all names of a dataset."""
+    return f"{spec.id} {spec.title} {spec.folder}"
+
+
+def look_at(dataset: Dataset, number: int) -> list[Looked]:
+    """Read from some images of a dataset, spread over it, what they are.
+
+    Raises:
+        DatasetError: one of them is missing or has changed.
+    """
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, number).astype(int)).tolist()
+    found = []
+    for index in chosen:
+        content = read_image(dataset.place(index), dataset.digests[index])
+        with Image.open(io.BytesIO(content)) as image:
+            found.append(Looked(image.format or "", image.size))
+    return found

@@ -25,8 +25,14 @@ from repro.diagnosis.accounts import may_be_rounding, number_of, values_of
 from repro.diagnosis.building import NotApplicableError
 from repro.diagnosis.clerical import find_account
 from repro.diagnosis.findings import EXPLAINED, Diagnosis, Known, Trial
-from repro.diagnosis.hints import content_hints, file_hints, find_renaming, is_jpeg
-from repro.diagnosis.images import balanced_order, look_at, spread_order
+from repro.diagnosis.images import (
+    balanced_order,
+    content_hints,
+    file_hints,
+    is_jpeg,
+    look_at,
+    spread_order,
+)
 from repro.diagnosis.kinds import Kind, kind_of
 from repro.diagnosis.laboratory import FEW, Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace, race
@@ -48,6 +54,7 @@ from repro.diagnosis.trials import (
     settled,
     targets_of,
 )
+from repro.diagnosis.what_if import find_renaming
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
 from repro.models.prompts import spelt_out

@@ -4,6 +4,8 @@ The images were evaluated both ways, so it is the difference that is estimated; 
 images of the run said as it was comes in exactly. That is the difference estimator of
 two-phase sampling (Cochran, Sampling Techniques, 1977, chapter 12), for simple random
 samples: those that are balanced over the classes are a little better.
+
+What it would be with the classes renamed, all images of the run tell.
 """
 
 from __future__ import annotations
@@ -166,3 +168,84 @@ def _variance(values: Floats, unit: Unit) -> float:
         return spread
     # As if one more image had changed: Laplace's rule for what was not seen yet.
     return spread + unit.whole**2 / (len(values) + 1)
+
+
+def likely_causes(predictions: Predictions, classes: int) -> list[str]:
+    """Name causes that the predictions of a divergent case give away.
+
+    Args:
+        predictions: of the case.
+        classes: how many the dataset has.
+    """
+    accuracy = float((predictions.classes[:, 0] == predictions.labels).mean())
+    if not _is_chance(accuracy, len(predictions.labels), classes):
+        return []
+    relabelled = relabelled_accuracy(predictions, classes)
+    at_chance = (
+        f"no better than chance ({100 * accuracy:.2f} % with {classes:,} classes)"
+    )
+    if relabelled > 2 * accuracy:
+        return [
+            f"The order of the labels is likely the cause: accuracy is {at_chance}, "
+            "but with the classes renamed one to one it would be "
+            f"{100 * relabelled:.2f} %."
+        ]
+    return [
+        f"Accuracy is {at_chance}, and renaming the classes does not help: the weights "
+        "do not fit the model, or the images are not those of the dataset."
+    ]
+
+
+def relabelled_accuracy(predictions: Predictions, classes: int) -> float:
+    """Find the top-1 accuracy under the best one-to-one renaming of classes.
+
+    The renaming is found on every second image and counted on the others, so that it
+    does not flatter itself.
+    """
+    predicted, labels = predictions.classes[:, 0], predictions.labels
+    classes = _counted(predicted, classes)
+    # Labels come in order: every second image has all classes.
+    renamed = best_renaming(predicted[::2], labels[::2], classes)
+    return float((renamed[predicted[1::2]] == labels[1::2]).mean())
+
+
+def find_renaming(predictions: Predictions, classes: int) -> tuple[int, ...] | None:
+    """Tell for each class that is predicted the label that it seems to stand for.
+
+    None where renaming the classes makes predictions no better on images that it was
+    not found on, by five standard errors.
+    """
+    predicted, labels = predictions.classes[:, 0], predictions.labels
+    accuracy = float((predicted == labels).mean())
+    renamed = relabelled_accuracy(predictions, classes)
+    error = np.sqrt(renamed * (1 - renamed) / (len(labels) / 2))
+    if renamed - accuracy <= 5 * error:
+        return None
+    classes = _counted(predicted, classes)
+    return tuple(best_renaming(predicted, labels, classes).tolist())
+
+
+def _counted(predicted: npt.NDArray[np.integer], classes: int) -> int:
+    """Count the classes, with outputs of none of them that are predicted."""
+    return max(classes, int(predicted.max()) + 1)
+
+
+def best_renaming(
+    predicted: npt.NDArray[np.integer], labels: npt.NDArray[np.integer], classes: int
+) -> npt.NDArray[np.int64]:
+    """Give the label of each predicted class, one to one, that fits most images."""
+    from scipy.optimize import linear_sum_assignment
+
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (predicted, labels), 1)
+    rows, columns = linear_sum_assignment(confusion, maximize=True)
+    renamed = np.empty(classes, dtype=np.int64)
+    renamed[rows] = columns
+    return renamed
+
+
+def _is_chance(accuracy: float, images: int, classes: int) -> bool:
+    """Whether an accuracy is no more than five standard errors above guessing."""
+    chance = 1 / classes
+    error = np.sqrt(chance * (1 - chance) / images)
+    return bool(accuracy - chance < 5 * error)

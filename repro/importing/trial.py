@@ -14,6 +14,7 @@ import torch
 from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
 from repro.diagnosis.suspects import read_topics
+from repro.diagnosis.what_if import best_renaming
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.classifier import Classifier, outputs_of
@@ -264,11 +265,7 @@ def _is_right(predictions: Predictions) -> npt.NDArray[np.bool_]:
 
 def _reordered(predictions: Predictions, classes: int) -> int | None:
     """Count what the best one-to-one renaming of the classes would make right."""
-    from scipy.optimize import linear_sum_assignment
-
-    if len(predictions.labels) < _OF_A_CLASS * classes:
+    predicted, labels = predictions.classes[:, 0], predictions.labels
+    if len(labels) < _OF_A_CLASS * classes:
         return None
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (predictions.labels, predictions.classes[:, 0]), 1)
-    rows, columns = linear_sum_assignment(confusion, maximize=True)
-    return int(confusion[rows, columns].sum())
+    return int((best_renaming(predicted, labels, classes)[predicted] == labels).sum())

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from repro.cases import Case
-from repro.diagnosis.hints import likely_causes
+from repro.diagnosis.what_if import likely_causes
 from repro.errors import NotAvailableError, ReproError
 from repro.judgement.verdict import ReferenceCheck, Verdict, verdict_of
 from repro.options.table import Settings

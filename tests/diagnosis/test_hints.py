@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from repro.diagnosis.hints import Looked, content_hints, file_hints
+from repro.diagnosis.images import Looked, content_hints, file_hints
 from repro.published import EMBEDDED, read_releases
 
 

@@ -20,12 +20,12 @@ from repro.cases import Case
 from repro.data.class_names import wordnet_names
 from repro.data.dataset import Dataset
 from repro.data.listing import digest_of
-from repro.diagnosis.hints import relabelled_accuracy
 from repro.diagnosis.images import PixelSource
 from repro.diagnosis.laboratory import Candidate, Group, Laboratory, Resources
 from repro.diagnosis.pace import Pace
 from repro.diagnosis.setup import Facts, Setup, View
 from repro.diagnosis.suspects import read_topics, ways_of
+from repro.diagnosis.what_if import relabelled_accuracy
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import read_logits
