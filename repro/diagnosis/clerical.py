@@ -8,137 +8,26 @@ torch.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import median
 
-from repro.cases import Case
+from repro.cases import Case, published_cases
 from repro.data.dataset import Dataset
-from repro.diagnosis.accounts import Account, Number, contradiction, may_be_flipped
+from repro.diagnosis.accounts import (
+    Account,
+    Number,
+    contradiction,
+    cut_digits,
+    mistyped_digit,
+    product,
+)
 from repro.diagnosis.findings import Known
-from repro.diagnosis.other_cases import edited_number, of_other_cases
 from repro.diagnosis.readings import read_otherwise
+from repro.diagnosis.trials import ERRORS
 from repro.diagnosis.what_if import Floats
 from repro.evaluation.predictions import Predictions
-from repro.published import METRICS
-
-
-def mistyped_digit(numbers: Sequence[Number], run: Predictions) -> Account | None:
-    """Give the account of one digit, where every other number is met to its last.
-
-    Args:
-        numbers: of the sources that are contradicted.
-        run: what was measured, on all images.
-    """
-    missed = _missed_alone(numbers, run)
-    if len(missed) != 1 or len(numbers) < 2:
-        return None
-    (number,) = missed
-    right = f"{number.measured:.{number.published.decimals}f}"
-    slips = {**_transposed(right), **_mistyped(right)}
-    if number.published.digits not in slips:
-        return None
-    # So many of the numbers as near as that could have been taken for a slip.
-    near = sum(abs(float(s) - number.measured) <= number.gap + 1e-9 for s in slips)
-    return Account(
-        name=slips[number.published.digits],
-        premise=f"{right} was meant, as every other number of the source is met to its "
-        "last digit",
-        fit=min(1.0, near * number.half_unit / number.gap),
-    )
-
-
-def cut_digits(numbers: Sequence[Number], run: Predictions) -> Iterator[Account]:
-    """Yield accounts of numbers that were cut, or rounded to fewer digits.
-
-    What is so near to the measured number is told from another evaluation by the others
-    alone, which are met to the last digit: hardly any would leave them so.
-
-    Args:
-        numbers: of the sources that are contradicted.
-        run: what was measured, on all images.
-    """
-    missed = _missed_alone(numbers, run)
-    others = [number for number in numbers if number.is_met]
-    if not missed or not others:
-        return
-    chance = math.prod(
-        max(n.half_unit, n.step) / (n.half_unit + n.room) for n in others
-    )
-    shared = set.intersection(*(set(_shortened(number)) for number in missed))
-    for what in sorted(shared):
-        yield Account(
-            name=f"a number that was {what}",
-            premise=f"{_meant(missed)} was {what}, as every other number of the source "
-            "is met to its last digit",
-            fit=min(1.0, chance * len(_WAYS)),
-        )
-
-
-#: How a number loses digits, and what then is its last one, counted from the point.
-_WAYS = {
-    "cut in place of rounded": None,
-    "rounded to whole ones": 0,
-    "rounded to one decimal": 1,
-    "cut to whole ones": 0,
-    "cut to one decimal": 1,
-}
-
-
-def _shortened(number: Number) -> Iterator[str]:
-    """Yield in which ways the measured number becomes the published one."""
-    decimals = number.published.decimals
-    for what, kept in _WAYS.items():
-        if kept is not None and kept >= decimals:
-            continue
-        last = decimals if kept is None else kept
-        scaled = number.measured * 10**last
-        # A product may fall short of a whole number by its last binary digit.
-        left = math.floor(scaled + 1e-9) if what.startswith("cut") else round(scaled)
-        if f"{left / 10**last:.{decimals}f}" == number.published.digits:
-            yield what
-
-
-def _meant(numbers: Sequence[Number]) -> str:
-    return " and ".join(
-        f"{number.measured:.{number.published.decimals + 2}f}" for number in numbers
-    )
-
-
-def _missed_alone(numbers: Sequence[Number], run: Predictions) -> list[Number]:
-    """Give those that are not met, where all others are met to their last digit.
-
-    None where one of them is off by no more images than rounding may have decided
-    otherwise, which leaves the loss as it is.
-    """
-    if any(number.is_met and not number.is_exact for number in numbers):
-        return []
-    missed = [number for number in numbers if not number.is_met]
-    if any(may_be_flipped(number, numbers, run) for number in missed):
-        return []
-    return missed
-
-
-def _mistyped(text: str) -> dict[str, str]:
-    return {
-        f"{text[:place]}{digit}{text[place + 1 :]}": "one digit mistyped"
-        for place, old in enumerate(text)
-        for digit in "0123456789"
-        if old.isdigit() and digit != old
-    }
-
-
-def _transposed(text: str) -> dict[str, str]:
-    """Exchange each two digits that are neighbours, also around the point."""
-    places = [place for place, letter in enumerate(text) if letter.isdigit()]
-    found = {}
-    for first, second in pairwise(places):
-        letters = list(text)
-        letters[first], letters[second] = letters[second], letters[first]
-        found["".join(letters)] = "two neighbouring digits transposed"
-    found.pop(text, None)
-    return found
-
+from repro.judgement.tolerance import tolerance_of
+from repro.published import METRICS, Reference, printed
 
 #: So many of the accounts, were all of them beside the point, may be expected to fit.
 FITTING = 0.02
@@ -191,3 +80,246 @@ def find_account(
     if slip and slip.fit <= (FITTING_ALONE if is_alone else FITTING):
         return slip
     return impossible
+
+
+#: Lines of a table beside each other that have to fit their neighbours, so that it is
+#: the table that was shifted and not one line taken for another.
+SHIFTED = 3
+
+
+def edited_number(missed: Sequence[Number], known: Known) -> Account | None:
+    """Tell whether what was published before is met by what was measured.
+
+    Args:
+        missed: the published numbers that are not.
+        known: has those of earlier.
+    """
+    if not all(number.metric in known.edited for number in missed):
+        return None
+    before = {number.metric: printed(known.edited[number.metric]) for number in missed}
+    for number in missed:
+        was = before[number.metric]
+        room = number.room + float(was.half_unit) + ERRORS * number.error
+        if abs(float(was.value) - number.measured) > room + 1e-9:
+            return None
+    changes = (
+        f"{METRICS[n.metric].label} was {before[n.metric]} and is {n.published}"
+        for n in missed
+    )
+    return Account(
+        name="a number edited since it was last met",
+        premise=f"{', '.join(changes)}; what was measured meets what it was",
+        fit=0.0,
+    )
+
+
+def of_other_cases(
+    case: Case, numbers: Sequence[Number], known: Known
+) -> Iterator[Account]:
+    """Yield accounts by which numbers, rows or weights are those of another case.
+
+    Args:
+        case: which one.
+        numbers: of the sources that are contradicted.
+        known: what other cases gave when they were last measured.
+    """
+    cases = {other.id: other for other in published_cases(case.release)}
+    others = _Others(
+        {
+            name: {r.metric: float(r.published.value) for r in other.references}
+            for name, other in cases.items()
+            if name != case.id
+        }
+    )
+    missed = [number for number in numbers if not number.is_met]
+    exchanged = dict(_exchanged(numbers, others))
+    yield from _copied(missed, others)
+    if not exchanged:
+        yield from _copied_as_measured(missed, others, known)
+    for name, fit in exchanged.items():
+        yield _exchange(case, cases[name], numbers, known, fit)
+    yield from _shifted(case, list(cases.values()), exchanged, known)
+
+
+class _Others:
+    """Published numbers of other cases, by case and metric.
+
+    Checkpoints of a release score alike, so what is near to a number is measured by how
+    far the numbers of all other cases are from it.
+    """
+
+    def __init__(self, published: dict[str, dict[str, float]]) -> None:
+        self.published = published
+
+    def __len__(self) -> int:
+        return len(self.published)
+
+    def chance(self, number: Number, wanted: float, room: float) -> float:
+        """Tell how likely a number of another case is so near to a value."""
+        values = (
+            v[number.metric] for v in self.published.values() if number.metric in v
+        )
+        away = [abs(value - wanted) for value in values]
+        usual = max(median(away), number.step) if away else number.step
+        return min(1.0, max(room, number.step) / usual)
+
+
+def _copied(missed: Sequence[Number], others: _Others) -> Iterator[Account]:
+    """Yield accounts by which a number is what is published for another case."""
+    chance = product([others.chance(n, n.value, 0.0) for n in missed])
+    assert chance is not None
+    for name, published in others.published.items():
+        if all(abs(published.get(n.metric, -1) - n.value) <= 1e-9 for n in missed):
+            yield Account(
+                name=f"the number of {name}",
+                premise=f"what is published for {name} was written down here too",
+                fit=chance * len(others),
+            )
+
+
+def _copied_as_measured(
+    missed: Sequence[Number], others: _Others, known: Known
+) -> Iterator[Account]:
+    """Yield accounts by which a number is what another case gave."""
+    chance = product([others.chance(n, n.value, n.half_unit) for n in missed])
+    assert chance is not None
+    for name, seen in known.cases.items():
+        gave = [(n, seen.value(n.metric)) for n in missed]
+        if all(abs(value - n.value) <= n.half_unit + 1e-9 for n, value in gave):
+            yield Account(
+                name=f"the number measured of {name}",
+                premise=f"what {name} gives was written down here",
+                fit=chance * max(len(others), len(known.cases)),
+            )
+
+
+def _exchanged(
+    numbers: Sequence[Number], others: _Others
+) -> Iterator[tuple[str, float]]:
+    """Yield whose published numbers are what was measured, and how likely chance is."""
+    # What is published here may be much larger, and what is allowed of it with it.
+    rooms = [
+        (n, n.room_of(n.measured) + n.half_unit + ERRORS * n.error) for n in numbers
+    ]
+    chance = product([others.chance(n, n.measured, room) for n, room in rooms])
+    assert chance is not None
+    for name, published in others.published.items():
+        if all(
+            n.metric in published
+            and abs(published[n.metric] - n.measured) <= room + 1e-9
+            for n, room in rooms
+        ):
+            yield name, chance * len(others)
+
+
+def _exchange(
+    case: Case, other: Case, numbers: Sequence[Number], known: Known, fit: float
+) -> Account:
+    """Say whether the row or the weights are another's, as far as that is known."""
+    name = other.id
+    if (other.family.id, other.checkpoint) == (case.family.id, case.checkpoint):
+        return Account(
+            name=f"the row of {name}",
+            premise=f"what was measured is what is published for {name}, which is the "
+            "same checkpoint: rows of the table were exchanged or shifted",
+            fit=fit,
+        )
+    seen = known.cases.get(name)
+    if seen is None:
+        return Account(
+            name=f"the row or the weights of {name}",
+            premise=f"what was measured is what is published for {name}: rows of the "
+            "table were exchanged or shifted, or the weights are those of the other",
+            fit=fit,
+        )
+    if seen.weights_sha256 and seen.weights_sha256 == known.weights_sha256:
+        return Account(
+            name=f"the weights of {name}",
+            premise=f"the file is byte for byte the one that {name} was measured from, "
+            "whose numbers are met",
+            fit=fit,
+        )
+    if all(
+        abs(seen.value(n.metric) - n.value) <= n.room + n.half_unit + 1e-9
+        for n in numbers
+    ):
+        return Account(
+            name=f"the rows or the weights of {case.id} and {name} swapped",
+            premise="each of the two gives what is published for the other",
+            fit=fit,
+        )
+    return Account(
+        name=f"the row or the weights of {name}",
+        premise=f"what was measured is what is published for {name}, whose own "
+        "measurement is not what is published here",
+        fit=fit,
+    )
+
+
+def _shifted(
+    case: Case,
+    cases: Sequence[Case],
+    exchanged: dict[str, float],
+    known: Known,
+) -> Iterator[Account]:
+    """Yield accounts by which lines of a table fit their neighbours."""
+    axes: dict[str, Callable[[Case], object]] = {
+        "rows": lambda c: (c.protocol.id, c.dataset.id),
+        "columns": lambda c: (c.family.id, c.checkpoint),
+    }
+    for lines, part_of in axes.items():
+        table = [other for other in cases if part_of(other) == part_of(case)]
+        names = [other.id for other in table]
+        if case.id not in names:
+            continue
+        for step in (1, -1):
+            place = names.index(case.id)
+            shifted = _run_around(place, table, step, exchanged, known)
+            if len(shifted) >= SHIFTED:
+                neighbour = names[place + step]
+                yield Account(
+                    name=f"{lines} of the table shifted by one",
+                    premise=f"{len(shifted)} {lines} beside each other, {shifted[0]} "
+                    f"to {shifted[-1]}, give what is published for the "
+                    f"{'next' if step > 0 else 'previous'} one each",
+                    # Each line of the others halves at least what is chance of this
+                    # one: it is the better account of the same numbers.
+                    fit=exchanged[neighbour] / 2 ** (len(shifted) - 1),
+                )
+
+
+def _run_around(
+    place: int,
+    table: Sequence[Case],
+    step: int,
+    exchanged: dict[str, float],
+    known: Known,
+) -> list[str]:
+    """List the lines without a gap around one that give what their neighbours have."""
+
+    def fits(line: int) -> bool:
+        if not (0 <= line < len(table) and 0 <= line + step < len(table)):
+            return False
+        neighbour = table[line + step]
+        if line == place:
+            return neighbour.id in exchanged
+        seen = known.cases.get(table[line].id)
+        return (
+            seen is not None
+            and all(_meets(seen.value(r.metric), r) for r in neighbour.references)
+            and not all(_meets(seen.value(r.metric), r) for r in table[line].references)
+        )
+
+    if not fits(place):
+        return []
+    first = last = place
+    while fits(first - 1):
+        first -= 1
+    while fits(last + 1):
+        last += 1
+    return [other.id for other in table[first : last + 1]]
+
+
+def _meets(measured: float, reference: Reference) -> bool:
+    tolerance = float(tolerance_of(reference).value)
+    return abs(measured - float(reference.published.value)) <= tolerance + 1e-9

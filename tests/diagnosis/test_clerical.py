@@ -12,9 +12,8 @@ import pytest
 from repro.cases import Case, list_cases
 from repro.data.dataset import Dataset
 from repro.diagnosis.accounts import Account, number_of, values_of
-from repro.diagnosis.clerical import find_account
+from repro.diagnosis.clerical import _exchange, find_account
 from repro.diagnosis.findings import Known, Seen
-from repro.diagnosis.other_cases import _exchange
 from repro.diagnosis.trials import targets_of
 from repro.evaluation.predictions import Predictions
 from repro.published import EMBEDDED, printed, read_releases
