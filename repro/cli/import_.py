@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,12 +65,12 @@ def import_() -> None:
 @_writing_options
 def torchvision(output: Path | None, *, check: bool) -> None:
     """Import the accuracies of the installed torchvision."""
-    from repro.importing.torchvision import torchvision_table
+    from repro.importing.supervised import torchvision_table
 
     _import(torchvision_table(), output, check=check)
 
 
-def _add_import(name: str, said: str) -> None:
+def _add_import(name: str, module: str, said: str) -> None:
     """Add the command of a library whose table is a file."""
 
     @import_.command(name=name, help=said)
@@ -78,8 +78,8 @@ def _add_import(name: str, said: str) -> None:
     @_url_option
     @_writing_options
     def command(table: Path, url: str, output: Path | None, *, check: bool) -> None:
-        module = importlib.import_module(f"repro.importing.{name}")
-        _import(getattr(module, f"{name}_table")(table, url), output, check=check)
+        read = pkgutil.resolve_name(f"repro.importing.{module}:{name}_table")
+        _import(read(table, url), output, check=check)
 
 
 @import_.command(name="open_clip")
@@ -101,8 +101,12 @@ def open_clip_(
     _import(open_clip_table(table, url, data_path), output, check=check)
 
 
-_add_import("timm", "Import timm's results-imagenet.csv.")
-_add_import("clip_benchmark", "Import imagenet1k of CLIP_benchmark's benchmark.csv.")
+_add_import("timm", "supervised", "Import timm's results-imagenet.csv.")
+_add_import(
+    "clip_benchmark",
+    "clip_benchmark",
+    "Import imagenet1k of CLIP_benchmark's benchmark.csv.",
+)
 
 
 @import_.command(name="model-card")

@@ -15,8 +15,8 @@ from repro.importing.preprocessing import (
     open_clip_preprocessing,
     timm_preprocessing,
 )
+from repro.importing.supervised import timm_configuration
 from repro.importing.tables import unknown_checkpoint
-from repro.importing.timm import timm_configuration
 from repro.published import Kind
 
 _TIMM, _OPEN_CLIP = "config.json", "open_clip_config.json"

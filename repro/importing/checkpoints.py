@@ -10,9 +10,12 @@ import msgspec
 from repro.cases import Case, list_cases, named_case
 from repro.errors import ExpectedError, OptionError
 from repro.importing.open_clip import open_clip_checkpoint, open_clip_table
+from repro.importing.supervised import (
+    timm_checkpoint,
+    timm_table,
+    torchvision_checkpoint,
+)
 from repro.importing.tables import Table
-from repro.importing.timm import timm_checkpoint, timm_table
-from repro.importing.torchvision import torchvision_checkpoint
 from repro.importing.writing import as_release
 from repro.published import Protocol, Release
 

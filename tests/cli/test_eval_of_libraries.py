@@ -14,7 +14,7 @@ from timm.data import create_transform, resolve_data_config
 
 from repro.cli import cli
 from repro.importing.checkpoints import library_case
-from repro.importing.timm import timm_table
+from repro.importing.supervised import timm_table
 from repro.importing.writing import as_release, class_list
 
 from ..importing.tables import OPEN_CLIP, TIMM, numbers

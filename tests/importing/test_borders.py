@@ -12,8 +12,8 @@ from repro.cases import list_cases
 from repro.evaluation.predictions import Metrics
 from repro.importing.clip_benchmark import clip_benchmark_table
 from repro.importing.open_clip import open_clip_table
+from repro.importing.supervised import timm_table
 from repro.importing.tables import Table
-from repro.importing.timm import timm_table
 from repro.importing.writing import write_release
 from repro.judgement.tolerance import tolerance_of
 from repro.judgement.verdict import Verdict, compare

@@ -19,9 +19,8 @@ from repro.errors import ExpectedError
 from repro.fetching.obtaining import read_link
 from repro.importing.open_clip import open_clip_table
 from repro.importing.preprocessing import Preprocessing
+from repro.importing.supervised import timm_table, torchvision_table
 from repro.importing.tables import Row, Table, protocol_name
-from repro.importing.timm import timm_table
-from repro.importing.torchvision import torchvision_table
 from repro.importing.writing import write_release
 from repro.published import read_releases
 

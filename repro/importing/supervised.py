@@ -1,13 +1,18 @@
-"""timm's table `results-imagenet.csv`."""
+"""Accuracies of supervised checkpoints: timm's results-imagenet.csv, and torchvision's.
+
+Every weights entry of the installed torchvision says its own. Digits are those of its
+documentation, which prints the same floats: a zero that ends a number is not printed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from repro.errors import ExpectedError
-from repro.importing.preprocessing import timm_preprocessing
+from repro.importing.preprocessing import timm_preprocessing, torchvision_preprocessing
 from repro.importing.tables import (
     Cells,
     Row,
@@ -20,20 +25,20 @@ from repro.importing.tables import (
 )
 from repro.importing.writing import class_list
 
-COLUMNS = ("model", "img_size", "param_count", "crop_pct", "interpolation")
-_NUMBERS = (
+_TIMM_COLUMNS = ("model", "img_size", "param_count", "crop_pct", "interpolation")
+_TIMM_NUMBERS = (
     {"top1": "top1", "top1_err": "error"},
     {"top5": "top5", "top5_err": "error5"},
 )
-_REPOSITORY = "https://github.com/huggingface/pytorch-image-models"
-_URL = f"{_REPOSITORY}/blob/main/results/results-imagenet.csv"
+_TIMM_REPOSITORY = "https://github.com/huggingface/pytorch-image-models"
+_TIMM_URL = f"{_TIMM_REPOSITORY}/blob/main/results/results-imagenet.csv"
 #: `bulk_runner.py`, which the commit that added it says to be used for validation runs.
-_PRECISION_NOTE = (
+_TIMM_PRECISION = (
     "autocast to float16, the default type of validate.py --amp, without "
     "--channels-last: so bulk_runner.py says to validate all models, "
-    f"{_REPOSITORY}/blob/aa4b5850c1543fa488abf260f18390eda46cf85d/bulk_runner.py"
+    f"{_TIMM_REPOSITORY}/blob/aa4b5850c1543fa488abf260f18390eda46cf85d/bulk_runner.py"
 )
-_GONE = (
+_GONE_FROM_TIMM = (
     " has no such checkpoint; its crop mode, mean and std are assumed to be timm's "
     "defaults"
 )
@@ -53,12 +58,12 @@ def timm_table(file: Path, url: str = "") -> Table:
     """
     import timm
 
-    rows, digest = read_table(file, COLUMNS, _NUMBERS)
-    return _table(
-        url=url or _URL,
-        rows=make_rows(file, enumerate(rows, 2), _row, "model"),
+    rows, digest = read_table(file, _TIMM_COLUMNS, _TIMM_NUMBERS)
+    return _timm_table(
+        url=url or _TIMM_URL,
+        rows=make_rows(file, enumerate(rows, 2), _timm_row, "model"),
         precision="amp-fp16",
-        precision_note=_PRECISION_NOTE,
+        precision_note=_TIMM_PRECISION,
         protocol_note=f"crop mode, mean and std as in timm {timm.__version__}",
         note=origin_note(file, len(rows), digest)
         + "; gflops are estimated from param_count "
@@ -96,8 +101,8 @@ def timm_checkpoint(name: str) -> Table:
         gflops=1.0,
         file=_file(repository) or config.get("url", ""),
     )
-    return _table(
-        url=_URL,
+    return _timm_table(
+        url=_TIMM_URL,
         rows=(row,),
         precision="fp32",
         precision_note="float32, as validate.py computes without --amp",
@@ -105,7 +110,7 @@ def timm_checkpoint(name: str) -> Table:
     )
 
 
-def _table(**own: Any) -> Table:
+def _timm_table(**own: Any) -> Table:
     """Make a table with what is the same of every one of timm."""
     import timm
 
@@ -113,7 +118,7 @@ def _table(**own: Any) -> Table:
         library="timm",
         version=timm.__version__,
         title="PyTorch Image Models (timm)",
-        code=_REPOSITORY,
+        code=_TIMM_REPOSITORY,
         source="timm, results-imagenet.csv",
         kind="supervised",
         **own,
@@ -124,13 +129,13 @@ def _file(repository: str) -> str:
     return f"hf://{repository}/model.safetensors" if repository else ""
 
 
-def _row(cells: Cells) -> Row:
+def _timm_row(cells: Cells) -> Row:
     import timm
 
     name = cells["model"]
     config = timm_configuration(name)
     size = int(cells["img_size"])
-    numbers = printed_numbers(cells, _NUMBERS)
+    numbers = printed_numbers(cells, _TIMM_NUMBERS)
     parameters = float(cells["param_count"].replace(",", ""))
     preprocessing = timm_preprocessing(
         {
@@ -148,7 +153,7 @@ def _row(cells: Cells) -> Row:
         numbers=numbers,
         gflops=round(_GFLOPS * parameters * (size / 224) ** 2, 2),
         file=_file(config.get("hf_hub_id", "")),
-        note="" if config else f"timm {timm.__version__}{_GONE}",
+        note="" if config else f"timm {timm.__version__}{_GONE_FROM_TIMM}",
     )
 
 
@@ -170,3 +175,80 @@ def _unrounded(printed: str, config: Mapping[str, Any]) -> float:
         if exact and f"{exact:.3f}" == printed:
             return float(exact)
     return float(printed)
+
+
+_TORCHVISION_PRECISION = (
+    "float32: evaluate() of the reference script has no autocast, https://github.com/"
+    "pytorch/vision/blob/017e9b99b5daddec3d82d5b05fe26f6834c48fa9/references/"
+    "classification/train.py"
+)
+_TORCHVISION_METRICS: dict[str, str] = {"top1": "acc@1", "top5": "acc@5"}
+
+
+def torchvision_table() -> Table:
+    """Read all classification entries of the installed torchvision."""
+    from torchvision import models
+
+    return _torchvision_table(
+        _torchvision_row(architecture, entry)
+        for architecture in models.list_models(module=models)
+        for entry in models.get_model_weights(architecture)
+    )
+
+
+def torchvision_checkpoint(name: str) -> Table:
+    """Read one entry, such as `mobilenet_v2.IMAGENET1K_V1`, or the default one.
+
+    Raises:
+        ExpectedError: the installed torchvision has none of that name.
+    """
+    import torchvision
+    from torchvision import models
+
+    architecture, _, wanted = name.partition(".")
+    owner = f"torchvision {torchvision.__version__}"
+    if architecture not in (known := models.list_models(module=models)):
+        raise unknown_checkpoint(owner, architecture, known)
+    entries = models.get_model_weights(architecture)
+    if wanted and wanted not in entries.__members__:
+        raise unknown_checkpoint(
+            owner, name, [f"{architecture}.{entry.name}" for entry in entries]
+        )
+    return _torchvision_table(
+        [_torchvision_row(architecture, entries[wanted or "DEFAULT"])]
+    )
+
+
+def _torchvision_table(rows: Iterable[Row]) -> Table:
+    import torchvision
+
+    version = torchvision.__version__.partition("+")[0]
+    return Table(
+        library="torchvision",
+        version=version,
+        title="Models and pre-trained weights of torchvision",
+        code="https://github.com/pytorch/vision",
+        source=f"torchvision {version}, the entries of torchvision.models",
+        url=f"https://github.com/pytorch/vision/tree/v{version}/torchvision/models",
+        kind="supervised",
+        rows=tuple(rows),
+        precision="fp32",
+        precision_note=_TORCHVISION_PRECISION,
+        protocol_note="transforms() of the weights entry",
+    )
+
+
+def _torchvision_row(architecture: str, entry: Any) -> Row:
+    measured = entry.meta["_metrics"]["ImageNet-1K"]
+    return Row(
+        checkpoint=f"{architecture}.{entry.name}",
+        preprocessing=torchvision_preprocessing(entry.transforms()),
+        numbers={
+            metric: str(measured[key])
+            for metric, key in _TORCHVISION_METRICS.items()
+            # Weights for features alone have no accuracy.
+            if math.isfinite(measured[key])
+        },
+        gflops=entry.meta["_ops"],
+        file=entry.url,
+    )
