@@ -20,7 +20,7 @@ import msgspec
 from repro.errors import ExpectedError, OptionError
 from repro.fetching.obtaining import MissingError, file_of_hub
 from repro.fetching.transfer import NoNetworkError
-from repro.importing.card_models import CardModel, model_of
+from repro.importing.checkpoints import CardModel, model_of
 from repro.importing.labels import metric_named, simplified
 from repro.importing.tables import Row, Table
 from repro.published import METRICS, Shares
