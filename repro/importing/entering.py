@@ -10,7 +10,7 @@ import tomlkit
 
 from repro.errors import ExpectedError, OptionError
 from repro.files import replace_bytes
-from repro.importing.entries import Entry
+from repro.importing.columns import Entry
 from repro.importing.grids import Files
 from repro.importing.printed import Understood
 from repro.importing.writing import write_toml

@@ -11,14 +11,17 @@ from repro.errors import ExpectedError
 from repro.importing.columns import (
     CellNumber,
     Column,
+    Entry,
     UnknownLabelError,
+    check_range,
     is_number,
     joined,
     read_cell,
     read_columns,
+    said_of_cells,
     side_by_side,
+    unit_of,
 )
-from repro.importing.entries import Entry, check_range, said_of_cells, unit_of
 from repro.importing.grids import Files, Grid, Link
 from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
 from repro.published import METRICS, Release, Shares, check_name, is_weights_name
