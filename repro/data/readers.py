@@ -35,10 +35,10 @@ READERS = Extensions(
     DatasetError,
     {
         "tar": "repro.data.validation:TarReader",
-        "packed": "repro.data.tars:PackedReader",
+        "packed": "repro.data.shards:PackedReader",
         "flat": "repro.data.validation:FlatReader",
         "parquet": "repro.data.parquet:ParquetReader",
-        "webdataset": "repro.data.tars:WebDatasetReader",
+        "webdataset": "repro.data.shards:WebDatasetReader",
         "labelled-arrays": "repro.data.arrays:ArrayReader",
         FOLDERS: "repro.data.folders:FolderReader",
     },

@@ -25,7 +25,7 @@ from repro.data.listing import (
 from repro.data.naming import set_faults
 from repro.data.parquet import ParquetReader, parquet_labels
 from repro.data.readers import FOLDERS, Found, find_images, suppose_images
-from repro.data.tars import WebDatasetReader, webdataset_labels
+from repro.data.shards import WebDatasetReader, webdataset_labels
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 

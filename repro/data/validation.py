@@ -33,7 +33,7 @@ from repro.data.listing import (
     unreadable,
 )
 from repro.data.naming import own_class
-from repro.data.tars import tar_members
+from repro.data.shards import tar_members
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 

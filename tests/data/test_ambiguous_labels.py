@@ -16,7 +16,7 @@ from repro.data.digests import find_digests
 from repro.data.label_tables import read_table
 from repro.data.listing import Listing, digest_of, read_image
 from repro.data.parquet import ParquetReader
-from repro.data.tars import WebDatasetReader
+from repro.data.shards import WebDatasetReader
 from repro.errors import DatasetError
 
 from .shards import Rows, table, tar_of

@@ -9,8 +9,15 @@ import msgspec
 import pytest
 
 from repro.data.parquet import ParquetReader
-from repro.data.shards import find_shards, last_unsaid, list_shards, unique_name
-from repro.data.tars import PackedReader, WebDatasetReader, webdataset_labels
+from repro.data.shards import (
+    PackedReader,
+    WebDatasetReader,
+    find_shards,
+    last_unsaid,
+    list_shards,
+    unique_name,
+    webdataset_labels,
+)
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
 
