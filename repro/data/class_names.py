@@ -2,7 +2,7 @@
 
 A folder `n01440764_tench`, a label `tench`, a name in another Unicode form: each stands
 for a class where no other can be meant. Numbers stand for none, since several orders of
-classes are in use.
+classes are in use. The file of an image may carry a class in its name too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from repro.data.naming import WORDNET, own_class
 from repro.files import file_shipped_with
 from repro.published import DatasetSpec, FileList, shipped_list
 
@@ -29,6 +28,8 @@ _WORDNET_FIRST = re.compile(r"(n\d{8})[_\-. ,].*", re.DOTALL)
 _NUMBER = re.compile(r"\d{1,6}", re.ASCII)
 #: What torchvision calls classes of which two have the same word.
 _TOLD_APART = {"crane bird": "n02012849", "maillot tank suit": "n03710721"}
+WORDNET = re.compile(r"n\d{8}")
+_OWN_CLASS = re.compile(r"(n\d{8})_.+|.+_(n\d{8})")
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -250,3 +251,17 @@ def _list_of(spec: DatasetSpec) -> FileList | None:
         return spec.files
     is_imagenet = all(map(WORDNET.fullmatch, spec.classes))
     return shipped_list("imagenet-val") if is_imagenet else None
+
+
+def base(name: str) -> str:
+    """Give the file's own name; several times as fast as pathlib, for 50,000 names."""
+    return name.rpartition("/")[2]
+
+
+def own_class(name: str) -> str:
+    """Give the WordNet id that a file name carries; empty if it carries none."""
+    file = base(name)
+    if "_n" not in file and not file.startswith("n"):  # Saves a second for 50,000.
+        return ""
+    match = _OWN_CLASS.fullmatch(file.rpartition(".")[0])
+    return (match[1] or match[2]) if match else ""

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.data.digests import Record, find_digests, remembered_digests
-from repro.data.examination import examine, lies_instead, refusal
+from repro.data.examination import examine, refusal
+from repro.data.folders import lies_instead
 from repro.data.geometry import Pixels, decode, planar_pixels
 from repro.data.listing import Image, ImageLocation, Listing, place_in
 from repro.data.readers import Found, find_images

@@ -2,106 +2,38 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from repro.data.class_names import Named, is_numbered
-from repro.data.halfway import loose_fault, placing_faults
+import msgspec
+
+from repro.data.class_names import WORDNET, base, is_numbered
 from repro.data.labels import label_faults
 from repro.data.listing import (
     IMAGE_SUFFIXES,
+    Image,
     Listing,
-    dead_link,
-    image_files,
-    subfolders,
 )
-from repro.data.naming import WORDNET, set_faults
 from repro.data.readers import Found, find_reader
 from repro.data.validation import devkit_beside
 from repro.errors import DatasetError
-from repro.published import DatasetSpec
+from repro.published import DatasetSpec, shipped_list, shipped_names
 from repro.words import counted, counted_names
 
-_NUMBER = re.compile(r"\d+")
-
-
-#: What may lie where images are looked for, by its name, and what to do.
-_INSTEAD = (
-    (r"\.(zip|tar\.\w+|tgz|7z|rar)$", "unpack it"),
-    (
-        r"\.arrow$",
-        "write it with datasets.load_from_disk(...).to_parquet('val-0-of-1.parquet')",
-    ),
-    (
-        r"\.(npy|pt|pth)$",
-        "save images and labels with numpy.savez, as x_test and y_test",
-    ),
-    (
-        r"tfrecord|\.l?mdb$|-\d{5}-of-\d{5}$",
-        "it needs a reader of datasets, which a package of yours can add "
-        "(docs/extending.md)",
-    ),
-)
-
-
-_LOOSE = "image lies right in it", "images lie right in it"
-
-
-def lies_instead(place: Path) -> str:
-    """Say what a file or folder is that is not read as images; empty if unknown."""
-    ways = (do for pattern, do in _INSTEAD if re.search(pattern, place.name))
-    return next((f"{place.name} is there: {do}" for do in ways), "")
-
-
-def class_fault(
-    spec: DatasetSpec,
-    root: Path,
-    named: Named,
-    known: Sequence[DatasetSpec],
-    *,
-    part: bool,
-) -> str:
-    """Say how class folders differ from the classes of a dataset; empty if they fit.
-
-    Args:
-        spec: what the dataset has to be.
-        root: where the class folders lie.
-        named: which class each of them is of.
-        known: other datasets, one of which this may be.
-        part: whether some of the classes are enough.
-    """
-    present = set(named.classes.values())
-    missing = [name for name in spec.classes if name not in present]
-    unknown = sorted(named.unknown)
-    for name in missing:
-        if (root / name).is_symlink() and not (root / name).exists():
-            return f"a class folder is missing: {dead_link(root / name)}"
-    some = part and len(missing) < len(spec.classes)
-    if not unknown and (some or not missing):
-        return ""
-    hint = _inside(spec, root, unknown) or _which_set(
-        spec, present | set(unknown), known
-    )
-    if not present and not unknown:
-        hint = _without_folders(root)
-    elif loose := loose_fault(root):
-        hint += f". {loose}"
-    if some or not missing:
-        other = counted_names(unknown, "is no class of it", "are no classes of it")
-        what = "that folder" if len(unknown) == 1 else "those folders"
-        return f"it is not {spec.title}: {other}{hint or f'. Move {what} away'}"
-    parts = [
-        counted_names(missing, "is missing", "are missing"),
-        counted_names(unknown, "does not belong there", "do not belong there"),
-    ]
-    return (
-        f"it is not {spec.title}: of its {counted(len(spec.classes), 'class folder')} "
-        f"{' and '.join(filter(None, parts))}"
-        f"{hint or '. Restore what is missing and move the rest away'}"
-    )
+#: Files whose names are looked at where no image is found.
+_LOOKED_AT = 1000
+#: Of images that are not read, which may be among others.
+_OF_IMAGES = (".heic", ".heif", ".avif", ".jp2", ".jpe")
+#: Characters that an error may have, so that it can be read in a table of results.
+MESSAGE = 450
+#: Fewer bytes are no picture: what has them is found elsewhere, as damaged.
+LEAST_BYTES = 64
+#: So many pairs of the same name and size are compared byte by byte, and no more.
+COMPARED_PAIRS = 500
 
 
 def quick_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
@@ -146,61 +78,11 @@ def _order_faults(spec: DatasetSpec) -> Iterator[str]:
             f"the list of classes of {spec.id!r} is not sorted by WordNet id, as the "
             "outputs of models are; correct it in the release"
         )
-    numbers = all(_NUMBER.fullmatch(name) for name in order)
-    if numbers and list(order) != sorted(order, key=int):
+    if is_numbered(order) and list(order) != sorted(order, key=int):
         yield (
             f"the list of classes of {spec.id!r} sorts numbers as text (10 before 2), "
             "so labels would be wrong; correct it in the release"
         )
-
-
-def _inside(spec: DatasetSpec, root: Path, unknown: Sequence[str]) -> str:
-    """Say that the class folders lie one folder deeper, as some archives unpack."""
-    for name in unknown[:3]:
-        if len(set(spec.classes) & set(subfolders(root / name))) > 1:
-            return f". Class folders lie in {root / name}; name it or move them up"
-    return ""
-
-
-def _without_folders(root: Path) -> str:
-    """Say what a folder holds in which no class folders are."""
-    if found := counted_names(image_files(root), *_LOOSE):
-        return (
-            f". {found}: sort them into folders of classes, or write labels.csv with "
-            "lines <file>,<class> beside them"
-        )
-    said = map(lies_instead, sorted(root.iterdir()))
-    return next((f". {found}" for found in said if found), "")
-
-
-def _which_set(spec: DatasetSpec, found: set[str], known: Sequence[DatasetSpec]) -> str:
-    """Guess what class folders belong to, when it is not the dataset wanted."""
-    same = [o.title for o in known if o is not spec and set(o.classes) == found]
-    if same:
-        return f". These are the classes of {' or of '.join(same)}"
-    if not found:
-        return ""
-    if is_numbered(found) and not is_numbered(spec.classes):
-        order = "of the list, or ImageNet-V2's" if "0" in found else "of another list"
-        return (
-            f". Its folders are numbers: they may be places {order}; sorted "
-            "as text, 10 would come before 2. Write which class each is into a file "
-            "labels.csv in it, a line such as "
-            f"{min(found, key=int)},{spec.classes[0]} for each folder"
-        )
-    wanted = all(map(WORDNET.fullmatch, spec.classes))
-    if wanted and not any(map(WORDNET.fullmatch, found)):
-        return (
-            ". Its folders are not named by WordNet ids such as "
-            f"{spec.classes[0]}; name them so, or write which class each is into a "
-            f"file labels.csv in it, a line <folder>,{spec.classes[0]} for each"
-        )
-    if found.isdisjoint(spec.classes) and len(found) == len(spec.classes):
-        return (
-            ". Rename them, or write which class each is into a file labels.csv in it, "
-            f"a line <folder>,{spec.classes[0]} for each"
-        )
-    return ""
 
 
 def _is_validation(spec: DatasetSpec) -> bool:
@@ -228,14 +110,6 @@ def _others(count: int) -> str:
     if not count:
         return ""
     return f", and {count:,} more {'class differs' if count == 1 else 'classes differ'}"
-
-
-#: Files whose names are looked at where no image is found.
-_LOOKED_AT = 1000
-#: Of images that are not read, which may be among others.
-_OF_IMAGES = (".heic", ".heif", ".avif", ".jp2", ".jpe")
-#: Characters that an error may have, so that it can be read in a table of results.
-MESSAGE = 450
 
 
 def examine(
@@ -309,3 +183,154 @@ def refusal(root: Path, faults: Sequence[str]) -> DatasetError:
             return DatasetError(f"{text}{more} more: see `repro dataset check`")
         text += f"{fault}. "
     return DatasetError(text.removesuffix(". "))
+
+
+class NamedSet(msgspec.Struct, frozen=True):
+    """A published set that is known by its file names.
+
+    `files` and `described` are regular expressions: of its file names, and of what a
+    dataset is called that is this set. `foreign` is why its images belong nowhere else.
+    """
+
+    title: str
+    files: str
+    described: str
+    foreign: str = ""
+
+
+_STYLES = (
+    "art|cartoon|deviantart|embroidery|graffiti|graphic|misc|origami|painting|"
+    "sculpture|sketch|sticker|tattoo|toy|videogame"
+)
+
+
+SETS = {
+    "training": NamedSet(
+        "ImageNet's training set",
+        r"n\d{8}_\d+\.JPEG",
+        "train",
+        "a model scores too well on what it was trained with",
+    ),
+    "validation": NamedSet(
+        "ImageNet's validation set",
+        r"ILSVRC2012_val_\d{8}(?:_n\d{8})?\.JPEG",
+        r"\bval\b|validation",
+    ),
+    "sketch": NamedSet(
+        "ImageNet-Sketch", r"sketch_\d+\.JPEG", "sketch", "move them away"
+    ),
+    "v2": NamedSet("ImageNet-V2", r"[0-9a-f]{40}\.jpeg", r"imagenet[-_ ]?v2\b"),
+    "adversarial": NamedSet(
+        "ImageNet-A", r"\d\.\d+_.+_\d\.\d+\.jpg", r"imagenet[-_ ]?a\b"
+    ),
+    "rendition": NamedSet(
+        "ImageNet-R", rf"(?:{_STYLES})_\d+\.jpg", r"imagenet[-_ ]?r\b"
+    ),
+}
+
+
+_ANY_SET = re.compile("|".join(f"(?P<{key}>{one.files})" for key, one in SETS.items()))
+
+
+# What tells an image from all others, whatever folder it lies in.
+_OWN_NAME = re.compile(
+    r"ILSVRC2012_val_\d{8}(_n\d{8})?|n\d{8}_\d+|[0-9a-f]{32,64}", re.IGNORECASE
+)
+
+
+def set_faults(spec: DatasetSpec, names: Sequence[str]) -> Iterator[str]:
+    """Yield that the images are those of another set."""
+    called = f"{spec.id}\n{spec.folder}\n{spec.title}".lower()
+    own = {key for key, one in SETS.items() if re.search(one.described, called)}
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if match := _ANY_SET.fullmatch(base(name)):
+            found[match.lastgroup or ""].append(name)
+    # Somebody else may call their images toy_1.jpg too, but not in these folders.
+    is_imagenet = (
+        bool(own) and all(map(WORDNET.fullmatch, spec.classes))
+    ) or "v2" in own
+    for key, other in SETS.items():
+        if key in own or not (is_imagenet or other.foreign):
+            continue
+        if key == "v2" and not _are_of_v2(found[key]):
+            continue
+        of = f"of {other.title}"
+        if said := counted_names(found[key], f"image is {of}", f"images are {of}"):
+            foreign = f": {other.foreign}" if other.foreign else ""
+            made_of = (
+                ". If it is made of them, as Imagenette is, say so with the word "
+                "'train' in the title of the dataset"
+            ) * (key == "training")
+            yield f"{said}, not of {spec.title}{foreign}{made_of}"
+
+
+def _are_of_v2(names: Sequence[str]) -> bool:
+    """Whether images with hashes for names are listed: many sets have such names."""
+    lists = [shipped_list(name) for name in shipped_names() if "v2" in name]
+    known = sum(any(files.classes_of(name) for files in lists) for name in names)
+    return 2 * known > len(names)
+
+
+def repeated_names(names: Iterable[str]) -> list[str]:
+    """List the file names that stand in two classes and tell one image from another."""
+    first: dict[str, str] = {}
+    repeated: set[str] = set()
+    for name in names:
+        class_, file = name.partition("/")[0], base(name)
+        if first.setdefault(file, class_) != class_:
+            repeated.add(file)
+    return sorted(
+        file for file in repeated if _OWN_NAME.fullmatch(file.rpartition(".")[0])
+    )
+
+
+def placing_faults(listing: Listing) -> Iterator[str]:
+    """Yield what is half-made about a copy, however its images lie."""
+    yield from _nested_faults(listing)
+    yield from _repeated_faults(listing)
+
+
+def _nested_faults(listing: Listing) -> Iterator[str]:
+    """Yield that images lie deeper than others; where all do, it was meant so."""
+    depths = {image.name.count("/") for image in _all(listing)}
+    if len(depths) < 2:
+        return
+    nested = [image.name for image in _all(listing) if image.name.count("/") > 1]
+    one, several = "image lies in a folder", "images lie in folders"
+    if found := counted_names(nested, one, several):
+        yield f"{found} inside class folders, others do not; move them up or away"
+
+
+def _repeated_faults(listing: Listing) -> Iterator[str]:
+    """Yield that one image is in two classes, by its name or by name and bytes."""
+    names = set(repeated_names(image.name for image in _all(listing)))
+    twice = sorted(names | _same_bytes(listing, names))
+    two = "in two classes"
+    if found := counted_names(twice, f"image stands {two}", f"images stand {two}"):
+        yield f"{found}; remove the copies"
+
+
+def _same_bytes(listing: Listing, known: set[str]) -> set[str]:
+    alike: dict[tuple[str, int], list[Image]] = defaultdict(list)
+    for image in _all(listing):
+        # An image without a place lies in its class folder.
+        is_file = image.place is None and image.size >= LEAST_BYTES
+        if is_file and base(image.name) not in known:
+            alike[base(image.name), image.size].append(image)
+    pairs = [
+        (name, found[0], other)
+        for (name, _), found in alike.items()
+        for other in found[1:]
+        if other.name.partition("/")[0] != found[0].name.partition("/")[0]
+    ]
+    return {
+        name
+        for name, one, other in pairs[:COMPARED_PAIRS]
+        if filecmp.cmp(listing.root / one.name, listing.root / other.name, False)
+    }
+
+
+def _all(listing: Listing) -> Iterator[Image]:
+    for found in listing.images.values():
+        yield from found

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from repro.data.naming import base, own_class
+from repro.data.class_names import base, own_class
 from repro.errors import DatasetError
 from repro.published import DatasetSpec, FileList, shipped_list, shipped_names
 from repro.words import counted_names

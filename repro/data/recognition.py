@@ -12,6 +12,7 @@ from PIL import UnidentifiedImageError
 
 from repro.data.arrays import array_outline
 from repro.data.class_names import is_numbered, name_classes
+from repro.data.examination import set_faults
 from repro.data.labels import list_share
 from repro.data.listing import (
     Image,
@@ -22,7 +23,6 @@ from repro.data.listing import (
     read_image,
     subfolders,
 )
-from repro.data.naming import set_faults
 from repro.data.parquet import ParquetReader, parquet_labels
 from repro.data.readers import FOLDERS, Found, find_images, suppose_images
 from repro.data.shards import WebDatasetReader, webdataset_labels

@@ -140,6 +140,7 @@ def _is_called(spec: DatasetSpec, name: str) -> bool:
 
 # Tars ---------------------------------------------------------------------------------
 
+
 class PackedReader(Reader):
     """`<class>/<image>` in a tar that stands in the place of the folder."""
 

@@ -6,13 +6,11 @@ A table of labels, their own names or the ground truth of the devkit tell their 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
-from repro.data.class_names import classes_in_names
-from repro.data.halfway import flat_faults
-from repro.data.label_tables import LabelTable, find_table
+from repro.data.class_names import WORDNET, classes_in_names, own_class
+from repro.data.label_tables import LabelTable, find_table, table_of
 from repro.data.labels import (
     DEVKIT,
     GROUND_TRUTH,
@@ -32,12 +30,13 @@ from repro.data.listing import (
     subfolders,
     unreadable,
 )
-from repro.data.naming import own_class
 from repro.data.shards import tar_members
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
+from repro.words import counted_names
 
-_WORDNET = re.compile(r"n\d{8}")
+# Where the devkit may lie unpacked.
+_DEVKIT_FOLDERS = {"data", "devkit", "ILSVRC2012_devkit_t12"}
 
 
 class TarReader(Reader):
@@ -135,7 +134,7 @@ class _Told:
 def _takes_validation(spec: DatasetSpec) -> bool:
     """Whether a dataset can be ImageNet's validation set by its classes and folder."""
     is_named_so = PurePath(spec.folder).name == "val"
-    return is_named_so and all(_WORDNET.fullmatch(name) for name in spec.classes)
+    return is_named_so and all(WORDNET.fullmatch(name) for name in spec.classes)
 
 
 def _flat_images(folder: Path) -> Iterator[Image]:
@@ -234,3 +233,24 @@ def devkit_beside(root: Path, data: Path) -> Devkit | None:
         DatasetError: it cannot be read.
     """
     return find_devkit(_around(root, data))
+
+
+def flat_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
+    """Yield what is half-made about images in one folder."""
+    root = listing.root
+    one, several = "image has no label", "images have no label"
+    if found := counted_names(listing.unlabelled, one, several):
+        why = "only names such as ILSVRC2012_val_00000001.JPEG have one"
+        if table := table_of(root):
+            why = f"{table} has no line for {'it' if 'image has' in found else 'them'}"
+        yield f"{found}: {why}"
+    beside = sorted(set(subfolders(root)) - _DEVKIT_FOLDERS)
+    if found := counted_names(beside, "folder lies", "folders lie"):
+        yield f"{found} beside images without class folders; sort all images, or none"
+    tar = root.parent / VALIDATION_TAR
+    images = sum(map(len, listing.images.values()))
+    if images < spec.images and tar.is_file():
+        yield (
+            f"it holds {images:,} of {spec.images:,} images, and {tar} lies beside it: "
+            "unpacking stopped half-way. Unpack it to the end, or remove the folder"
+        )

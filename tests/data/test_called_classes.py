@@ -15,10 +15,11 @@ from repro.data.class_names import (
     composed,
     is_numbered,
     name_classes,
+    own_class,
 )
+from repro.data.examination import repeated_names, set_faults
 from repro.data.folders import FolderReader
 from repro.data.listing import Reader
-from repro.data.naming import own_class, repeated_names, set_faults
 from repro.data.validation import FlatReader
 from repro.errors import DatasetError
 from repro.published import DatasetSpec, make_list

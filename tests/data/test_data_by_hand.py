@@ -25,9 +25,8 @@ from repro.data.dataset import (
     index_part,
 )
 from repro.data.examination import _uneven
-from repro.data.folders import FolderReader
+from repro.data.folders import FolderReader, _stopped_at
 from repro.data.geometry import _reason
-from repro.data.halfway import _stopped_at
 from repro.data.layout import DECODED_AT_ONCE, stored_bytes
 from repro.data.pages import pages_of
 from repro.data.parquet import ParquetReader, parquet_labels

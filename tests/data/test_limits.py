@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from repro.data import arrays
 from repro.data.array_files import ArrayPlace
 from repro.data.arrays import _images
+from repro.data.examination import repeated_names
 from repro.data.labels import list_share
-from repro.data.naming import repeated_names
 from repro.data.pages import _numbers
 from repro.data.recognition import recognise
 from repro.data.shards import find_shards, list_shards
