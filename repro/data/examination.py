@@ -9,10 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import msgspec
-
 from repro.data.class_names import WORDNET, base, is_numbered
-from repro.data.labels import label_faults
+from repro.data.labels import label_faults, set_faults
 from repro.data.listing import (
     IMAGE_SUFFIXES,
     Image,
@@ -21,7 +19,7 @@ from repro.data.listing import (
 from repro.data.readers import Found, find_reader
 from repro.data.validation import devkit_beside
 from repro.errors import DatasetError
-from repro.published import DatasetSpec, shipped_list, shipped_names
+from repro.published import DatasetSpec
 from repro.words import counted, counted_names
 
 #: Files whose names are looked at where no image is found.
@@ -185,91 +183,10 @@ def refusal(root: Path, faults: Sequence[str]) -> DatasetError:
     return DatasetError(text.removesuffix(". "))
 
 
-class NamedSet(msgspec.Struct, frozen=True):
-    """A published set that is known by its file names.
-
-    `files` and `described` are regular expressions: of its file names, and of what a
-    dataset is called that is this set. `foreign` is why its images belong nowhere else.
-    """
-
-    title: str
-    files: str
-    described: str
-    foreign: str = ""
-
-
-_STYLES = (
-    "art|cartoon|deviantart|embroidery|graffiti|graphic|misc|origami|painting|"
-    "sculpture|sketch|sticker|tattoo|toy|videogame"
-)
-
-
-SETS = {
-    "training": NamedSet(
-        "ImageNet's training set",
-        r"n\d{8}_\d+\.JPEG",
-        "train",
-        "a model scores too well on what it was trained with",
-    ),
-    "validation": NamedSet(
-        "ImageNet's validation set",
-        r"ILSVRC2012_val_\d{8}(?:_n\d{8})?\.JPEG",
-        r"\bval\b|validation",
-    ),
-    "sketch": NamedSet(
-        "ImageNet-Sketch", r"sketch_\d+\.JPEG", "sketch", "move them away"
-    ),
-    "v2": NamedSet("ImageNet-V2", r"[0-9a-f]{40}\.jpeg", r"imagenet[-_ ]?v2\b"),
-    "adversarial": NamedSet(
-        "ImageNet-A", r"\d\.\d+_.+_\d\.\d+\.jpg", r"imagenet[-_ ]?a\b"
-    ),
-    "rendition": NamedSet(
-        "ImageNet-R", rf"(?:{_STYLES})_\d+\.jpg", r"imagenet[-_ ]?r\b"
-    ),
-}
-
-
-_ANY_SET = re.compile("|".join(f"(?P<{key}>{one.files})" for key, one in SETS.items()))
-
-
 # What tells an image from all others, whatever folder it lies in.
 _OWN_NAME = re.compile(
     r"ILSVRC2012_val_\d{8}(_n\d{8})?|n\d{8}_\d+|[0-9a-f]{32,64}", re.IGNORECASE
 )
-
-
-def set_faults(spec: DatasetSpec, names: Sequence[str]) -> Iterator[str]:
-    """Yield that the images are those of another set."""
-    called = f"{spec.id}\n{spec.folder}\n{spec.title}".lower()
-    own = {key for key, one in SETS.items() if re.search(one.described, called)}
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        if match := _ANY_SET.fullmatch(base(name)):
-            found[match.lastgroup or ""].append(name)
-    # Somebody else may call their images toy_1.jpg too, but not in these folders.
-    is_imagenet = (
-        bool(own) and all(map(WORDNET.fullmatch, spec.classes))
-    ) or "v2" in own
-    for key, other in SETS.items():
-        if key in own or not (is_imagenet or other.foreign):
-            continue
-        if key == "v2" and not _are_of_v2(found[key]):
-            continue
-        of = f"of {other.title}"
-        if said := counted_names(found[key], f"image is {of}", f"images are {of}"):
-            foreign = f": {other.foreign}" if other.foreign else ""
-            made_of = (
-                ". If it is made of them, as Imagenette is, say so with the word "
-                "'train' in the title of the dataset"
-            ) * (key == "training")
-            yield f"{said}, not of {spec.title}{foreign}{made_of}"
-
-
-def _are_of_v2(names: Sequence[str]) -> bool:
-    """Whether images with hashes for names are listed: many sets have such names."""
-    lists = [shipped_list(name) for name in shipped_names() if "v2" in name]
-    known = sum(any(files.classes_of(name) for files in lists) for name in names)
-    return 2 * known > len(names)
 
 
 def repeated_names(names: Iterable[str]) -> list[str]:

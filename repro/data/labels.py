@@ -1,127 +1,19 @@
-"""Labels that come with ImageNet itself: its development kit's, and names of images.
+"""What lists of files and the names of images say: which set they are of, which class.
 
-The ground truth of ILSVRC 2012 has one line for each validation image, in the order of
-their numbers. A line is an id of the challenge's own, 1 to 1000, which is not the place
-in the sorted list of WordNet ids that models are trained with; `meta.mat` says which id
-is which WordNet id. Names and ground truth show whether images lie in the folders of
-the classes that they are of.
-"""
+Lists and names show whether images lie in the folders of the classes that they are of."""
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from repro.data.class_names import base, own_class
-from repro.errors import DatasetError
+from repro.data.class_names import WORDNET, base, own_class
+from repro.data.validation import VALIDATION_IMAGE, Devkit
 from repro.published import DatasetSpec, FileList, shipped_list, shipped_names
 from repro.words import counted_names
-
-DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
-GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
-META = "meta.mat"
-
-#: The images as they are downloaded, and how each is named.
-VALIDATION_TAR = "ILSVRC2012_img_val.tar"
-VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})(?:_n\d{8})?\.JPEG")
-_FOLDERS = (
-    "",
-    "data",
-    "devkit/data",
-    "ILSVRC2012_devkit_t12/data",
-    "ILSVRC2012_devkit_t12",
-)
-_LARGEST = 100_000_000
-
-
-class Devkit(msgspec.Struct, frozen=True):
-    """The class of each validation image, first to last, as WordNet ids."""
-
-    source: Path
-    classes: tuple[str, ...]
-
-    def class_of(self, name: str) -> str:
-        """Give the class of `ILSVRC2012_val_NNNNNNNN.JPEG`, or of such with its class.
-
-        Raises:
-            DatasetError: the ground truth has no such line.
-        """
-        match = VALIDATION_IMAGE.fullmatch(name)
-        number = int(match[1]) if match else 0
-        if not 1 <= number <= len(self.classes):
-            raise DatasetError(
-                f"{self.source} has labels of images 1 to {len(self.classes):,}, but "
-                f"there is an image {name}; devkit and images do not belong together"
-            )
-        return self.classes[number - 1]
-
-
-def find_devkit(folders: Iterable[Path]) -> Devkit | None:
-    """Look for the devkit, as it is downloaded or unpacked, in some folders.
-
-    Raises:
-        DatasetError: it is there and cannot be read.
-    """
-    for folder in folders:
-        for place in (folder / below for below in _FOLDERS):
-            truth, meta = place / GROUND_TRUTH, place / META
-            if truth.is_file() and meta.is_file():
-                return _read(place, truth.read_bytes(), meta.read_bytes())
-        if (archive := folder / DEVKIT).is_file():
-            return _read_archive(archive)
-    return None
-
-
-def _read_archive(archive: Path) -> Devkit:
-    found: dict[str, bytes] = {}
-    try:
-        with tarfile.open(archive, "r:gz") as opened:
-            for entry in opened:
-                name = Path(entry.name).name
-                if name in {GROUND_TRUTH, META} and entry.isreg():
-                    stream = opened.extractfile(entry)
-                    assert stream is not None
-                    found[name] = stream.read(_LARGEST)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DatasetError(
-            f"{archive} cannot be read: {error}. Download it again"
-        ) from error
-    if len(found) != 2:
-        raise DatasetError(
-            f"{archive} lacks {GROUND_TRUTH} or {META}; it is not the devkit of "
-            "ILSVRC 2012, tasks 1 and 2"
-        )
-    return _read(archive, found[GROUND_TRUTH], found[META])
-
-
-def _read(source: Path, truth: bytes, meta: bytes) -> Devkit:
-    try:
-        wordnet = _wordnet_ids(meta)
-        classes = tuple(wordnet[int(line)] for line in truth.split())
-    except Exception as error:  # scipy raises what it likes on damaged files.
-        raise DatasetError(
-            f"{source} is damaged or not the devkit of ILSVRC 2012: {GROUND_TRUTH} or "
-            f"{META} cannot be understood ({type(error).__name__}: {error})"
-        ) from error
-    return Devkit(source, classes)
-
-
-def _wordnet_ids(meta: bytes) -> dict[int, str]:
-    """Read which id of the challenge is which WordNet id."""
-    from scipy.io import loadmat
-
-    stream: Any = io.BytesIO(meta)
-    synsets = loadmat(stream, squeeze_me=True)["synsets"]
-    ids, names = synsets["ILSVRC2012_ID"].tolist(), synsets["WNID"].tolist()
-    return {int(number): str(name) for number, name in zip(ids, names, strict=True)}
-
 
 #: Above this part of wrong labels there is one reason for all of them.
 SYSTEMATIC = 0.5
@@ -298,3 +190,82 @@ def _number_step(told: Sequence[Labelled], class_of: Callable[[str], str]) -> in
         if inside and agreeing > 0.9 * len(inside):
             return step
     return 0
+
+
+class NamedSet(msgspec.Struct, frozen=True):
+    """A published set that is known by its file names.
+
+    `files` and `described` are regular expressions: of its file names, and of what a
+    dataset is called that is this set. `foreign` is why its images belong nowhere else.
+    """
+
+    title: str
+    files: str
+    described: str
+    foreign: str = ""
+
+
+_STYLES = (
+    "art|cartoon|deviantart|embroidery|graffiti|graphic|misc|origami|painting|"
+    "sculpture|sketch|sticker|tattoo|toy|videogame"
+)
+SETS = {
+    "training": NamedSet(
+        "ImageNet's training set",
+        r"n\d{8}_\d+\.JPEG",
+        "train",
+        "a model scores too well on what it was trained with",
+    ),
+    "validation": NamedSet(
+        "ImageNet's validation set",
+        r"ILSVRC2012_val_\d{8}(?:_n\d{8})?\.JPEG",
+        r"\bval\b|validation",
+    ),
+    "sketch": NamedSet(
+        "ImageNet-Sketch", r"sketch_\d+\.JPEG", "sketch", "move them away"
+    ),
+    "v2": NamedSet("ImageNet-V2", r"[0-9a-f]{40}\.jpeg", r"imagenet[-_ ]?v2\b"),
+    "adversarial": NamedSet(
+        "ImageNet-A", r"\d\.\d+_.+_\d\.\d+\.jpg", r"imagenet[-_ ]?a\b"
+    ),
+    "rendition": NamedSet(
+        "ImageNet-R", rf"(?:{_STYLES})_\d+\.jpg", r"imagenet[-_ ]?r\b"
+    ),
+}
+
+
+_ANY_SET = re.compile("|".join(f"(?P<{key}>{one.files})" for key, one in SETS.items()))
+
+
+def set_faults(spec: DatasetSpec, names: Sequence[str]) -> Iterator[str]:
+    """Yield that the images are those of another set."""
+    called = f"{spec.id}\n{spec.folder}\n{spec.title}".lower()
+    own = {key for key, one in SETS.items() if re.search(one.described, called)}
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if match := _ANY_SET.fullmatch(base(name)):
+            found[match.lastgroup or ""].append(name)
+    # Somebody else may call their images toy_1.jpg too, but not in these folders.
+    is_imagenet = (
+        bool(own) and all(map(WORDNET.fullmatch, spec.classes))
+    ) or "v2" in own
+    for key, other in SETS.items():
+        if key in own or not (is_imagenet or other.foreign):
+            continue
+        if key == "v2" and not _are_of_v2(found[key]):
+            continue
+        of = f"of {other.title}"
+        if said := counted_names(found[key], f"image is {of}", f"images are {of}"):
+            foreign = f": {other.foreign}" if other.foreign else ""
+            made_of = (
+                ". If it is made of them, as Imagenette is, say so with the word "
+                "'train' in the title of the dataset"
+            ) * (key == "training")
+            yield f"{said}, not of {spec.title}{foreign}{made_of}"
+
+
+def _are_of_v2(names: Sequence[str]) -> bool:
+    """Whether images with hashes for names are listed: many sets have such names."""
+    lists = [shipped_list(name) for name in shipped_names() if "v2" in name]
+    known = sum(any(files.classes_of(name) for files in lists) for name in names)
+    return 2 * known > len(names)

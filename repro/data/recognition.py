@@ -12,8 +12,7 @@ from PIL import UnidentifiedImageError
 
 from repro.data.arrays import array_outline
 from repro.data.class_names import is_numbered, name_classes
-from repro.data.examination import set_faults
-from repro.data.labels import list_share
+from repro.data.labels import list_share, set_faults
 from repro.data.listing import (
     Image,
     ImageLocation,

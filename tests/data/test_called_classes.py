@@ -17,8 +17,9 @@ from repro.data.class_names import (
     name_classes,
     own_class,
 )
-from repro.data.examination import repeated_names, set_faults
+from repro.data.examination import repeated_names
 from repro.data.folders import FolderReader
+from repro.data.labels import set_faults
 from repro.data.listing import Reader
 from repro.data.validation import FlatReader
 from repro.errors import DatasetError

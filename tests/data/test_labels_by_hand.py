@@ -9,15 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.data.labels import (
-    DEVKIT,
-    GROUND_TRUTH,
-    META,
-    Devkit,
-    find_devkit,
-    label_faults,
-    list_share,
-)
+from repro.data.labels import label_faults, list_share
+from repro.data.validation import DEVKIT, GROUND_TRUTH, META, Devkit, find_devkit
 from repro.errors import DatasetError
 from repro.published import DatasetSpec, make_list
 
