@@ -22,8 +22,7 @@ from repro.data.dataset import Dataset, read_dataset
 from repro.data.digests import read_record, write_record
 from repro.data.examination import examine
 from repro.data.listing import Listing
-from repro.data.readers import suppose_images
-from repro.data.recognition import Recognised, recognise
+from repro.data.readers import Recognised, recognise, suppose_images
 from repro.errors import DatasetError, NotAvailableError, OptionError, ReproError
 from repro.files import shown_size
 from repro.models.architecture import Architecture

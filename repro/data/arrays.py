@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -105,37 +105,19 @@ class ArrayReader(Reader):
         how = f"in arrays, the set {chosen.name!r}" if chosen.name else "in arrays"
         return Listing(root, how, found, tuple(filter(None, (chosen.note, assumed))))
 
-
-class ArrayOutline(NamedTuple):
-    """Labels as text, what files call them in order, images, and height and width."""
-
-    labels: list[str]
-    names: list[str]
-    images: int
-    size: tuple[int, int]
-
-
-def array_outline(place: Path) -> ArrayOutline | None:
-    """Look into a file of arrays, or a folder with one; None if it is something else.
-
-    Raises:
-        DatasetError: it is damaged, or several sets could be meant.
-    """
-    if place.is_dir() and subfolders(place):
-        return None
-    files = _files(place) if place.is_dir() else [place]
-    if not any(map(_has_sets, files)):
-        return None
-    chosen = _choose(place.name, place)
-    images = _images(chosen.images)
-    labels = [str(label) for label in np.unique(_labels(chosen)).tolist()]
-    names = label_names(chosen) if is_numbered(labels) else []
-    height, width = images.shape[1:3]
-    return ArrayOutline(labels, names, len(images), (height, width))
+    def labels(
+        self, spec: DatasetSpec, root: Path
+    ) -> tuple[list[str], list[str]] | None:
+        """Give the labels in a file, or a folder with one, that has images too."""
+        if not any(map(_has_sets, _files(root))):
+            return None
+        chosen = _choose(spec.folder, root)
+        labels = [str(label) for label in np.unique(_labels(chosen)).tolist()]
+        return labels, label_names(chosen) if is_numbered(labels) else []
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file())
+def _files(place: Path) -> list[Path]:
+    return sorted(filter(Path.is_file, place.iterdir())) if place.is_dir() else [place]
 
 
 def _has_sets(file: Path) -> bool:
@@ -152,8 +134,7 @@ def _choose(called: str, root: Path) -> Arrays:
     Raises:
         DatasetError: several could be meant, or there is none.
     """
-    files = [root] if root.is_file() else _files(root)
-    found = [arrays for file in files for arrays in sets_in(file)]
+    found = [arrays for file in _files(root) for arrays in sets_in(file)]
     words = re.findall(r"[a-z]+\d*", PurePath(called).name.lower())
     wanted = {_ALIKE.get(word, word) for word in words}
     named = [one for one in found if _ALIKE.get(one.name, one.name) in wanted]

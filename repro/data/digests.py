@@ -109,13 +109,12 @@ def _look_up(listing: Listing, file: Path | None) -> tuple[dict[str, str], list[
     remembered = _remembered(file)
     known: dict[str, str] = {}
     unknown: list[Image] = []
-    for images in listing.images.values():
-        for image in images:
-            before = remembered.get(image.name)
-            if before is not None and before.stamp == image.stamp:
-                known[image.name] = before.digest
-            else:
-                unknown.append(image)
+    for image in listing.all():
+        before = remembered.get(image.name)
+        if before is not None and before.stamp == image.stamp:
+            known[image.name] = before.digest
+        else:
+            unknown.append(image)
     return known, unknown
 
 
@@ -137,8 +136,7 @@ def _remember(
     """Write down what is known; a cache that may only be read does without."""
     images = {
         image.name: Remembered(image.stamp, digests[image.name])
-        for found in listing.images.values()
-        for image in found
+        for image in listing.all()
         if not image.stamp.is_young(began)
     }
     with contextlib.suppress(OSError):

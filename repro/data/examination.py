@@ -36,7 +36,7 @@ COMPARED_PAIRS = 500
 
 def quick_faults(spec: DatasetSpec, listing: Listing) -> Iterator[str]:
     """Yield what is wrong with a copy, a sentence each, without opening a file."""
-    images = [image for found in listing.images.values() for image in found]
+    images = list(listing.all())
     names = [image.name for image in images]
     yield from _order_faults(spec)
     yield from set_faults(spec, names)
@@ -134,7 +134,7 @@ def examine(
     if fault := reader.refusal(spec, found.root, known, part=part):
         return None, [fault]
     listing = reader.list(spec, found.root, data)
-    names = [image.name for images in listing.images.values() for image in images]
+    names = [image.name for image in listing.all()]
     devkit = None if spec.files else devkit_beside(found.root, data)
     faults = [
         *reader.faults(spec, listing),
@@ -210,10 +210,10 @@ def placing_faults(listing: Listing) -> Iterator[str]:
 
 def _nested_faults(listing: Listing) -> Iterator[str]:
     """Yield that images lie deeper than others; where all do, it was meant so."""
-    depths = {image.name.count("/") for image in _all(listing)}
+    depths = {image.name.count("/") for image in listing.all()}
     if len(depths) < 2:
         return
-    nested = [image.name for image in _all(listing) if image.name.count("/") > 1]
+    nested = [image.name for image in listing.all() if image.name.count("/") > 1]
     one, several = "image lies in a folder", "images lie in folders"
     if found := counted_names(nested, one, several):
         yield f"{found} inside class folders, others do not; move them up or away"
@@ -221,7 +221,7 @@ def _nested_faults(listing: Listing) -> Iterator[str]:
 
 def _repeated_faults(listing: Listing) -> Iterator[str]:
     """Yield that one image is in two classes, by its name or by name and bytes."""
-    names = set(repeated_names(image.name for image in _all(listing)))
+    names = set(repeated_names(image.name for image in listing.all()))
     twice = sorted(names | _same_bytes(listing, names))
     two = "in two classes"
     if found := counted_names(twice, f"image stands {two}", f"images stand {two}"):
@@ -230,7 +230,7 @@ def _repeated_faults(listing: Listing) -> Iterator[str]:
 
 def _same_bytes(listing: Listing, known: set[str]) -> set[str]:
     alike: dict[tuple[str, int], list[Image]] = defaultdict(list)
-    for image in _all(listing):
+    for image in listing.all():
         # An image without a place lies in its class folder.
         is_file = image.place is None and image.size >= LEAST_BYTES
         if is_file and base(image.name) not in known:
@@ -246,8 +246,3 @@ def _same_bytes(listing: Listing, known: set[str]) -> set[str]:
         for name, one, other in pairs[:COMPARED_PAIRS]
         if filecmp.cmp(listing.root / one.name, listing.root / other.name, False)
     }
-
-
-def _all(listing: Listing) -> Iterator[Image]:
-    for found in listing.images.values():
-        yield from found

@@ -1,6 +1,7 @@
 """What lists of files and the names of images say: which set they are of, which class.
 
-Lists and names show whether images lie in the folders of the classes that they are of."""
+Lists and names show whether images lie in the folders of the classes that they are of.
+"""
 
 from __future__ import annotations
 

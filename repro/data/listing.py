@@ -8,8 +8,9 @@ image or takes its sum reads it there, and nowhere else.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -136,11 +137,13 @@ class Listing(msgspec.Struct, frozen=True):
     unlabelled: tuple[str, ...] = ()
     may_lack: str = ""
 
+    def all(self) -> Iterator[Image]:
+        """Yield the images of all classes."""
+        return itertools.chain.from_iterable(self.images.values())
+
     def sizes(self) -> dict[str, int]:
         """Give the bytes of each image by its name."""
-        return {
-            image.name: image.size for found in self.images.values() for image in found
-        }
+        return {image.name: image.size for image in self.all()}
 
 
 class Reader(Protocol):
@@ -185,6 +188,15 @@ class Reader(Protocol):
     def faults(self, spec: DatasetSpec, listing: Listing) -> Iterable[str]:
         """Yield what is wrong with how images lie in this way, a sentence each."""
         return ()
+
+    def labels(
+        self, spec: DatasetSpec, root: Path
+    ) -> tuple[Sequence[str], Sequence[str]] | None:
+        """Give each label once, and what the files call labels, in their order.
+
+        None, the default, where images are found by the classes that they may have.
+        """
+        return None
 
 
 def place_in(root: Path, image: Image) -> ImageLocation:

@@ -48,17 +48,6 @@ class PageValue(msgspec.Struct, frozen=True, gc=False):
             raise OSError(f"{error}") from error
 
 
-def parquet_labels(spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
-    """Give the labels of a dataset's shards, each once, and their names in order.
-
-    Raises:
-        DatasetError: the shards cannot be read, or name labels in two ways.
-    """
-    shards = list_shards(spec, root, _SUFFIX)
-    labels = dict.fromkeys(row.label for shard in shards for row in _rows(shard))
-    return list(labels), _common_names(shards)[0]
-
-
 class _Row(msgspec.Struct, frozen=True, gc=False):
     label: str
     image: PageValue
@@ -106,6 +95,12 @@ class ParquetReader(Reader):
             said,
             may_lack=last_unsaid(shards),
         )
+
+    def labels(self, spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
+        """Give the labels of all shards, and what the Hub's library calls them."""
+        shards = list_shards(spec, root, _SUFFIX)
+        labels = dict.fromkeys(row.label for shard in shards for row in _rows(shard))
+        return list(labels), _common_names(shards)[0]
 
 
 def _common_names(shards: list[Path]) -> tuple[list[str], Path]:

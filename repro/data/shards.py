@@ -279,16 +279,11 @@ class WebDatasetReader(Reader):
                 "beside"
             )
 
-
-def webdataset_labels(spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
-    """Give the labels of a dataset's shards, each once; nothing names them.
-
-    Raises:
-        DatasetError: the shards cannot be read.
-    """
-    shards = list_shards(spec, root, ".tar")
-    found = (label for shard in shards for _, label in _labelled(shard) if label)
-    return list(dict.fromkeys(found)), []
+    def labels(self, spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
+        """Give the labels of all shards; nothing names them."""
+        shards = list_shards(spec, root, ".tar")
+        found = (label for shard in shards for _, label in _labelled(shard) if label)
+        return list(dict.fromkeys(found)), []
 
 
 def _labelled(shard: Path) -> Iterator[tuple[Image, str]]:

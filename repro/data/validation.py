@@ -2,9 +2,10 @@
 
 A table of labels, their own names or the ground truth of the devkit tell their classes.
 That of ILSVRC 2012 has one line for each validation image, in the order of their
-numbers. A line is an id of the challenge's own, 1 to 1000, which is not the place in the
-sorted list of WordNet ids that models are trained with; `meta.mat` says which id is
-which WordNet id."""
+numbers. A line is an id of the challenge's own, 1 to 1000, which is not the place in
+the sorted list of WordNet ids that models are trained with; `meta.mat` says which id is
+which WordNet id.
+"""
 
 from __future__ import annotations
 

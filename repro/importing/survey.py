@@ -16,7 +16,7 @@ import msgspec
 
 from repro.data.class_names import name_classes
 from repro.data.listing import IMAGE_SUFFIXES, image_names, subfolders
-from repro.data.recognition import common_size, outline
+from repro.data.readers import common_size, outline
 from repro.errors import (
     DatasetError,
     NotAvailableError,

@@ -29,8 +29,8 @@ from repro.data.folders import FolderReader, _stopped_at
 from repro.data.geometry import _reason
 from repro.data.layout import DECODED_AT_ONCE, stored_bytes
 from repro.data.pages import pages_of
-from repro.data.parquet import ParquetReader, parquet_labels
-from repro.data.recognition import common_size
+from repro.data.parquet import ParquetReader
+from repro.data.readers import common_size
 from repro.errors import DatasetError, NotAvailableError
 from repro.files import stamp_of
 from repro.published import DatasetSpec
@@ -294,7 +294,7 @@ def test_copying_has_stopped_at_the_one_folder_that_is_begun(counts: list[int]) 
 
 def test_labels_of_parquet_are_each_once_beside_all_their_names(tmp_path: Path) -> None:
     write_parquet(tmp_path / "val", rows(), WORDS)
-    labels, names = parquet_labels(spec(), tmp_path / "val")
+    labels, names = ParquetReader().labels(spec(), tmp_path / "val")
     seen = [str(label) for _, _, label in rows()]
     assert labels == list(dict.fromkeys(seen))
     assert names == list(WORDS)

@@ -16,7 +16,7 @@ from repro.data.arrays import _images
 from repro.data.examination import repeated_names
 from repro.data.labels import list_share
 from repro.data.pages import _numbers
-from repro.data.recognition import recognise
+from repro.data.readers import recognise
 from repro.data.shards import find_shards, list_shards
 from repro.errors import DatasetError
 from repro.published import DatasetSpec

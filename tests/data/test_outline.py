@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from repro.data.recognition import Outline, outline
+from repro.data.readers import Outline, outline
 
 from .shards import WORDS, rows, tar_of, write_parquet, write_webdataset
 from .small_imagenet import CLASSES, photograph

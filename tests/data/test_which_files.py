@@ -16,7 +16,6 @@ from repro.data.shards import (
     last_unsaid,
     list_shards,
     unique_name,
-    webdataset_labels,
 )
 from repro.errors import DatasetError
 from repro.published import DatasetSpec
@@ -184,7 +183,7 @@ def test_images_without_a_label_are_passed_over_and_named(tmp_path: Path) -> Non
         "fox": ["fox/b.png"],
         "": ["a.png", "c.png"],
     }
-    labels = webdataset_labels(SPEC, tmp_path / "val")
+    labels = WebDatasetReader().labels(SPEC, tmp_path / "val")
     assert labels == (["fox"], [])
     listing = WebDatasetReader().list(SPEC, tmp_path / "val", tmp_path)
     (said,) = WebDatasetReader().faults(SPEC, listing)
