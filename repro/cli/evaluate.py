@@ -257,12 +257,12 @@ def _echo_beside_published(asked: LibraryCase, measurement: Measurement) -> None
 
 def _index(case: Case, data: Path, cache: Path | None) -> Dataset:
     """Index what there is of a dataset, and say where that is not all of it."""
-    from repro.data.dataset import index_part
+    from repro.data.dataset import index_dataset
     from repro.data.digests import read_record
 
     known = tuple(case.release.datasets.values())
     recorded = read_record(case.release, case.dataset)
-    dataset = index_part(case.dataset, data, known, recorded, cache)
+    dataset = index_dataset(case.dataset, data, known, recorded, cache, part=True)
     if len(dataset) != case.dataset.images:
         echo(
             f"{dataset.root} holds {len(dataset):,} of the {case.dataset.images:,} "

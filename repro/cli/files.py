@@ -17,8 +17,7 @@ from repro.cli.options import (
     expected_option,
 )
 from repro.cli.output import Bar, echo, echo_lines
-from repro.data.bytewise import ReadImages, read_images
-from repro.data.dataset import Dataset, read_dataset
+from repro.data.dataset import Dataset, ReadImages, read_dataset, read_images
 from repro.data.digests import read_record, write_record
 from repro.data.examination import examine
 from repro.data.listing import Listing

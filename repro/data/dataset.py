@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +16,12 @@ import numpy.typing as npt
 from repro.data.digests import Record, find_digests, remembered_digests
 from repro.data.examination import examine, refusal
 from repro.data.folders import lies_instead
-from repro.data.geometry import Pixels, decode, planar_pixels
-from repro.data.listing import Image, ImageLocation, Listing, place_in
-from repro.data.readers import Found, find_images
-from repro.errors import NotAvailableError
+from repro.data.geometry import Pixels, decode, decoding_fault, open_rgb, planar_pixels
+from repro.data.listing import Image, ImageLocation, Listing, place_in, read_image
+from repro.data.readers import find_images
+from repro.errors import DatasetError, NotAvailableError
 from repro.published import DatasetSpec, Geometry
+from repro.words import counted_names
 
 STRATUM_IMAGES = 1000
 MINIMUM_STRATA = 10
@@ -150,6 +152,8 @@ def index_dataset(
     known: Sequence[DatasetSpec] = (),
     recorded: Record | None = None,
     cache: Path | None = None,
+    *,
+    part: bool = False,
 ) -> Dataset:
     """Index the images of a dataset and refuse a copy that names or sizes prove wrong.
 
@@ -159,12 +163,13 @@ def index_dataset(
         spec: what the dataset has to be.
         data: the folder that holds `spec.folder`, or the dataset itself.
         known: other datasets, to say which one it is when it is not this.
-        recorded: a copy that this one has to equal.
+        recorded: a copy that this one has to equal, if all images are there.
         cache: folder that remembers images; None to read all of them.
+        part: whether a part of the images is enough; labels are those of the whole.
 
     Raises:
         NotAvailableError: there is no such folder.
-        DatasetError: something is missing, too much, or of another set.
+        DatasetError: something is missing, too much, of another set, or half-made.
     """
     found = find_images(spec, data) if data is not None else None
     if data is None or found is None:
@@ -178,7 +183,16 @@ def index_dataset(
             f"images of {spec.title}",
             f"--repro-data=DIR, which holds {spec.folder}/<class>/<image>",
         )
-    return _read_checked(spec, found, data, known, recorded, cache)
+    listing, faults = examine(spec, found, data, known, part=part)
+    if listing is None:
+        raise refusal(found.root, faults)
+    sizes = listing.sizes()
+    if recorded is not None and (not part or len(sizes) == spec.images):
+        fault = recorded.difference(sizes)
+        faults += [f"it {fault}"] if fault else []
+    if faults:
+        raise refusal(found.root, faults)
+    return read_dataset(spec, listing, cache)
 
 
 def _packed(data: Path, spec: DatasetSpec) -> str:
@@ -213,57 +227,6 @@ def remembered_dataset(
         return None
     digests = remembered_digests(listing, cache)
     return None if digests is None else _dataset(spec, listing, digests)
-
-
-def index_part(
-    spec: DatasetSpec,
-    data: Path,
-    known: Sequence[DatasetSpec] = (),
-    recorded: Record | None = None,
-    cache: Path | None = None,
-) -> Dataset:
-    """Index what there is of a dataset, with the labels of the whole.
-
-    Args:
-        spec: the whole dataset.
-        data: the folder that holds `spec.folder`, or the dataset itself.
-        known: other datasets, to say which one it is when it is not this.
-        recorded: a copy that this one has to equal, if all images are there.
-        cache: folder that remembers images; None to read all of them.
-
-    Raises:
-        NotAvailableError: there is no such folder.
-        DatasetError: it has other class folders, no image, or is half-made.
-    """
-    found = find_images(spec, data)
-    if found is None:
-        raise NotAvailableError(
-            f"{data / spec.folder} does not exist; it should hold <class>/<image> of "
-            f"{spec.title}"
-        )
-    return _read_checked(spec, found, data, known, recorded, cache, part=True)
-
-
-def _read_checked(
-    spec: DatasetSpec,
-    found: Found,
-    data: Path,
-    known: Sequence[DatasetSpec],
-    recorded: Record | None,
-    cache: Path | None,
-    *,
-    part: bool = False,
-) -> Dataset:
-    listing, faults = examine(spec, found, data, known, part=part)
-    if listing is None:
-        raise refusal(found.root, faults)
-    sizes = listing.sizes()
-    if recorded is not None and (not part or len(sizes) == spec.images):
-        fault = recorded.difference(sizes)
-        faults += [f"it {fault}"] if fault else []
-    if faults:
-        raise refusal(found.root, faults)
-    return read_dataset(spec, listing, cache)
 
 
 def _dataset(
@@ -315,3 +278,73 @@ def first_strata(dataset: Dataset, limit: int | None) -> list[int]:
 def _start_of(label: int) -> int:
     """Draw a number for a label, the same one everywhere."""
     return int(hashlib.sha256(f"{label}".encode()).hexdigest()[:16], 16)
+
+
+class ReadImages(msgspec.Struct, frozen=True):
+    """What reading showed, by name: SHA-256, bytes, and why one is no image."""
+
+    sums: dict[str, str]
+    sizes: dict[str, int]
+    damaged: dict[str, str]
+
+    @property
+    def identical(self) -> list[tuple[str, ...]]:
+        """Images with the same bytes, those with the same bytes together."""
+        groups: dict[str, list[str]] = {}
+        for name, sum_ in self.sums.items():
+            groups.setdefault(sum_, []).append(name)
+        return [tuple(names) for names in groups.values() if len(names) > 1]
+
+    def faults(self) -> list[str]:
+        """Say which images are damaged."""
+        found = [f"{name}: {reason}" for name, reason in self.damaged.items()]
+        one, several = "image cannot be decoded", "images cannot be decoded"
+        return [counted_names(found, one, several)] if found else []
+
+    def remarks(self) -> list[str]:
+        """Say which images are the same; published sets have such images too."""
+        same = [
+            " = ".join(names[:3]) + (" = ..." if len(names) > 3 else "")
+            for names in self.identical
+        ]
+        one, several = "image occurs more than once", "images occur more than once"
+        return [counted_names(same, one, several)] if same else []
+
+
+def read_images(
+    dataset: Dataset, threads: int, advance: Callable[[int], object]
+) -> ReadImages:
+    """Read and decode all images of a dataset.
+
+    Args:
+        dataset: the images.
+        threads: how many to decode at once.
+        advance: told how many bytes were read.
+    """
+
+    def read(index: int) -> tuple[str, int, str]:
+        try:
+            content = read_image(dataset.place(index), dataset.digests[index])
+        except DatasetError as error:
+            return "", 0, str(error)
+        advance(len(content))
+        return hashlib.sha256(content).hexdigest(), len(content), _damage(content)
+
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(read, range(len(dataset)), chunksize=16))
+    named = list(zip(dataset.files, results, strict=True))
+    return ReadImages(
+        sums={name: sum_ for name, (sum_, _, _) in named if sum_},
+        sizes={name: size for name, (sum_, size, _) in named if sum_},
+        damaged={name: reason for name, (_, _, reason) in named if reason},
+    )
+
+
+def _damage(content: bytes) -> str:
+    """Say why some bytes are no whole image; empty if they are one."""
+    try:
+        open_rgb(content)
+    # Damaged files make Pillow raise what it likes: struct.error, IndexError, ...
+    except Exception as error:
+        return decoding_fault(error, content).partition(" <_io")[0]
+    return ""

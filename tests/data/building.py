@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from repro.data import geometry as geometry_module
-from repro.data.dataset import index_part
+from repro.data.dataset import index_dataset
 from repro.data.listing import ImageLocation
 from repro.data.pixels import PixelStore
 from repro.published import parse_geometry
@@ -33,7 +33,7 @@ def main(data: Path, cache: Path, log: Path, geometries: list[str]) -> None:
 
     geometry_module.decode = decode_and_note
     classes = sorted(folder.name for folder in (data / "val").iterdir())
-    dataset = index_part(dataset_spec(classes, len(classes)), data)
+    dataset = index_dataset(dataset_spec(classes, len(classes)), data, part=True)
     wanted, *others = map(parse_geometry, geometries)
     store = PixelStore(dataset, wanted, cache, threads=2, others=others)
     for _ in store.iterate(range(len(dataset.strata))):

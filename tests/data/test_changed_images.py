@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from repro import files
-from repro.data.dataset import index_part
+from repro.data.dataset import index_dataset
 from repro.data.geometry import Pixels
 from repro.data.pixels import PixelStore, stream
 from repro.evaluation.batching import BatchSize
@@ -104,7 +104,9 @@ class Copy:
         )
 
     def measured(self, *, keeps: bool) -> tuple[str, int]:
-        dataset = index_part(spec(), self.data, cache=self.cache if keeps else None)
+        dataset = index_dataset(
+            spec(), self.data, cache=self.cache if keeps else None, part=True
+        )
         strata = range(len(dataset.strata))
         pixels: Iterator[tuple[int, Pixels]]
         if keeps:

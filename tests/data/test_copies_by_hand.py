@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repro.data.bytewise import ReadImages
-from repro.data.dataset import index_dataset, index_part, remembered_dataset
+from repro.data.dataset import ReadImages, index_dataset, remembered_dataset
 from repro.data.digests import Record
 from repro.data.listing import UNKNOWN_SIZE
 from repro.errors import DatasetError, NotAvailableError
@@ -39,7 +39,7 @@ def written(
 
 
 def said(data: Path, *, part: bool = False, **changes: Any) -> str:
-    index = index_part if part else index_dataset
+    index = partial(index_dataset, part=part)
     try:
         index(spec(**changes), data)
     except DatasetError as error:
@@ -283,13 +283,13 @@ def record_of(data: Path, *, wrong: bool) -> Record:
 
 def test_a_part_is_compared_with_a_record_once_it_is_whole(tmp_path: Path) -> None:
     written(tmp_path)
-    for index in (index_dataset, index_part):
+    for index in (index_dataset, partial(index_dataset, part=True)):
         assert len(index(spec(), tmp_path, (), record_of(tmp_path, wrong=False))) == 16
         with pytest.raises(DatasetError, match="16 files have other bytes"):
             index(spec(), tmp_path, (), record_of(tmp_path, wrong=True))
     record = record_of(tmp_path, wrong=True)
     (tmp_path / "val" / "c0" / "0.png").unlink()
-    assert len(index_part(spec(), tmp_path, (), record)) == 15
+    assert len(index_dataset(spec(), tmp_path, (), record, part=True)) == 15
     with pytest.raises(DatasetError, match="it is not the copy recorded in record"):
         index_dataset(spec(), tmp_path, (), record)
 

@@ -12,7 +12,7 @@ import pytest
 
 from repro.data import geometry as geometry_module
 from repro.data.crops import EarlierCrops
-from repro.data.dataset import Dataset, index_part
+from repro.data.dataset import Dataset, index_dataset
 from repro.data.geometry import Pixels
 from repro.data.layout import DESCRIPTION, StoreIdentity, store_identity
 from repro.data.pixels import PixelStore
@@ -34,7 +34,9 @@ class Folder:
         make_photographs(self.data / "val", CLASSES, IMAGES // len(CLASSES), (40, 30))
 
     def index(self) -> Dataset:
-        return index_part(dataset_spec(CLASSES, IMAGES), self.data, cache=self.cache)
+        return index_dataset(
+            dataset_spec(CLASSES, IMAGES), self.data, cache=self.cache, part=True
+        )
 
     def pixels(self, geometry: Geometry, *others: Geometry) -> dict[str, Pixels]:
         """Give the crop of each image from the store."""

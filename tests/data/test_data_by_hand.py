@@ -22,7 +22,6 @@ from repro.data.dataset import (
     count_strata,
     first_strata,
     index_dataset,
-    index_part,
 )
 from repro.data.examination import _uneven
 from repro.data.folders import FolderReader, _stopped_at
@@ -213,7 +212,7 @@ def test_images_that_are_not_read_are_named_only_where_some_are_missing(
 def test_of_a_part_it_is_said_where_it_should_be(tmp_path: Path) -> None:
     said = rf"{tmp_path}/val does not exist; it should hold <class>/<image> of Own"
     with pytest.raises(NotAvailableError, match=said):
-        index_part(OWN, tmp_path)
+        index_dataset(OWN, tmp_path, part=True)
 
 
 @pytest.mark.parametrize(

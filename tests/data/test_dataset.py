@@ -10,7 +10,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.data.dataset import Dataset, index_dataset, index_part
+from repro.data.dataset import Dataset, index_dataset
 from repro.data.listing import digest_of
 from repro.errors import DatasetError, NotAvailableError
 from tests.stand_ins import dataset_spec
@@ -183,7 +183,7 @@ def test_an_incomplete_copy_is_refused_with_what_is_wrong(
 
 def test_a_part_is_indexed_with_the_labels_of_the_whole(tmp_path: Path) -> None:
     make_files(tmp_path / "val", {"n02": 2})
-    dataset = index_part(dataset_spec(CLASSES, 9), tmp_path)
+    dataset = index_dataset(dataset_spec(CLASSES, 9), tmp_path, part=True)
     assert dataset.labels.tolist() == [2, 2]
     assert dataset.classes == CLASSES
 

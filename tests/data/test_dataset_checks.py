@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.data.dataset import index_dataset, index_part
+from repro.data.dataset import index_dataset
 from repro.data.digests import read_record
 from repro.data.examination import MESSAGE, refusal
 from repro.data.geometry import decode
@@ -225,7 +225,7 @@ def test_a_part_of_a_tar_is_indexed_with_the_labels_of_the_whole(
     images = {name: validation()[name]}
     write_tar(tmp_path / "ILSVRC2012_img_val.tar", images)
     write_devkit(tmp_path)
-    dataset = index_part(spec(), tmp_path)
+    dataset = index_dataset(spec(), tmp_path, part=True)
     assert dataset.files == (name,)
     assert dataset.labels.tolist() == [CLASSES.index("n02100735")]
 
@@ -550,7 +550,7 @@ def test_class_folders_without_images_are_no_part_of_a_dataset(tmp_path: Path) -
     for name in CLASSES:
         (tmp_path / "val" / name).mkdir(parents=True)
     with pytest.raises(DatasetError, match="it holds no <class>/<image> of Tiny"):
-        index_part(spec(), tmp_path)
+        index_dataset(spec(), tmp_path, part=True)
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=12))

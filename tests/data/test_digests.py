@@ -16,7 +16,7 @@ import xxhash
 from repro import files
 from repro.data import digests as digests_module
 from repro.data import pixels
-from repro.data.dataset import Dataset, index_part, remembered_dataset
+from repro.data.dataset import Dataset, index_dataset, remembered_dataset
 from repro.data.digests import INDEX
 from repro.data.listing import ImageLocation, Listing, read_image
 from repro.data.readers import find_reader
@@ -69,7 +69,7 @@ class Images:
 
     def index(self, cache: Path | None) -> Dataset:
         self.read.clear()
-        return index_part(spec(), self.data, cache=cache)
+        return index_dataset(spec(), self.data, cache=cache, part=True)
 
     def is_right(self, dataset: Dataset) -> bool:
         found = dict(zip(dataset.files, dataset.digests, strict=True))
@@ -285,5 +285,5 @@ def test_a_file_that_changes_after_it_was_indexed_is_named(
         decoded = pixels.stream(dataset, GEOMETRY, strata)
     with pytest.raises(DatasetError, match=f"{file} has changed since .* run again"):
         list(decoded)
-    again = index_part(dataset_spec(CLASSES, 12), tmp_path / "data")
+    again = index_dataset(dataset_spec(CLASSES, 12), tmp_path / "data", part=True)
     assert len(list(pixels.stream(again, GEOMETRY, range(len(again.strata))))) > 0

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from repro.cli import cli
-from repro.data.dataset import index_dataset, index_part
+from repro.data.dataset import index_dataset
 from repro.data.examination import MESSAGE
 from repro.errors import DatasetError, ExpectedError, WeightsError
 from repro.published import (
@@ -194,7 +195,9 @@ def test_a_small_part_is_still_evaluated(
     images = validation()
     write(tmp_path / "part/val", {name: images[name] for name in names})
     assert evaluate(release, tmp_path / "part") == ""
-    assert len(index_part(spec(), tmp_path / "part", known())) == len(names)
+    assert len(index_dataset(spec(), tmp_path / "part", known(), part=True)) == len(
+        names
+    )
 
 
 def test_a_flat_part_without_its_tar_is_still_evaluated(
@@ -369,7 +372,7 @@ def test_variants_of_a_set_are_told_apart_by_their_lists(
     classes = range(4 if part else 12)
     names = [f"{c}/{c * 100 + n:040x}.jpeg" for c in classes for n in taken]
     write(tmp_path / "v2", dict.fromkeys(names, b"x"))
-    index = index_part if part else index_dataset
+    index = partial(index_dataset, part=part)
     for title, wanted in variants.items():
         if title == there:
             assert len(index(wanted, tmp_path, [*variants.values()])) == len(names)
@@ -391,7 +394,7 @@ def test_of_images_of_two_sets_it_is_said_how_many_are_in_the_other(
     names.append(f"0/{2:040x}.jpeg")
     write(tmp_path / "v2", dict.fromkeys(names, b"x"))
     with pytest.raises(DatasetError) as caught:
-        index_part(variants["a"], tmp_path, [*variants.values()])
+        index_dataset(variants["a"], tmp_path, [*variants.values()], part=True)
     assert "; 8 are in that of V2, c. Get the images of V2, a" in str(caught.value)
 
 
@@ -424,7 +427,7 @@ def test_a_part_of_another_variant_of_imagenet_v2_is_named(tmp_path: Path) -> No
     names = [f"0/{name}.jpeg" for name, sets in TENCHES.items() if "top" in sets]
     write(tmp_path / "imagenet-v2", dict.fromkeys(names, b"x"))
     with pytest.raises(DatasetError) as caught:
-        index_part(scaling.datasets["imagenet-v2"], tmp_path)
+        index_dataset(scaling.datasets["imagenet-v2"], tmp_path, part=True)
     assert (
         "2 images are not in the list of ImageNet-V2, matched frequency "
         "(0/83f4031ff33228b81c998261cd7139e62901d0ec.jpeg, 0/e5cdec32ff335f3e036be8a9c4"
@@ -452,7 +455,7 @@ def test_validation_images_in_wrong_folders_need_no_devkit(tmp_path: Path) -> No
     images = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, 31)]
     right = [f"{files.classes_of(image)[0]}/{image}" for image in images]
     write(tmp_path / "right/val", dict.fromkeys(right, b"x"))
-    assert len(index_part(dataset, tmp_path / "right")) == 30
+    assert len(index_dataset(dataset, tmp_path / "right", part=True)) == 30
     order = dataset.classes
     wrong = [
         f"{order[(order.index(name.split('/')[0]) + 1) % 1000]}/{name.split('/')[1]}"
@@ -460,7 +463,7 @@ def test_validation_images_in_wrong_folders_need_no_devkit(tmp_path: Path) -> No
     ]
     write(tmp_path / "wrong/val", dict.fromkeys(wrong, b"x"))
     with pytest.raises(DatasetError) as caught:
-        index_part(dataset, tmp_path / "wrong")
+        index_dataset(dataset, tmp_path / "wrong", part=True)
     assert "30 images lie (" in str(caught.value)
     assert "than the list of ImageNet-1k validation (ILSVRC 2012) says: every" in str(
         caught.value
@@ -493,7 +496,7 @@ def test_images_of_another_set_in_the_right_folders_are_named(
     if wanted == there:
         assert len(index_dataset(dataset, tmp_path)) == len(names)
         return
-    for index in (index_dataset, index_part):
+    for index in (index_dataset, partial(index_dataset, part=True)):
         with pytest.raises(DatasetError, match=f"6 images are of .*, not of {title}"):
             index(dataset, tmp_path)
 
@@ -553,4 +556,6 @@ def test_a_file_that_an_own_list_lacks_is_named(data: Path) -> None:
 
 
 def test_a_healthy_copy_of_another_set_has_no_fault(tmp_path: Path) -> None:
-    assert len(index_part(spec("v2"), as_v2(tmp_path / "v2"), known())) == 24
+    assert (
+        len(index_dataset(spec("v2"), as_v2(tmp_path / "v2"), known(), part=True)) == 24
+    )

@@ -20,7 +20,7 @@ from PIL import Image
 import repro
 from repro.data import geometry as geometry_module
 from repro.data import layout
-from repro.data.dataset import Dataset, index_part
+from repro.data.dataset import Dataset, index_dataset
 from repro.data.geometry import Pixels, planar_pixels
 from repro.data.pixels import PixelStore, stream
 from repro.errors import DatasetError
@@ -239,7 +239,9 @@ def test_an_unreadable_image_is_named_and_other_strata_are_usable(
     photographs = photograph_dataset(tmp_path / "data", per_class=20)
     broken = photographs.root / photographs.files[7]
     broken.write_bytes(broken.read_bytes()[:200].ljust(broken.stat().st_size))
-    dataset = index_part(dataset_spec(photographs.classes, 60), tmp_path / "data")
+    dataset = index_dataset(
+        dataset_spec(photographs.classes, 60), tmp_path / "data", part=True
+    )
     bad = stratum_of(dataset, photographs.files[7])
     store = PixelStore(dataset, CLIP, tmp_path / "cache", 2)
     with pytest.raises(DatasetError, match=f"{broken} cannot be decoded"):
