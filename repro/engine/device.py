@@ -18,7 +18,7 @@ from repro.evaluation.batching import BatchSize, within_memory
 from repro.evaluation.classifier import Classifier, clip_forward, outputs_of
 from repro.evaluation.precision import arithmetic, in_type_of
 from repro.models.building import load_checkpoint
-from repro.models.own_files import OwnFiles
+from repro.models.libraries import OwnFiles
 from repro.models.prompts import count_classes
 from repro.models.zeroshot import (
     RememberingTokenizer,

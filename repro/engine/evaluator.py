@@ -28,7 +28,7 @@ from repro.judgement.guarded import Guarded
 from repro.judgement.intervals import Interval, interval_of
 from repro.judgement.verdict import is_hopeless
 from repro.machine import available_cores
-from repro.models.own_files import OwnFiles
+from repro.models.libraries import OwnFiles
 from repro.models.weights import verify_weights
 from repro.published import METRICS, is_same_arithmetic
 from repro.records.identity import (

@@ -11,8 +11,7 @@ from torch import nn
 
 from repro.errors import OptionError, WeightsError
 from repro.models.fitting import fit
-from repro.models.libraries import Loaded, Loader, find_loader
-from repro.models.own_files import OwnFiles, read_own_files
+from repro.models.libraries import Loaded, Loader, OwnFiles, find_loader, read_own_files
 from repro.models.skeleton import uninitialised
 from repro.models.state import Contents, read_contents
 from repro.published import ModelSpec

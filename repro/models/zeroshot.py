@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from repro.errors import WeightsError
 from repro.files import read_sealed, replace_bytes, sealed
+from repro.models.libraries import OwnFiles
 from repro.models.libraries.common import building, offline, split_tag
-from repro.models.own_files import OwnFiles
 from repro.models.prefixes import TemplateEncoder, text_tower
 from repro.models.prompts import prompts_of
 from repro.published import ModelSpec, TextSpec

@@ -17,7 +17,7 @@ from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.errors import ExpectedError, WeightsError
 from repro.models.building import load_checkpoint
-from repro.models.own_files import read_own_files
+from repro.models.libraries import read_own_files
 from repro.models.weights import hash_file, verify_weights
 from repro.models.zeroshot import build_tokenizer
 from repro.published import EMBEDDED, ModelSpec, read_releases

@@ -22,7 +22,7 @@ import repro
 from repro.errors import ExpectedError, WeightsError
 from repro.files import DamageWarning
 from repro.models import zeroshot
-from repro.models.own_files import read_own_files
+from repro.models.libraries import read_own_files
 from repro.models.prompts import prompts_of
 from repro.models.zeroshot import (
     RememberingTokenizer,

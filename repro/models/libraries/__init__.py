@@ -1,22 +1,22 @@
-"""Loaders: how each library builds an architecture and reads its own weights."""
+"""Loaders: how each library builds an architecture, also of files that a release brings."""
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
 
-from repro.published import LOADERS
+from repro.errors import ExpectedError
+from repro.published import LOADERS, ModelSpec
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from repro.models.own_files import OwnFiles
     from repro.models.state import StateDict
-    from repro.published import ModelSpec
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -110,9 +110,6 @@ class Loader(Protocol):
         return None
 
 
-__all__ = ["Loaded", "Loader", "find_loader"]
-
-
 @lru_cache
 def find_loader(name: str) -> Loader:
     """Make the loader of a name, once a process.
@@ -122,3 +119,81 @@ def find_loader(name: str) -> Loader:
     """
     loader: Loader = LOADERS.load(name)()
     return loader
+
+
+class OwnFiles(msgspec.Struct, frozen=True):
+    """Files beside a TOML file as they were read: their bytes by the model's keys.
+
+    `location` is the folder of the TOML file.
+    """
+
+    location: Path
+    contents: dict[str, bytes]
+    names: dict[str, str]
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each."""
+        return tuple(
+            hashlib.sha256(content).hexdigest() for content in self.contents.values()
+        )
+
+    def path(self, key: str) -> Path:
+        """Say where a file was."""
+        return self.location / self.names[key]
+
+    def check_same(self) -> None:
+        """Insist that what somebody else has read meanwhile are the same bytes.
+
+        Raises:
+            ExpectedError: a file holds others now.
+        """
+        for key, content in self.contents.items():
+            if bytes_of(self.path(key)) != content:
+                raise ExpectedError(
+                    f"{self.path(key)} was changed while a model was made with it. "
+                    "Leave the files of a release alone while it is evaluated, and "
+                    "run again"
+                )
+
+
+def read_own_files(spec: ModelSpec, location: Path) -> OwnFiles:
+    """Read what describes a model besides the TOML file, which lies in `location`.
+
+    Raises:
+        ExpectedError: a file is not there, cannot be read, or is not the code that the
+            release names.
+    """
+    for name in spec.files.values():
+        if not (location / name).is_file():
+            raise ExpectedError(
+                f"model {spec.id!r} names {location / name}, which does not exist"
+            )
+    contents = {key: bytes_of(location / name) for key, name in spec.files.items()}
+    if spec.code_sha256:
+        _check_code(spec, location, contents["code"])
+    return OwnFiles(location, contents, spec.files)
+
+
+def _check_code(spec: ModelSpec, location: Path, code: bytes) -> None:
+    # Of the very bytes that are going to be run: the file may be another one by then.
+    found = hashlib.sha256(code).hexdigest()
+    if found != spec.code_sha256:
+        again = f" with {spec.code_command(location)!r}" if spec.code_url else ""
+        raise ExpectedError(
+            f"{location / spec.code} has the SHA-256 {found[:16]}…, the release names "
+            f"{spec.code_sha256[:16]}…; get it again{again}, or write the other one as "
+            "code_sha256 if it is right"
+        )
+
+
+def bytes_of(file: Path) -> bytes:
+    """Read a file of a release.
+
+    Raises:
+        ExpectedError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ExpectedError(f"{file} cannot be read: {error.strerror}") from error

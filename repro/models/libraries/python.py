@@ -13,9 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError
-from repro.models.libraries import Loader
+from repro.models.libraries import Loader, OwnFiles, bytes_of, read_own_files
 from repro.models.libraries.common import reason
-from repro.models.own_files import OwnFiles, read_own_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,11 +107,7 @@ def run_file(file: Path) -> ModuleType:
     Raises:
         ExpectedError: it cannot be read, or what it raises.
     """
-    try:
-        source = file.read_bytes()
-    except OSError as error:
-        raise ExpectedError(f"{file} cannot be read: {error.strerror}") from error
-    return _run(file.resolve(), source)
+    return _run(file.resolve(), bytes_of(file))
 
 
 @lru_cache(maxsize=64)
