@@ -277,9 +277,9 @@ LOADERS = Extensions(
     "loader",
     ExpectedError,
     {
-        "timm": "repro.models.libraries.timm:TimmLoader",
-        "open_clip": "repro.models.libraries.open_clip:OpenClipLoader",
-        "torchvision": "repro.models.libraries.torchvision:TorchvisionLoader",
+        "timm": "repro.models.libraries.zoos:TimmLoader",
+        "open_clip": "repro.models.libraries.zoos:OpenClipLoader",
+        "torchvision": "repro.models.libraries.zoos:TorchvisionLoader",
         "onnx": "repro.models.libraries.onnx:OnnxLoader",
         "python": "repro.models.libraries.python:PythonLoader",
     },

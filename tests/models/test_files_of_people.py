@@ -29,7 +29,7 @@ from torch import nn
 from repro.errors import NotAvailableError, WeightsError
 from repro.models.building import load_checkpoint
 from repro.models.inspection import inspect_weights
-from repro.models.libraries.timm import TimmLoader
+from repro.models.libraries.zoos import TimmLoader
 from repro.models.naming import fitting_model
 from repro.published import ModelSpec
 from tests.stand_ins import read_state_dict

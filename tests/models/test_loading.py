@@ -22,7 +22,7 @@ from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.files import DamageWarning, sealed
 from repro.models.building import load_checkpoint
 from repro.models.finding import find_weights
-from repro.models.libraries.timm import TimmLoader
+from repro.models.libraries.zoos import TimmLoader
 from repro.models.weights import verify_weights
 from repro.published import ModelSpec, read_releases
 from tests.stand_ins import read_state_dict
