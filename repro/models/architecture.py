@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from repro.models.faults import UNUSED
+from repro.models.names import UNUSED
 from repro.published import Kind
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -13,8 +13,8 @@ from repro.models.architecture import (
     infer_architecture,
     usual_models,
 )
-from repro.models.faults import Faults, Shapes, find_faults
 from repro.models.libraries import find_loader
+from repro.models.names import Faults, Shapes, find_faults
 from repro.models.skeleton import uninitialised
 from repro.published import ModelSpec
 

@@ -18,12 +18,14 @@ import msgspec
 
 from repro.errors import WeightsError
 from repro.models.containers import Container, damaged, read_container
-from repro.models.faults import kind_of, shown, without_tensors
-from repro.models.renaming import (
+from repro.models.names import (
     common_prefixes,
+    kind_of,
     renamed,
+    shown,
     without_beside,
     without_parts,
+    without_tensors,
 )
 from repro.stored.pickles import Table, Unread, is_module
 from repro.stored.tensors import StoredTensor

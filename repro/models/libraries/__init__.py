@@ -1,4 +1,4 @@
-"""Loaders: how each library builds an architecture, or the code that a release brings."""
+"""Loaders: how each library builds an architecture, or the code of a release does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""timm, torchvision, open_clip: their architectures, and the checkpoints they publish."""
+"""timm, torchvision and open_clip: architectures, and checkpoints that they publish."""
 
 from __future__ import annotations
 
