@@ -12,7 +12,7 @@ from pathlib import Path
 import timm
 import torchvision
 
-from repro.models.architecture import TABLE, digest_of
+from repro.models.inspection import TABLE, digest_of
 from repro.models.libraries import find_loader
 from repro.models.skeleton import uninitialised
 from repro.published import ModelSpec

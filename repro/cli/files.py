@@ -24,8 +24,7 @@ from repro.data.listing import Listing
 from repro.data.readers import Recognised, recognise, suppose_images
 from repro.errors import DatasetError, NotAvailableError, OptionError, ReproError
 from repro.files import shown_size
-from repro.models.architecture import Architecture
-from repro.models.inspection import Inspection, inspect_weights
+from repro.models.inspection import Architecture, Inspection, inspect_weights
 from repro.published import DatasetSpec, Release, read_releases
 
 _ASSUMED = {"heads", "text heads"}
@@ -50,7 +49,7 @@ def inspect(file: Path, expected: tuple[Path | str, ...]) -> None:
 
 def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     # It builds models, with torch: what only looks into images does without.
-    from repro.models.naming import fitting_models, options_text
+    from repro.models.skeleton import fitting_models, options_text
 
     yield "", f"{found.path}: {shown_size(found.size)}, {found.format}"
     if found.graph:

@@ -13,7 +13,7 @@ from repro.importing.preprocessing import Preprocessing
 from repro.importing.survey import library_preprocessing
 from repro.importing.writing import CLASSES_FILE, write_toml
 from repro.models.inspection import Inspection
-from repro.models.naming import fitting_model
+from repro.models.skeleton import fitting_model
 from repro.published import RELEASE_FILE, ModelSpec, Release, parse_geometry
 
 #: Where nothing tells more.

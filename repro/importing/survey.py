@@ -31,7 +31,7 @@ from repro.importing.preprocessing import (
 )
 from repro.importing.writing import class_list
 from repro.models.inspection import Inspection, inspect_weights
-from repro.models.naming import fitting_code, fitting_models
+from repro.models.skeleton import fitting_code, fitting_models
 from repro.published import (
     WEIGHTS_SUFFIXES,
     DatasetSpec,

@@ -21,8 +21,7 @@ from repro.models.names import (
     most_common_prefix,
     whole_parts,
 )
-from repro.models.naming import fitting_model, options_text
-from repro.models.skeleton import uninitialised
+from repro.models.skeleton import fitting_model, options_text, uninitialised
 from repro.models.state import Contents, Reading, StateDict, read_contents
 from repro.published import ModelSpec
 

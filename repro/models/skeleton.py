@@ -1,17 +1,27 @@
-"""Build models without initialising them."""
+"""Build models without initialising them, and find the one that some tensors are of."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from repro.errors import ExpectedError
+from repro.models.inspection import (
+    architectures_named,
+    infer_architecture,
+    usual_models,
+)
+from repro.models.libraries import find_loader
+from repro.models.names import Faults, Shapes, find_faults
+from repro.published import ModelSpec
 
 #: Methods of tensors that initialise.
 _FILLING = {
@@ -24,6 +34,8 @@ _FILLING = {
     "uniform_",
     "zero_",
 }
+#: Arguments of a function that take the number of classes.
+_CLASSES = ("num_classes", "n_classes", "classes")
 
 
 def uninitialised(build: Callable[[], nn.Module]) -> nn.Module:
@@ -96,3 +108,114 @@ class _Unfilled(TorchFunctionMode):
         if name in _FILLING and isinstance(first, Tensor) and first.is_meta:
             return first
         return func(*args, **(kwargs or {}))
+
+
+def fitting_model(shapes: Shapes, weights_key: str = "") -> ModelSpec | None:
+    """Find a model of a library that every name and shape fits, the most usual."""
+    return next(fitting_models(shapes, weights_key), None)
+
+
+def fitting_models(shapes: Shapes, weights_key: str = "") -> Iterator[ModelSpec]:
+    """List the models of libraries that every name and shape fits.
+
+    Several differ in what no tensor tells, such as padding. What two libraries call the
+    same is listed once.
+    """
+    seen: set[str] = set()
+    for loader, name, options in _candidates(shapes):
+        spec = ModelSpec(
+            id="main",
+            loader=loader,
+            architecture=name,
+            options=options,
+            weights_key=weights_key,
+        )
+        if name not in seen and (fitting := _fitted(spec, shapes)):
+            seen.add(name)
+            yield fitting
+
+
+def _candidates(shapes: Shapes) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """List loader, name and options of what shapes tell of, then of what names do."""
+    if architecture := infer_architecture(shapes):
+        yield from usual_models(architecture)
+    for loader, name in architectures_named(shapes):
+        yield loader, name, {}
+
+
+def _fitted(spec: ModelSpec, shapes: Shapes) -> ModelSpec | None:
+    """Give a model the number of classes that some tensors have, if it is theirs."""
+    faults = _faults(spec, Path(), shapes)
+    if faults is None or faults.missing or faults.unknown:
+        return None
+    if not faults.number:
+        return spec
+    outputs = [*{shape[0] for name in faults.reshaped if (shape := shapes[name])}]
+    if len(outputs) != 1 or "num_classes" in spec.options:
+        return None
+    options = {**spec.options, "num_classes": outputs[0]}
+    return _fitted(msgspec.structs.replace(spec, options=options), shapes)
+
+
+def fitting_code(
+    shapes: Shapes, code: Path, classes: int, weights_key: str = "", prefix: str = ""
+) -> ModelSpec | None:
+    """Find what in a file of Python builds a model that every name and shape fits.
+
+    Runs the file, and calls what it defines.
+
+    Args:
+        shapes: of the tensors of a weights file.
+        code: the file of Python.
+        classes: what is tried for an argument `num_classes`.
+        weights_key: the entry of the weights file that they are in.
+        prefix: what was taken off all their names; a part of it may be the model's.
+
+    Raises:
+        ExpectedError: the file cannot be run.
+    """
+    steps = prefix.split(".")[:-1]
+    tails = ["".join(f"{step}." for step in steps[n:]) for n in range(len(steps) + 1)]
+    named = [{f"{tail}{name}": s for name, s in shapes.items()} for tail in tails]
+    for name, options in _calls(code, classes):
+        spec = ModelSpec(
+            id="main",
+            loader="python",
+            architecture=name,
+            code=code.name,
+            options=options,
+            weights_key=weights_key,
+        )
+        found = [_faults(spec, code.parent, names) for names in named]
+        if any(faults is not None and not faults.number for faults in found):
+            return spec
+    return None
+
+
+def _calls(code: Path, classes: int) -> Iterator[tuple[str, dict[str, int]]]:
+    """List how the functions and classes of a file can be called."""
+    from repro.models.libraries.python import makers, parameters_of
+
+    for name, make in makers(code).items():
+        parameters = parameters_of(make)
+        needed = {one for one, is_needed in parameters.items() if is_needed}
+        if not needed:
+            yield name, {}
+        if needed <= set(_CLASSES):
+            yield from ((name, {one: classes}) for one in _CLASSES if one in parameters)
+
+
+def _faults(spec: ModelSpec, location: Path, shapes: Shapes) -> Faults | None:
+    """Compare some tensors with a model's; None if there is none of that name."""
+    try:
+        loader = find_loader(spec.loader)
+        model = uninitialised(lambda: loader.build(spec, location))
+    except ExpectedError:
+        return None
+    wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    return find_faults(shapes, wanted)
+
+
+def options_text(spec: ModelSpec) -> str:
+    """Write the options of a model as they are said behind its name."""
+    return "".join(f", {key} = {value}" for key, value in spec.options.items())

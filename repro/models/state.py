@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 StateDict = dict[str, "Tensor"]
 Stored = dict[str, StoredTensor]
-Shapes = Mapping[str, tuple[int, ...]]
 
 #: Entries that training scripts keep the state dict in, the one that is meant first,
 #: an average of the weights last.

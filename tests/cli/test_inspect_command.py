@@ -20,10 +20,8 @@ from torch import nn
 
 from repro.cli import cli
 from repro.errors import WeightsError
-from repro.models.architecture import Architecture, infer_architecture
-from repro.models.inspection import inspect_weights
-from repro.models.naming import fitting_model
-from repro.models.skeleton import skeleton
+from repro.models.inspection import Architecture, infer_architecture, inspect_weights
+from repro.models.skeleton import fitting_model, skeleton
 from repro.published import EMBEDDED
 from tests.stand_ins import read_state_dict
 

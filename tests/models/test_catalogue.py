@@ -6,7 +6,7 @@ import pytest
 import timm
 from make_catalogue import architectures, names_of
 
-from repro.models.architecture import TABLE, architectures_named, digest_of
+from repro.models.inspection import TABLE, architectures_named, digest_of
 
 KNOWN = {
     tuple(name.split(":")): digest

@@ -30,7 +30,7 @@ from repro.errors import NotAvailableError, WeightsError
 from repro.models.building import load_checkpoint
 from repro.models.inspection import inspect_weights
 from repro.models.libraries.zoos import TimmLoader
-from repro.models.naming import fitting_model
+from repro.models.skeleton import fitting_model
 from repro.published import ModelSpec
 from tests.stand_ins import read_state_dict
 

@@ -12,7 +12,7 @@ from repro.diagnosis.building import Builder
 from repro.diagnosis.setup import Body, View
 from repro.errors import ExpectedError, OptionError
 from repro.models.building import load_checkpoint
-from repro.models.naming import fitting_code
+from repro.models.skeleton import fitting_code
 from repro.published import ModelSpec
 from repro.published.geometry import parse_geometry
 
