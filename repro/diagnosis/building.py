@@ -22,8 +22,12 @@ from repro.evaluation.classifier import (
 from repro.evaluation.precision import arithmetic, in_type_of, input_type
 from repro.models.building import load_checkpoint
 from repro.models.libraries import read_own_files
-from repro.models.prompts import count_classes
-from repro.models.zeroshot import CLASSES_PER_PART, build_tokenizer, zeroshot_classifier
+from repro.models.zeroshot import (
+    CLASSES_PER_PART,
+    build_tokenizer,
+    count_classes,
+    zeroshot_classifier,
+)
 from repro.published import ModelSpec, TextSpec
 
 #: Names of classes by which the encoding of many is timed.

@@ -57,8 +57,8 @@ from repro.diagnosis.trials import (
 from repro.diagnosis.what_if import find_renaming
 from repro.errors import ReproError
 from repro.evaluation.predictions import Predictions
-from repro.models.prompts import spelt_out
 from repro.models.state import state_entries
+from repro.models.zeroshot import spelt_out
 
 #: Every suspect sees this share of the dataset's images, but not more than so many.
 FIRST_SHARE = 0.02

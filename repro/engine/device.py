@@ -19,10 +19,10 @@ from repro.evaluation.classifier import Classifier, clip_forward, outputs_of
 from repro.evaluation.precision import arithmetic, in_type_of
 from repro.models.building import load_checkpoint
 from repro.models.libraries import OwnFiles
-from repro.models.prompts import count_classes
 from repro.models.zeroshot import (
     RememberingTokenizer,
     build_tokenizer,
+    count_classes,
     zeroshot_classifier,
 )
 from repro.published import Precision

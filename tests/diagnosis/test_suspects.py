@@ -29,7 +29,7 @@ from repro.diagnosis.what_if import relabelled_accuracy
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.evaluate import read_logits
-from repro.models.prompts import prompts_of, spelt_out
+from repro.models.zeroshot import prompts_of, spelt_out
 from repro.published import CenterCrop, Geometry, Resize, TextSpec
 from tests.stand_ins import photograph
 

@@ -31,8 +31,8 @@ from repro.importing.open_clip import (
     TEMPLATES,
     VERSION,
 )
-from repro.models import prompts
-from repro.models.prompts import count_classes, prompts_of
+from repro.models import zeroshot
+from repro.models.zeroshot import count_classes, prompts_of
 from repro.published import TextSpec, read_releases
 
 from .tables import numbers
@@ -93,7 +93,7 @@ def imported(tmp_path: Path) -> tuple[str, dict[str, Case]]:
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     yield
-    prompts._of_benchmark.cache_clear()
+    zeroshot._of_benchmark.cache_clear()
 
 
 def test_the_38_columns_are_cases_or_have_a_reason(

@@ -23,11 +23,11 @@ from repro.errors import ExpectedError, WeightsError
 from repro.files import DamageWarning
 from repro.models import zeroshot
 from repro.models.libraries import read_own_files
-from repro.models.prompts import prompts_of
 from repro.models.zeroshot import (
     RememberingTokenizer,
     Tokenizer,
     build_tokenizer,
+    prompts_of,
     zeroshot_classifier,
 )
 from repro.published import EMBEDDED, TextSpec, read_releases
