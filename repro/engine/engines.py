@@ -17,7 +17,7 @@ from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
 from repro.errors import OptionError
 from repro.machine import available_cores, gpus_for, let_threads_sleep
-from repro.models.finding import find_weights
+from repro.models.weights import find_weights
 from repro.planning.plan import Machine
 
 if TYPE_CHECKING:

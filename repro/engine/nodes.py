@@ -23,7 +23,7 @@ from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
 from repro.machine import available_cores, let_threads_sleep, visible_gpus
-from repro.models.finding import find_weights
+from repro.models.weights import find_weights
 from repro.published import DatasetSpec, Release
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement

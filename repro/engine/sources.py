@@ -25,9 +25,15 @@ from repro.data.layout import (
 from repro.data.pixels import PixelStore, stream
 from repro.engine.settings import EngineSettings
 from repro.errors import ReproError
-from repro.models.finding import check_code, find_weights
 from repro.models.libraries import OwnFiles, read_own_files
-from repro.models.weights import WeightsFile, check_recorded, read_ahead, verify_weights
+from repro.models.weights import (
+    WeightsFile,
+    check_code,
+    check_recorded,
+    find_weights,
+    read_ahead,
+    verify_weights,
+)
 from repro.published import Geometry
 from repro.records.identity import digest_of
 

@@ -26,8 +26,12 @@ from repro.fetching.obtaining import obtain
 from repro.fetching.space import full_disk_is_an_error
 from repro.fetching.transfer import NoNetworkError, Patience
 from repro.files import decode_json, replace_bytes
-from repro.models.finding import find_weights
-from repro.models.weights import hash_file, record_checksums, recorded_checksums
+from repro.models.weights import (
+    find_weights,
+    hash_file,
+    record_checksums,
+    recorded_checksums,
+)
 from repro.published import Checksum, Family, Release, split_weights_name
 
 WORK = ".repro-fetch"

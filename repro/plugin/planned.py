@@ -21,7 +21,7 @@ from repro.data.readers import Found, find_images
 from repro.errors import NotAvailableError, ReproError
 from repro.files import replace_bytes
 from repro.machine import gpus_for
-from repro.models.finding import find_weights
+from repro.models.weights import find_weights
 from repro.options.table import Settings
 from repro.planning.plan import Allowance, Plan, make_plan, shown_time
 from repro.plugin import MARKER, workers

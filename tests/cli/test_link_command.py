@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from repro.cases import Case, list_cases
 from repro.cli import cli
 from repro.errors import ReproError
-from repro.models.finding import find_weights
+from repro.models.weights import find_weights
 from repro.published import EMBEDDED
 
 from ..plugin.conftest import ReleaseCopy

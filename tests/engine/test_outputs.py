@@ -16,7 +16,7 @@ from repro.engine.settings import EngineSettings
 from repro.engine.sources import Stores
 from repro.errors import EvaluationError
 from repro.evaluation.classifier import Classifier
-from repro.models.finding import find_weights
+from repro.models.weights import find_weights
 from repro.published import read_releases
 from tests.stand_ins import read_state_dict
 

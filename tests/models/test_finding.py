@@ -16,8 +16,12 @@ from repro.cases import Case, list_cases
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, WeightsError
-from repro.models.finding import find_weights
-from repro.models.weights import check_recorded, record_checksums, verify_weights
+from repro.models.weights import (
+    check_recorded,
+    find_weights,
+    record_checksums,
+    verify_weights,
+)
 from repro.published import (
     EMBEDDED,
     Checksum,

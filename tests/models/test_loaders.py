@@ -30,9 +30,9 @@ from repro.importing.preprocessing import (
     torchvision_preprocessing,
 )
 from repro.models.building import load_checkpoint
-from repro.models.finding import find_weights
 from repro.models.libraries import find_loader
 from repro.models.libraries.common import building
+from repro.models.weights import find_weights
 from repro.published import LOADERS, ModelSpec, Protocol
 
 from ..releases import FAMILY, fault_of, read_release, release_toml

@@ -21,9 +21,8 @@ from repro.cases import list_cases
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
 from repro.files import DamageWarning, sealed
 from repro.models.building import load_checkpoint
-from repro.models.finding import find_weights
 from repro.models.libraries.zoos import TimmLoader
-from repro.models.weights import verify_weights
+from repro.models.weights import find_weights, verify_weights
 from repro.published import ModelSpec, read_releases
 from tests.stand_ins import read_state_dict
 

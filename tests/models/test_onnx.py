@@ -33,9 +33,8 @@ from repro.importing.survey import (
     usual_preprocessing,
 )
 from repro.models.building import load_checkpoint
-from repro.models.finding import find_weights
 from repro.models.inspection import inspect_weights
-from repro.models.weights import verify_weights
+from repro.models.weights import find_weights, verify_weights
 from repro.published import ModelSpec
 from tests.made_releases import family, reference, release
 
