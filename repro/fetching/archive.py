@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from repro.errors import FetchError
-from repro.fetching import Progress
-from repro.fetching.space import check_space, full_disk_is_an_error
+from repro.fetching import Progress, check_space, full_disk_is_an_error
 from repro.files import shown_size
 from repro.published import is_weights_name
 

@@ -21,9 +21,8 @@ from filelock import FileLock, Timeout
 
 from repro.cases import Case
 from repro.errors import FetchError, NotAvailableError, OptionError, WeightsError
-from repro.fetching import Progress, Silent
+from repro.fetching import Progress, Silent, full_disk_is_an_error
 from repro.fetching.obtaining import obtain
-from repro.fetching.space import full_disk_is_an_error
 from repro.fetching.transfer import NoNetworkError, Patience
 from repro.files import decode_json, replace_bytes
 from repro.models.weights import (

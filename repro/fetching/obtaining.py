@@ -14,9 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 import msgspec
 
 from repro.errors import FetchError, NotAvailableError, WeightsError
-from repro.fetching import Progress
+from repro.fetching import Progress, check_space
 from repro.fetching.archive import DamagedError, unpack
-from repro.fetching.space import check_space
 from repro.fetching.transfer import NoNetworkError, Patience, download
 from repro.models.containers import check_complete
 from repro.published import WEIGHTS_SUFFIXES, check_weights_name, is_weights_name

@@ -22,8 +22,7 @@ import httpx
 import msgspec
 
 from repro.errors import FetchError
-from repro.fetching import Progress
-from repro.fetching.space import check_space, full_disk_is_an_error
+from repro.fetching import Progress, check_space, full_disk_is_an_error
 from repro.files import decode_json, replace_bytes
 
 #: A transfer that got this much further than ever before may fail anew as often.

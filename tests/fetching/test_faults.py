@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from repro import fetching
 from repro.errors import FetchError
-from repro.fetching import space
 from repro.fetching.transfer import Patience
 
 from .host import Answer, Host, cut_at, page, silence, status
@@ -325,7 +325,9 @@ def test_a_download_that_does_not_fit_is_not_begun(
     length: bool,
 ) -> None:
     released.link(host.share_folder(SHARE, zipped(FOLDER), length=length))
-    monkeypatch.setattr(space, "free_bytes", lambda folder: space.RESERVE + 300_000)
+    monkeypatch.setattr(
+        fetching, "free_bytes", lambda folder: fetching.RESERVE + 300_000
+    )
     message = fault(released)
     assert "268.7 MB free" in message
     assert "free some space or name another folder" in message
@@ -336,6 +338,8 @@ def test_a_download_without_a_length_stops_before_the_disk_is_full(
     host: Host, released: Released, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("repro.fetching.transfer.LOOK_AGAIN", 50_000)
-    monkeypatch.setattr(space, "free_bytes", lambda folder: space.RESERVE + 20_000)
+    monkeypatch.setattr(
+        fetching, "free_bytes", lambda folder: fetching.RESERVE + 20_000
+    )
     released.link(host.share_folder(SHARE, zipped(FOLDER), length=False))
     assert "the download of" in fault(released)
