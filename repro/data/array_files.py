@@ -29,7 +29,8 @@ import numpy.typing as npt
 from repro.errors import DatasetError
 from repro.files import UNREADABLE, Stamp, stamp_of
 from repro.stored.arrays import check_size, read_member, read_variable, variables
-from repro.stored.pickles import Table, Unread, read_pickle
+from repro.stored.pickles import Unread, read_pickle
+from repro.stored.tensors import Table
 
 Array = npt.NDArray[Any]
 #: Bytes of an array; more is no set of small images, and has to fit into memory.

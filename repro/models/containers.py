@@ -20,15 +20,17 @@ from repro.errors import WeightsError
 from repro.published import WEIGHTS_SUFFIXES
 from repro.stored.arrays import read_head
 from repro.stored.onnx import Graph, read_graph
-from repro.stored.pickles import Pickled, Table, TypedStorage, is_module, read_pickle
-from repro.stored.safetensors import read_safetensors, shards_of
+from repro.stored.pickles import Pickled, TypedStorage, is_module, read_pickle
 from repro.stored.tensors import (
     ITEM_SIZES,
     Place,
     Source,
     Storage,
     StoredTensor,
+    Table,
     contiguous,
+    read_safetensors,
+    shards_of,
 )
 from repro.words import listed
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from repro.stored.pickles import Table, Unread
-from repro.stored.tensors import StoredTensor
+from repro.stored.pickles import Unread
+from repro.stored.tensors import StoredTensor, Table
 from repro.words import counted, listed
 
 Shapes = Mapping[str, tuple[int, ...]]

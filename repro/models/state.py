@@ -27,8 +27,8 @@ from repro.models.names import (
     without_parts,
     without_tensors,
 )
-from repro.stored.pickles import Table, Unread, is_module
-from repro.stored.tensors import StoredTensor
+from repro.stored.pickles import Unread, is_module
+from repro.stored.tensors import StoredTensor, Table
 from repro.words import counted
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from repro.stored.tensors import ITEM_SIZES, Storage, StoredTensor, dense
+from repro.stored.tensors import ITEM_SIZES, Storage, StoredTensor, Table, dense
 
 #: Storage classes of torch -> type of their values.
 _STORAGES = {
@@ -45,12 +45,6 @@ class Global(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"
-
-
-class Table(dict[Any, Any]):
-    """A dictionary, with what was set on it beside its entries."""
-
-    state: Any = None
 
 
 class Unread(msgspec.Struct, eq=False):

@@ -1,49 +1,47 @@
-"""Tensors as they lie in files: described first, read where they are wanted."""
+"""Tensors as they lie in files: described first, read where they are wanted.
+
+Files of safetensors say in JSON where each lies, and indexes which files there are.
+"""
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from repro.errors import WeightsError
+from repro.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor, UntypedStorage
 
 #: Bytes of one value, by torch's name of its type.
 ITEM_SIZES = {
-    "float64": 8,
-    "float32": 4,
-    "float16": 2,
-    "bfloat16": 2,
-    "float8_e4m3fn": 1,
-    "float8_e5m2": 1,
-    "float8_e4m3fnuz": 1,
-    "float8_e5m2fnuz": 1,
-    "float8_e8m0fnu": 1,
     "complex128": 16,
-    "complex64": 8,
-    "complex32": 4,
-    "int64": 8,
-    "int32": 4,
-    "int16": 2,
-    "int8": 1,
-    "uint64": 8,
-    "uint32": 4,
-    "uint16": 2,
-    "uint8": 1,
-    "bool": 1,
+    **dict.fromkeys(("float64", "complex64", "int64", "uint64"), 8),
+    **dict.fromkeys(("float32", "complex32", "int32", "uint32"), 4),
+    **dict.fromkeys(("float16", "bfloat16", "int16", "uint16"), 2),
+    **dict.fromkeys(("float8_e4m3fn", "float8_e4m3fnuz", "float8_e8m0fnu"), 1),
+    **dict.fromkeys(("float8_e5m2", "float8_e5m2fnuz", "int8", "uint8", "bool"), 1),
 }
 #: An expanded tensor has more values than are stored, but no honest one more than this.
 _EXPANDED = 2**26
 #: Where values are computed with as they lie, they begin at such an address.
 _ALIGNMENT = 8
+#: Bytes; what is longer is no list of tensors, and would be read as a whole.
+LONGEST_HEADER = 2**27
+_TYPES = {
+    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
+    **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "BOOL": "bool"},
+    **{"U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8"},
+    **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "C64": "complex64"},
+}
 
 
 class Source(msgspec.Struct, dict=True, eq=False):
@@ -171,3 +169,67 @@ def refuse_elsewhere(path: Path, name: object, what: str) -> None:
             f"{path} names {name!r:.80}, where files beside it are expected; it is no "
             f"{what} that can be trusted"
         )
+
+
+class Table(dict[Any, Any]):
+    """A dictionary, with what was set on it beside its entries."""
+
+    state: Any = None
+
+
+def read_safetensors(path: Path) -> Table:
+    """Describe the tensors of a file by their names.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError, struct.error: it is damaged.
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        if length > min(size - 8, LONGEST_HEADER):
+            raise ValueError("it has no header of safetensors")
+        header = msgspec.json.decode(stream.read(length))
+    tensors, end, source = Table(), 0, Source(path)
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        start, stop = entry["data_offsets"]
+        end = max(end, stop)
+        dtype = _TYPES.get(entry["dtype"])
+        if dtype is None:
+            tensors[name] = StoredTensor("", (), kind=f"of type {entry['dtype']:.20}")
+            continue
+        if not 0 <= start <= stop <= size - 8 - length:
+            raise ValueError(f"its tensor {name[:60]} is cut off")
+        storage = Storage(stop - start, Place(source, 8 + length + start, stop - start))
+        tensors[name] = contiguous(storage, entry["shape"], dtype)
+    # Also what has more behind it: two files that were joined are neither of them.
+    if size != 8 + length + end:
+        raise ValueError(f"it has {size:,} bytes, its header says {8 + length + end:,}")
+    return tensors
+
+
+def shards_of(path: Path) -> list[Path]:
+    """List the files that an index names, which lie beside it.
+
+    Raises:
+        WeightsError: it is no index, or names what is not beside it.
+    """
+    try:
+        if path.stat().st_size > LONGEST_HEADER:
+            raise ValueError
+        index = msgspec.json.decode(path.read_bytes())["weight_map"]
+        names = sorted(set(index.values()))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise WeightsError(
+            f"{path} is a file of JSON that is no index of shards; expected weights"
+        ) from None
+    for name in names:
+        refuse_elsewhere(path, name, "index of shards")
+        if not (path.parent / name).is_file():
+            raise WeightsError(
+                f"{path} names {name}, which is not beside it; get "
+                f"{counted(len(names), 'shard')} into the folder of their index"
+            )
+    return [path.parent / name for name in names]
