@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 from pathlib import Path
@@ -145,8 +147,7 @@ def attest(run: str, folder: Path, key: Path | None, ledger: Path) -> None:
     RUN is a number, `last` (the default), or `green`. What is stated follows from the
     ledger alone; cases that were not measured, or have no number, are left out.
     """
-    from repro.attestation.envelope import attestation_bytes, file_name
-    from repro.attestation.statement import is_attestable, statement_of
+    from repro.attestation import attestation_bytes, is_attestable, statement_of
 
     with Ledger(ledger) as opened:
         found = opened.find_run(run)
@@ -158,7 +159,7 @@ def attest(run: str, folder: Path, key: Path | None, ledger: Path) -> None:
             "nothing to state; name another run"
         )
     contents = {
-        file_name(result): attestation_bytes(statement_of(found, result), key)
+        _file_name(result): attestation_bytes(statement_of(found, result), key)
         for result in stated
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,6 +169,13 @@ def attest(run: str, folder: Path, key: Path | None, ledger: Path) -> None:
     signed = "signed" if key else "not signed"
     rest = f"; {counted(left, 'case')} without a comparison left out" if left else ""
     echo(f"{counted(len(contents), 'statement')} in {folder}, {signed}{rest}")
+
+
+def _file_name(result: CaseResult) -> str:
+    """Name the file of a result: readable, and another one for each of a run."""
+    readable = re.sub(r"[^\w.+@-]", "_", result.id)
+    digest = hashlib.sha256(result.place.encode()).hexdigest()
+    return f"{readable}-{digest[:8]}.intoto.json"
 
 
 @click.command(cls=Command, name="verify-attestation")
@@ -191,8 +199,7 @@ def verify_attestation(file: Path, weights: Path, public_key: Path | None) -> No
     It must be one, and be signed by whom --public-key names. Nothing is measured. The
     exit code is 1 where it says that a published number was not met.
     """
-    from repro.attestation.envelope import check_subject, read_attestation
-    from repro.attestation.statement import numbers_of
+    from repro.attestation import check_subject, numbers_of, read_attestation
     from repro.models.weights import hash_file
 
     statement = read_attestation(file, public_key)
@@ -202,14 +209,13 @@ def verify_attestation(file: Path, weights: Path, public_key: Path | None) -> No
     who = f"signed by the key in {public_key}" if public_key else "not signed"
     echo(f"{predicate.result}: {weights} by {file}, {who}")
     measured = numbers_of(statement, digest)
-    for word, tests, numbers in (
-        ("met", predicate.passed_tests, measured["PASSED"]),
-        ("warned", predicate.warned_tests, measured["WARNED"]),
-        ("not met", predicate.failed_tests, measured["FAILED"]),
-    ):
+    words = {"PASSED": "met", "WARNED": "warned", "FAILED": "not met"}
+    for outcome, tests in reversed(predicate.tests.items()):
         # Whoever wrote it without repro may not say what was measured.
-        for test, number in zip_longest(tests, numbers):
-            echo(f"  {word:<8}{test}{f': {number.outcome}' if number else ''}")
+        for test, number in zip_longest(tests, measured[outcome]):
+            echo(
+                f"  {words[outcome]:<8}{test}{f': {number.outcome}' if number else ''}"
+            )
     if predicate.result == "FAILED":
         raise SystemExit(1)
 

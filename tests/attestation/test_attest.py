@@ -19,7 +19,7 @@ from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
-from repro.attestation.statement import statement_of
+from repro.attestation import statement_of
 from repro.cli import cli
 from repro.errors import ReproError
 from repro.judgement.verdict import Verdict

@@ -18,8 +18,7 @@ import tomlkit
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from repro.attestation.envelope import attestation_bytes
-from repro.attestation.statement import statement_of
+from repro.attestation import attestation_bytes, statement_of
 from repro.records.identity import GitState
 from repro.records.ledger import FILE, Ledger
 from tests import releases

@@ -1,1 +1,0 @@
-"""What a run measured, as in-toto statements about weights files."""
