@@ -16,7 +16,7 @@ from benchmarks.row import Goal, Row
 from benchmarks.setting import Setting
 from benchmarks.timing import compare, seconds, spread
 from repro import files
-from repro.data.dataset import Dataset, index_part
+from repro.data.dataset import Dataset, index_dataset
 from repro.data.listing import read_image
 from repro.published import DatasetSpec
 
@@ -105,7 +105,7 @@ def _write(root: Path, names: tuple[str, ...], per_class: int) -> None:
 
 
 def _index(spec: DatasetSpec, cache: Path) -> Dataset:
-    dataset = index_part(spec, cache, cache=cache)
+    dataset = index_dataset(spec, cache, cache=cache, part=True)
     assert len(dataset.fingerprint) == len("xxh3:") + 64
     assert sum(map(len, dataset.strata)) == len(dataset)
     return dataset

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -107,7 +108,7 @@ class ArrayReader(Reader):
 
     def labels(
         self, spec: DatasetSpec, root: Path
-    ) -> tuple[list[str], list[str]] | None:
+    ) -> tuple[Sequence[str], Sequence[str]] | None:
         """Give the labels in a file, or a folder with one, that has images too."""
         if not any(map(_has_sets, _files(root))):
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,9 @@ class ParquetReader(Reader):
             may_lack=last_unsaid(shards),
         )
 
-    def labels(self, spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
+    def labels(
+        self, spec: DatasetSpec, root: Path
+    ) -> tuple[Sequence[str], Sequence[str]]:
         """Give the labels of all shards, and what the Hub's library calls them."""
         shards = list_shards(spec, root, _SUFFIX)
         labels = dict.fromkeys(row.label for shard in shards for row in _rows(shard))

@@ -7,7 +7,7 @@ import json
 import re
 import tarfile
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from repro.data.label_tables import understand_labels
@@ -279,7 +279,9 @@ class WebDatasetReader(Reader):
                 "beside"
             )
 
-    def labels(self, spec: DatasetSpec, root: Path) -> tuple[list[str], list[str]]:
+    def labels(
+        self, spec: DatasetSpec, root: Path
+    ) -> tuple[Sequence[str], Sequence[str]]:
         """Give the labels of all shards; nothing names them."""
         shards = list_shards(spec, root, ".tar")
         found = (label for shard in shards for _, label in _labelled(shard) if label)
