@@ -16,7 +16,7 @@ from repro.cases import Case
 from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
 from repro.errors import OptionError
-from repro.machine import available_cores, gpus_for, let_threads_sleep
+from repro.machine import available_cores, gpus_for, prepare_for_torch
 from repro.models.weights import find_weights
 from repro.planning.plan import Machine
 
@@ -95,7 +95,7 @@ class LocalEngine:
     def here(self) -> Evaluator:
         """Give what evaluates, made when it is first asked for."""
         if self._evaluator is None:
-            let_threads_sleep(os.environ)
+            prepare_for_torch(os.environ)
             from repro.engine.evaluator import Evaluator
             from repro.records.identity import git_state
 

@@ -22,7 +22,7 @@ from repro.data.readers import Found, find_images
 from repro.engine.settings import EngineSettings
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
-from repro.machine import available_cores, let_threads_sleep, visible_gpus
+from repro.machine import available_cores, prepare_for_torch, visible_gpus
 from repro.models.weights import find_weights
 from repro.published import DatasetSpec, Release
 from repro.records.identity import MeasurementKey
@@ -157,7 +157,7 @@ def _unless_error(
 
 def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
     """Give what evaluates a job's cases in this process, and one of them."""
-    let_threads_sleep(os.environ)
+    prepare_for_torch(os.environ)
     import torch
 
     from repro.engine.evaluator import Evaluator
