@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, equal, nn
 
 from repro.errors import OptionError, WeightsError
+from repro.models.bounds import no_larger_than
 from repro.models.libraries import Loaded, Loader, OwnFiles, find_loader, read_own_files
 from repro.models.names import (
     UNUSED,
@@ -70,7 +71,7 @@ def load_checkpoint(
         loaded = converted
     else:
         own = files or read_own_files(spec, location)
-        built = uninitialised(lambda: loader.build_as_read(spec, own))
+        built = uninitialised(lambda: _built(loader, spec, own, contents))
         loaded = Loaded(built, fit(built, spec, contents).done)
     model = loaded.model.requires_grad_(False).to(device).eval()
     return Loaded(model, loaded.done)
@@ -97,7 +98,7 @@ def _load_whole(
     else:
         # Refuses arrays of Python objects, which would be unpickled.
         contents.check_readable(contents.only("").tensors)
-        with _named(path):
+        with _named(path), no_larger_than(contents, spec):
             model = loader.load_arrays(spec, path)
         loaded = None if model is None else Loaded(model, ())
         refused = (
@@ -124,7 +125,7 @@ def _convert(loader: Loader, spec: ModelSpec, contents: Contents) -> Loaded | No
             continue
         try:
             state = contents.read(reading.tensors)
-            with _named(contents.path):
+            with _named(contents.path), no_larger_than(contents, spec):
                 model = loader.load(spec, state)
         except WeightsError as error:
             refused = refused or error
@@ -139,6 +140,16 @@ def _convert(loader: Loader, spec: ModelSpec, contents: Contents) -> Loaded | No
         raise contents.several([state.entry for state in states])
     assert refused is not None, "a state has a reading"
     raise refused
+
+
+def _built(
+    loader: Loader, spec: ModelSpec, files: OwnFiles, contents: Contents
+) -> nn.Module:
+    # Code of a release does what it likes, once it may.
+    if loader.runs_code:
+        return loader.build_as_read(spec, files)
+    with no_larger_than(contents, spec):
+        return loader.build_as_read(spec, files)
 
 
 @contextlib.contextmanager
