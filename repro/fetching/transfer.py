@@ -23,6 +23,7 @@ import msgspec
 
 from repro.errors import FetchError
 from repro.fetching import Progress, check_space, full_disk_is_an_error
+from repro.fetching.answering import Answering
 from repro.files import decode_json, replace_bytes
 
 #: A transfer that got this much further than ever before may fail anew as often.
@@ -136,6 +137,7 @@ class _Transfer:
     ) -> None:
         self.url = url
         self._patience = patience
+        self._answering = Answering(2 * patience.silence)
         self.content = folder / "content"
         self._folder = folder
         self._part = folder / "content.part"
@@ -174,7 +176,7 @@ class _Transfer:
             # If-Range: a host whose file is another one by now sends all of it, with
             # 200.
             headers |= {"Range": f"bytes={start}-", "If-Range": known.validator}
-        with client.stream("GET", self.url, headers=headers) as response:
+        with self._answering.stream(client, self.url, headers) as response:
             check_redirects(response)
             if response.status_code == 206 and known is not None:
                 _check_range(response, start, known, self._part)

@@ -223,6 +223,16 @@ def silence(answer: Answer) -> None:
     answer.close_connection = True
 
 
+def drip(answer: Answer) -> None:
+    """Begin an answer, and never come to the end of its head."""
+    answer.close_connection = True
+    with contextlib.suppress(OSError):
+        answer.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        while True:
+            answer.wfile.write(b"a")
+            time.sleep(0.05)
+
+
 @contextlib.contextmanager
 def running_host() -> Iterator[Host]:
     host = Host()

@@ -12,7 +12,7 @@ from repro import fetching
 from repro.errors import FetchError
 from repro.fetching.transfer import Patience
 
-from .host import Answer, Host, cut_at, page, silence, status
+from .host import Answer, Host, cut_at, drip, page, silence, status
 from .released import FAMILY, HURRIED, Released, weights, zipped
 
 BYTES = {"1M.pt": weights(1), "4M.pt": weights(2)}
@@ -163,6 +163,24 @@ def test_a_host_that_sends_a_byte_now_and_then_is_given_up(
     said = fault(released, Patience(attempts=2, wait=0.01, silence=0.3))
     assert "failed 2 times, at last: " in said
     assert " bytes came in 0 s. Try again later" in said
+
+
+def test_a_host_that_answers_byte_by_byte_is_given_up(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER), faults=[drip] * 2))
+    started = time.monotonic()
+    said = fault(released, Patience(attempts=2, wait=0.01, silence=0.3))
+    assert time.monotonic() - started < 10
+    assert "failed 2 times, at last: the connection broke (no whole answer" in said
+
+
+def test_a_host_that_answers_byte_by_byte_is_asked_again(
+    host: Host, released: Released
+) -> None:
+    released.link(host.share_folder(SHARE, zipped(FOLDER), faults=[drip]))
+    released.fetch(patience=Patience(wait=0.01, silence=0.3))
+    assert released.installed() == BYTES
 
 
 def test_a_silent_host_is_asked_again(host: Host, released: Released) -> None:
