@@ -37,6 +37,9 @@ _PART = r"\w[\w.+-]{0,99}"
 NAME = re.compile(_PART, re.ASCII)
 PATH_NAME = re.compile(rf"{_PART}(/{_PART})*", re.ASCII)
 
+#: Bytes of a file's name on most disks, and of a path that leaves room for a folder.
+_NAME_BYTES, _PATH_BYTES = 255, 1000
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -67,11 +70,11 @@ def check_path_name(name: str) -> None:
     Raises:
         ValueError: the message says what such a name is.
     """
-    if not PATH_NAME.fullmatch(name):
+    if not PATH_NAME.fullmatch(name) or len(name) > _PATH_BYTES:
         raise ValueError(
             f"the name {name!r} must be names joined by /, since it is a folder; each "
             "begins with a letter (a-z, A-Z), a digit or _, followed by those and "
-            ". + - only, at most 100 characters"
+            f". + - only, at most 100 characters, and {_PATH_BYTES:,} in all"
         )
 
 
@@ -138,11 +141,14 @@ def check_below(key: str, path: str) -> None:
     """Refuse a path that leaves the folder it is relative to; empty means none.
 
     Raises:
-        ValueError: the path is absolute, holds `..` or a character of no file name.
+        ValueError: the path is absolute or too long, holds `..` or a character of no
+            file name.
     """
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts or not path.isprintable():
         raise ValueError(f"{key} is {path!r}; it must be a relative path, without '..'")
+    if len(path.encode()) > _PATH_BYTES or any(map(_is_too_long, relative.parts)):
+        raise ValueError(f"{key} is {path!r}, which is too long for a path")
 
 
 def check_class_folders(key: str, names: Iterable[str]) -> None:
@@ -154,8 +160,13 @@ def check_class_folders(key: str, names: Iterable[str]) -> None:
     for name, count in Counter(names).items():
         if count > 1:
             raise ValueError(f"{key} holds {name!r} {count} times; each is named once")
-        if name in {"", ".", ".."} or "/" in name or not name.isprintable():
+        is_printable = name.isprintable() and not _is_too_long(name)
+        if name in {"", ".", ".."} or "/" in name or not is_printable:
             raise ValueError(f"{key} holds {name!r}, which cannot be a folder's name")
+
+
+def _is_too_long(name: str) -> bool:
+    return len(name.encode()) > _NAME_BYTES
 
 
 Text = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]

@@ -24,6 +24,9 @@ from repro.published.geometry import Geometry
 from repro.published.json_schema import release_schema
 from repro.published.known_files import list_text, make_list, shipped_list
 from repro.published.vocabulary import (
+    check_below,
+    check_class_folders,
+    check_path_name,
     is_same_arithmetic,
     list_weights,
     weights_suffixes,
@@ -290,3 +293,22 @@ def test_grey_images_have_one_mean_and_one_deviation(tmp_path: Path, key: str) -
     assert "must be a list of 3, not of 1" in fault_of(tmp_path, colours)
     wrong_type = fault_of(tmp_path, with_grey(geometry=5))
     assert "geometry: must be a string" in wrong_type
+
+
+def test_a_class_is_a_folder_whose_name_a_disk_can_hold() -> None:
+    check_class_folders("classes", ["cat", "ä" * 127])
+    with pytest.raises(ValueError, match="which cannot be a folder's name"):
+        check_class_folders("classes", ["cat", "ä" * 128])
+
+
+@pytest.mark.parametrize("folder", ["a" * 255, "/".join(["a"] * 500)])
+def test_a_path_is_not_too_long_for_a_disk(folder: str) -> None:
+    check_below("folder", folder)
+    with pytest.raises(ValueError, match="which is too long for a path"):
+        check_below("folder", f"{folder}aa")
+
+
+def test_a_family_has_a_name_that_is_not_too_long_for_a_disk() -> None:
+    check_path_name("/".join(["a"] * 500))
+    with pytest.raises(ValueError, match="and 1,000 in all"):
+        check_path_name("/".join(["a"] * 501))
