@@ -171,7 +171,8 @@ class StoreFolder:
         except FileNotFoundError:
             return None, ""
         except (DatasetError, OSError, ValueError) as error:
-            return None, str(error)
+            # What to do with it is for whoever cannot make it again.
+            return None, str(error).removesuffix(f". {self._remedy}")
         if pixels is None:
             return None, ""
         file = self._pixel_file(stratum)

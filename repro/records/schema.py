@@ -172,7 +172,10 @@ def refuse_foreign(connection: sqlite3.Connection) -> None:
             or _COMPUTES.search(sql or "")
             or (kind == "index" and (sql or "").count("(") > 1)
         ):
-            raise ValueError(f"{name!r:.80} computes what a ledger only keeps")
+            raise ValueError(
+                f"the {kind} {name!r:.80} computes what a ledger only keeps"
+                + (", which DROP INDEX undoes" if kind == "index" else "")
+            )
 
 
 def refuse_unsound(connection: sqlite3.Connection) -> None:

@@ -218,6 +218,14 @@ def test_a_ledger_that_computes_is_refused(
         Ledger(folder)
 
 
+def test_an_index_of_ones_own_is_named_with_what_removes_it(folder: Path) -> None:
+    forge(folder, "CREATE INDEX mine ON result (lower(case_id))")
+    with pytest.raises(LedgerError, match=r"'mine' .*, which DROP INDEX undoes"):
+        Ledger(folder)
+    forge(folder, "DROP INDEX mine", "CREATE INDEX mine ON result (case_id, run)")
+    Ledger(folder).close()
+
+
 OF_FIVE_TABLES = "subject", "environment", "measurement", "comparison", "reference"
 
 
