@@ -35,22 +35,19 @@ _url_option = click.option(
 
 
 def _writing_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option(
-            "--check",
-            is_flag=True,
-            help="Write nothing; exit with 1 where a number would change.",
-        ),
-        click.option(
-            "-o",
-            "--output",
-            type=FOLDER,
-            metavar="DIR",
-            help="Folder of the release. [default: expected/NAME]",
-        ),
-    ):
-        command = option(command)
-    return command
+    check = click.option(
+        "--check",
+        is_flag=True,
+        help="Write nothing; exit with 1 where a number would change.",
+    )
+    output = click.option(
+        "-o",
+        "--output",
+        type=FOLDER,
+        metavar="DIR",
+        help="Folder of the release. [default: expected/NAME]",
+    )
+    return output(check(command))
 
 
 @click.group(cls=Group, name="import")

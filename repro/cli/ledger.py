@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -33,7 +34,7 @@ from repro.records.upkeep import diverge, merge_runs, parse_part
 from repro.report.claims_report import claim_lines
 from repro.report.comparison import ROWS_SHOWN, comparison_lines
 from repro.report.faces import write_report
-from repro.report.report import report_of_run, since_run
+from repro.report.report import Report, report_of_run, since_run
 from repro.report.rows import in_order
 from repro.report.terminal import Style, Verbosity, table_lines
 from repro.words import counted, shortened, wrapped
@@ -190,17 +191,22 @@ def compare(run_a: str, run_b: str, everything: bool, ledger: Path) -> None:
     echo_lines(comparison_lines(found, rows, terminal_width()))
 
 
+def _output_option(said: str, *, required: bool = False) -> Callable[[Any], Any]:
+    return click.option(
+        "-o",
+        "--output",
+        "outputs",
+        multiple=True,
+        required=required,
+        callback=read_with(read.report),
+        metavar="FILE",
+        help=said,
+    )
+
+
 @click.command(cls=Command)
 @click.argument("parts", nargs=-1, required=True, metavar="PART...")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    callback=read_with(read.report),
-    metavar="FILE",
-    help="Write a report, as `repro report` does. Repeatable.",
-)
+@_output_option("Write a report, as `repro report` does. Repeatable.")
 @click.option(
     "--incomplete",
     is_flag=True,
@@ -233,11 +239,8 @@ def merge(
                 diverge(opened, opened.find_run(str(number)))
         run = opened.find_run(str(number))
         print_run(opened, run, "normal")
-        report = report_of_run(opened, run) if outputs else None
-    for file in outputs:
-        assert report is not None
-        write_report(file, report)
-        echo(f"report: {file}")
+        if outputs:
+            _write(report_of_run(opened, run), outputs)
     sys.exit(run.exit_status)
 
 
@@ -259,16 +262,10 @@ def _is_surprised(ledger: Ledger, run: int, expected: tuple[Path | str, ...]) ->
 
 @click.command(cls=Command)
 @click.argument("run", default="last")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    required=True,
-    callback=read_with(read.report),
-    metavar="FILE",
-    help="What to write; the suffix chooses the kind: .json, .md, .csv, .html or "
+@_output_option(
+    "What to write; the suffix chooses the kind: .json, .md, .csv, .html or "
     ".badge.json. Repeatable.",
+    required=True,
 )
 @baseline_option
 @click.option(
@@ -308,9 +305,12 @@ def report(
                 echo(f"nothing to compare with: {error}", err=True)
         if before:
             content = since_run(content, opened, found.id, before)
-    content = msgspec.structs.replace(content, photographs=thumbnails)
-    for file in outputs:
-        write_report(file, content)
+    _write(msgspec.structs.replace(content, photographs=thumbnails), outputs)
+
+
+def _write(report: Report, files: Iterable[Path]) -> None:
+    for file in files:
+        write_report(file, report)
         echo(f"report: {file}")
 
 

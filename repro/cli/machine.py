@@ -14,7 +14,6 @@ from tabulate import tabulate
 from repro.cli.options import Command, Group, device_option, own_cache_option, read_with
 from repro.cli.output import echo
 from repro.data.housekeeping import (
-    Store,
     check_store,
     drop_store,
     list_stores,
@@ -142,13 +141,11 @@ def prune(cache: Path, limit: int | None, *, everything: bool) -> None:
     if (limit is None) != everything:
         raise click.UsageError("give either --limit SIZE or --all")
     remove_parts(cache)
-    dropped = _drop_all(cache) if limit is None else make_room(cache, limit)
+    if limit is None:
+        dropped = list_stores(cache)
+        for store in dropped:
+            drop_store(store)
+    else:
+        dropped = make_room(cache, limit)
     freed = shown_size(sum(store.size for store in dropped))
     echo(f"dropped {counted(len(dropped), 'store')} of decoded pixels, {freed}")
-
-
-def _drop_all(folder: Path) -> list[Store]:
-    stores = list_stores(folder)
-    for store in stores:
-        drop_store(store)
-    return stores

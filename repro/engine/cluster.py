@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import repro
-from repro import errors
 from repro.cases import Case
 from repro.diagnosis.findings import Diagnosis, Known
 from repro.engine.nodes import (
@@ -23,7 +22,6 @@ from repro.engine.nodes import (
     CaseKey,
     Job,
     NodeState,
-    Refusal,
     ask_there,
     inspect_node,
     key_of,
@@ -195,7 +193,7 @@ class Cluster:
         """Wait for what a node that has the files of a case says of it."""
         placed = task.options(label_selector=self._elsewhere(case), **options)
         asked = placed.remote(self._sent, self._key(case), *question)
-        return _unless_refused(self._wait(case, asked))
+        return self._wait(case, asked)
 
     def _computing(self, function: Callable[..., Any]) -> Any:
         """Make a task that computes on the device of a case."""
@@ -221,12 +219,13 @@ class Cluster:
                 raise NotAvailableError(f"no node has it. {'. '.join(said)}")
             # Of a claim, or one of two checkpoints that a number may belong to.
             self._tasks[key] = self._submit(case)
-        answer: Answer = _unless_refused(self._wait(case, self._tasks[key]))
+        answer: Answer = self._wait(case, self._tasks[key])
         return answer
 
     def _wait(self, case: Case, task: Any) -> Any:
+        """Wait for an answer, and raise what a node has refused with."""
         try:
-            return self._ray.get(task)
+            answer = self._ray.get(task)
         except self._ray.exceptions.RayTaskError:
             raise  # a bug, with the traceback of the node
         except self._ray.exceptions.RayError as error:
@@ -236,6 +235,9 @@ class Cluster:
                 f"cannot be placed any more: {first}; look at 'ray status' and at the "
                 "memory of the nodes"
             ) from error
+        if isinstance(answer, ReproError):
+            raise answer
+        return answer
 
     def _submit(self, case: Case, *, anew: bool = False) -> Any:
         key = self._key(case)
@@ -376,11 +378,3 @@ def _check_versions(nodes: Iterable[Node]) -> None:
                 f"node {node} of the Ray cluster has pytest-repro {node.state.version} "
                 f"and this machine {own}; install the same there"
             )
-
-
-def _unless_refused(answer: Any) -> Any:
-    """Raise what a node has refused with."""
-    if isinstance(answer, Refusal):
-        kind: type[ReproError] = getattr(errors, answer.kind, ReproError)
-        raise kind(answer.message)
-    return answer

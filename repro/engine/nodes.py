@@ -6,6 +6,7 @@ evaluates them, and with it the index of the images.
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +19,13 @@ import msgspec
 
 import repro
 from repro.cases import Case, named_case
-from repro.data.readers import Found, find_images
+from repro.data.readers import find_images
 from repro.engine.settings import EngineSettings
+from repro.engine.sources import check_here
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
 from repro.machine import available_cores, prepare_for_torch, visible_gpus
-from repro.models.weights import find_weights
-from repro.published import DatasetSpec, Release
+from repro.published import Release
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
 
@@ -75,13 +76,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     predictions: Predictions | None = None
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """An error that the user can mend, by the name of its class."""
-
-    kind: str
-    message: str
-
-
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     """What a node says of itself; `lacking` has a sentence by the place of a case."""
 
@@ -117,7 +111,7 @@ def on_gpu(job: Job, reserved: Sequence[object]) -> Job:
     return msgspec.structs.replace(job, settings=settings)
 
 
-def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | Refusal:
+def measure_there(job: Job, key: CaseKey, *, anew: bool = False) -> Answer | ReproError:
     """Measure a case, unless its measurement is known and not wanted anew."""
 
     def measure(evaluator: Evaluator, case: Case) -> Answer:
@@ -139,15 +133,18 @@ def ask_there(job: Job, key: CaseKey, question: str, *details: Any) -> Any:
 
 def _unless_error(
     job: Job, key: CaseKey, answer: Callable[[Evaluator, Case], T]
-) -> T | Refusal:
-    """Answer; an error that the user can mend travels as data, with its node.
+) -> T | ReproError:
+    """Answer; an error that the user can mend is an answer too, with its node.
 
-    Ray would wrap an exception, repeat the task, and show the traceback of the node.
+    Ray would wrap an exception that is raised, and show the traceback of the node.
     """
     try:
         return answer(*_ready(job, key))
     except ReproError as error:
-        return Refusal(type(error).__name__, f"{error} (on node {platform.node()})")
+        # A copy has no traceback, whose frames hold what is on the GPU.
+        told = copy.copy(error)
+        told.args = (f"{error} (on node {platform.node()})",)
+        return told
     finally:
         import torch
 
@@ -226,29 +223,14 @@ def _lacking(job: Job) -> dict[int, str]:
     for place, key in enumerate(here.planned):
         case = bare_case(here, key)
         try:
-            _check_data(case, here.settings, found)
+            check_here(case, here.settings, found)
             _check_model(case)
-            if not here.settings.download:
-                find_weights(case, here.settings.checkpoints)
         except NotAvailableError as error:
             lacking[place] = str(error)
         except ReproError:
             # It is here, and wrong: the case says so.
             continue
     return lacking
-
-
-def _check_data(
-    case: Case,
-    settings: EngineSettings,
-    found: Callable[[DatasetSpec, Path], Found | None],
-) -> None:
-    data = settings.data or case.release.own_data
-    if data is None or found(case.dataset, data) is None:
-        raise NotAvailableError(
-            f"no images of {case.dataset.title}: "
-            f"{data / case.dataset.folder if data else '--repro-data'} does not exist"
-        )
 
 
 def _check_model(case: Case) -> None:

@@ -23,8 +23,9 @@ from repro.data.layout import (
     stored_bytes,
 )
 from repro.data.pixels import PixelStore, stream
+from repro.data.readers import Found, find_images
 from repro.engine.settings import EngineSettings
-from repro.errors import ReproError
+from repro.errors import NotAvailableError, ReproError
 from repro.models.libraries import OwnFiles, read_own_files
 from repro.models.weights import (
     WeightsFile,
@@ -34,7 +35,7 @@ from repro.models.weights import (
     read_ahead,
     verify_weights,
 )
-from repro.published import Geometry
+from repro.published import DatasetSpec, Geometry
 from repro.records.identity import digest_of
 
 if TYPE_CHECKING:
@@ -158,6 +159,32 @@ def own_files(case: Case) -> OwnFiles:
         ExpectedError: one is not there, or cannot be read.
     """
     return read_own_files(case.model, case.release.location)
+
+
+def check_here(
+    case: Case,
+    settings: EngineSettings,
+    found: Callable[[DatasetSpec, Path], Found | None] = find_images,
+) -> None:
+    """Look for weights and images of a case; nothing is read but folders.
+
+    Args:
+        case: which one.
+        settings: where files lie.
+        found: `find_images`, which may remember what it has found.
+
+    Raises:
+        NotAvailableError: they are not here.
+        ReproError: something about them is wrong.
+    """
+    data = settings.data or case.release.own_data
+    if data is None or found(case.dataset, data) is None:
+        raise NotAvailableError(
+            f"no images of {case.dataset.title}: "
+            f"{data / case.dataset.folder if data else '--repro-data'} does not exist"
+        )
+    if not settings.download:
+        find_weights(case, settings.checkpoints)
 
 
 def _index(case: Case, data: Path | None, cache: Path | None) -> Dataset | ReproError:

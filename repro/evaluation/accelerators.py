@@ -40,16 +40,16 @@ WARM_UPS = 3
 class Accelerator(NamedTuple):
     """A way to make a forward pass faster.
 
-    `obstacle` says why a model on a device cannot have it, empty if it can;
-    `pays` tells whether it was measured to be faster there (docs/performance.md);
-    `wrap` makes a faster forward of a model's, with a batch to try; `undo` puts the
-    model back as it was; with `one_size` it is for batches of one size only.
+    `wrap` makes a faster forward of a model's, with a batch to try; `obstacle` says why
+    a model on a device cannot have it, empty if it can; `pays` tells whether it was
+    measured to be faster there (docs/performance.md); `undo` puts the model back as it
+    was; with `one_size` it is for batches of one size only.
     """
 
     name: str
-    obstacle: Callable[[nn.Module, torch.device], str]
-    pays: Callable[[nn.Module, torch.device], bool]
     wrap: Callable[[nn.Module, Forward, Tensor], Forward]
+    obstacle: Callable[[nn.Module, torch.device], str] = lambda model, device: ""
+    pays: Callable[[nn.Module, torch.device], bool] = lambda model, device: False
     undo: Callable[[nn.Module], object] = lambda model: None
     one_size: bool = False
 
@@ -171,14 +171,6 @@ def _first_line(error: Exception) -> str:
     return f"it failed: {lines[0] if lines else type(error).__name__}"
 
 
-def _never(model: nn.Module, device: torch.device) -> bool:
-    return False
-
-
-def _possible(model: nn.Module, device: torch.device) -> str:
-    return ""
-
-
 def _convolutions(model: nn.Module) -> int:
     image_tower = getattr(model, "visual", model)
     return sum(isinstance(module, nn.Conv2d) for module in image_tower.modules())
@@ -252,11 +244,11 @@ def _capture(model: nn.Module, forward: Forward, images: Tensor) -> Forward:
 ACCELERATORS = (
     Accelerator(
         "channels-last",
+        _channels_last,
         _no_convolution,
         _is_convolutional_on_cpu,
-        _channels_last,
         _channels_first,
     ),
-    Accelerator("compile", _possible, _never, _compile, one_size=True),
-    Accelerator("cuda-graphs", _no_cuda, _never, _capture, one_size=True),
+    Accelerator("compile", _compile, one_size=True),
+    Accelerator("cuda-graphs", _capture, _no_cuda, one_size=True),
 )

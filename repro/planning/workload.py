@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -75,11 +74,12 @@ def workload(
     specs = {which_images(case, data): case.dataset for case in cases}
     images = {name: images_of(spec, limit) for name, spec in specs.items()}
     seen = [images[which_images(case, data)] for case in cases]
-    made = _NOTHING
+    each = [_NOTHING]
     for name, wanted in _missing_stores(cases, there, data).items():
         copied = {geometry: there.get((name, geometry)) or 0 for geometry in wanted}
         strata = strata_of(specs[name], limit)
-        made = made.with_those(_decoding(wanted, images[name], strata, copied))
+        each.append(_decoding(wanted, images[name], strata, copied))
+    made = _Decoding(*map(sum, zip(*each, strict=True)))
     weights = _weights_sizes(cases, checkpoints)
     sized = [size for size in weights.values() if size is not None]
     return Workload(
@@ -115,10 +115,6 @@ class _Decoding(NamedTuple):
     stores: int
     stored: int
     seconds: float
-
-    def with_those(self, other: _Decoding) -> _Decoding:
-        """Add up two."""
-        return _Decoding(*map(operator.add, self, other))
 
 
 _NOTHING = _Decoding(0, 0, 0, 0, 0)

@@ -18,6 +18,7 @@ import pytest
 
 from repro.cases import Case
 from repro.data.readers import Found, find_images
+from repro.engine.sources import check_here
 from repro.errors import NotAvailableError, ReproError
 from repro.files import replace_bytes
 from repro.machine import gpus_for
@@ -99,7 +100,7 @@ class _Marked(msgspec.Struct, frozen=True):
     """
 
     folder: str
-    keywords: dict[str, str | list[str]]
+    keywords: Mapping[str, Any]
     cases: dict[str, str] = {}
     judged: list[str] = []
 
@@ -135,7 +136,7 @@ def leave_for_controller(config: pytest.Config, items: Iterable[pytest.Item]) ->
     for item, case in with_cases(items):
         marker = item.get_closest_marker(MARKER)
         assert marker is not None
-        folder, keywords = str(item.path.parent), _written(marker.kwargs)
+        folder, keywords = str(item.path.parent), marker.kwargs
         key = repr((folder, keywords))
         group = groups.setdefault(key, _Marked(folder, keywords, {}, []))
         group.cases[item.nodeid] = case.id
@@ -146,7 +147,8 @@ def leave_for_controller(config: pytest.Config, items: Iterable[pytest.Item]) ->
     # and if both do, either file is whole and right.
     if groups and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace_bytes(file, msgspec.json.encode(list(groups.values())))
+        content = msgspec.json.encode(list(groups.values()), enc_hook=str)
+        replace_bytes(file, content)
 
 
 def left_by_workers(config: pytest.Config) -> Planned:
@@ -186,17 +188,6 @@ def _is_judged(item: pytest.Item) -> bool:
 
 def _file(config: pytest.Config) -> Path:
     return workers.run_path(config) / "tests.json"
-
-
-def _written(keywords: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """Write the keywords of a marker as text, from which they are read anyway."""
-    return {
-        name: [str(part) for part in value]
-        if isinstance(value, (list, tuple))
-        else str(value)
-        for name, value in keywords.items()
-        if value is not None
-    }
 
 
 def header(config: pytest.Config, planned: Planned) -> list[str]:
@@ -248,15 +239,13 @@ def _is_here(
     """Whether a case can be measured, as far as that is seen without reading files."""
     if not engine_of(config, settings).computes_here:
         return True
-    data = settings.data or case.release.own_data
     try:
-        if data is None or found(case.dataset, data) is None:
-            return False
-        return settings.download or bool(find_weights(case, settings.checkpoints))
+        check_here(case, settings.for_engine(), found)
     except NotAvailableError:
         return False
     except ReproError:
-        return True  # It is here, and wrong: the case says so.
+        pass  # It is here, and wrong: the case says so.
+    return True
 
 
 def _plan(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -> Plan:

@@ -74,47 +74,44 @@ def add_properties(config: pytest.Config, report: Report) -> None:
         xml.add_global_property(f"claim {claim.id}", claim.verdict)
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run came out, as far as its exit status depends on it.
-
-    `diverged_exit` is what was asked for a run in which a case diverges, or a claim
-    comes out otherwise than expected (`has_diverged`). A run `is_whole` where every
-    case that was planned has a result, and `is_written` where every report was;
-    `has_baseline` is False where a strict run should have one and has not. `stopped`
-    tells that it ended where it was to, with a failure.
-    """
-
-    diverged_exit: int
-    is_shard: bool = False
-    has_diverged: bool = False
-    is_whole: bool = True
-    is_written: bool = True
-    has_baseline: bool = True
-    stopped: bool = False
-
-
-def exit_status(status: int, ending: Ending) -> int:
+def exit_status(
+    status: int,
+    diverged_exit: int,
+    *,
+    is_shard: bool = False,
+    has_diverged: bool = False,
+    is_whole: bool = True,
+    is_written: bool = True,
+    has_baseline: bool = True,
+    stopped: bool = False,
+) -> int:
     """Choose the exit status of a run.
 
     Args:
         status: that pytest gives it.
-        ending: how it came out.
+        diverged_exit: asked for a run with a divergence (`has_diverged`).
+        is_shard: whether it is a part of one.
+        has_diverged: whether a number is not met, or a claim came out otherwise.
+        is_whole: whether every case that was planned has a result.
+        is_written: whether every report was.
+        has_baseline: whether there is one where a strict run should have it.
+        stopped: whether it ended where it was to, with a failure.
     """
-    failed, asked = pytest.ExitCode.TESTS_FAILED, ending.diverged_exit
+    failed = pytest.ExitCode.TESTS_FAILED
     # Of more shards than cases, some have none.
-    if ending.is_shard and status == pytest.ExitCode.NO_TESTS_COLLECTED:
+    if is_shard and status == pytest.ExitCode.NO_TESTS_COLLECTED:
         return pytest.ExitCode.OK
     if status == pytest.ExitCode.OK:
-        if not ending.is_written:
+        if not is_written:
             return pytest.ExitCode.USAGE_ERROR
-        return status if ending.is_whole and ending.has_baseline else failed
+        return status if is_whole and has_baseline else failed
     # xdist ends a run at its first failures by an interruption, pytest alone does not.
-    if status == pytest.ExitCode.INTERRUPTED and ending.stopped and asked != failed:
+    if status == pytest.ExitCode.INTERRUPTED and stopped and diverged_exit != failed:
         status = failed
     # A part of the cases says nothing of the others: one that was killed, or crashed,
     # keeps the status that says so.
-    is_whole = ending.stopped or ending.is_whole
-    return asked if ending.has_diverged and status == failed and is_whole else status
+    counts = has_diverged and status == failed and (stopped or is_whole)
+    return diverged_exit if counts else status
 
 
 class RunSession:
@@ -201,24 +198,17 @@ class RunSession:
                 self._recorder.close()
 
     def exit_status(self, status: int, *, stopped: bool = False) -> int:
-        """Give the exit status of the run as far as it has come: see `exit_status`.
-
-        Args:
-            status: that pytest gives it.
-            stopped: whether it ended where it was to, with a failure.
-        """
+        """Give the exit status of the run as far as it has come: see `exit_status`."""
         lacks = self._recorder is not None and self._recorder.fails_for_baseline
         return exit_status(
             status,
-            Ending(
-                diverged_exit=self._settings.diverged_exit,
-                is_shard=self._settings.shard is not None,
-                has_diverged=self._results.has_diverged,
-                is_whole=self._results.is_whole,
-                is_written=not self._unwritten,
-                has_baseline=not lacks,
-                stopped=stopped,
-            ),
+            self._settings.diverged_exit,
+            is_shard=self._settings.shard is not None,
+            has_diverged=self._results.has_diverged,
+            is_whole=self._results.is_whole,
+            is_written=not self._unwritten,
+            has_baseline=not lacks,
+            stopped=stopped,
         )
 
     def _start_record(self) -> None:

@@ -141,9 +141,8 @@ def moving(part: float, *, one_size: bool = False) -> Accelerator:
 
     return Accelerator(
         "moving",
-        lambda model, device: "",
-        lambda model, device: True,
         wrap,
+        pays=lambda model, device: True,
         one_size=one_size,
     )
 

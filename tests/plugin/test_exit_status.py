@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from repro.plugin.session import Ending, exit_status
+from repro.plugin.session import exit_status
 
 OK, FAILED, INTERRUPTED, USAGE, EMPTY = 0, 1, 2, 4, 5
 DIVERGED = 10
@@ -34,7 +34,7 @@ DIVERGED = 10
     ],
 )
 def test_a_run_ends_with(status: int, ending: dict[str, Any], expected: int) -> None:
-    found = exit_status(status, Ending(diverged_exit=DIVERGED, **ending))
+    found = exit_status(status, DIVERGED, **ending)
     assert found == expected
 
 
@@ -42,5 +42,5 @@ def test_a_run_ends_with(status: int, ending: dict[str, Any], expected: int) -> 
 def test_without_another_status_for_divergences_it_is_that_of_pytest(
     status: int,
 ) -> None:
-    ending = Ending(diverged_exit=FAILED, has_diverged=status != OK, stopped=True)
-    assert exit_status(status, ending) == status
+    found = exit_status(status, FAILED, has_diverged=status != OK, stopped=True)
+    assert found == status
