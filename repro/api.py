@@ -7,7 +7,7 @@ quick: torch is imported once something is computed.
 from repro.cases import Case, list_cases
 from repro.claims.evidence import Stated
 from repro.claims.result import ClaimResult
-from repro.engine.engines import LocalEngine
+from repro.engine.local import LocalEngine
 from repro.engine.settings import EngineSettings
 from repro.errors import (
     DatasetError,

@@ -15,7 +15,7 @@ Whatever is named here keeps its name; where it is written may change.
 from repro.data.listing import Image, ImagePlace, Listing, Reader
 from repro.diagnosis.setup import Facts, Setup, Variation
 from repro.diagnosis.suspects import Suspect, Topic
-from repro.engine.engines import LocalEngine
+from repro.engine.local import LocalEngine
 from repro.engine.protocol import Engine, Run
 from repro.errors import DatasetError, ExpectedError, OptionError, WeightsError
 from repro.files import Stamp, stamp_of

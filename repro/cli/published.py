@@ -266,7 +266,7 @@ def plan(
     downloaded, decoded or computed. Hours come from earlier runs in the ledger; where
     there are none for this kind of device, they are an estimate, and named so.
     """
-    from repro.planning.costs import costs_from_ledger
+    from repro.planning.costs import recorded_costs, timings_in
     from repro.planning.plan import Machine, make_plan
     from repro.records.ledger import Ledger
 
@@ -282,7 +282,8 @@ def plan(
     if ledger and named(context, "ledger"):
         # One that was only looked for may be missing.
         Ledger(ledger).close()
-    costs = costs_from_ledger(known, ledger, machine.device, machine.cores)
+    timings = timings_in(ledger)
+    costs = recorded_costs(known, timings, machine.device, machine.cores)
     if speed:
         costs = msgspec.structs.replace(costs, assumed=speed * 1e12 / 2)
     made = make_plan(chosen, costs, machine, **where)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +25,7 @@ from repro.engine.settings import EngineSettings
 from repro.engine.sources import check_here
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
-from repro.machine import available_cores, prepare_for_torch, visible_gpus
+from repro.machine import WORKER_BYTES, available_cores, prepare_for_torch, visible_gpus
 from repro.published import Release
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
@@ -66,6 +67,43 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     package: Path
     known: frozenset[str]
     cores: int
+
+
+def job_of(
+    planned: Sequence[Case],
+    settings: EngineSettings,
+    known: Iterable[str],
+    cores: int,
+) -> Job:
+    """Write down what the cases of a run have in common."""
+    releases: list[Release] = []
+    for case in planned:
+        if case.release not in releases:
+            releases.append(case.release)
+    return Job(
+        uid=uuid.uuid4().hex,
+        releases=tuple(releases),
+        planned=tuple(key_of(c, releases.index(c.release)) for c in planned),
+        settings=settings,
+        package=Path(repro.__file__).parent,
+        known=frozenset(known),
+        cores=cores,
+    )
+
+
+def cores_of_case(nodes: Iterable[dict[str, Any]], *, uses_gpus: bool) -> int:
+    """Choose the cores of a case: an even share of those beside the GPUs or memory."""
+    shares = []
+    for node in nodes:
+        resources = node["Resources"]
+        cores = resources.get("CPU", 0)
+        if uses_gpus:
+            slots = resources.get("GPU", 0)
+        else:
+            slots = min(cores, resources.get("memory", 0) // WORKER_BYTES or 1)
+        if slots and cores:
+            shares.append(int(cores // slots))
+    return max(1, min(shares, default=1))
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -159,8 +159,8 @@ ENGINES = Extensions(
     "engine",
     OptionError,
     {
-        "local": "repro.engine.engines:LocalEngine",
-        "ray": "repro.engine.engines:RayEngine",
+        "local": "repro.engine.local:LocalEngine",
+        "ray": "repro.engine.ray:RayEngine",
     },
 )
 

@@ -9,7 +9,7 @@ import heapq
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -208,31 +208,12 @@ def recorded_costs(
         if case:
             speeds[timing.case] = case.gflops * 1e9 / seconds[timing.case]
     return Costs(
-        seconds=_rounded(seconds),
-        diagnoses=_rounded({n: value for n, value in diagnosed.items() if value}),
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        diagnoses={n: round(value, 3) for n, value in diagnosed.items() if value},
         # The median: a first case pays for decoding the photographs of all others.
         speed=statistics.median(speeds.values()) if speeds else None,
         assumed=assumed,
     )
-
-
-def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in seconds.items()}
-
-
-def costs_from_ledger(
-    cases: Iterable[Case], folder: Path | None, device: Device, cores: int
-) -> Costs:
-    """Learn from the ledger in a folder; there may be none."""
-    return recorded_costs(cases, timings_in(folder), device, cores)
-
-
-def by_basis(costs: Iterable[CaseCost]) -> Mapping[Basis, int]:
-    """Count costs by what they are based on."""
-    counts: dict[Basis, int] = {}
-    for cost in costs:
-        counts[cost.basis] = counts.get(cost.basis, 0) + 1
-    return counts
 
 
 _SHARD = re.compile(r"(\d+)/(\d+)")

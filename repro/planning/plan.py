@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from repro.diagnosis.setup import Facts, Setup
 from repro.diagnosis.suspects import ways_of
 from repro.errors import DatasetError
 from repro.files import shown_size
-from repro.planning.costs import Basis, Costs, Device, by_basis
+from repro.planning.costs import Basis, Costs, Device
 from repro.planning.workload import (
     Images,
     Stored,
@@ -207,7 +208,7 @@ def make_plan(
         work=work,
         seconds=max(computing, decoding) if machine.gpus else computing + decoding,
         device_seconds=sum(busy),
-        bases=dict(by_basis(each)),
+        bases=dict(Counter(cost.basis for cost in each)),
         assumed=costs.assumed,
         diagnosed=sum(bool(cost.diagnosis) for cost in each) if allowance else 0,
         diagnosis=allowance.most(times) if allowance else 0.0,

@@ -160,20 +160,6 @@ def costs_of(config: pytest.Config, settings: Settings, cases: Sequence[Case]) -
     )
 
 
-def shard_costs(settings: Settings) -> Costs:
-    """Find out what all shards of a run know of the time that cases take.
-
-    It is the file of `--repro-costs`, or else estimates; never a ledger, which the
-    other shards may be writing.
-
-    Raises:
-        OptionError: the file of `--repro-costs` holds none.
-    """
-    from repro.planning.costs import Costs
-
-    return Costs.read(settings.costs) if settings.costs else Costs()
-
-
 def _timings(config: pytest.Config, settings: Settings) -> list[Timing]:
     from repro.planning.costs import Timing, timings_in
 

@@ -14,7 +14,7 @@ import pytest
 from repro.errors import OptionError, ReproError
 from repro.options.table import Settings
 from repro.plugin import MARKER, workers
-from repro.plugin.engines import costs_of, engine_of, shard_costs
+from repro.plugin.engines import costs_of, engine_of
 from repro.plugin.items import (
     SETTINGS,
     case_of,
@@ -245,39 +245,38 @@ def _keep_named(
                 f"--repro-case is {pattern!r}, and no selected case has such an id; "
                 f"'repro cases' lists them{f', as {listed(near)}' if near else ''}"
             )
-
-    def stays(item: pytest.Item) -> bool:
-        case = case_of(item)
-        if case is None:
-            return claim_of(item) is None
-        return any(fnmatchcase(case.id, pattern) for pattern in patterns)
-
-    _deselect(config, items, [item for item in items if not stays(item)])
-
-
-def _deselect(
-    config: pytest.Config, items: list[pytest.Item], others: list[pytest.Item]
-) -> None:
-    if others:
-        config.hook.pytest_deselected(items=others)
-        gone = set(others)
-        items[:] = [item for item in items if item not in gone]
+    kept = {name for name in ids if any(fnmatchcase(name, p) for p in patterns)}
+    _keep(kept, config, items)
 
 
 def _keep_shard(
     config: pytest.Config, settings: Settings, items: list[pytest.Item]
 ) -> None:
-    """Deselect the cases of other shards, and claims, which need all of them."""
-    from repro.planning.costs import cases_of_shard, parse_shard
+    """Deselect the cases of other shards, and claims, which need all of them.
+
+    What cases take is that of `--repro-costs`, or else estimated; never a ledger's,
+    which the other shards may be writing.
+
+    Raises:
+        OptionError: the file of `--repro-costs` holds none.
+    """
+    from repro.planning.costs import Costs, cases_of_shard, parse_shard
 
     if settings.shard is None:
         return
+    costs = Costs.read(settings.costs) if settings.costs else Costs()
     unique = {case.id: case for _, case in with_cases(items)}
     shard = parse_shard(settings.shard)
-    kept = cases_of_shard(list(unique.values()), shard_costs(settings), shard)
+    _keep(cases_of_shard(unique.values(), costs, shard), config, items)
 
-    def stays(item: pytest.Item) -> bool:
-        case = case_of(item)
-        return case.id in kept if case else claim_of(item) is None
 
-    _deselect(config, items, [item for item in items if not stays(item)])
+def _keep(kept: set[str], config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect claims, and all cases but some."""
+    others = {
+        item
+        for item in items
+        if ((case := case_of(item)) and case.id not in kept) or claim_of(item)
+    }
+    if others:
+        config.hook.pytest_deselected(items=[i for i in items if i in others])
+        items[:] = [item for item in items if item not in others]

@@ -15,7 +15,7 @@ from repro.extensions import installed
 from .conftest import ReleaseCopy, RunCases
 
 THEIRS = """
-from repro.engine.engines import LocalEngine
+from repro.engine.local import LocalEngine
 from repro.errors import OptionError
 
 

@@ -1,4 +1,4 @@
-"""A Ray cluster, from the process that pytest runs in.
+"""`--repro-engine=ray`: cases are measured on the nodes of a Ray cluster.
 
 Ray finds GPUs, starts processes, and repeats what was lost with a process or node. What
 is done here is to say beforehand which nodes lack what, and to wait.
@@ -7,14 +7,12 @@ is done here is to say beforehand which nodes lack what, and to wait.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-import repro
 from repro.cases import Case
 from repro.diagnosis.findings import Diagnosis, Known
 from repro.engine.nodes import (
@@ -23,22 +21,25 @@ from repro.engine.nodes import (
     Job,
     NodeState,
     ask_there,
+    cores_of_case,
     inspect_node,
+    job_of,
     key_of,
     measure_there,
     on_gpu,
 )
+from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
 from repro.errors import EvaluationError, NotAvailableError, OptionError, ReproError
-from repro.machine import WORKER_BYTES
+from repro.machine import available_cores
 from repro.planning.plan import Machine
-from repro.published import Release
-from repro.records.identity import MeasurementKey
+from repro.records.identity import MeasurementKey, git_state
 from repro.records.predictions import ImageNames
 from repro.records.result import Measurement
 from repro.words import counted
 
 if TYPE_CHECKING:
+    from repro.engine.evaluator import Evaluator
     from repro.evaluation.predictions import Predictions
 
 #: How often a case is repeated that was lost with its process or node.
@@ -61,84 +62,93 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.state.host} ({self.address})"
 
 
-class Cluster:
-    """Submits all planned cases at once, and waits for the one that is asked for.
+class RayEngine:
+    """Hands all cases of a run to a cluster at once, and waits for each when asked.
 
     Args:
         settings: where things lie and how to compute, as on this machine; nodes put
             their own paths into it (`REPRO_NODE_PATHS`).
-        planned: the cases of the run, in the order to begin them.
-        address: of the cluster: `HOST:PORT`, or `auto` for the one on this machine.
-        known: keys of measurements that need not be made again.
-
-    Raises:
-        OptionError: there is no such cluster, or it has no device of the kind.
     """
 
-    def __init__(
-        self,
-        settings: EngineSettings,
-        planned: Sequence[Case],
-        address: str,
-        known: Iterable[str] = (),
-    ) -> None:
+    options: ClassVar[tuple[str, ...]] = ("ray_address",)
+    computes_here: ClassVar[bool] = False
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self._ray: Any = None
+        self._nodes: list[Node] = []
+        self._tasks: dict[CaseKey, Any] = {}
+
+    def check(self, *, workers: bool) -> None:
+        """Refuse workers of xdist: the cluster has processes of its own."""
+        if workers:
+            raise OptionError(
+                "-n and --repro-engine=ray exclude each other: the cluster starts the "
+                "processes itself; leave out -n"
+            )
+
+    def start(self, run: Run) -> None:
+        """Connect to the cluster, and submit all cases that are planned.
+
+        Raises:
+            OptionError: there is no such cluster, or it has no device of the kind.
+        """
+        address = self.settings.ray_address or os.environ.get("RAY_ADDRESS")
+        if not address:
+            raise OptionError(
+                "--repro-engine is 'ray', and no cluster is named: give HOST:PORT with "
+                "--repro-ray-address or RAY_ADDRESS, or 'auto' for one on this machine"
+            )
+        # The nodes have the package, but not the working tree of the suite.
+        code = git_state(run.folder.absolute())
+        settings = msgspec.structs.replace(self.settings, code=code)
         self._ray = _connect(address)
         alive = [node for node in self._ray.nodes() if node["Alive"]]
-        self.uses_gpus = _uses_gpus(settings.device, alive)
-        self.cores = _cores(alive, uses_gpus=self.uses_gpus)
+        self._uses_gpus = _uses_gpus(settings.device, alive)
+        self._cores = cores_of_case(alive, uses_gpus=self._uses_gpus)
+        self._job = job_of(run.planned, settings, run.known(), self._cores)
+        self._planned = {key: place for place, key in enumerate(self._job.planned)}
         # Sent once for all cases: a release is large, and a task only names its case.
-        releases: list[Release] = []
-        for case in planned:
-            if case.release not in releases:
-                releases.append(case.release)
-        keys = [key_of(case, releases.index(case.release)) for case in planned]
-        self._planned = {key: place for place, key in enumerate(keys)}
-        self._job = Job(
-            uid=uuid.uuid4().hex,
-            releases=tuple(releases),
-            planned=tuple(keys),
-            settings=settings,
-            package=Path(repro.__file__).parent,
-            known=frozenset(known),
-            cores=self.cores,
-        )
         self._sent = self._ray.put(self._job)
         self._measuring = self._computing(measure_there)
-        self.nodes = self._inspect(alive)
-        self._tasks: dict[CaseKey, Any] = {}
-        for case in planned:
+        self._nodes = self._inspect(alive)
+        for case in run.planned:
             key = self._key(case)
-            somewhere = any(self._has(node, case) for node in self.nodes)
+            somewhere = any(self._has(node, case) for node in self._nodes)
             # What no node has is not submitted: Ray would wait for a node that has it.
             if somewhere and key not in self._tasks:
                 self._tasks[key] = self._submit(case)
 
     @property
     def machine(self) -> Machine:
-        """All nodes together."""
-        cores = int(sum(node.resources.get("CPU", 0) for node in self.nodes))
-        return Machine(self.devices if self.uses_gpus else 0, max(1, cores))
+        """All nodes together; a machine with one GPU as long as nobody was asked."""
+        if not self._nodes:
+            return Machine(int(self.settings.device != "cpu"), available_cores())
+        cores = int(sum(node.resources.get("CPU", 0) for node in self._nodes))
+        return Machine(self._at_once if self._uses_gpus else 0, max(1, cores))
 
     @property
-    def devices(self) -> int:
+    def _at_once(self) -> int:
         """How many cases are measured at once."""
         per_node = (
             node.resources.get("GPU", 0)
-            if self.uses_gpus
-            else node.resources.get("CPU", 0) // self.cores
-            for node in self.nodes
+            if self._uses_gpus
+            else node.resources.get("CPU", 0) // self._cores
+            for node in self._nodes
         )
         return int(sum(per_node))
 
     def lines(self) -> Iterable[str]:
         """Say what the cluster is, and which node lacks what."""
-        kind = "GPU" if self.uses_gpus else "process"
+        if not self._nodes:
+            return
+        kind = "GPU" if self._uses_gpus else "process"
         yield (
-            f"repro: Ray with {counted(len(self.nodes), 'node')}, "
-            f"{self.devices} cases at once, each on one {kind} with "
-            f"{counted(self.cores, 'core')}"
+            f"repro: Ray with {counted(len(self._nodes), 'node')}, "
+            f"{self._at_once} cases at once, each on one {kind} with "
+            f"{counted(self._cores, 'core')}"
         )
-        for node in self.nodes:
+        for node in self._nodes:
             lacking = node.state.lacking
             if lacking:
                 yield (
@@ -146,8 +156,10 @@ class Cluster:
                     f"{len(self._planned)} cases; {next(iter(lacking.values()))}"
                 )
 
-    def measure(self, case: Case) -> tuple[Measurement, Predictions]:
-        """Wait for the measurement of a case.
+    def measure(
+        self, case: Case, progress: Callable[[int], None] = lambda images: None
+    ) -> tuple[Measurement, Predictions]:
+        """Wait for the measurement of a case; nodes do not tell how far they are.
 
         Raises:
             NotAvailableError: no node has its weights or images.
@@ -165,7 +177,11 @@ class Cluster:
         return answer.measurement, answer.predictions
 
     def diagnose(
-        self, case: Case, predictions: Predictions, known: Known | None = None
+        self,
+        case: Case,
+        predictions: Predictions,
+        known: Known | None = None,
+        progress: Callable[[int, int], None] = lambda images, most: None,
     ) -> Diagnosis:
         """Let a node look for what would explain a case; see `measure` for errors."""
         task = self._computing(ask_there)
@@ -185,9 +201,20 @@ class Cluster:
         found: ImageNames = self._ask(case, task, "image_names")
         return found
 
-    def close(self) -> None:
+    def here(self) -> Evaluator:
+        """Give an evaluator of this process: a live model cannot come from a node."""
+        return self._own
+
+    @cached_property
+    def _own(self) -> Evaluator:
+        from repro.engine.evaluator import Evaluator
+
+        return Evaluator(self.settings)
+
+    def stop(self) -> None:
         """Leave the cluster; what is not finished there is cancelled."""
-        self._ray.shutdown()
+        if self._ray:
+            self._ray.shutdown()
 
     def _ask(self, case: Case, task: Any, *question: Any, **options: Any) -> Any:
         """Wait for what a node that has the files of a case says of it."""
@@ -198,8 +225,8 @@ class Cluster:
     def _computing(self, function: Callable[..., Any]) -> Any:
         """Make a task that computes on the device of a case."""
         return self._ray.remote(
-            num_gpus=1 if self.uses_gpus else 0,
-            num_cpus=self.cores,
+            num_gpus=1 if self._uses_gpus else 0,
+            num_cpus=self._cores,
             max_retries=RETRIES,
             # An exception would come again; only what was lost with a process is
             # repeated.
@@ -207,7 +234,7 @@ class Cluster:
             # A process goes on with the next case, and keeps what it has indexed. CUDA
             # would stay on the one GPU that Ray has shown it first: so it sees all.
             max_calls=0,
-            runtime_env=_SEES_ALL if self.uses_gpus else None,
+            runtime_env=_SEES_ALL if self._uses_gpus else None,
         )(_on_its_gpu(function))
 
     def _answer(self, case: Case) -> Answer:
@@ -215,7 +242,7 @@ class Cluster:
         if key not in self._tasks:
             if key in self._planned:
                 place = self._planned[key]
-                said = (f"{n}: {n.state.lacking[place]}" for n in self.nodes)
+                said = (f"{n}: {n.state.lacking[place]}" for n in self._nodes)
                 raise NotAvailableError(f"no node has it. {'. '.join(said)}")
             # Of a claim, or one of two checkpoints that a number may belong to.
             self._tasks[key] = self._submit(case)
@@ -248,7 +275,7 @@ class Cluster:
 
     def _elsewhere(self, case: Case) -> dict[str, str]:
         """Select the nodes that do not lack what a case needs; new ones may join."""
-        lacking = [node.id for node in self.nodes if not self._has(node, case)]
+        lacking = [node.id for node in self._nodes if not self._has(node, case)]
         return {"ray.io/node-id": f"!in({','.join(lacking)})"} if lacking else {}
 
     def _has(self, node: Node, case: Case) -> bool:
@@ -338,21 +365,6 @@ def _uses_gpus(device: str, nodes: Iterable[dict[str, Any]]) -> bool:
             "auto or cpu"
         )
     return found and device != "cpu"
-
-
-def _cores(nodes: Iterable[dict[str, Any]], *, uses_gpus: bool) -> int:
-    """Choose the cores of a case: an even share of those beside the GPUs or memory."""
-    shares = []
-    for node in nodes:
-        resources = node["Resources"]
-        cores = resources.get("CPU", 0)
-        if uses_gpus:
-            slots = resources.get("GPU", 0)
-        else:
-            slots = min(cores, resources.get("memory", 0) // WORKER_BYTES or 1)
-        if slots and cores:
-            shares.append(int(cores // slots))
-    return max(1, min(shares, default=1))
 
 
 def _state(ray: Any, node: dict[str, Any], task: Any) -> NodeState:
