@@ -122,18 +122,40 @@ def sealed(content: bytes) -> bytes:
     return content + xxhash.xxh3_128_digest(content)
 
 
-def read_sealed(file: Path) -> bytes | None:
-    """Read what was `sealed`; None, with a warning, where that is not what is there.
+def keep(file: Path, content: bytes) -> None:
+    """Keep bytes for later runs; where nothing can be written, they are made again."""
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_bytes(file, sealed(content))
 
-    Raises:
-        OSError: it cannot be read.
-    """
-    whole = file.read_bytes()
+
+def kept(file: Path) -> bytes | None:
+    """Read what was kept; None where it is not there, with a warning if damaged."""
+    try:
+        whole = file.read_bytes()
+    except OSError:
+        return None
     content = whole[:-_SEAL_BYTES]
     if sealed(content) == whole:
         return content
     warn_of_damage(f"{file} is not as it was written")
     return None
+
+
+@contextlib.contextmanager
+def made_once(file: Path | None) -> Iterator[None]:
+    """Let the processes of a machine make what is kept in a file one after the other.
+
+    The second finds what the first has kept. Where no lock can be had, each makes it.
+    """
+    from filelock import FileLock
+
+    with contextlib.ExitStack() as held:
+        if file is not None:
+            with contextlib.suppress(OSError, NotImplementedError):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(file.with_suffix(".lock")))
+        yield
 
 
 def warn_of_damage(fault: str, then: str = "it is made again") -> None:

@@ -14,15 +14,13 @@ for each image, as `sha256sum` writes it with the size between:
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock
 
 from repro.data.listing import (
     UNKNOWN_SIZE,
@@ -33,7 +31,7 @@ from repro.data.listing import (
     read_image,
 )
 from repro.errors import DatasetError
-from repro.files import Stamp, read_sealed, replace_bytes, sealed
+from repro.files import Stamp, keep, kept, made_once, replace_bytes
 from repro.machine import available_cores
 from repro.published import (
     DatasetSpec,
@@ -78,7 +76,7 @@ def find_digests(listing: Listing, cache: Path | None) -> dict[str, str]:
     known, unknown = _look_up(listing, file)
     if not unknown:
         return known
-    with _reading_alone(file):
+    with made_once(file):
         # Another process may have read them meanwhile.
         known, unknown = _look_up(listing, file)
         if unknown:
@@ -120,12 +118,11 @@ def _look_up(listing: Listing, file: Path | None) -> tuple[dict[str, str], list[
 
 def _remembered(file: Path | None) -> Mapping[str, Remembered]:
     """Read what is remembered; a file that is damaged or of old counts as none."""
-    if file is None:
+    if file is None or (content := kept(file)) is None:
         return {}
     try:
-        content = read_sealed(file)
-        index = msgspec.msgpack.decode(content or b"", type=_Index)
-    except (OSError, ValueError):
+        index = msgspec.msgpack.decode(content, type=_Index)
+    except ValueError:
         return {}
     return index.images if index.version == VERSION else {}
 
@@ -139,23 +136,7 @@ def _remember(
         for image in listing.all()
         if not image.stamp.is_young(began)
     }
-    with contextlib.suppress(OSError):
-        content = msgspec.msgpack.encode(_Index(VERSION, images))
-        replace_bytes(file, sealed(content))
-
-
-@contextlib.contextmanager
-def _reading_alone(file: Path | None) -> Iterator[None]:
-    """Let the processes of a machine read a dataset one after the other.
-
-    The second finds what the first has read. Where no lock can be had, both read.
-    """
-    with contextlib.ExitStack() as held:
-        if file is not None:
-            with contextlib.suppress(OSError, NotImplementedError):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(FileLock(file.with_suffix(".lock")))
-        yield
+    keep(file, msgspec.msgpack.encode(_Index(VERSION, images)))
 
 
 def _read_all(root: Path, images: Sequence[Image]) -> dict[str, str]:

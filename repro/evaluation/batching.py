@@ -16,11 +16,10 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from repro.errors import EvaluationError
-from repro.files import read_sealed, replace_bytes, sealed
+from repro.files import keep, kept, made_once
 
 CANDIDATES = {"cpu": (8, 16, 32, 64), "cuda": (64, 128, 256, 512)}
 # The first batch of a size pays for memory and for choosing kernels.
@@ -69,19 +68,14 @@ class BatchSize:
         Other processes wait for it meanwhile: two that measure disturb each other.
         """
         assert self._file is not None
-        with contextlib.ExitStack() as held:
-            # Where nothing can be locked or written, it is found again the next time.
-            with contextlib.suppress(OSError, NotImplementedError):
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(FileLock(self._file.with_suffix(".lock")))
-            if kept := _read(self._file):
-                self._limit = self._best = kept
+        with made_once(self._file):
+            if size := int(kept(self._file) or 0):
+                self._limit = self._best = size
                 self._untried = []
                 yield
                 return
             yield
-            with contextlib.suppress(OSError):
-                replace_bytes(self._file, sealed(str(self.current).encode()))
+            keep(self._file, str(self.current).encode())
 
     def try_no_more_than(self, images: int) -> None:
         """Leave out sizes that no batch will have: strata have that many images."""
@@ -106,14 +100,6 @@ class BatchSize:
             # What is untried is not smaller than what failed.
             self._limit, self._untried = half, []
         return bool(half)
-
-
-def _read(file: Path) -> int | None:
-    """Read a size that was kept, unless it is not there or damaged."""
-    try:
-        return int(read_sealed(file) or 0) or None
-    except OSError:
-        return None
 
 
 #: Batches that a device is given before it has computed them: it goes on with the next

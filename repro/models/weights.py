@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from repro.cases import Case
 from repro.errors import ExpectedError, NotAvailableError, WeightsError
-from repro.files import Stamp, read_sealed, replace_bytes, sealed, stamp_of
+from repro.files import Stamp, keep, kept, replace_bytes, stamp_of
 from repro.models.containers import check_complete, parts_of
 from repro.models.libraries import find_loader
 from repro.published import (
@@ -92,8 +92,8 @@ def verify_weights(path: Path, cache: Path | None) -> WeightsFile:
 def _verify(path: Path, cache: Path | None, *, is_whole: bool) -> WeightsFile:
     stamp = stamp_of(path.stat())
     note = cache and _note_of(path, stamp, cache)
-    if note and (digest := _remembered(note)):
-        return WeightsFile(path, stamp.size, digest, stamp=stamp)
+    if note and (known := kept(note)):
+        return WeightsFile(path, stamp.size, known.decode(), stamp=stamp)
     began = time.time_ns()
     try:
         if is_whole:
@@ -108,24 +108,13 @@ def _verify(path: Path, cache: Path | None, *, is_whole: bool) -> WeightsFile:
     # in them it would be that of no file at all.
     found.check_same()
     if note and not stamp.is_young(began):
-        # Without the note, it is only hashed again.
-        with contextlib.suppress(OSError):
-            note.parent.mkdir(parents=True, exist_ok=True)
-            replace_bytes(note, sealed(digest.encode()))
+        keep(note, digest.encode())
     return found
 
 
 def _note_of(path: Path, stamp: Stamp, cache: Path) -> Path:
     known = msgspec.json.encode([str(path.resolve()), stamp])
     return cache / "weights" / f"{hashlib.sha256(known).hexdigest()[:32]}.sha256"
-
-
-def _remembered(note: Path) -> str:
-    """Read a digest that was written down; nothing where it is not, or damaged."""
-    try:
-        return (read_sealed(note) or b"").decode()
-    except OSError:
-        return ""
 
 
 def _stamp(path: Path) -> Stamp | None:

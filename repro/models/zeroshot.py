@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from repro.errors import ExpectedError, WeightsError
-from repro.files import file_shipped_with, read_sealed, replace_bytes, sealed
+from repro.files import file_shipped_with, keep, kept
 from repro.models.libraries import OwnFiles
 from repro.models.libraries.common import building, offline, split_tag
 from repro.models.prefixes import TemplateEncoder, text_tower
@@ -226,11 +226,9 @@ def _part(file: Path, encode: Callable[[], Tensor]) -> Tensor | None:
         if (kept := _read(file)) is not None:
             return torch.from_numpy(kept)
         classes = encode()
-        # Without the file, it is only encoded again.
-        with contextlib.suppress(OSError):
-            stream = io.BytesIO()
-            np.save(stream, classes.cpu().numpy())
-            replace_bytes(file, sealed(stream.getvalue()))
+        stream = io.BytesIO()
+        np.save(stream, classes.cpu().numpy())
+        keep(file, stream.getvalue())
         return classes
 
 
@@ -254,10 +252,7 @@ def _try_lock(file: Path) -> Iterator[bool]:
 
 def _read(file: Path) -> npt.NDArray[np.float32] | None:
     """Read a part, unless it is not there or damaged."""
-    try:
-        content = read_sealed(file)
-    except OSError:
-        return None
+    content = kept(file)
     return None if content is None else np.load(io.BytesIO(content))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.evaluation.batching import CANDIDATES, TRIES, BatchSize
-from repro.files import DamageWarning, read_sealed, sealed
+from repro.files import DamageWarning, kept, sealed
 
 CPU = CANDIDATES["cpu"]
 
@@ -111,7 +111,7 @@ def test_a_size_that_is_kept_and_damaged_is_found_again(
     file.write_bytes(content)
     with pytest.warns(DamageWarning, match="made again"):
         find_and_keep(file)
-    assert read_sealed(file) == b"64"
+    assert kept(file) == b"64"
     again = BatchSize("cpu", file=file)
     with again.remembering():
         assert not again.is_searching

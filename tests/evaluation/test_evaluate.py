@@ -24,7 +24,7 @@ from repro.evaluation.predictions import (
     load_predictions,
     save_predictions,
 )
-from repro.files import read_sealed
+from repro.files import kept
 from repro.published import parse_geometry
 from tests.stand_ins import photograph_dataset
 
@@ -355,12 +355,12 @@ def test_a_size_that_is_remembered_is_that_of_every_batch_of_every_run(
     found: list[Predictions] = []
     for _ in range(2):
         counting = SmallMemory(classifier, room=1000)
-        kept = BatchSize("cpu", file=file)
+        batches = BatchSize("cpu", file=file)
         found.append(
-            evaluate(counting, photographs, strata, batch_size=kept, device=CPU)
+            evaluate(counting, photographs, strata, batch_size=batches, device=CPU)
         )
         seen.append(counting.sizes)
-    size = int(read_sealed(file) or 0)
+    size = int(kept(file) or 0)
     wanted = []
     for _, pixels in strata:
         whole, rest = divmod(len(pixels), size)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.files import read_sealed
+from repro.files import kept
 
 from .conftest import ReleaseCopy, RunCases
 
@@ -87,7 +87,7 @@ def test_a_batch_size_that_is_remembered_needs_a_cache(
     result = run_cases(release, *ONE, asked)
     result.assert_outcomes(passed=1)
     (file,) = (tmp_path / "cache" / "batch-sizes").glob("*.size")
-    assert int(read_sealed(file) or 0) in (8, 16, 32, 64)
+    assert int(kept(file) or 0) in (8, 16, 32, 64)
 
 
 def test_an_unknown_device_is_one_clear_error(
