@@ -26,7 +26,7 @@ from repro.data.array_files import (
 )
 from repro.data.class_names import is_numbered
 from repro.data.label_tables import understand_named_labels
-from repro.data.listing import Image, Listing, Reader, subfolders
+from repro.data.listing import Image, Listing, Reader, by_class, subfolders
 from repro.errors import DatasetError
 from repro.files import stamp_of
 from repro.published import DatasetSpec
@@ -93,18 +93,14 @@ class ArrayReader(Reader):
         )
         suffix = "ppm" if images.ndim == 4 else "pgm"
         size = math.prod(images.shape[1:])
-        found: dict[str, list[Image]] = {name: [] for name in spec.classes}
+        found: list[tuple[str, Image]] = []
         for number, text in enumerate(texts):
-            class_ = classes[text]
-            found[class_].append(
-                Image(
-                    f"{class_}/{number:06}.{suffix}",
-                    msgspec.structs.replace(stamp, size=size, offset=number),
-                    Row(chosen.images, number),
-                )
-            )
+            name = f"{classes[text]}/{number:06}.{suffix}"
+            own = msgspec.structs.replace(stamp, size=size, offset=number)
+            found.append((classes[text], Image(name, own, Row(chosen.images, number))))
         how = f"in arrays, the set {chosen.name!r}" if chosen.name else "in arrays"
-        return Listing(root, how, found, tuple(filter(None, (chosen.note, assumed))))
+        said = tuple(filter(None, (chosen.note, assumed)))
+        return Listing(root, how, by_class(spec, found), said)
 
     def labels(
         self, spec: DatasetSpec, root: Path

@@ -59,7 +59,7 @@ def name_classes(
     names = list(names)
     if told and (found := {name: told[name] for name in names if name in told}):
         return Named(found, tuple(name for name in names if name not in found))
-    plain = _pairs(names, {composed(name): name for name in spec.classes}.get, composed)
+    plain = _as_spelt(names, {composed(name): name for name in spec.classes})
     if plain.classes:
         return plain
     for assumed, understand in _ways(spec):
@@ -151,17 +151,14 @@ def is_numbered(names: Collection[str]) -> bool:
     return bool(names) and all(map(_NUMBER.fullmatch, names))
 
 
-def _pairs(
-    names: Sequence[str],
-    understand: Callable[[str], str | None],
-    spell: Callable[[str], str],
-) -> Named:
+def _as_spelt(names: Sequence[str], classes: Mapping[str, str]) -> Named:
+    """Find the names that are classes, in whatever Unicode form."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     unknown: list[str] = []
     # A name that is one by itself comes before one that is only spelt alike.
-    for name in sorted(names, key=lambda name: spell(name) != name):
-        class_ = understand(spell(name))
+    for name in sorted(names, key=lambda name: composed(name) != name):
+        class_ = classes.get(composed(name))
         if class_ is None or class_ in taken:
             unknown.append(name)
         else:

@@ -211,21 +211,18 @@ def _describe(description: Path) -> Store | None:
         used = description.stat().st_mtime
         sizes = {f.name: f.stat().st_size for f in description.parent.iterdir()}
         records = sorted(description.parent.glob("[0-9]*.json"))
-        images = [_images_of(record) for record in records]
+        read = (decode_json(record.read_bytes(), StratumRecord) for record in records)
+        images = sum(record.shape[0] for record in read)
     except (OSError, ValueError):
         return None
     return Store(
         path=description.parent,
         identity=identity,
         strata=len(records),
-        images=sum(images),
+        images=images,
         size=sum(sizes.values()),
         used=used,
     )
-
-
-def _images_of(record: Path) -> int:
-    return decode_json(record.read_bytes(), StratumRecord).shape[0]
 
 
 class WantedStore(msgspec.Struct, frozen=True):
@@ -273,11 +270,9 @@ def make_room_for(
         DatasetError: a file cannot be deleted.
     """
     stores = {store.path: store for store in list_stores(cache)}
-    coming = {
-        store.path: max(0, store.size - _size(stores.get(store.path)))
-        for store in wanted
-    }
-    total = sum(coming.values()) + sum(store.size for store in stores.values())
+    sizes = {path: store.size for path, store in stores.items()}
+    coming = {one.path: max(0, one.size - sizes.get(one.path, 0)) for one in wanted}
+    total = sum(coming.values()) + sum(sizes.values())
     fitting = len(wanted)
     for path in _least_needed([*coming, *later], stores):
         if total <= limit:
@@ -296,7 +291,3 @@ def _least_needed(planned: Sequence[Path], stores: dict[Path, Store]) -> Iterato
     yield from (path for path in reversed(stores) if path not in known)
     # Without the first nothing could be evaluated: for it the limit gives way.
     yield from reversed(planned[1:])
-
-
-def _size(store: Store | None) -> int:
-    return store.size if store else 0

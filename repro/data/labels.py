@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -89,9 +90,8 @@ def _list_faults(
         other = _other_set(files, others, told)
         yield f"{found}{other or '; remove what does not belong there'}"
     known = [image for image in told if image.classes]
-    yield from _misplaced(
-        spec, known, f"the list of {files.title} says", _neighbour(files)
-    )
+    first = partial(_first_class, files)
+    yield from _misplaced(spec, known, f"the list of {files.title} says", first)
 
 
 def _other_set(
@@ -110,11 +110,8 @@ def _other_set(
     return f"; {number} are in that of {best}. Get the images of {files.title}"
 
 
-def _neighbour(files: FileList) -> Callable[[str], str]:
-    def class_of(name: str) -> str:
-        return next(iter(files.classes_of(name)), "")
-
-    return class_of
+def _first_class(files: FileList, name: str) -> str:
+    return next(iter(files.classes_of(name)), "")
 
 
 def _misplaced(

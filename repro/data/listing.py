@@ -18,7 +18,7 @@ import msgspec
 import xxhash
 
 from repro.errors import DatasetError
-from repro.files import Stamp, stamp_of
+from repro.files import Stamp, is_there, stamp_of
 from repro.published import DatasetSpec
 from repro.words import spelt
 
@@ -204,6 +204,18 @@ def place_in(root: Path, image: Image) -> ImageLocation:
     return f"{root}/{image.name}" if image.place is None else image.place
 
 
+def by_class(
+    spec: DatasetSpec, images: Iterable[tuple[str, Image]]
+) -> dict[str, list[Image]]:
+    """Sort images, each of which comes with its class, by class and by name."""
+    found: dict[str, list[Image]] = {name: [] for name in spec.classes}
+    for class_, image in images:
+        found[class_].append(image)
+    for members in found.values():
+        members.sort(key=lambda image: image.name)
+    return found
+
+
 def class_folders(spec: DatasetSpec, folder: Path) -> set[str]:
     """Give the names of the classes of a dataset that have a folder here."""
     return set(spec.classes) & set(subfolders(folder))
@@ -326,16 +338,10 @@ def unreadable(error: OSError, folder: Path) -> DatasetError:
 
 def dead_link(path: Path) -> str:
     """Say that a link leads nowhere, or in a circle."""
-    is_circle = _exists(path) is not False
+    try:
+        is_circle = is_there(path)
+    except OSError as error:
+        is_circle = error.errno == errno.ELOOP
     leads = "from where it leads in a circle" if is_circle else "which is not there"
     what = "remove it" if is_circle else "restore that, or remove the link"
     return f"{path} is a link to {path.readlink()}, {leads}; {what}"
-
-
-def _exists(path: Path) -> bool | None:
-    """Whether a path leads to something; None where it leads in a circle."""
-    try:
-        path.stat()
-    except OSError as error:
-        return None if error.errno == errno.ELOOP else False
-    return True

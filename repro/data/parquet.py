@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from repro.data.label_tables import understand_named_labels
-from repro.data.listing import UNKNOWN_SIZE, Image, Listing, Reader
+from repro.data.listing import UNKNOWN_SIZE, Image, Listing, Reader, by_class
 from repro.data.pages import Page, page_values, pages_of
 from repro.data.shards import find_shards, last_unsaid, list_shards, unique_name
 from repro.errors import DatasetError
@@ -73,25 +73,21 @@ class ParquetReader(Reader):
                 "labels are hidden; get the validation set"
             )
         classes, assumed = understand_named_labels(spec, root, labels, names, named_by)
-        images: dict[str, list[Image]] = {name: [] for name in spec.classes}
+        images: list[tuple[str, Image]] = []
         taken: set[str] = set()
         for number, row in enumerate(rows):
             class_ = classes[row.label]
             name = unique_name(class_, spelt(row.path), taken, f"{number:08}")
-            whole = row.image.page.stamp
             # The stamp is its shard's, so the row is the shard's too.
-            place = row.image.row
-            stamp = Stamp(
-                UNKNOWN_SIZE, whole.modified, whole.changed, whole.inode, place
+            stamp = msgspec.structs.replace(
+                row.image.page.stamp, size=UNKNOWN_SIZE, offset=row.image.row
             )
-            images[class_].append(Image(name, stamp, row.image))
-        for found in images.values():
-            found.sort(key=lambda image: image.name)
+            images.append((class_, Image(name, stamp, row.image)))
         said = (assumed,) if assumed else ()
         return Listing(
             root,
             f"in {counted(len(shards), 'shard')} of parquet",
-            images,
+            by_class(spec, images),
             said,
             may_lack=last_unsaid(shards),
         )

@@ -53,11 +53,6 @@ class _Decoders(NamedTuple):
     stop: threading.Event
 
 
-def _nothing(digest: str) -> Pixels | None:
-    """Find no crop: where nothing is kept, all are decoded."""
-    return None
-
-
 class PixelStore:
     """The decoded crops of one dataset in one geometry, on disk.
 
@@ -222,7 +217,8 @@ def stream(
         images = len(dataset.strata[stratum])
         pixels = np.empty((images, 3, *dataset.size_in(geometry)), dtype=np.uint8)
         start = 0
-        for (chunk,) in _decode(dataset, stratum, {geometry: _nothing}, decoders):
+        # Where nothing is kept, all are decoded.
+        for (chunk,) in _decode(dataset, stratum, {geometry: lambda _: None}, decoders):
             pixels[start : start + len(chunk)] = chunk
             start += len(chunk)
         return pixels

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePath
 
+import msgspec
+
 from repro.data.label_tables import understand_labels
 from repro.data.listing import (
     IMAGE_SUFFIXES,
@@ -17,12 +19,13 @@ from repro.data.listing import (
     Listing,
     Member,
     Reader,
+    by_class,
     class_folders,
     is_named_so,
     read_image,
 )
 from repro.errors import DatasetError
-from repro.files import UNREADABLE, Stamp, stamp_of
+from repro.files import UNREADABLE, stamp_of
 from repro.published import DatasetSpec
 from repro.words import counted, counted_names, spelt
 
@@ -152,12 +155,12 @@ class PackedReader(Reader):
 
     def list(self, spec: DatasetSpec, root: Path, data: Path) -> Listing:
         """List its members by their folders."""
-        images: dict[str, list[Image]] = {name: [] for name in spec.classes}
-        others: list[str] = []
+        known, others = set(spec.classes), []
+        images: list[tuple[str, Image]] = []
         for member in tar_members(root):
-            name, class_ = _in_class(member.name, images)
+            name, class_ = _in_class(member.name, known)
             if class_:
-                images[class_].append(Image(name, member.stamp, member.place))
+                images.append((class_, Image(name, member.stamp, member.place)))
             else:
                 others.append(name)
         if others:
@@ -166,9 +169,7 @@ class PackedReader(Reader):
                 f"{root} is not {spec.title}: {said} in no folder of a class; pack it "
                 "again without"
             )
-        for found in images.values():
-            found.sort(key=lambda image: image.name)
-        return Listing(root, "in class folders of the tar", images)
+        return Listing(root, "in class folders of the tar", by_class(spec, images))
 
 
 def _in_class(name: str, classes: Container[str]) -> tuple[str, str]:
@@ -194,25 +195,21 @@ def tar_members(
             for entry in archive:
                 if entry.isreg() and is_named_so(PurePath(entry.name).name, suffixes):
                     place = Member(tar, entry.name, entry.offset_data, entry.size)
-                    yield Image(entry.name, _stamp_inside(whole, place), place)
-            _check_end(tar, archive.offset)
+                    stamp = msgspec.structs.replace(
+                        whole, size=entry.size, offset=entry.offset_data
+                    )
+                    yield Image(entry.name, stamp, place)
+            if archive.offset >= whole.size:
+                # Its last member, or the mark of the end, is not all there.
+                raise tarfile.ReadError(
+                    f"its last file ends at byte {archive.offset:,}"
+                )
     # Of sparse files tarfile reads more, and takes its numbers on trust.
     except (tarfile.TarError, *UNREADABLE) as error:
         raise DatasetError(
             f"{tar} ({tar.stat().st_size:,} bytes) is cut off or no plain tar: "
             f"{error}. Download it again; it must not be compressed"
         ) from error
-
-
-def _stamp_inside(tar: Stamp, member: Member) -> Stamp:
-    return Stamp(member.size, tar.modified, tar.changed, tar.inode, member.offset)
-
-
-def _check_end(tar: Path, offset: int) -> None:
-    """Refuse a tar whose last member, or the mark of the end, is not all there."""
-    size = tar.stat().st_size
-    if offset >= size:
-        raise tarfile.ReadError(f"its last file ends at byte {offset:,}")
 
 
 _LABELS = (".cls", ".json", ".txt")
@@ -249,7 +246,7 @@ class WebDatasetReader(Reader):
         found = [pair for shard in shards for pair in _labelled(shard)]
         texts = list(dict.fromkeys(label for _, label in found if label))
         classes, assumed = understand_labels(spec, root, texts, counted_from_zero=True)
-        images: dict[str, list[Image]] = {name: [] for name in spec.classes}
+        images: list[tuple[str, Image]] = []
         unlabelled: list[str] = []
         taken: set[str] = set()
         for number, (image, label) in enumerate(found):
@@ -258,13 +255,11 @@ class WebDatasetReader(Reader):
                 continue
             class_ = classes[label]
             name = unique_name(class_, spelt(image.name), taken, f"{number:08}")
-            images[class_].append(Image(name, image.stamp, image.place))
-        for members in images.values():
-            members.sort(key=lambda image: image.name)
+            images.append((class_, Image(name, image.stamp, image.place)))
         return Listing(
             root,
             f"in {counted(len(shards), 'shard')} of WebDataset",
-            images,
+            by_class(spec, images),
             (assumed,) if assumed else (),
             tuple(unlabelled),
             last_unsaid(shards),

@@ -25,6 +25,7 @@ from repro.data.listing import (
     Image,
     Listing,
     Reader,
+    by_class,
     class_folders,
     image_files,
     image_of,
@@ -177,11 +178,11 @@ def _listing(
     table = find_table(spec, root) if root.is_dir() else None
     files = list(files)
     told = _Told(spec, table, [file.name for file in files])
-    images: dict[str, list[Image]] = {name: [] for name in spec.classes}
+    images: list[tuple[str, Image]] = []
     left: list[Image] = []
     for file in files:
         if class_ := told.class_of(file.name):
-            images[class_].append(_in_class(class_, file))
+            images.append((class_, file))
         else:
             left.append(file)
     sources = [str(table.source)] if table else []
@@ -192,23 +193,18 @@ def _listing(
     if numbered:
         devkit = _devkit(spec, root, data)
         sources.append(str(devkit.source))
-        for file in numbered:
-            class_ = devkit.class_of(file.name)
-            images[class_].append(_in_class(class_, file))
+        images += [(devkit.class_of(file.name), file) for file in numbered]
         left = [file for file in left if not VALIDATION_IMAGE.fullmatch(file.name)]
-    for found in images.values():
-        found.sort(key=lambda image: image.name)
+    placed = (
+        (c, Image(f"{c}/{file.name}", file.stamp, file.place)) for c, file in images
+    )
     return Listing(
         root,
         f"{layout}, labelled by {' and '.join(sources)}",
-        images,
+        by_class(spec, placed),
         (table.assumed,) if table and table.assumed else (),
         tuple(file.name for file in left),
     )
-
-
-def _in_class(class_: str, file: Image) -> Image:
-    return Image(f"{class_}/{file.name}", file.stamp, file.place)
 
 
 def _devkit(spec: DatasetSpec, root: Path, data: Path) -> Devkit:

@@ -22,8 +22,18 @@ class Match(msgspec.Struct, frozen=True):
     family: Family
     folder: Path | None
     reason: str
+    is_chosen: bool = False
     files: tuple[Path, ...] = ()
     refused: dict[str, str] = {}
+
+    @property
+    def kind(self) -> Kind:
+        """Which kind of models the family has."""
+        return self.release.protocols[self.family.protocols[0]].kind
+
+    def without_folder(self, reason: str) -> Match:
+        """Give the same family without a folder."""
+        return msgspec.structs.replace(self, folder=None, reason=reason)
 
 
 def match_folders(
@@ -51,36 +61,19 @@ def match_folders(
         _without_other_kind(_propose(release, family, mirror, chosen.get(family.id)))
         for release, family in families
     ]
-    return [_match(_unambiguous(one, proposals, mirror)) for one in proposals]
-
-
-class _Proposal(msgspec.Struct, frozen=True):
-    """The folder that a family may have, why, and whether the user chose it."""
-
-    release: Release
-    family: Family
-    folder: Path | None
-    reason: str
-    is_chosen: bool = False
-
-    @property
-    def kind(self) -> Kind:
-        return self.release.protocols[self.family.protocols[0]].kind
-
-    def without_folder(self, reason: str) -> _Proposal:
-        return msgspec.structs.replace(self, folder=None, reason=reason)
+    return [_with_files(_unambiguous(one, proposals, mirror)) for one in proposals]
 
 
 def _propose(
     release: Release, family: Family, mirror: Path, chosen: str | None
-) -> _Proposal:
+) -> Match:
     if chosen is not None:
         if not (mirror / chosen).is_dir():
             raise FetchError(
                 f"--family {family.id}={chosen}: {mirror / chosen} is no folder"
             )
         reason = "chosen with --family"
-        return _Proposal(release, family, mirror / chosen, reason, is_chosen=True)
+        return Match(release, family, mirror / chosen, reason, is_chosen=True)
     reasons = {family.id: "has the family's own name"} | {
         name: f"{name!r} is one of its local_names" for name in family.local_names
     }
@@ -92,12 +85,12 @@ def _propose(
     }
     for name, reason in reasons.items():
         if (mirror / name).is_dir():
-            return _Proposal(release, family, mirror / name, reason)
+            return Match(release, family, mirror / name, reason)
     names = ", ".join([family.id, *family.local_names])
-    return _Proposal(release, family, None, f"no folder is named like it ({names})")
+    return Match(release, family, None, f"no folder is named like it ({names})")
 
 
-def _without_other_kind(proposal: _Proposal) -> _Proposal:
+def _without_other_kind(proposal: Match) -> Match:
     """Rule a folder out whose files are of another kind than the family's."""
     if proposal.folder is None or proposal.is_chosen:
         return proposal
@@ -107,9 +100,7 @@ def _without_other_kind(proposal: _Proposal) -> _Proposal:
     return proposal.without_folder(f"{proposal.folder} holds {kind} models")
 
 
-def _unambiguous(
-    proposal: _Proposal, proposals: Sequence[_Proposal], mirror: Path
-) -> _Proposal:
+def _unambiguous(proposal: Match, proposals: Sequence[Match], mirror: Path) -> Match:
     """Leave a folder that several families could have to the user."""
     rivals = [one.family.id for one in proposals if one.folder == proposal.folder]
     if proposal.folder is None or proposal.is_chosen or len(rivals) == 1:
@@ -121,12 +112,11 @@ def _unambiguous(
     )
 
 
-def _match(proposal: _Proposal) -> Match:
+def _with_files(proposal: Match) -> Match:
     """Choose the files of a folder that are models of the family's kind."""
-    release, family, folder = proposal.release, proposal.family, proposal.folder
     files: list[Path] = []
     refused: dict[str, str] = {}
-    for file in list_weights(folder, shards=True) if folder else ():
+    for file in list_weights(proposal.folder, shards=True) if proposal.folder else ():
         try:
             check_weights_name("the folder", file.name)
         except ValueError as error:
@@ -139,7 +129,7 @@ def _match(proposal: _Proposal) -> Match:
             refused[file.name] = f"it holds a {kind} model"
         else:
             files.append(file)
-    return Match(release, family, folder, proposal.reason, tuple(files), refused)
+    return msgspec.structs.replace(proposal, files=tuple(files), refused=refused)
 
 
 def _kind_of(folder: Path) -> Kind | None:
