@@ -158,7 +158,7 @@ def _nothing(code: Path | None) -> str:
             "no architecture that is known here; give the file of Python that builds "
             "it with --code"
         )
-    from repro.models.libraries.python import makers
+    from repro.models.libraries import makers
 
     named = listed(list(makers(code))) or "nothing"
     return f"no architecture that is known here, and none of {code}: {named}"

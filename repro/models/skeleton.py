@@ -194,7 +194,7 @@ def fitting_code(
 
 def _calls(code: Path, classes: int) -> Iterator[tuple[str, dict[str, int]]]:
     """List how the functions and classes of a file can be called."""
-    from repro.models.libraries.python import makers, parameters_of
+    from repro.models.libraries import makers, parameters_of
 
     for name, make in makers(code).items():
         parameters = parameters_of(make)

@@ -292,7 +292,7 @@ LOADERS = Extensions(
         "open_clip": "repro.models.libraries.zoos:OpenClipLoader",
         "torchvision": "repro.models.libraries.zoos:TorchvisionLoader",
         "onnx": "repro.models.libraries.onnx:OnnxLoader",
-        "python": "repro.models.libraries.python:PythonLoader",
+        "python": "repro.models.libraries:PythonLoader",
     },
 )
 

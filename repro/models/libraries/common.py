@@ -12,6 +12,7 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 from repro.errors import ExpectedError, ReproError, WeightsError
+from repro.models.libraries import reason
 from repro.models.state import read_contents
 from repro.words import listed
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from repro.models.state import StateDict
     from repro.published import ModelSpec
 
-#: Longest message of a library; lists of a thousand names of tensors do not help.
-_LONGEST = 300
 
 #: `handing` replaces a function of a library, which another thread must not meet.
 _PATCHED = threading.Lock()
@@ -32,12 +31,6 @@ def split_tag(spec: ModelSpec) -> tuple[str, str]:
     """Split what a spec names into architecture and tag; the tag may be empty."""
     architecture, _, tag = spec.architecture.partition(".")
     return architecture, tag
-
-
-def reason(error: BaseException) -> str:
-    """Say in one line, and shortened, why a library refused something."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def cannot_build(

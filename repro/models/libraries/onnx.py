@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import EvaluationError, ExpectedError, NotAvailableError, WeightsError
-from repro.models.libraries import Loaded, Loader
-from repro.models.libraries.common import reason
+from repro.models.libraries import Loaded, Loader, reason
 from repro.stored.onnx import EXTRA, Graph, Port, read_graph
 from repro.words import listed
 

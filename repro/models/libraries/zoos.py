@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.files import at_home
-from repro.models.libraries import Loader
+from repro.models.libraries import Loader, reason
 from repro.models.libraries.common import (
     building,
     cannot_build,
@@ -20,7 +20,6 @@ from repro.models.libraries.common import (
     handing,
     hub_file,
     offline,
-    reason,
     refuse_weights,
     split_tag,
     torch_hub_file,
