@@ -146,6 +146,6 @@ def prune(cache: Path, limit: int | None, *, everything: bool) -> None:
         for store in dropped:
             drop_store(store)
     else:
-        dropped = make_room(cache, limit)
+        dropped = make_room(cache, limit).dropped
     freed = shown_size(sum(store.size for store in dropped))
     echo(f"dropped {counted(len(dropped), 'store')} of decoded pixels, {freed}")

@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -173,29 +174,6 @@ def drop_unneeded(store: Store) -> bool:
         return is_unneeded
 
 
-def make_room(cache: Path, limit: int) -> list[Store]:
-    """Drop the stores that were not used for longest until the rest fits.
-
-    Args:
-        cache: folder of all stores.
-        limit: bytes that all of them together may have.
-
-    Returns:
-        What was dropped. A store that a process holds stays.
-
-    Raises:
-        DatasetError: a file cannot be deleted.
-    """
-    stores = list_stores(cache)
-    total = sum(store.size for store in stores)
-    dropped = []
-    for store in reversed(stores):
-        if total > limit and drop_unneeded(store):
-            total -= store.size
-            dropped.append(store)
-    return dropped
-
-
 def remove_parts(cache: Path) -> None:
     """Delete what killed processes left, unless somebody may be writing it."""
     for part in cache.glob(f"*/**/*{PART_SUFFIX}"):
@@ -248,9 +226,19 @@ class HeldStores:
                 self._leases[path] = Lease(path)
 
 
-def make_room_for(
-    cache: Path, limit: int, wanted: Sequence[WantedStore], later: Sequence[Path] = ()
-) -> int:
+class Room(NamedTuple):
+    """How many wanted stores have room, from the first on, and what was dropped."""
+
+    fitting: int
+    dropped: list[Store]
+
+
+def make_room(
+    cache: Path,
+    limit: int,
+    wanted: Sequence[WantedStore] = (),
+    later: Sequence[Path] = (),
+) -> Room:
     """Drop stores until those that are wanted now fit, or as many of them as do.
 
     First go the stores of which the run needs nothing any more, those that were not
@@ -263,9 +251,6 @@ def make_room_for(
         wanted: stores to read and build now, in the order in which they are needed.
         later: stores that are needed after these.
 
-    Returns:
-        How many of the wanted ones, from the first on, have room.
-
     Raises:
         DatasetError: a file cannot be deleted.
     """
@@ -273,7 +258,7 @@ def make_room_for(
     sizes = {path: store.size for path, store in stores.items()}
     coming = {one.path: max(0, one.size - sizes.get(one.path, 0)) for one in wanted}
     total = sum(coming.values()) + sum(sizes.values())
-    fitting = len(wanted)
+    fitting, dropped = len(wanted), []
     for path in _least_needed([*coming, *later], stores):
         if total <= limit:
             break
@@ -282,7 +267,8 @@ def make_room_for(
             total -= coming[path]
         if path in stores and drop_unneeded(stores[path]):
             total -= stores[path].size
-    return fitting
+            dropped.append(stores[path])
+    return Room(fitting, dropped)
 
 
 def _least_needed(planned: Sequence[Path], stores: dict[Path, Store]) -> Iterator[Path]:

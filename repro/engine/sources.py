@@ -14,7 +14,7 @@ from repro.cases import Case
 from repro.data.dataset import Dataset, index_dataset
 from repro.data.digests import read_record
 from repro.data.geometry import Pixels
-from repro.data.housekeeping import HeldStores, WantedStore, is_held, make_room_for
+from repro.data.housekeeping import HeldStores, WantedStore, is_held, make_room
 from repro.data.layout import (
     DECODED_AT_ONCE,
     StoreFolder,
@@ -268,7 +268,7 @@ class Stores:
                 for g in wanted
             ]
             later = [path(geometry) for geometry in needed[len(wanted) :]]
-            wanted = wanted[: make_room_for(cache, limit, stores, later)]
+            wanted = wanted[: make_room(cache, limit, stores, later).fitting]
         self._held.hold(map(path, wanted))
         return wanted
 

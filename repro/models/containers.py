@@ -32,7 +32,7 @@ from repro.stored.tensors import (
     read_safetensors,
     shards_of,
 )
-from repro.words import listed
+from repro.words import listed, shortened
 
 AGAIN = "Get it again from its source"
 _SAVE = "save the tensors with torch.save(model.state_dict(), 'NAME.pt')"
@@ -380,7 +380,7 @@ def _read_onnx(path: Path) -> Container:
 
 
 def _few(names: list[str]) -> str:
-    return listed([name if len(name) <= 60 else f"{name[:57]}..." for name in names])
+    return listed([shortened(name, 60) for name in names])
 
 
 def _short(error: Exception) -> str:

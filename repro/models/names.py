@@ -12,7 +12,7 @@ import msgspec
 
 from repro.stored.pickles import Unread
 from repro.stored.tensors import StoredTensor, Table
-from repro.words import counted, listed
+from repro.words import counted, listed, shortened
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -68,7 +68,7 @@ def find_faults(found: Shapes, wanted: Shapes, ignored: Collection[str] = ()) ->
 def _said(names: list[str], one: str, many: str) -> str:
     if not names:
         return ""
-    shown = [n if len(n) <= _LONGEST else f"{n[: _LONGEST - 3]}..." for n in names]
+    shown = [shortened(name, _LONGEST) for name in names]
     more = " ..." * (len(names) > _SHOWN)
     return f"{counted(len(names), one, many)} ({', '.join(shown[:_SHOWN])}{more})"
 
@@ -99,8 +99,7 @@ def without_tensors(content: Any, unread: Collection[str]) -> str:
 
 def shown(names: Iterable[object]) -> str:
     """Write the first few names of entries, none of them long."""
-    texts = [str(name) for name in names]
-    return listed([t if len(t) <= 40 else f"{t[:37]}..." for t in texts], most=6)
+    return listed([shortened(str(name), 40) for name in names], most=6)
 
 
 def kind_of(value: object) -> str:
@@ -115,8 +114,7 @@ def kind_of(value: object) -> str:
         return f"a table of {shown(value)}"
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {counted(len(value), 'value')}"
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return shortened(repr(value), 40)
 
 
 #: What is done -> pattern of the old names, and what they are called today.

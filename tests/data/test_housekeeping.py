@@ -69,18 +69,18 @@ def test_what_was_not_used_for_longest_is_dropped_until_the_rest_fits(
     cache: Path,
 ) -> None:
     newest, middle, oldest = list_stores(cache)
-    assert make_room(cache, newest.size + middle.size + oldest.size) == []
-    assert make_room(cache, newest.size + middle.size) == [oldest]
-    assert make_room(cache, newest.size - 1) == [middle, newest]
+    assert make_room(cache, newest.size + middle.size + oldest.size).dropped == []
+    assert make_room(cache, newest.size + middle.size).dropped == [oldest]
+    assert make_room(cache, newest.size - 1).dropped == [middle, newest]
     assert list_stores(cache) == []
 
 
 def test_a_store_that_is_held_stays_whatever_the_limit(cache: Path) -> None:
     newest, middle, oldest = list_stores(cache)
     lease = Lease(middle.path)
-    assert make_room(cache, 0) == [oldest, newest]
+    assert make_room(cache, 0).dropped == [oldest, newest]
     lease.release()
-    assert make_room(cache, 0) == [middle]
+    assert make_room(cache, 0).dropped == [middle]
 
 
 def test_without_locks_a_store_that_was_used_just_now_stays(
@@ -92,7 +92,7 @@ def test_without_locks_a_store_that_was_used_just_now_stays(
     monkeypatch.setattr(fcntl, "flock", flock)
     newest, middle, _ = list_stores(cache)
     PixelStore(photographs, GEOMETRIES[0], cache)
-    assert make_room(cache, 0) == [middle, newest]
+    assert make_room(cache, 0).dropped == [middle, newest]
     assert geometries_in(cache) == [str(GEOMETRIES[0])]
 
 
@@ -135,7 +135,7 @@ def test_a_store_of_an_earlier_layout_is_made_anew_and_can_be_dropped(
     (found,) = [s for s in list_stores(cache) if s.path == moved]
     assert found.images == 30
     assert "is of an earlier version" in check_store(found)[0]
-    assert moved in [dropped.path for dropped in make_room(cache, 0)]
+    assert moved in [dropped.path for dropped in make_room(cache, 0).dropped]
 
 
 def test_a_stratum_that_cannot_be_read_is_found_by_the_check(cache: Path) -> None:

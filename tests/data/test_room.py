@@ -14,7 +14,7 @@ from repro.data.housekeeping import (
     Lease,
     WantedStore,
     list_stores,
-    make_room_for,
+    make_room,
 )
 from repro.data.layout import StoreFolder, StoreIdentity, store_path
 
@@ -50,10 +50,12 @@ def room(
 ) -> tuple[str, int]:
     """Make room for wanted stores within a limit of that many; tell what stayed."""
     sizes = [WantedStore(path(cache, name), SIZE) for name in wanted]
-    fitting = make_room_for(
+    found = make_room(
         cache, stores * SIZE, sizes, [path(cache, name) for name in later]
     )
-    return "".join(sorted(s.identity.geometry for s in list_stores(cache))), fitting
+    return "".join(
+        sorted(s.identity.geometry for s in list_stores(cache))
+    ), found.fitting
 
 
 def test_what_fits_stays(cache: Path) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from repro.errors import ExpectedError
 from repro.published import LOADERS, ModelSpec
+from repro.words import shortened
 
 if TYPE_CHECKING:
     import torch
@@ -205,8 +206,7 @@ def _bytes_of(file: Path) -> bytes:
 
 def reason(error: BaseException) -> str:
     """Say in one line, and shortened, why a library refused something."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return shortened(" ".join(str(error).split()) or type(error).__name__, _LONGEST)
 
 
 class PythonLoader(Loader):
@@ -255,7 +255,7 @@ def makers(file: Path) -> dict[str, Callable[..., Any]]:
     Raises:
         ExpectedError: the file cannot be run.
     """
-    return _made_in(run_file(file))
+    return _made_in(_run_as_module(file.resolve(), _bytes_of(file)))
 
 
 def _made_in(module: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -286,15 +286,6 @@ def _is_model(made: object) -> bool:
     from torch import nn
 
     return isinstance(made, type) and issubclass(made, nn.Module)
-
-
-def run_file(file: Path) -> ModuleType:
-    """Run a file of Python as a module, once for what it holds now.
-
-    Raises:
-        ExpectedError: it cannot be read, or what it raises.
-    """
-    return _run_as_module(file.resolve(), _bytes_of(file))
 
 
 @lru_cache(maxsize=64)
