@@ -249,7 +249,8 @@ class StoreFolder:
             self.describe()
             # Whoever holds the lock is the only one who writes it, so what is there is
             # of the dead.
-            self._remove_parts(stratum)
+            for part in self.path.glob(f"{stratum:04d}.*{PART_SUFFIX}"):
+                part.unlink(missing_ok=True)
             with replacing(self._pixel_file(stratum)) as stream:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
@@ -290,11 +291,6 @@ class StoreFolder:
     def _create(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         self._locks.mkdir(parents=True, exist_ok=True)
-
-    def _remove_parts(self, stratum: int) -> None:
-        """Delete what a killed process left of a stratum."""
-        for part in self.path.glob(f"{stratum:04d}.*{PART_SUFFIX}"):
-            part.unlink(missing_ok=True)
 
     def _record_file(self, stratum: int) -> Path:
         return self.path / f"{stratum:04d}.json"

@@ -100,12 +100,13 @@ class FlatReader(Reader):
         folder = root if root.is_dir() else data
         if not folder.is_dir() or class_folders(spec, folder):
             return None
-        if _takes_validation(spec) and _loose_images(folder):
+        names = image_files(folder)
+        if _takes_validation(spec) and any(map(VALIDATION_IMAGE.fullmatch, names)):
             return folder
         # Tiny ImageNet has its images one folder deeper.
         if subfolders(folder) == ["images"]:
             folder = folder / "images"
-        names = image_files(folder)
+            names = image_files(folder)
         if not names:
             return None
         try:
@@ -160,15 +161,6 @@ def _flat_images(folder: Path) -> Iterator[Image]:
             yield image_of(name, os.stat(path), path)  # noqa: PTH116
         except OSError as error:
             raise unreadable(error, folder) from error
-
-
-def _loose_images(folder: Path) -> list[str]:
-    """List the names of ImageNet's validation images right in a folder.
-
-    Raises:
-        DatasetError: it cannot be read.
-    """
-    return [name for name in image_files(folder) if VALIDATION_IMAGE.fullmatch(name)]
 
 
 def _listing(

@@ -103,7 +103,7 @@ def _persist(
     transfer: _Transfer, client: httpx.Client, progress: Progress, patience: Patience
 ) -> tuple[Path, Received]:
     failures, furthest = 0, transfer.size
-    while not transfer.is_complete:
+    while not transfer.content.is_file():
         try:
             transfer.attempt(client)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -151,10 +151,6 @@ class _Transfer:
         elif self._part.exists() and self.size == known.total:
             # Killed between the last byte and the renaming.
             self._finish()
-
-    @property
-    def is_complete(self) -> bool:
-        return self.content.is_file()
 
     @property
     def received(self) -> Received:

@@ -150,9 +150,6 @@ class _Machine:
         else:
             self.stack = self._marks.pop()
 
-    def drop_to_mark(self) -> None:
-        self.popped()
-
     def duplicate(self, _: Any) -> None:
         self.push(self.stack[-1])
 
@@ -171,8 +168,7 @@ class _Machine:
         self.push(values)
 
     def append(self, _: Any) -> None:
-        value = self.pop()
-        self._extend([value])
+        self._extend([self.pop()])
 
     def extend(self, _: Any) -> None:
         self._extend(self.popped())
@@ -195,8 +191,7 @@ class _Machine:
             table.update(_entries(pairs))
 
     def table(self, _: Any) -> None:
-        found = self.popped()
-        self.push(Table(_entries(found)))
+        self.push(Table(_entries(self.popped())))
 
     def name(self, argument: str) -> None:
         self.push(Global(*argument.split(" ", 1)))
@@ -293,10 +288,6 @@ def _tensor_of_type(*arguments: Any) -> StoredTensor:
     return dense(storage.storage, offset, shape, strides, dtype)
 
 
-def _parameter(data: StoredTensor, *_: Any) -> StoredTensor:
-    return data
-
-
 def _special(kind: str) -> Callable[..., StoredTensor]:
     def described(*arguments: Any) -> StoredTensor:
         shapes = (a for a in arguments if isinstance(a, tuple))
@@ -310,8 +301,8 @@ _TENSORS: dict[str, Callable[..., StoredTensor]] = {
     "_rebuild_tensor": _tensor,
     "_rebuild_tensor_v2": _tensor,
     "_rebuild_tensor_v3": _tensor_of_type,
-    "_rebuild_parameter": _parameter,
-    "_rebuild_parameter_with_state": _parameter,
+    "_rebuild_parameter": lambda data, *_: data,
+    "_rebuild_parameter_with_state": lambda data, *_: data,
     "_rebuild_qtensor": _special("quantised"),
     "_rebuild_sparse_tensor": _special("sparse"),
     "_rebuild_meta_tensor_no_storage": _special("without values (on meta)"),
@@ -339,10 +330,10 @@ _MAKING: dict[str, Callable[[], Any]] = {
     "EMPTY_SET": list,
     "EMPTY_DICT": Table,
 }
-_DOING: dict[str, Callable[[_Machine, Any], None]] = {
+_DOING: dict[str, Callable[[_Machine, Any], object]] = {
     "MARK": _Machine.mark,
     "POP": _Machine.drop,
-    "POP_MARK": lambda machine, _: machine.drop_to_mark(),
+    "POP_MARK": lambda machine, _: machine.popped(),
     "DUP": _Machine.duplicate,
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
