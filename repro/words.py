@@ -43,6 +43,11 @@ def shortened(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[: room - 1].rstrip()}…"
 
 
+def reason(error: BaseException, room: int = 300) -> str:
+    """Say in one line, and shortened, what a library said: mostly it said too much."""
+    return shortened(" ".join(str(error).split()) or type(error).__name__, room)
+
+
 def briefly(cases: Sequence[str]) -> list[str]:
     """Write ids of cases without protocol and dataset, where these tell none apart."""
     brief = [case.partition("@")[0] for case in cases]

@@ -20,7 +20,7 @@ from repro.fetching.transfer import NoNetworkError, Patience, download
 from repro.models.containers import check_complete
 from repro.published import WEIGHTS_SUFFIXES, check_weights_name, is_weights_name
 from repro.stored.onnx import ValuesElsewhereError
-from repro.words import shortened
+from repro.words import reason
 
 
 class MissingError(FetchError):
@@ -72,9 +72,8 @@ def file_of_hub(
         if is_local and is_offline:
             raise NoNetworkError(constants.ENDPOINT) from error
         is_missing = isinstance(error, EntryNotFoundError) and not is_local
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise (MissingError if is_missing else FetchError)(
-            f"{text} cannot be fetched: {shortened(reason, 300)}"
+            f"{text} cannot be fetched: {reason(error)}"
         ) from error
     return Path(found)
 

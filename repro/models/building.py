@@ -25,6 +25,7 @@ from repro.models.names import (
 from repro.models.skeleton import fitting_model, options_text, uninitialised
 from repro.models.state import Contents, Reading, StateDict, read_contents
 from repro.published import ModelSpec
+from repro.words import reason
 
 Places = dict[int, list[tuple[nn.Module, str]]]
 _NORMALISES = r"(\b|(?<!running)_)(mean|std)$"
@@ -260,7 +261,7 @@ class _Skeleton:
             found = self._model.load_state_dict(ordered, strict=False, assign=True)
         # They raise what they like where a file is of another version.
         except Exception as error:
-            return " ".join(str(error).split())[:200] or type(error).__name__
+            return reason(error, 200)
         missing = [name for name in found.missing_keys if not name.endswith(UNUSED)]
         return ", ".join([*missing, *found.unexpected_keys])
 

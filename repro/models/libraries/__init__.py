@@ -17,16 +17,13 @@ import msgspec
 
 from repro.errors import ExpectedError
 from repro.published import LOADERS, ModelSpec
-from repro.words import shortened
+from repro.words import reason
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from repro.models.state import StateDict
-
-#: Longest message of a library; lists of a thousand names of tensors do not help.
-_LONGEST = 300
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -202,11 +199,6 @@ def _bytes_of(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise ExpectedError(f"{file} cannot be read: {error.strerror}") from error
-
-
-def reason(error: BaseException) -> str:
-    """Say in one line, and shortened, why a library refused something."""
-    return shortened(" ".join(str(error).split()) or type(error).__name__, _LONGEST)
 
 
 class PythonLoader(Loader):

@@ -12,9 +12,8 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 from repro.errors import ExpectedError, ReproError, WeightsError
-from repro.models.libraries import reason
 from repro.models.state import read_contents
-from repro.words import listed
+from repro.words import listed, reason
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import EvaluationError, ExpectedError, NotAvailableError, WeightsError
-from repro.models.libraries import Loaded, Loader, reason
+from repro.models.libraries import Loaded, Loader
 from repro.stored.onnx import EXTRA, Graph, Port, read_graph
-from repro.words import listed
+from repro.words import listed, reason
 
 if TYPE_CHECKING:
     import torch

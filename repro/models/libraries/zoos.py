@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.errors import ExpectedError, WeightsError
 from repro.files import at_home
-from repro.models.libraries import Loader, reason
+from repro.models.libraries import Loader
 from repro.models.libraries.common import (
     building,
     cannot_build,
@@ -24,6 +24,7 @@ from repro.models.libraries.common import (
     split_tag,
     torch_hub_file,
 )
+from repro.words import reason
 
 if TYPE_CHECKING:
     from torch import nn
