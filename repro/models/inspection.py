@@ -121,7 +121,6 @@ def _of_graph(path: Path, graph: Graph) -> Inspection:
         parameters=sum(t.values for t in tensors if t.dtype.startswith("float")),
         dtypes=dict(Counter(tensor.dtype for tensor in tensors)),
         architecture=Architecture(
-            kind="supervised",
             library="onnx",
             family="in the file itself",
             facts={"image size": side} if side else {},
@@ -159,7 +158,7 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     architecture if it is a usual one, else empty.
     """
 
-    kind: Kind
+    kind: Kind = "supervised"
     library: str
     family: str
     facts: dict[str, int]
@@ -223,7 +222,6 @@ def _timm_vit(shapes: Shapes) -> Architecture | None:
     model = kind.format(_SIZES.get(width))
     name = f"{model}_patch{patch}_{facts['image size']}"
     return Architecture(
-        kind="supervised",
         library="timm",
         family="vision transformer",
         facts=facts,
@@ -241,7 +239,6 @@ def _torchvision_vit(shapes: Shapes) -> Architecture | None:
     facts["classes"] = shapes["heads.head.weight"][0]
     letter = {768: "b", 1024: "l"}.get(width)
     return Architecture(
-        kind="supervised",
         library="torchvision",
         family="vision transformer",
         facts=facts,
@@ -257,7 +254,6 @@ def _resnet(shapes: Shapes) -> Architecture | None:
     layers = convolutions * sum(stages) + 2
     plain = shapes["layer1.0.conv1.weight"][0] == 64
     return Architecture(
-        kind="supervised",
         library="torchvision or timm",
         family="residual network",
         facts={"layers": layers, "classes": shapes["fc.weight"][0]},
