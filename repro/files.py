@@ -38,6 +38,17 @@ YOUNG_NANOSECONDS = 2 * 10**9
 LEFT_OUT = "it is left out"
 
 
+#: What begins so was downloaded in the place of a file: what it is, and what to do.
+STAND_INS: tuple[tuple[bytes, str], ...] = (
+    (rb"version https://git-lfs", "a git-lfs pointer; run 'git lfs pull' where it is"),
+    (rb"/annex/objects/", "a git-annex pointer; run 'git annex get' where it is"),
+    (
+        rb"(?i)\s*(<!doctype html|<html|<head)",
+        "a web page; download the file itself, not the page that shows it",
+    ),
+)
+
+
 class DamageWarning(UserWarning):
     """Something that was kept is damaged, and is made again or left out."""
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from repro.data.listing import ImageLocation, read_image
 from repro.errors import DatasetError
+from repro.files import STAND_INS
 from repro.published import CenterCrop, Contain, Cover, Filter, Geometry, Resize
 
 Pixels = npt.NDArray[np.uint8]
@@ -33,8 +34,7 @@ _FILTERS = {
 
 #: What begins so is in the place of an image: what it is, and what to do.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (rb"version https://git-lfs", "a git-lfs pointer; run 'git lfs pull' where it is"),
-    (rb"(?i)\s*(<!doctype html|<html)", "a web page; download the image itself"),
+    *STAND_INS,
     (
         rb".{4}ftyp(heic|heix|hevc|mif1|msf1)",
         "HEIC, which Pillow does not read; convert it without loss",

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from repro.errors import WeightsError
+from repro.files import STAND_INS
 from repro.published import WEIGHTS_SUFFIXES
 from repro.stored.arrays import read_head
 from repro.stored.onnx import Graph, read_graph
@@ -47,12 +48,7 @@ _MOST_RECORDS = 50_000
 
 #: What begins so is no weights file: what it is, and what to do.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (rb"version https://git-lfs", "a git-lfs pointer; run 'git lfs pull' where it is"),
-    (rb"/annex/objects/", "a git-annex pointer; run 'git annex get' where it is"),
-    (
-        rb"(?i)\s*(<!doctype html|<html|<head)",
-        "a web page; download the file itself, not the page that shows it",
-    ),
+    *STAND_INS,
     (rb"(<\?xml.{0,60}?)?\s*<net ", f"of OpenVINO, {_UNREAD}"),
     (rb"\x1f\x8b", "a gzip archive; unpack it with gunzip first"),
     (rb"BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!", "an archive; unpack it first"),

@@ -310,7 +310,8 @@ def test_what_is_not_read_is_said(name: str, tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid x", "run 'git lfs pull'"),
-        (b"<!DOCTYPE html><html>", "it is a web page; download the image itself"),
+        (b"<!DOCTYPE html><html>", "it is a web page; download the file itself, not"),
+        (b"/annex/objects/MD5E-s9--1.jpg\n", "run 'git annex get' where it is"),
         (b"\0\0\0\x18ftypheic" + bytes(99), "it is HEIC, which Pillow does not read"),
         (BESIDE, "bytes are no image. Replace it with the original file"),
     ],
