@@ -11,7 +11,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from repro.diagnosis.setup import RGB, Activation, Body, Pooling, Setup
+from repro.diagnosis.setup import RGB, Activation, Pooling, Setup
 from repro.errors import ReproError
 from repro.evaluation.classifier import (
     Classifier,
@@ -84,10 +84,10 @@ class Builder:
         self._cache = cache
         self._run_code = run_code
         self._plain: tuple[ModelSpec, torch.dtype, nn.Module] | None = None
-        self._last: tuple[Body, nn.Module] | None = None
+        self._last: tuple[Setup, nn.Module] | None = None
         self._texts: list[tuple[tuple[object, ...], TextSpec, Tensor]] = []
 
-    def body(self, body: Body, *, is_clip: bool) -> Callable[[Tensor], Tensor]:
+    def body(self, body: Setup, *, is_clip: bool) -> Callable[[Tensor], Tensor]:
         """Give the function from uint8 pixels `[B, 3, H, W]` to features `[B, D]`.
 
         Where an image has several views, from `[B, V, 3, H, W]`. These are unit vectors
@@ -101,11 +101,11 @@ class Builder:
         forward = image_embedder(model) if is_clip else model
         features: Callable[[Tensor], Tensor] = Classifier(
             forward,
-            body.mean,
-            body.std,
+            body.protocol.mean,
+            body.protocol.std,
             self._device,
             body.precision,
-            channels=body.view.geometry.channels,
+            channels=body.protocol.geometry_steps.channels,
         )
         if body.channels != RGB:
             features = _of_channels(features, list(body.channels))
@@ -141,7 +141,7 @@ class Builder:
 
         return logits
 
-    def _model(self, body: Body) -> nn.Module:
+    def _model(self, body: Setup) -> nn.Module:
         """Load a model; the plain one and the last changed one are kept."""
         if not body.changes_model:
             wanted = body.model, input_type(body.precision)
@@ -156,7 +156,7 @@ class Builder:
             self._last = body, model
         return self._last[1]
 
-    def _load(self, body: Body) -> nn.Module:
+    def _load(self, body: Setup) -> nn.Module:
         place = self._location, self._weights, self._device
         # What is diagnosed may have been measured by another run, and allowed there.
         loaded = load_checkpoint(body.model, *place, run_code=self._run_code)
@@ -170,8 +170,8 @@ class Builder:
         allow: Callable[[float], None],
     ) -> Tensor:
         """Encode the classes, once for all setups that have the same text tower."""
-        body = setup.body
-        key = body.model, body.precision, body.activation, body.pooling, body.epsilon
+        changed = setup.activation, setup.pooling, setup.epsilon
+        key = setup.model, setup.precision, *changed
         for known, of_text, found in self._texts:
             if (known, of_text) == (key, text):
                 return found
@@ -210,7 +210,7 @@ def _of_views(features: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor
     return compute
 
 
-def change_model(model: nn.Module, body: Body) -> None:
+def change_model(model: nn.Module, body: Setup) -> None:
     """Change activations, pooling or epsilons of a model, in place.
 
     Raises:

@@ -63,6 +63,21 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
         """The published number, read from the digits that records keep."""
         return printed(self.published)
 
+    @property
+    def gap(self) -> float:
+        """Published minus measured."""
+        return float(self.number.value) - self.measured
+
+    @property
+    def move(self) -> float:
+        """By how much the value has moved from what was measured."""
+        return self.value - self.measured
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit of the last published digit."""
+        return float(self.number.half_unit)
+
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """A suspect that was tried.

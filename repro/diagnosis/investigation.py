@@ -44,7 +44,7 @@ from repro.diagnosis.sentences import (
     rounding,
     sentence,
 )
-from repro.diagnosis.setup import Body, Facts, Setup
+from repro.diagnosis.setup import Facts, Setup
 from repro.diagnosis.suspects import Suspect, Topic, both, likely_pairs, ways_of
 from repro.diagnosis.trials import (
     is_hopeless,
@@ -78,7 +78,7 @@ LOOKED_AT = 32
 
 Indices = npt.NDArray[np.int64]
 Ways = list[tuple[Topic, Suspect, Setup]]
-Bodies = list[tuple[Body, Ways]]
+Bodies = list[tuple[Setup, Ways]]
 T = TypeVar("T")
 
 

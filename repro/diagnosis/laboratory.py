@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from repro.diagnosis.building import Builder
 from repro.diagnosis.findings import Trial
 from repro.diagnosis.images import PixelSource
 from repro.diagnosis.pace import Pace, TooSlowError
-from repro.diagnosis.setup import Body, Setup
+from repro.diagnosis.setup import Setup
 from repro.diagnosis.suspects import Suspect, Topic
 from repro.evaluation.batching import BatchSize, wait_for
 from repro.evaluation.evaluate import compute_features, read_logits
@@ -60,54 +61,36 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     run_code: bool = False
 
 
+@dataclass(eq=False)
 class Candidate:
-    """A suspect, and what came of it so far.
+    """A suspect of a topic, evaluated by a setup, and what came of it so far.
 
-    Args:
-        suspect: which one.
-        topic: its topic.
-        head: from features to logits.
-        setup: how it is evaluated.
+    `head` gives logits of features.
     """
 
-    def __init__(
-        self,
-        suspect: Suspect,
-        topic: Topic,
-        head: Callable[[Tensor], Tensor],
-        setup: Setup,
-    ) -> None:
-        self.suspect = suspect
-        self.topic = topic
-        self.head = head
-        self.setup = setup
-        self.predictions: Predictions | None = None
-        self.trial: Trial | None = None
-        self.fit = 0.0
-        self.is_met = False
+    suspect: Suspect
+    topic: Topic
+    head: Callable[[Tensor], Tensor]
+    setup: Setup
+    predictions: Predictions | None = None
+    trial: Trial | None = None
+    fit: float = 0.0
+    is_met: bool = False
 
 
+@dataclass(eq=False)
 class Group:
-    """Candidates of one body, which have seen the same images: a contender.
+    """Candidates of one body, at least one, which have seen the same images.
 
-    Args:
-        body: what they share.
-        members: at least one.
-        look: lets a group see that many images more.
+    It is a contender; `more` lets it see that many images more. `rate` is how many
+    seconds an image took, when it last saw some.
     """
 
-    def __init__(
-        self,
-        body: Body,
-        members: list[Candidate],
-        look: Callable[[Group, int], None],
-    ) -> None:
-        self._look = look
-        self.body = body
-        self.members = members
-        self.images = 0
-        #: Seconds for an image, when it last saw some.
-        self.rate = 0.0
+    body: Setup
+    members: list[Candidate]
+    more: Callable[[Group, int], None]
+    images: int = 0
+    rate: float = 0.0
 
     @property
     def passes(self) -> int:
@@ -126,7 +109,7 @@ class Group:
 
     def look(self, images: int) -> None:
         """Evaluate them on that many images more."""
-        self._look(self, images)
+        self.more(self, images)
 
 
 class Laboratory:
@@ -162,7 +145,7 @@ class Laboratory:
         self._source = PixelSource(dataset, resources.threads)
         self._batch_size = BatchSize(resources.device.type, resources.batch_size)
         self._few = BatchSize(resources.device.type, FEW)
-        self._built: tuple[Body, Callable[[Tensor], Tensor]] | None = None
+        self._built: tuple[Setup, Callable[[Tensor], Tensor]] | None = None
         self.evaluated = 0
         self.progress: Callable[[int], None] = lambda images: None
 
@@ -176,7 +159,7 @@ class Laboratory:
         # Its prompts are encoded however long that takes, as the run had them too.
         self._builder.head(protocol, lambda seconds: None)
         start = time.perf_counter()
-        pixels = self._source.pixels(np.sort(members), protocol.body.view)
+        pixels = self._source.pixels(np.sort(members), protocol.view)
         decoding = time.perf_counter() - start
         # The first forward pass pays for what is set up once.
         self._forward(body, pixels[:FEW], self._few)
@@ -256,7 +239,7 @@ class Laboratory:
         self.progress(passes)
         return features, time.perf_counter() - start
 
-    def _body(self, body: Body) -> Callable[[Tensor], Tensor]:
+    def _body(self, body: Setup) -> Callable[[Tensor], Tensor]:
         """Build what gives features; the last one is kept, since it often goes on."""
         if self._built is None or self._built[0] != body:
             self._built = None
@@ -264,12 +247,12 @@ class Laboratory:
         return self._built[1]
 
 
-def _views(pixels: Pixels, body: Body) -> Pixels:
+def _views(pixels: Pixels, body: Setup) -> Pixels:
     """Put several views of an image beside each other: `[N, V, 3, H, W]`."""
     if body.passes == 1:
         return pixels
     views = pixels if pixels.ndim > IMAGES_DIM else pixels[:, None]
-    mirrored = [views[..., ::-1]] if body.is_mirrored else []
+    mirrored = [views[..., ::-1]] if body.views == "mirrored" else []
     return np.concatenate([views, *mirrored], axis=1)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from repro.diagnosis.accounts import Number, may_be_flipped
 from repro.diagnosis.findings import Trial
 from repro.diagnosis.suspects import KindName, topic_named
-from repro.diagnosis.what_if import Floats
+from repro.diagnosis.trials import independent
+from repro.diagnosis.what_if import Floats, in_cell
 from repro.evaluation.predictions import Predictions
 from repro.published import METRICS
 
@@ -75,8 +76,7 @@ class Moved:
         trials: Sequence[Trial],
         classes: int,
     ) -> None:
-        rests = {METRICS[number.metric].complement_of for number in numbers}
-        self.numbers = [n for n in numbers if n.metric not in rests]
+        self.numbers = independent(numbers)
         self.classes, self.images = classes, run.total
         self.trials = [trial for trial in trials if not trial.is_pair]
         self.gaps = np.array([n.value - n.measured for n in self.numbers])
@@ -173,7 +173,7 @@ def _as_exchanged(moved: Moved) -> float:
         clean, noisy = (measured, published) if ours > theirs else (published, measured)
         left = noisy - clean - share * _by_exchange(clean, whole, moved.classes)
         cell = moved.by_metric[metric].step
-        chance *= _in_cell(*map(np.atleast_1d, (left, cell, error))).item()
+        chance *= in_cell(*map(np.atleast_1d, (left, cell, error))).item()
         counted.add(metric)
     if len(counted) < len(moved.numbers):
         return 0.0
@@ -207,7 +207,7 @@ def _loss_of_any_label(trials: Iterable[Trial]) -> tuple[float, float] | None:
     for trial in trials:
         if trial.topic == "loss" and trial.suspect == SMOOTHED:
             (loss,) = (r for r in trial.restored if r.metric == "loss")
-            change = (loss.value - loss.measured) / SMOOTHING
+            change = loss.move / SMOOTHING
             return loss.measured + change, loss.error / SMOOTHING
     return None
 
@@ -223,7 +223,7 @@ def _as_suspects(
     moves, spreads = (np.stack(each)[:, counted] for each in zip(*known, strict=True))
     gaps, cells = moved.gaps[counted], moved.cells[counted]
     alike, opposite = (
-        _in_cell(gaps - sign * moves, cells, spreads).prod(axis=1).mean()
+        in_cell(gaps - sign * moves, cells, spreads).prod(axis=1).mean()
         for sign in (1, -1)
     )
     return float((1 - OPPOSITE) * alike + OPPOSITE * opposite)
@@ -240,14 +240,14 @@ def _turned_by_a_nat(trials: Sequence[Trial]) -> float:
 
 def _loss_moved(trial: Trial) -> float:
     """Tell by how much a suspect moves the loss, 0 where none was published."""
-    return sum(abs(r.value - r.measured) for r in trial.restored if r.metric == "loss")
+    return sum(abs(r.move) for r in trial.restored if r.metric == "loss")
 
 
 def _moves(moved: Moved, trial: Trial) -> Iterator[tuple[Floats, Floats]]:
     """Yield how far a suspect moves each number, and how surely, at several sizes."""
     by_metric = {r.metric: r for r in trial.restored}
     numbers = [by_metric[n.metric] for n in moved.numbers]
-    moves = np.array([r.value - r.measured for r in numbers])
+    moves = np.array([r.move for r in numbers])
     # What few images say of a move is worth as much as it is larger than its error.
     errors = np.maximum(np.array([r.error for r in numbers]), 1e-12)
     moves *= moves**2 / (moves**2 + errors**2)
@@ -265,7 +265,7 @@ def _moves(moved: Moved, trial: Trial) -> Iterator[tuple[Floats, Floats]]:
 
 def _each_by_itself(moved: Moved) -> float:
     """Give the chance where each number was spared, or became any other."""
-    spared = _in_cell(moved.gaps, moved.cells, moved.rounding)
+    spared = in_cell(moved.gaps, moved.cells, moved.rounding)
     chance = (SPARED * spared + (1 - SPARED) * _anything(moved, 0.0)).prod()
     # One of them was not, at least.
     return float(chance / (1 - SPARED ** len(moved.numbers)))
@@ -276,7 +276,7 @@ def _all_decided_alike(moved: Moved) -> float:
     is_share = moved.images_each > 0
     if is_share.all():
         return 0.0
-    spared = _in_cell(moved.gaps, moved.cells, moved.rounding)
+    spared = in_cell(moved.gaps, moved.cells, moved.rounding)
     return float(np.where(is_share, spared, _anything(moved, LEAST)).prod())
 
 
@@ -290,13 +290,3 @@ def _anything(moved: Moved, least: float) -> Floats:
     away = np.maximum(away, moved.cells + moved.errors)
     chance: Floats = moved.cells / (ANYWHERE * away)
     return chance
-
-
-def _in_cell(gaps: Floats, cells: Floats, spreads: Floats) -> Floats:
-    """How likely what is spread so far around nothing rounds to the printed digits."""
-    from scipy.special import ndtr
-
-    scale = np.maximum(spreads, 1e-12)
-    cells = cells + 1e-9
-    found: Floats = ndtr((gaps + cells) / scale) - ndtr((gaps - cells) / scale)
-    return found

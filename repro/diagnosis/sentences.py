@@ -284,8 +284,7 @@ def _value(restored: Restored) -> str:
 
 def _share_error(restored: Restored) -> float:
     """Give the standard error of a share, where the gap itself is known."""
-    gap = float(restored.number.value) - restored.measured
-    return restored.error / abs(gap) if gap else 0.0
+    return restored.error / abs(restored.gap) if restored.gap else 0.0
 
 
 def _percent(share: float) -> str:

@@ -99,35 +99,6 @@ class View(msgspec.Struct, frozen=True):
         return self == View(self.geometry)
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a setup decides on the features of an image, before they are compared.
-
-    Setups of one body differ in text, logit scale or outputs only, and share the
-    forward pass over the images. Fields as in `Setup`.
-    """
-
-    view: View
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    model: ModelSpec
-    precision: Precision
-    channels: Channels
-    is_mirrored: bool
-    activation: Activation | None
-    pooling: Pooling | None
-    epsilon: float | None
-
-    @property
-    def passes(self) -> int:
-        """How many forward passes an image takes."""
-        return self.view.crops * (2 if self.is_mirrored else 1)
-
-    @property
-    def changes_model(self) -> bool:
-        """Whether the model is changed after it was built."""
-        return any((self.activation, self.pooling, self.epsilon))
-
-
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """How a case is evaluated.
 
@@ -151,26 +122,33 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     smoothing: float = 0.0
 
     @property
-    def body(self) -> Body:
-        """What decides on the features of an image."""
-        return Body(
-            view=View(
-                self.protocol.geometry_steps,
-                self.crop_first,
-                self.by_area,
-                self.draft,
-                crops={"five crops": 5, "ten crops": 10}.get(self.views or "", 1),
-            ),
-            mean=self.protocol.mean,
-            std=self.protocol.std,
-            model=self.model,
-            precision=self.precision,
-            channels=self.channels,
-            is_mirrored=self.views == "mirrored",
-            activation=self.activation,
-            pooling=self.pooling,
-            epsilon=self.epsilon,
+    def view(self) -> View:
+        """How a photograph becomes pixels."""
+        crops = {"five crops": 5, "ten crops": 10}.get(self.views or "", 1)
+        special = self.crop_first, self.by_area, self.draft
+        return View(self.protocol.geometry_steps, *special, crops)
+
+    @property
+    def body(self) -> Setup:
+        """What decides on the features of an image, before they are compared.
+
+        Setups of one body differ in text, logit scale or outputs only, and share the
+        forward pass over the images.
+        """
+        protocol = msgspec.structs.replace(self.protocol, text=None, logit_scale=None)
+        return msgspec.structs.replace(
+            self, protocol=protocol, columns=None, offset=0, smoothing=0.0
         )
+
+    @property
+    def passes(self) -> int:
+        """How many forward passes an image takes."""
+        return self.view.crops * (2 if self.views == "mirrored" else 1)
+
+    @property
+    def changes_model(self) -> bool:
+        """Whether the model is changed after it was built."""
+        return any((self.activation, self.pooling, self.epsilon))
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

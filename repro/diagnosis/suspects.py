@@ -209,25 +209,18 @@ def both(first: Way, second: Way, facts: Facts) -> Way | None:
 
 def _may_be_needed(trial: Trial) -> bool:
     """Tell whether a trial moves one of the numbers by a part of its gap."""
-    for number in trial.restored:
-        gap = abs(float(number.number.value) - number.measured)
-        least = max(NEEDED * gap, float(number.number.half_unit))
-        if abs(number.value - number.measured) > least:
-            return True
-    return False
+    return any(
+        abs(number.move) > max(NEEDED * abs(number.gap), number.half_unit)
+        for number in trial.restored
+    )
 
 
 def _log_density(one: Trial, other: Trial) -> float:
     """Give the log density of the published numbers around the sum of two effects."""
     density = 0.0
     for first, second in zip(one.restored, other.restored, strict=True):
-        moved = first.value - first.measured, second.value - second.measured
-        left = float(first.number.value) - first.measured - sum(moved)
-        spread = math.sqrt(
-            first.error**2
-            + second.error**2
-            + INTERACTION**2 * abs(moved[0] * moved[1])
-            + float(first.number.half_unit) ** 2
-        )
+        together = INTERACTION * math.sqrt(abs(first.move * second.move))
+        spread = math.hypot(first.error, second.error, together, first.half_unit)
+        left = first.gap - (first.move + second.move)
         density -= (left / spread) ** 2 / 2 + math.log(spread)
     return density

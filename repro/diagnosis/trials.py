@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from repro.diagnosis.what_if import (
     Floats,
     change_of,
     estimate,
+    in_cell,
     log_likelihood,
 )
 from repro.evaluation.predictions import Predictions
@@ -22,6 +24,14 @@ from repro.judgement.compare import compare_predictions
 from repro.judgement.intervals import interval_of
 from repro.judgement.tolerance import tolerance_of
 from repro.published import METRICS, Reference
+
+
+class _OfMetric(Protocol):
+    @property
+    def metric(self) -> str: ...
+
+
+_T = TypeVar("_T", bound=_OfMetric)
 
 #: Standard errors that an estimate may be off and still meet a number.
 ERRORS = 3.3
@@ -87,8 +97,7 @@ def targets_of(
 
 def fit_of(run: Predictions, trial: Predictions, targets: Sequence[Target]) -> float:
     """Say how well a trial restores the published numbers, as a log likelihood."""
-    rests = {METRICS[target.metric].complement_of for target in targets}
-    counted = [target for target in targets if target.metric not in rests]
+    counted = independent(targets)
     return log_likelihood(
         run,
         trial,
@@ -213,7 +222,7 @@ def is_hopeless(trials: Sequence[Trial]) -> bool:
 def _weights(trials: Sequence[Trial]) -> tuple[float, float]:
     """Weigh what was tried against what was not, in units of the likeliest trial."""
     best = max(trial.fit for trial in trials)
-    numbers = _independent(trials[0].restored)
+    numbers = independent(trials[0].restored)
     tried = math.fsum(math.exp(trial.fit - best) for trial in trials)
     untried = math.fsum(
         math.exp(min(_log_density_of_moves(numbers, trial) - best, 700.0))
@@ -222,7 +231,7 @@ def _weights(trials: Sequence[Trial]) -> tuple[float, float]:
     return (1 - UNTRIED) * tried, UNTRIED * untried
 
 
-def _independent(numbers: Sequence[Restored]) -> list[Restored]:
+def independent(numbers: Sequence[_T]) -> list[_T]:
     """Leave out numbers that are the rest of another one."""
     rests = {METRICS[number.metric].complement_of for number in numbers}
     return [number for number in numbers if number.metric not in rests]
@@ -230,12 +239,12 @@ def _independent(numbers: Sequence[Restored]) -> list[Restored]:
 
 def _log_density_of_moves(numbers: Sequence[Restored], trial: Trial) -> float:
     """Give the log density of numbers that are moved as much as a trial moves them."""
-    moves = {r.metric: abs(r.value - r.measured) for r in trial.restored}
+    moves = {r.metric: abs(r.move) for r in trial.restored}
     density = 0.0
     for number in numbers:
-        spread = max(moves[number.metric], float(number.number.half_unit))
-        gap = float(number.number.value) - number.measured
-        density -= (gap / spread) ** 2 / 2 + math.log(spread * math.sqrt(2 * math.pi))
+        spread = max(moves[number.metric], number.half_unit)
+        density -= (number.gap / spread) ** 2 / 2
+        density -= math.log(spread * math.sqrt(2 * math.pi))
     return density
 
 
@@ -252,8 +261,12 @@ def coincidences(trials: Sequence[Trial]) -> float:
     Returns:
         The expected number; near 0, how likely there is one.
     """
-    best = _independent(trials[0].restored)
-    moves = [_moves_of(trial) for trial in trials if not trial.is_pair]
+    best = independent(trials[0].restored)
+    moves = [
+        np.array([abs(number.move) for number in independent(trial.restored)])
+        for trial in trials
+        if not trial.is_pair
+    ]
     if trials[0].is_pair:
         # Any two of what was tried could have come as near, also those that were not.
         moves += [np.hypot(a, b) for a, b in itertools.combinations(moves, 2)]
@@ -268,24 +281,13 @@ def needs_no_explanation(targets: Iterable[Target]) -> bool:
     return not any(target.is_missed for target in targets)
 
 
-def _moves_of(trial: Trial) -> Floats:
-    """Give by how much a trial moves each number that counts."""
-    found = [abs(r.value - r.measured) for r in _independent(trial.restored)]
-    return np.array(found)
-
-
 def _chances(best: Restored, moved: Floats, images: int) -> Floats:
     """How likely what moves a number so much would come as near as the best one."""
-    from scipy.special import ndtr
-
-    published, half_unit = float(best.number.value), float(best.number.half_unit)
     # An accuracy of few images has few values, which many things give exactly.
     image = (METRICS[best.metric].unit.whole or 0) / images
-    near = max(abs(best.value - published), half_unit, image / 2)
-    gap = published - best.measured
-    scale = np.maximum(moved, 1e-12)
-    found = ndtr((gap + near) / scale) - ndtr((gap - near) / scale)
-    return np.where(moved > 0, found, float(abs(gap) <= near))
+    near = max(abs(best.move - best.gap), best.half_unit, image / 2)
+    found = in_cell(best.gap, near, moved)
+    return np.where(moved > 0, found, float(abs(best.gap) <= near))
 
 
 def _is_near(found: Estimate, value: float, tolerance: float) -> bool:

@@ -170,6 +170,16 @@ def _variance(values: Floats, unit: Unit) -> float:
     return spread + unit.whole**2 / (len(values) + 1)
 
 
+def in_cell(gaps: Floats | float, cells: Floats | float, spreads: Floats) -> Floats:
+    """How likely what is spread so far around nothing rounds to the printed digits."""
+    from scipy.special import ndtr
+
+    scale = np.maximum(spreads, 1e-12)
+    cells = cells + 1e-9
+    found: Floats = ndtr((gaps + cells) / scale) - ndtr((gaps - cells) / scale)
+    return found
+
+
 def likely_causes(predictions: Predictions, classes: int) -> list[str]:
     """Name causes that the predictions of a divergent case give away.
 

@@ -9,12 +9,11 @@ import torch
 from torch import nn
 
 from repro.diagnosis.building import Builder
-from repro.diagnosis.setup import Body, View
+from repro.diagnosis.setup import Setup
 from repro.errors import ExpectedError, OptionError
 from repro.models.building import load_checkpoint
 from repro.models.skeleton import fitting_code
-from repro.published import ModelSpec
-from repro.published.geometry import parse_geometry
+from repro.published import ModelSpec, Protocol
 
 CPU = torch.device("cpu")
 CODE = """
@@ -183,17 +182,13 @@ def test_a_diagnosis_of_what_an_earlier_run_measured_runs_nothing_either(
     """The measurement may come from a ledger, and whoever made that is not asked."""
     (release / "mine.py").write_text("raise AssertionError('it was run')")
     builder = Builder(release, release / "mine.pt", CPU, None)
-    body = Body(
-        view=View(parse_geometry("rgb|center_crop(8)")),
+    protocol = Protocol(
+        id="plain",
+        geometry="rgb|center_crop(8)",
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
-        model=spec("Net"),
-        precision="fp32",
-        channels=(0, 1, 2),
-        is_mirrored=False,
-        activation=None,
-        pooling=None,
-        epsilon=None,
+        source="paper",
     )
+    body = Setup(protocol=protocol, model=spec("Net"), precision="fp32")
     with pytest.raises(OptionError, match="--repro-run-code"):
         builder.body(body, is_clip=False)
