@@ -182,7 +182,7 @@ def claims(
     from repro.claims.judge import judge_claim
     from repro.records.ledger import Ledger
     from repro.records.past import judge_from_ledger
-    from repro.report.claims_report import claim_lines, claims_data
+    from repro.report.claims_report import claim_lines
 
     if published and named(context, "ledger"):
         raise OptionError(
@@ -203,7 +203,7 @@ def claims(
         with Ledger(insist(ledger, "--ledger")) as opened:
             results = [judge_from_ledger(one, opened) for one in stated]
     if as_json:
-        echo_json(claims_data(results))
+        echo_json(results)
         return
     for line, style in claim_lines(results, terminal_width(88), "verbose"):
         echo(line, dim=style == "dim")

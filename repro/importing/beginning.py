@@ -120,7 +120,7 @@ class Beginning:
         self.root = common.parent if any(f.parent == common for f in files) else common
         self.data = images.folder.parent
         #: Of each way the normalisations that are as good as its own.
-        self._alike: dict[str, list[str]] = {}
+        self._alike: dict[Way, list[str]] = {}
         self.checkpoints = [
             self._checkpoint(one, file)
             for one, file in zip(weights, files, strict=True)
@@ -207,7 +207,7 @@ class Beginning:
                 way.preprocessing, mean=chosen.mean, std=chosen.std
             )
             way = msgspec.structs.replace(way, preprocessing=used)
-            self._alike[_key(way)] = alike
+            self._alike[way] = alike
             self._replace(
                 number,
                 way=way,
@@ -268,9 +268,8 @@ class Beginning:
 
     def _ways(self) -> dict[str, Way]:
         """Name each way to evaluate once, the one of most checkpoints first."""
-        counts = Counter(_key(one.way) for one in self.checkpoints if one.way)
-        by_key = {_key(one.way): one.way for one in self.checkpoints if one.way}
-        ways = [by_key[key] for key, _ in counts.most_common()]
+        counts = Counter(one.way for one in self.checkpoints if one.way)
+        ways = [way for way, _ in counts.most_common()]
         return {
             "paper" if not number else f"paper-{number + 1}": way
             for number, way in enumerate(ways or [_USUAL])
@@ -320,7 +319,7 @@ class Beginning:
         )
 
     def _protocol(self, way: Way) -> DraftProtocol:
-        alike = self._alike.get(_key(way), [])
+        alike = self._alike.get(way, [])
         # What the images do not tell from the normalisation that is proposed.
         others = f"A hundred images do not tell it from: {'; '.join(alike)}."
         note = others if alike else ""
@@ -331,10 +330,6 @@ class Beginning:
 
 
 _USUAL = Way(preprocessing=USUAL, zero_shot=False)
-
-
-def _key(way: Way) -> str:
-    return repr(way)
 
 
 def _same(one: ModelSpec, other: ModelSpec) -> bool:

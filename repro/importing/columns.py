@@ -6,6 +6,7 @@ Its numbers, with what they are of, are entries: they tell what shares are print
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import msgspec
 
 from repro.errors import ExpectedError
 from repro.importing.grids import Grid
-from repro.importing.labels import Dimension, Labels
+from repro.importing.labels import Dimension, Labels, Meaning
 from repro.published import METRICS, Shares
 
 #: Cells that say that there is no number.
@@ -138,18 +139,12 @@ def _whole(digits: str) -> str:
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """What a column holds: numbers, or names, of a dimension or of any.
-
-    Where its cells hold several numbers, `metrics` are what they are of, in order.
-    """
+    """What a column holds: numbers, or names, of a dimension or of any."""
 
     number: int
     heading: str
-    values: Mapping[Dimension, str] = {}
+    meaning: Meaning = Meaning()
     holds_names: bool = False
-    names: Dimension | None = None
-    is_left_out: bool = False
-    metrics: tuple[str, ...] = ()
 
     def numbers(
         self, place: str, cells: Sequence[str]
@@ -161,15 +156,16 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
         """
         cell = cells[self.number - 1]
         texts = several(cell)
-        if not self.metrics or is_empty(cell):
-            return [(cell, self.values)]
-        if len(texts) != len(self.metrics):
+        values, metrics = self.meaning.values, self.meaning.metrics
+        if not metrics or is_empty(cell):
+            return [(cell, values)]
+        if len(texts) != len(metrics):
             raise ExpectedError(
-                f"{place}: {cell[:60]!r} is not {' and '.join(self.metrics)}, which "
+                f"{place}: {cell[:60]!r} is not {' and '.join(metrics)}, which "
                 "its heading says; correct it, or leave the row out with --as "
                 "'ROW=skip'"
             )
-        of_each = [{**self.values, "metric": metric} for metric in self.metrics]
+        of_each = [{**values, "metric": metric} for metric in metrics]
         return list(zip(texts, of_each, strict=True))
 
 
@@ -180,11 +176,11 @@ class UnknownLabelError(ExpectedError):
         whole = ""
         if column and column.heading:
             whole = f", or of the whole column with '{column.heading[:40]}=skip'"
-        wanted = f"{column.names}:NAME" if column and column.names else "family:NAME"
+        names = (column and column.meaning.names) or "family"
         super().__init__(
             f"{place}: {text[:60]!r} is not known; say what it is with --as "
-            f"'{text[:60]}={wanted}' (or checkpoint:, dataset:, protocol:, a metric, "
-            f"skip){whole}"
+            f"'{text[:60]}={names}:NAME' (or checkpoint:, dataset:, protocol:, a "
+            f"metric, skip){whole}"
         )
         self.text = text
 
@@ -225,18 +221,17 @@ def _column(grid: Grid, labels: Labels, index: int) -> Column:
     cells = [row[index] for row in body if row[index]]
     whole = labels.meaning(heading, f"column {number}")
     found = [whole] if whole else [labels.meaning(text) for text in headings]
-    if any(meaning and meaning.is_left_out for meaning in found) or not cells:
-        return Column(number=number, heading=heading, is_left_out=True)
-    for meaning in found:
-        if meaning and meaning.names:
-            return Column(
-                number=number, heading=heading, holds_names=True, names=meaning.names
-            )
-    metrics = [meaning.metrics for meaning in found if meaning and meaning.metrics]
-    is_metric = any(meaning and "metric" in meaning.values for meaning in found)
+    known = [meaning for meaning in found if meaning]
+    column = functools.partial(Column, number=number, heading=heading)
+    if any(meaning.is_left_out for meaning in known) or not cells:
+        return column(meaning=Meaning(is_left_out=True))
+    if names := [meaning for meaning in known if meaning.names]:
+        return column(holds_names=True, meaning=names[0])
+    metrics = [meaning.metrics for meaning in known if meaning.metrics]
+    is_metric = any("metric" in meaning.values for meaning in known)
     numbers = (is_number(cell) or len(several(cell)) > 1 for cell in cells)
     if not is_metric and not metrics and not any(numbers):
-        return Column(number=number, heading=heading, holds_names=True)
+        return column(holds_names=True)
     if not headings:
         raise ExpectedError(
             f"{place} has numbers and no heading; say what they are with --as "
@@ -247,12 +242,8 @@ def _column(grid: Grid, labels: Labels, index: int) -> Column:
         if meaning is None:
             raise UnknownLabelError(place, text)
         values = joined(place, values, meaning.values)
-    return Column(
-        number=number,
-        heading=heading,
-        values=values,
-        metrics=metrics[0] if metrics else (),
-    )
+    told = Meaning(values=values, metrics=metrics[0] if metrics else ())
+    return column(meaning=told)
 
 
 def side_by_side(columns: Sequence[Column]) -> list[list[Column]]:
@@ -261,7 +252,7 @@ def side_by_side(columns: Sequence[Column]) -> list[list[Column]]:
     They are such where the headings of the first come again, all of them.
     """
     lowest = [column.heading.rpartition(", ")[2] for column in columns]
-    starts = [n for n, one in enumerate(columns) if one.names == "checkpoint"]
+    starts = [n for n, one in enumerate(columns) if one.meaning.names == "checkpoint"]
     if len(starts) < 2 or starts[0] != 0:
         return [list(columns)]
     ends = [*starts[1:], len(columns)]

@@ -48,23 +48,11 @@ class DraftProtocol(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
     @property
-    def geometry(self) -> str:
-        """From a photograph to pixels."""
-        return self.preprocessing.geometry
-
-    @property
-    def mean(self) -> Sequence[float]:
-        """Of each channel that the geometry gives."""
-        return self.preprocessing.mean[: self._channels]
-
-    @property
-    def std(self) -> Sequence[float]:
-        """Of each channel that the geometry gives."""
-        return self.preprocessing.std[: self._channels]
-
-    @property
-    def _channels(self) -> int:
-        return parse_geometry(self.geometry).channels
+    def keys(self) -> dict[str, str | Sequence[float]]:
+        """Its keys, with a mean and std for each channel that the geometry gives."""
+        geometry, mean, std = msgspec.structs.astuple(self.preprocessing)
+        channels = parse_geometry(geometry).channels
+        return {"geometry": geometry, "mean": mean[:channels], "std": std[:channels]}
 
 
 class DraftModel(msgspec.Struct, frozen=True):

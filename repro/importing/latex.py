@@ -8,10 +8,14 @@ from typing import Any
 
 from pylatexenc import latex2text, latexwalker, macrospec
 
-_TABLES = {
-    *("tabular", "tabular*", "tabularx", "tabulary", "longtable", "array", "tabu"),
-    *("tblr", "longtblr", "talltblr", "longtabu", "NiceTabular", "NiceTabularX"),
+#: Tables whose arguments the parser does not know, in its notation.
+_ENVIRONMENTS = {
+    **dict.fromkeys(("tabular*", "tabularx", "NiceTabularX"), "{[{"),
+    **dict.fromkeys(("longtable", "tblr", "longtblr", "talltblr", "NiceTabular"), "[{"),
+    **dict.fromkeys(("tabu", "longtabu"), "{"),
+    "tabulary": "{{",
 }
+_TABLES = {"tabular", "array", *_ENVIRONMENTS}
 _ROW_ENDS = {"\\", "tabularnewline", "cr"}
 #: Macros whose arguments the parser does not know, in its notation.
 _ARGUMENTS = {
@@ -91,17 +95,7 @@ def walker_context() -> Any:
         "tables",
         macros=[macrospec.MacroSpec(*pair) for pair in _ARGUMENTS.items()],
         environments=[
-            macrospec.EnvironmentSpec("tabular*", "{[{"),
-            macrospec.EnvironmentSpec("tabularx", "{[{"),
-            macrospec.EnvironmentSpec("tabulary", "{{"),
-            macrospec.EnvironmentSpec("longtable", "[{"),
-            macrospec.EnvironmentSpec("tabu", "{"),
-            macrospec.EnvironmentSpec("longtabu", "{"),
-            macrospec.EnvironmentSpec("tblr", "[{"),
-            macrospec.EnvironmentSpec("longtblr", "[{"),
-            macrospec.EnvironmentSpec("talltblr", "[{"),
-            macrospec.EnvironmentSpec("NiceTabular", "[{"),
-            macrospec.EnvironmentSpec("NiceTabularX", "{[{"),
+            macrospec.EnvironmentSpec(*pair) for pair in _ENVIRONMENTS.items()
         ],
         prepend=True,
     )

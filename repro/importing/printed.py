@@ -23,7 +23,7 @@ from repro.importing.columns import (
     unit_of,
 )
 from repro.importing.grids import Files, Grid, Link
-from repro.importing.labels import DIMENSIONS, Dimension, Labels, Meaning, simplified
+from repro.importing.labels import DIMENSIONS, Dimension, Labels, simplified
 from repro.published import METRICS, Release, Shares, check_name, is_weights_name
 from repro.words import counted, listed
 
@@ -108,7 +108,7 @@ class _Row(NamedTuple):
     def numbers(self) -> Iterator[tuple[str, str, Mapping[Dimension, str]]]:
         """Yield place, text and meaning of each number."""
         for column in self.columns:
-            if not column.holds_names and not column.is_left_out:
+            if not column.holds_names and not column.meaning.is_left_out:
                 here = f"{self.place}, column {column.number} {column.heading!r}"
                 for text, of in column.numbers(here, self.cells):
                     yield here, text, of
@@ -185,12 +185,12 @@ def _row_values(
         return dict(said.values)
     for column in columns:
         text = cells[column.number - 1] if column.holds_names else ""
-        if not text or column.is_left_out:
+        if not text or column.meaning.is_left_out:
             continue
-        meaning = labels.meaning(text, of=column.names)
+        meaning = labels.meaning(text, of=column.meaning.names)
         if meaning is None and simplified(text) in _SUMMARIES and not linked:
             raise UnknownLabelError(place, text, column)
-        if meaning is None and column.names == "checkpoint":
+        if meaning is None and column.meaning.names == "checkpoint":
             found: Mapping[Dimension, str] = {"checkpoint": linked or text}
             if linked and linked != text:
                 names[text] = f"checkpoint {linked}, whose file it links to"
@@ -314,15 +314,7 @@ def _said(
     """Say how rows and columns were read, one line for each kind of thing."""
     yield f"{grid.title}: {counted(len(grid.rows) - grid.header, 'row')}"
     found = {
-        column.heading or f"column {column.number}": (
-            "left out"
-            if column.is_left_out
-            else f"names the {column.names}"
-            if column.names
-            else ""
-            if column.holds_names
-            else str(Meaning(values=column.values, metrics=column.metrics))
-        )
+        column.heading or f"column {column.number}": str(column.meaning)
         for column in columns
     }
     told = [f"{label!r} {meaning}" for label, meaning in found.items() if meaning]

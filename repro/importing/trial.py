@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from repro.cases import Case
@@ -19,6 +18,7 @@ from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
 from repro.evaluation.classifier import Classifier, outputs_of
 from repro.evaluation.predictions import Predictions
+from repro.published.metrics import TOP1
 
 IMAGES = 100
 USUAL = "the library's mean/std"
@@ -218,7 +218,7 @@ def _is_better(
     """Whether more is right with one, of so many, than chance gives (McNemar)."""
     gained = lost = 0
     for found in tried:
-        mine, theirs = (_is_right(found[way]) for way in (one, other))
+        mine, theirs = (TOP1.each(found[way]) for way in (one, other))
         gained += int((mine & ~theirs).sum())
         lost += int((theirs & ~mine).sum())
     return gained > lost and ways * at_least(gained, gained + lost, 0.5) <= RARE
@@ -255,12 +255,7 @@ def normalisations() -> Iterator[Normalisation]:
 
 
 def _right(predictions: Predictions) -> int:
-    return int(_is_right(predictions).sum())
-
-
-def _is_right(predictions: Predictions) -> npt.NDArray[np.bool_]:
-    right: npt.NDArray[np.bool_] = predictions.classes[:, 0] == predictions.labels
-    return right
+    return int(TOP1.each(predictions).sum())
 
 
 def _reordered(predictions: Predictions, classes: int) -> int | None:

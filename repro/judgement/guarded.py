@@ -32,7 +32,7 @@ import numpy.typing as npt
 from repro.evaluation.predictions import PER_IMAGE, Predictions, join
 from repro.judgement.cheap import Drawn, chances
 from repro.judgement.intervals import Interval
-from repro.judgement.tolerance import tolerance_of
+from repro.judgement.tolerance import acceptable
 from repro.published import METRICS, Reference
 
 Counts = npt.NDArray[np.int64]
@@ -271,20 +271,13 @@ def is_decided(reference: Reference, loss: Interval | None) -> bool:
     """Whether a number is met, or is not, wherever in the interval the mean lies."""
     if loss is None:
         return False
-    low, high = _acceptable(reference)
+    low, high = map(float, acceptable(reference))
     return low <= loss.low <= loss.high <= high or loss.excludes(low, high)
-
-
-def _acceptable(reference: Reference) -> tuple[float, float]:
-    """Give the lowest and the highest mean that meets a number."""
-    published = float(reference.published.value)
-    allowed = float(tolerance_of(reference).value)
-    return published - allowed, published + allowed
 
 
 def _room(reference: Reference, mean: float) -> float:
     """Say how far a mean is from becoming one that meets a number, or does not."""
-    return min(abs(mean - border) for border in _acceptable(reference))
+    return min(abs(mean - border) for border in map(float, acceptable(reference)))
 
 
 def _ranks(order: Counts, cell: Counts) -> Counts:

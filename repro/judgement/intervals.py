@@ -134,14 +134,6 @@ class Sample(msgspec.Struct, frozen=True):
         return cells.cell[self.labels], cells
 
 
-def _of_share(sample: Sample, level: float) -> Interval | None:
-    return accuracy_interval(sample.values, *sample.cells(), level)
-
-
-def _of_mean(sample: Sample, level: float) -> Interval | None:
-    return loss_interval(sample.values, *sample.cells(), level)
-
-
 def class_mean_interval(sample: Sample, level: float = CONFIDENCE) -> Interval:
     """Bound the mean over classes of their shares of hits, from 0 to 1.
 
@@ -166,9 +158,9 @@ def class_mean_interval(sample: Sample, level: float = CONFIDENCE) -> Interval:
 
 
 _METHODS: dict[Bound, Callable[[Sample, float], Interval | None]] = {
-    "share": _of_share,
+    "share": lambda s, level: accuracy_interval(s.values, *s.cells(), level),
     "mean of shares": class_mean_interval,
-    "mean": _of_mean,
+    "mean": lambda s, level: loss_interval(s.values, *s.cells(), level),
 }
 
 

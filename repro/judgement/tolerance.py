@@ -52,6 +52,12 @@ def tolerance_of(reference: Reference) -> Tolerance:
     return Tolerance(value, f"{origin} plus half a printed digit")
 
 
+def acceptable(reference: Reference) -> tuple[Fraction, Fraction]:
+    """Give the lowest and the highest value that meets a number."""
+    published, allowed = reference.published.value, tolerance_of(reference).value
+    return published - allowed, published + allowed
+
+
 def spread_of_a_run(reference: Reference) -> Fraction:
     """Tell how far one more run may be from the mean of the runs.
 

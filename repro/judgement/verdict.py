@@ -16,7 +16,7 @@ from repro.judgement.intervals import (
     cells_of,
     error_bound,
 )
-from repro.judgement.tolerance import Tolerance, tolerance_of
+from repro.judgement.tolerance import Tolerance, acceptable, tolerance_of
 from repro.published import METRICS, Digits, Printed, Reference, Release, printed
 
 
@@ -208,10 +208,8 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     """Give the verdict, and why where the difference does not tell that by itself."""
     if unsettled:
-        published, allowed = float(reference.published.value), float(tolerance.value)
-        if interval is None or not interval.excludes(
-            published - allowed, published + allowed
-        ):
+        low, high = map(float, acceptable(reference))
+        if interval is None or not interval.excludes(low, high):
             return Verdict.INCONCLUSIVE, unsettled
     elif abs(difference) <= tolerance.value:
         if not reference.xfail:
@@ -281,7 +279,5 @@ def is_hopeless(
 
 def acceptable_shares(reference: Reference) -> tuple[float, float]:
     """Give the lowest and the highest share of hits that meet a number."""
-    published = reference.published.value
-    tolerance = tolerance_of(reference).value
-    low, high = (published - tolerance) / 100, (published + tolerance) / 100
+    low, high = (value / 100 for value in acceptable(reference))
     return float(max(low, Fraction(0))), float(min(high, Fraction(1)))

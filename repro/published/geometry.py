@@ -65,26 +65,22 @@ class Resize(msgspec.Struct, frozen=True):
         return f"resize({size},{self.filter}{suffix})"
 
 
-class Contain(msgspec.Struct, frozen=True):
+class _Scaled(msgspec.Struct, frozen=True):
+    height: int
+    width: int
+    filter: Filter
+
+    def __str__(self) -> str:
+        name = type(self).__name__.lower()
+        return f"{name}({_size(self.height, self.width)},{self.filter})"
+
+
+class Contain(_Scaled, frozen=True):
     """Resize in proportion to the largest image that fits into `height` x `width`."""
 
-    height: int
-    width: int
-    filter: Filter
 
-    def __str__(self) -> str:
-        return f"contain({_size(self.height, self.width)},{self.filter})"
-
-
-class Cover(msgspec.Struct, frozen=True):
+class Cover(_Scaled, frozen=True):
     """Resize in proportion to the smallest image that covers `height` x `width`."""
-
-    height: int
-    width: int
-    filter: Filter
-
-    def __str__(self) -> str:
-        return f"cover({_size(self.height, self.width)},{self.filter})"
 
 
 class CenterCrop(msgspec.Struct, frozen=True):

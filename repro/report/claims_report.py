@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
-import msgspec
 
 from repro.claims.result import (
     ClaimResult,
@@ -86,11 +83,6 @@ def totals_text(results: Iterable[ClaimResult]) -> str:
         if found[v]
     )
     return f"{counted(found.total(), 'claim')}: {said}"
-
-
-def claims_data(results: Iterable[ClaimResult]) -> list[dict[str, Any]]:
-    """Give claims as plain data for the JSON report (docs/json-report.md)."""
-    return [msgspec.to_builtins(result) for result in results]
 
 
 def claim_text(result: ClaimResult) -> str:

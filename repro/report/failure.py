@@ -46,10 +46,7 @@ def failure_text(case: Case, result: CaseResult) -> str:
         f"  {'protocol':<12}{protocol.id}: {protocol.geometry}, "
         f"mean {joined_numbers(protocol.mean)}, std {joined_numbers(protocol.std)}, "
         f"published in {protocol.precision}",
-        f"  {'dataset':<12}{case.dataset.title}, "
-        f"{images_text(measurement)}, "
-        f"fingerprint {measurement.dataset_fingerprint[:17]}"
-        f"{''.join(f', {one}' for one in measurement.images_assumed)}",
+        f"  {'dataset':<12}{dataset_text(case.dataset.title, measurement)}",
         f"  {'weights':<12}{measurement.weights}, "
         f"sha256 {measurement.weights_sha256[:12]}"
         f"{''.join(f', {done}' for done in measurement.weights_read)}",
@@ -63,6 +60,13 @@ def failure_text(case: Case, result: CaseResult) -> str:
     if result.diagnosis:
         lines += ["", *diagnosis_lines(result.diagnosis, "  ")]
     return "\n".join(lines)
+
+
+def dataset_text(named: str, measurement: Measurement) -> str:
+    """Say which images were evaluated, and what was concluded of their labels."""
+    digest = measurement.dataset_fingerprint[:17]
+    said = named, images_text(measurement), f"fingerprint {digest}"
+    return ", ".join((*said, *measurement.images_assumed))
 
 
 def headline(result: CaseResult) -> str:

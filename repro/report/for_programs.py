@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,14 +17,23 @@ from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import METRICS
 from repro.records.identity import Environment
 from repro.records.result import CaseResult, Measurement
-from repro.report.claims_report import claims_data
 from repro.report.report import Report
 from repro.report.rows import Row, counts, rows_of
 from repro.report.texts import variants
 
 SCHEMA_VERSION = 2
 
-#: Fields of a measurement that stand as they are beside those of its case.
+#: Fields that stand in the report as they are: of a case, and beside them of its
+#: measurement; and of a reference.
+_CASE = (
+    *("id", "release", "family", "checkpoint", "training_images", "protocol"),
+    *("geometry", "dataset", "verdict", "reason", "diagnosis", "since"),
+)
+_REFERENCE = (
+    *("metric", "printed", "measured", "difference", "difference_images", "interval"),
+    *("tolerance", "tolerance_images", "tolerance_origin", "verdict", "quality"),
+    *("reason", "xfail"),
+)
 _MEASURED = (
     *("seconds", "precision", "device", "key", "weights", "weights_sha256"),
     *("weights_read", "dataset_fingerprint", "images_assumed", "environment"),
@@ -49,7 +58,7 @@ def json_report(
         "schema_version": SCHEMA_VERSION,
         "environment": msgspec.to_builtins(environment),
         "cases": [_case(result, special[result.place]) for result in results],
-        "claims": claims_data(claims),
+        "claims": msgspec.to_builtins(claims),
     }
 
 
@@ -83,32 +92,23 @@ def _baseline(report: Report) -> dict[str, Any] | None:
 def _case(result: CaseResult, variant: str) -> dict[str, Any]:
     measurement = result.measurement
     return {
-        "id": result.id,
+        **_plain(result, _CASE),
         "variant": variant,
-        "release": result.release,
-        "family": result.family,
-        "checkpoint": result.checkpoint,
-        "training_images": result.training_images,
-        "protocol": result.protocol,
-        "geometry": result.geometry,
-        "dataset": result.dataset,
         "images": measurement.metrics.images if measurement else 0,
         "metrics": _metrics(measurement) if measurement else None,
         "references": [_reference(comparison) for comparison in result.comparisons],
-        "verdict": result.verdict,
-        "reason": result.reason,
-        "diagnosis": msgspec.to_builtins(result.diagnosis),
-        "since": msgspec.to_builtins(result.since),
         "stopped_early": bool(measurement and measurement.stopped_early),
         "accelerations": msgspec.to_builtins(measurement.accelerations)
         if measurement
         else [],
         "settings": result.asked.settings,
-        **{
-            name: msgspec.to_builtins(getattr(measurement, name, None))
-            for name in _MEASURED
-        },
+        **_plain(measurement, _MEASURED),
     }
+
+
+def _plain(what: object, names: Iterable[str]) -> dict[str, Any]:
+    """Give fields as plain data; of what is not there, None."""
+    return {name: msgspec.to_builtins(getattr(what, name, None)) for name in names}
 
 
 def _metrics(measurement: Measurement) -> dict[str, Any]:
@@ -131,23 +131,12 @@ def _metrics(measurement: Measurement) -> dict[str, Any]:
 
 
 def _reference(comparison: ReferenceCheck) -> dict[str, Any]:
+    metric = METRICS[comparison.metric]
     return {
-        "metric": comparison.metric,
+        **_plain(comparison, _REFERENCE),
         "published": float(comparison.number.value),
-        "printed": comparison.printed,
-        "unit": METRICS[comparison.metric].unit.name,
-        "higher_is_better": METRICS[comparison.metric].is_higher_better,
-        "measured": comparison.measured,
-        "difference": comparison.difference,
-        "difference_images": comparison.difference_images,
-        "interval": msgspec.to_builtins(comparison.interval),
-        "tolerance": comparison.tolerance,
-        "tolerance_images": comparison.tolerance_images,
-        "tolerance_origin": comparison.tolerance_origin,
-        "verdict": comparison.verdict,
-        "quality": comparison.quality,
-        "reason": comparison.reason,
-        "xfail": comparison.xfail,
+        "unit": metric.unit.name,
+        "higher_is_better": metric.is_higher_better,
         "source": {
             "id": comparison.source,
             "title": comparison.source_title,

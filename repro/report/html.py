@@ -29,7 +29,7 @@ from repro.report.changes import (
     since_groups,
 )
 from repro.report.comparison import since_run_text
-from repro.report.failure import images_text, where_on_all_images
+from repro.report.failure import dataset_text, where_on_all_images
 from repro.report.html_parts import (
     anchor,
     breakable,
@@ -75,7 +75,7 @@ from repro.report.texts import (
     tolerances_off,
     value_text,
 )
-from repro.words import counted, listed
+from repro.words import listed
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200
@@ -317,10 +317,7 @@ def _flips(
 ) -> dict[str, Any]:
     if found is None:
         return {"flips": [], "flips_title": ""}
-    gained = sum(flip.is_gain for flip in found.flips)
-    lost = len(found.flips) - gained
-    right = counted(gained, "image")
-    title = f"Since run {baseline}: {right} became right, {lost:,} wrong"
+    title = f"Since run {baseline}: {found.text}"
     if len(found.flips) > _FLIPS_SHOWN:
         title += f"; the first {_FLIPS_SHOWN}"
     shown = found.flips[:_FLIPS_SHOWN]
@@ -343,12 +340,7 @@ def _case_facts(result: CaseResult, has_several: bool) -> Iterator[tuple[str, st
     if measurement is None:
         yield "dataset", result.dataset
         return
-    yield (
-        "dataset",
-        f"{result.dataset}, {images_text(measurement)}, "
-        f"fingerprint {measurement.dataset_fingerprint[:17]}"
-        f"{''.join(f', {one}' for one in measurement.images_assumed)}",
-    )
+    yield "dataset", dataset_text(result.dataset, measurement)
     if measurement.calibration_error is not None:
         error = 100 * measurement.calibration_error
         bins = f"{CALIBRATION_BINS} bins of confidence"

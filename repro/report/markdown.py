@@ -238,10 +238,7 @@ def _baseline(report: Report) -> Iterator[str]:
         yield f"- environment: {_escaped(environment_text(compared.environment))}"
     yield from _parts(parts)
     for case in report.flips:
-        gained = sum(flip.is_gain for flip in case.flips)
-        lost = len(case.flips) - gained
-        right = counted(gained, "image")
-        yield f"- `{case.case}`: {right} became right, {lost:,} wrong"
+        yield f"- `{case.case}`: {case.text}"
         for flip in case.flips[:FLIPS_SHOWN]:
             image, label, before, after = map(_escaped, case.named(flip))
             yield f"    - {image} ({label}): {before} → {after}"

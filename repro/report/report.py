@@ -47,6 +47,13 @@ class CaseFlips(msgspec.Struct, frozen=True):
     flips: list[Flip]
     names: ImageNames | None
 
+    @property
+    def text(self) -> str:
+        """Say how many images became right and wrong."""
+        gained = sum(flip.is_gain for flip in self.flips)
+        right = counted(gained, "image")
+        return f"{right} became right, {len(self.flips) - gained:,} wrong"
+
     def named(self, flip: Flip) -> tuple[str, str, str, str]:
         """Give the names of an image, its class, and its classes before and after."""
         if self.names is None:

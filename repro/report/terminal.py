@@ -203,13 +203,13 @@ def _metric_columns(metric: str, cases: Sequence[CaseRows]) -> Iterator[list[str
 def _columns(columns: Sequence[Sequence[str]]) -> list[str]:
     """Lay out columns of which the first and the last are words."""
     kinds = ["left", *("right" for _ in columns[2:]), "left"]
-    table = tabulate(
-        list(zip(*columns, strict=True)),
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=kinds,
-    )
-    return [f"  {line.rstrip()}" for line in table.splitlines()]
+    return _plain_table(list(zip(*columns, strict=True)), kinds)
+
+
+def _plain_table(rows: Sequence[Sequence[str]], kinds: Sequence[str]) -> list[str]:
+    """Lay out rows; a header that tabulate knew of would make columns wider."""
+    text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=kinds)
+    return [f"  {line.rstrip()}" for line in text.splitlines()]
 
 
 def _not_run(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style]]:
@@ -255,16 +255,10 @@ def _table(rows: Sequence[Row], width: int) -> Iterator[tuple[str, Style]]:
 
 
 def _laid_out(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> list[str]:
-    """Lay out header and rows; tabulate would make columns wider for their headers."""
-    header = [_HEADERS[column] for column in columns]
-    body = [[row[column] for column in columns] for row in rows]
-    text = tabulate(
-        [header, *body],
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=["left" if column in _TEXTS else "right" for column in columns],
-    )
-    return [f"  {line.rstrip()}" for line in text.splitlines()]
+    """Lay out header and rows."""
+    cells = [[row[column] for column in columns] for row in (_HEADERS, *rows)]
+    kinds = ["left" if column in _TEXTS else "right" for column in columns]
+    return _plain_table(cells, kinds)
 
 
 def _decided(cases: Sequence[CaseRows], width: int) -> Iterator[tuple[str, Style]]:
