@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Sequence
 from fractions import Fraction
 
 import msgspec
@@ -78,57 +76,3 @@ def spread_of_a_run(reference: Reference) -> Fraction:
     spread = reference.spread.value + reference.spread.half_unit
     # Four decimals, so that the border is the same wherever it is computed.
     return Fraction(f"{factor:.4f}") * spread
-
-
-#: Largest mean signed shift of top-1, in points, between two honest measurements of all
-#: models of timm's results tables, a year of software apart (2023-05 to 2025-10).
-HONEST = 0.008
-
-#: Fewer numbers show no common shift.
-MINIMUM_NUMBERS = 5
-
-#: Confidence that the true mean is larger than the honest one, before it is said.
-SHIFT_CONFIDENCE = 0.99
-
-
-class CommonShift(msgspec.Struct, frozen=True):
-    """Signed differences over many numbers, in points.
-
-    `spread` is their standard deviation; `is_suspicious` tells that the mean is larger
-    than honest software updates ever made it, beyond what the spread explains.
-    """
-
-    numbers: int
-    mean: float
-    spread: float
-    largest: float
-    is_suspicious: bool
-
-
-def common_shift(differences: Sequence[float]) -> CommonShift | None:
-    """Sum up measured minus published, in points; None where nothing is shared."""
-    # Of one number alone it cannot be told whether its difference is its own or all
-    # others' too.
-    numbers = len(differences)
-    if numbers < 2:
-        return None
-    mean = statistics.fmean(differences)
-    spread = statistics.stdev(differences)
-    return CommonShift(
-        numbers=numbers,
-        mean=mean,
-        spread=spread,
-        largest=max(map(abs, differences)),
-        is_suspicious=_is_suspicious(numbers, mean, spread),
-    )
-
-
-def _is_suspicious(numbers: int, mean: float, spread: float) -> bool:
-    if numbers < MINIMUM_NUMBERS:
-        return False
-    # scipy.stats takes most of a second to import; its special functions do not.
-    from scipy.special import stdtrit
-
-    # One-sided: the mean may be anything above, as long as its lower end is too large.
-    quantile = float(stdtrit(numbers - 1, SHIFT_CONFIDENCE))
-    return abs(mean) - quantile * spread / math.sqrt(numbers) > HONEST

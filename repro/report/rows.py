@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shlex
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -10,7 +12,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from repro.judgement.tolerance import HONEST, CommonShift, common_shift
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import MEASURED, METRICS, Metric, main_metrics
 from repro.published.metrics import TOP1
@@ -180,6 +181,60 @@ def totals_text(results: Sequence[CaseResult]) -> str:
     """Say in one line how many cases have which verdict."""
     said = ", ".join(f"{n:,} {verdict}" for verdict, n in counts(results).items())
     return f"{counted(len(results), 'case')}: {said}"
+
+
+#: Largest mean signed shift of top-1, in points, between two honest measurements of all
+#: models of timm's results tables, a year of software apart (2023-05 to 2025-10).
+HONEST = 0.008
+
+#: Fewer numbers show no common shift.
+MINIMUM_NUMBERS = 5
+
+#: Confidence that the true mean is larger than the honest one, before it is said.
+SHIFT_CONFIDENCE = 0.99
+
+
+class CommonShift(msgspec.Struct, frozen=True):
+    """Signed differences over many numbers, in points.
+
+    `spread` is their standard deviation; `is_suspicious` tells that the mean is larger
+    than honest software updates ever made it, beyond what the spread explains.
+    """
+
+    numbers: int
+    mean: float
+    spread: float
+    largest: float
+    is_suspicious: bool
+
+
+def common_shift(differences: Sequence[float]) -> CommonShift | None:
+    """Sum up measured minus published, in points; None where nothing is shared."""
+    # Of one number alone it cannot be told whether its difference is its own or all
+    # others' too.
+    numbers = len(differences)
+    if numbers < 2:
+        return None
+    mean = statistics.fmean(differences)
+    spread = statistics.stdev(differences)
+    return CommonShift(
+        numbers=numbers,
+        mean=mean,
+        spread=spread,
+        largest=max(map(abs, differences)),
+        is_suspicious=_is_shared(numbers, mean, spread),
+    )
+
+
+def _is_shared(numbers: int, mean: float, spread: float) -> bool:
+    if numbers < MINIMUM_NUMBERS:
+        return False
+    # scipy.stats takes most of a second to import; its special functions do not.
+    from scipy.special import stdtrit
+
+    # One-sided: the mean may be anything above, as long as its lower end is too large.
+    quantile = float(stdtrit(numbers - 1, SHIFT_CONFIDENCE))
+    return abs(mean) - quantile * spread / math.sqrt(numbers) > HONEST
 
 
 def shift_of(results: Iterable[CaseResult]) -> CommonShift | None:

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from repro.judgement.tolerance import HONEST, common_shift
+from repro.report.rows import HONEST, common_shift
 
 
 @pytest.mark.parametrize("differences", [[], [-0.6]])
