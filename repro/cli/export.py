@@ -65,7 +65,7 @@ def model_card(
     RUN is a number, `last` (the default), or `green`. Prose and all that the card says
     itself stay as they are; what an earlier call wrote is replaced.
     """
-    from repro.report.model_card import card_with, eval_results
+    from repro.report.for_programs import card_with, eval_results
 
     with Ledger(ledger) as opened:
         found = opened.find_run(run)

@@ -25,7 +25,7 @@ from repro.importing.labels import metric_named, simplified
 from repro.importing.tables import Row, Table
 from repro.published import METRICS, Shares
 from repro.published.files import read_text
-from repro.report.model_card import SOURCE, refuse_aliases
+from repro.report.for_programs import SOURCE, refuse_aliases
 from repro.words import shortened
 
 CARD = "README.md"
