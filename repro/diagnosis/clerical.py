@@ -217,43 +217,36 @@ def _exchange(
 ) -> Account:
     """Say whether the row or the weights are another's, as far as that is known."""
     name = other.id
-    if (other.family.id, other.checkpoint) == (case.family.id, case.checkpoint):
-        return Account(
-            name=f"the row of {name}",
-            premise=f"what was measured is what is published for {name}, which is the "
-            "same checkpoint: rows of the table were exchanged or shifted",
-            fit=fit,
-        )
     seen = known.cases.get(name)
-    if seen is None:
-        return Account(
-            name=f"the row or the weights of {name}",
-            premise=f"what was measured is what is published for {name}: rows of the "
-            "table were exchanged or shifted, or the weights are those of the other",
-            fit=fit,
+    published = f"what was measured is what is published for {name}"
+    if (other.family.id, other.checkpoint) == (case.family.id, case.checkpoint):
+        what = f"the row of {name}"
+        premise = (
+            f"{published}, which is the same checkpoint: rows of the table were "
+            "exchanged or shifted"
         )
-    if seen.weights_sha256 and seen.weights_sha256 == known.weights_sha256:
-        return Account(
-            name=f"the weights of {name}",
-            premise=f"the file is byte for byte the one that {name} was measured from, "
-            "whose numbers are met",
-            fit=fit,
+    elif seen is None:
+        what = f"the row or the weights of {name}"
+        premise = (
+            f"{published}: rows of the table were exchanged or shifted, or the weights "
+            "are those of the other"
         )
-    if all(
+    elif seen.weights_sha256 and seen.weights_sha256 == known.weights_sha256:
+        what = f"the weights of {name}"
+        premise = (
+            f"the file is byte for byte the one that {name} was measured from, whose "
+            "numbers are met"
+        )
+    elif all(
         abs(seen.value(n.metric) - n.value) <= n.room + n.half_unit + 1e-9
         for n in numbers
     ):
-        return Account(
-            name=f"the rows or the weights of {case.id} and {name} swapped",
-            premise="each of the two gives what is published for the other",
-            fit=fit,
-        )
-    return Account(
-        name=f"the row or the weights of {name}",
-        premise=f"what was measured is what is published for {name}, whose own "
-        "measurement is not what is published here",
-        fit=fit,
-    )
+        what = f"the rows or the weights of {case.id} and {name} swapped"
+        premise = "each of the two gives what is published for the other"
+    else:
+        what = f"the row or the weights of {name}"
+        premise = f"{published}, whose own measurement is not what is published here"
+    return Account(name=what, premise=premise, fit=fit)
 
 
 def _shifted(

@@ -46,36 +46,20 @@ def _pipeline(case: Case) -> Hashable:
     return case.dataset.id, protocol.geometry, protocol.mean, protocol.std
 
 
-def _images(case: Case) -> Hashable:
-    return case.dataset.id
-
-
-def _protocol(case: Case) -> Hashable:
-    return case.protocol.id
-
-
 def _text(case: Case) -> Hashable:
     return case.protocol.text and (case.dataset.id, case.protocol.text)
-
-
-def _weights(case: Case) -> Hashable:
-    return case.family.id, case.checkpoint
-
-
-def _row(case: Case) -> Hashable:
-    return None
 
 
 SCOPES: dict[KindName, tuple[Scope, ...]] = {
     "pixels": (
         Scope(0.6, _pipeline, "this geometry and normalisation"),
-        Scope(0.4, _images, "these images"),
+        Scope(0.4, lambda c: c.dataset.id, "these images"),
     ),
-    "labels": (Scope(1.0, _images, "these images"),),
+    "labels": (Scope(1.0, lambda c: c.dataset.id, "these images"),),
     "text": (Scope(1.0, _text, "this text"),),
-    "weights": (Scope(1.0, _weights, "this checkpoint"),),
-    "arithmetic": (Scope(1.0, _protocol, "this protocol"),),
-    "bookkeeping": (Scope(1.0, _row, ""),),
+    "weights": (Scope(1.0, lambda c: (c.family.id, c.checkpoint), "this checkpoint"),),
+    "arithmetic": (Scope(1.0, lambda c: c.protocol.id, "this protocol"),),
+    "bookkeeping": (Scope(1.0, lambda c: None, ""),),
 }
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.evaluation.predictions import Predictions, weighted_values
+from repro.judgement.compare import evaluated_pairs
 from repro.published import METRICS
 from repro.published.metrics import Unit
 
@@ -64,9 +65,7 @@ def change_of(run: Predictions, trial: Predictions, metric: str) -> Estimate:
     That is known better than the metric itself where the run has a part of the images.
     """
     entry = METRICS[metric]
-    _, ours, theirs = np.intersect1d(
-        run.indices, trial.indices, assume_unique=True, return_indices=True
-    )
+    ours, theirs = evaluated_pairs(run, trial)
     before = weighted_values(run, entry)[ours]
     change = weighted_values(trial, entry, among=run)[theirs] - before
     images = len(change)

@@ -297,17 +297,14 @@ def _html_text(element: Any) -> str:
     """Give an element's text, marking what is raised or lowered."""
     parts = [element.text or ""]
     for child in element:
-        hidden = child.get("hidden") is not None or _HIDDEN.search(
-            child.get("style") or ""
+        is_shown = (
+            isinstance(child.tag, str)
+            and child.get("hidden") is None
+            and not _HIDDEN.search(child.get("style") or "")
+            and child.tag not in {"s", "del", "strike", "script", "style", "caption"}
         )
-        if hidden or child.tag in {"s", "del", "strike", "script", "style", "caption"}:
-            inner = ""
-        elif child.tag == "br":
-            inner = " "
-        elif isinstance(child.tag, str):
-            inner = _html_text(child)
-        else:
-            inner = ""
+        shown = " " if child.tag == "br" else _html_text(child)
+        inner = shown if is_shown else ""
         mark = {"sup": "^", "sub": "_"}.get(child.tag, "") if inner.strip() else ""
         parts += [mark, inner, child.tail or ""]
     return "".join(parts)

@@ -53,9 +53,7 @@ from repro.report.report import (
 from repro.report.rows import (
     counts,
     metric_names,
-    shift_of,
-    shift_text,
-    shift_warning,
+    shift_lines,
     totals_text,
 )
 from repro.report.scaling import (
@@ -142,10 +140,7 @@ def _releases(report: Report) -> list[tuple[str, str]]:
 
 def _notes(report: Report) -> Iterator[str]:
     yield from guarded_lines(report.results)
-    if shift := shift_of(report.results):
-        yield shift_text(shift)
-        if warning := shift_warning(shift):
-            yield warning
+    yield from (said for said, _ in shift_lines(report.results))
     if report.claims:
         yield claims_report.totals_text(report.claims)
     if report.compared:

@@ -21,9 +21,7 @@ from repro.report.rows import (
     cases_with_rows,
     lacking_groups,
     rows_of,
-    shift_of,
-    shift_text,
-    shift_warning,
+    shift_lines,
     totals_text,
 )
 from repro.report.texts import causes, reasons
@@ -99,10 +97,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield totals_text(results)
     for said in guarded_lines(results):
         yield from ("", said)
-    if shift := shift_of(results):
-        yield from ("", shift_text(shift))
-        if warning := shift_warning(shift):
-            yield from ("", f"**{_escaped(warning)}**")
+    for said, is_warning in shift_lines(results):
+        yield from ("", f"**{_escaped(said)}**" if is_warning else said)
     yield from _since(report)
     rows = rows_of(results)
     measured = [row for row in rows if row.verdict.is_contradiction]

@@ -6,7 +6,7 @@ import math
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -262,7 +262,7 @@ def _is_of(comparison: ReferenceCheck, metric: Metric) -> bool:
     return metric.name in (entry.name, entry.complement_of)
 
 
-def shift_text(shift: CommonShift) -> str:
+def _shift_text(shift: CommonShift) -> str:
     """Say how far top-1 is off in the mean over all cases, with its sign and spread."""
     if not shift.largest:
         return (
@@ -276,16 +276,20 @@ def shift_text(shift: CommonShift) -> str:
     )
 
 
-def shift_warning(shift: CommonShift | None) -> str:
-    """Warn of a shift that all cases share; empty where there is none."""
-    if shift is None or not shift.is_suspicious:
-        return ""
-    mean = nonzero_text(shift.mean, 3, signed=True)
-    return (
-        f"warning: all cases share a shift of {mean} points. Honest re-measurements "
-        f"share at most {HONEST} points: look for what is common to all, such as the "
-        "decoder, the resize or the copy of the images"
-    )
+def shift_lines(results: Iterable[CaseResult]) -> Iterator[tuple[str, bool]]:
+    """Yield what is said of a shift that cases share; with True what is a warning."""
+    shift = shift_of(results)
+    if shift is None:
+        return
+    yield _shift_text(shift), False
+    if shift.is_suspicious:
+        mean = nonzero_text(shift.mean, 3, signed=True)
+        yield (
+            f"warning: all cases share a shift of {mean} points. Honest "
+            f"re-measurements share at most {HONEST} points: look for what is common "
+            "to all, such as the decoder, the resize or the copy of the images",
+            True,
+        )
 
 
 def _case_rows(result: CaseResult) -> list[tuple[Row, ReferenceCheck | None]]:

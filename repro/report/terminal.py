@@ -19,9 +19,7 @@ from repro.report.rows import (
     lacking_groups,
     largest_difference,
     metric_names,
-    shift_of,
-    shift_text,
-    shift_warning,
+    shift_lines,
     totals_text,
 )
 from repro.report.texts import causes
@@ -92,9 +90,8 @@ def table_lines(
     yield from _causes(results, width)
     for said in guarded_lines(results):
         yield from _wrapped(said, width)
-    if shift := shift_of(results):
-        yield from _wrapped(shift_text(shift), width)
-        yield from _wrapped(shift_warning(shift), width, "bad")
+    for said, is_warning in shift_lines(results):
+        yield from _wrapped(said, width, "bad" if is_warning else "plain")
     done = all(result.verdict is Verdict.REPRODUCED for result in results)
     style: Style = "bad" if red else "good" if done else "plain"
     yield from _wrapped(totals_text(results), width, style)
