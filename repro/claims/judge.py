@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise, product
 from typing import Any
 
@@ -79,49 +80,39 @@ def judge_claim(release: Release, claim: Claim, evidence: Evidence) -> ClaimResu
     )
 
 
+@dataclass
 class _Check:
-    """One claim with one choice of families, and what was found so far.
+    """One claim with one choice of families for each place, and what was found so far.
 
-    Args:
-        release: that the claim belongs to.
-        claim: what is said.
-        evidence: the numbers to check it with.
-        chosen: the choice for each place of the claim.
+    `missing` says of what is not there why, and `unsettled` what settles nothing.
     """
 
-    def __init__(
-        self,
-        release: Release,
-        claim: Claim,
-        evidence: Evidence,
-        chosen: Mapping[FamilyChoice, FamilyChoice],
-    ) -> None:
-        self._release = release
-        self._claim = claim
-        self._evidence = evidence
-        self._chosen = chosen
-        self._findings: list[Finding] = []
-        self._curves: list[Curve] = []
-        self._missing: dict[str, str] = {}
-        self._unsettled: list[str] = []
+    release: Release
+    claim: Claim
+    evidence: Evidence
+    chosen: Mapping[FamilyChoice, FamilyChoice]
+    findings: list[Finding] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    unsettled: list[str] = field(default_factory=list)
 
     def result(self) -> ClaimResult:
         """Check the claim."""
-        _CHECKS[type(self._claim)](self, self._claim)
-        verdict = all_of([finding.verdict for finding in self._findings])
+        _CHECKS[type(self.claim)](self, self.claim)
+        verdict = all_of([finding.verdict for finding in self.findings])
         reason = ""
-        if self._missing:
+        if self.missing:
             verdict = ClaimVerdict.MISSING
-            reason = next((why for why in self._missing.values() if why), "")
-        elif self._unsettled:
-            verdict, reason = ClaimVerdict.UNDECIDED, self._unsettled[0]
+            reason = next((why for why in self.missing.values() if why), "")
+        elif self.unsettled:
+            verdict, reason = ClaimVerdict.UNDECIDED, self.unsettled[0]
         return claim_result(
-            self._release,
-            self._claim,
+            self.release,
+            self.claim,
             verdict,
-            findings=self._findings,
-            curves=self._curves,
-            missing=self._missing,
+            findings=self.findings,
+            curves=self.curves,
+            missing=self.missing,
             reason=reason,
         )
 
@@ -187,7 +178,7 @@ class _Check:
         self, place: FamilyChoice, over: Range | None, published: str = ""
     ) -> Fitted | None:
         """Fit a family over a range, of which every known checkpoint is needed."""
-        known = self._evidence.checkpoints(self._chosen[place])
+        known = self.evidence.checkpoints(self.chosen[place])
         if over is None:
             names = [name for name in known if training_images(name)]
         else:
@@ -201,13 +192,13 @@ class _Check:
             and (images := training_images(name))
         }
         if len(found) < 2:
-            if over is None and not self._missing:
+            if over is None and not self.missing:
                 any_two = f"any two checkpoints of {self._name(place)}"
-                self._missing[any_two + self._suffix] = ""
+                self.missing[any_two + self._suffix] = ""
             return None
         fit = fitted(list(found.items()))
         estimate = exponent(fit)
-        self._curves.append(
+        self.curves.append(
             Curve(
                 family=self._name(place),
                 fit=fit.law,
@@ -221,19 +212,19 @@ class _Check:
     def _observe(self, place: FamilyChoice, checkpoint: str) -> Observation | None:
         """Look up a number, and take note where there is none."""
         try:
-            found = self._evidence.observe(self._chosen[place], checkpoint)
+            found = self.evidence.observe(self.chosen[place], checkpoint)
         except MissingError as error:
             name = f"{self._name(place)}/{checkpoint}{self._suffix}"
-            self._missing[name] = str(error)
+            self.missing[name] = str(error)
             return None
         if found.unsettled:
-            self._unsettled.append(found.unsettled)
+            self.unsettled.append(found.unsettled)
         return found
 
     def _add(
         self, subject: str, estimate: Estimate, wanted: str, verdict: ClaimVerdict
     ) -> None:
-        self._findings.append(
+        self.findings.append(
             Finding(
                 subject=subject,
                 value=estimate.value,
@@ -245,14 +236,14 @@ class _Check:
         )
 
     def _name(self, place: FamilyChoice) -> str:
-        return "|".join(self._chosen[place])
+        return "|".join(self.chosen[place])
 
     @property
     def _suffix(self) -> str:
         """Name protocol and dataset as case ids do."""
-        dataset = self._claim.dataset
-        default = dataset == self._release.default_dataset
-        return f"@{self._claim.protocol}" + ("" if default else f":{dataset}")
+        dataset = self.claim.dataset
+        default = dataset == self.release.default_dataset
+        return f"@{self.claim.protocol}" + ("" if default else f":{dataset}")
 
 
 _CHECKS: dict[type[Claim], Callable[[_Check, Any], None]] = {

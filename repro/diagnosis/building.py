@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -58,34 +59,25 @@ _POOLINGS: dict[str, dict[Pooling, str]] = {
 }
 
 
+@dataclass
 class Builder:
     """Builds the parts of classifiers of one checkpoint.
 
-    Args:
-        location: folder of the release, for files that the model names.
-        weights: the checkpoint.
-        device: where to compute.
-        cache: folder of text classifiers, or None.
-        run_code: whether code that a release brings may be run.
+    `location` is the folder of the release, for files that the model names; `cache`
+    that of text classifiers, or None; with `run_code` code that a release brings may be
+    run.
     """
 
-    def __init__(
-        self,
-        location: Path,
-        weights: Path,
-        device: torch.device,
-        cache: Path | None,
-        *,
-        run_code: bool = False,
-    ) -> None:
-        self._location = location
-        self._weights = weights
-        self._device = device
-        self._cache = cache
-        self._run_code = run_code
-        self._plain: tuple[ModelSpec, torch.dtype, nn.Module] | None = None
-        self._last: tuple[Setup, nn.Module] | None = None
-        self._texts: list[tuple[tuple[object, ...], TextSpec, Tensor]] = []
+    location: Path
+    weights: Path
+    device: torch.device
+    cache: Path | None
+    run_code: bool = False
+    _plain: tuple[ModelSpec, torch.dtype, nn.Module] | None = None
+    _last: tuple[Setup, nn.Module] | None = None
+    _texts: list[tuple[tuple[object, ...], TextSpec, Tensor]] = field(
+        default_factory=list
+    )
 
     def body(self, body: Setup, *, is_clip: bool) -> Callable[[Tensor], Tensor]:
         """Give the function from uint8 pixels `[B, 3, H, W]` to features `[B, D]`.
@@ -103,7 +95,7 @@ class Builder:
             forward,
             body.protocol.mean,
             body.protocol.std,
-            self._device,
+            self.device,
             body.precision,
             channels=body.protocol.geometry_steps.channels,
         )
@@ -129,12 +121,12 @@ class Builder:
             model = self._model(setup.body)
             text = self._text(setup, setup.protocol.text, model, allow)
             compare = text_comparison(model, text, setup.protocol, setup.precision)
-        pick = column_picker(setup.columns, self._device)
+        pick = column_picker(setup.columns, self.device)
 
         def logits(features: Tensor) -> Tensor:
             found = features
             if compare is not None:
-                with arithmetic(setup.precision, self._device):
+                with arithmetic(setup.precision, self.device):
                     found = compare(features).float()
             # The output that stands so many places further, around the end.
             return pick(found.roll(-setup.offset, dims=-1))
@@ -157,9 +149,9 @@ class Builder:
         return self._last[1]
 
     def _load(self, body: Setup) -> nn.Module:
-        place = self._location, self._weights, self._device
+        place = self.location, self.weights, self.device
         # What is diagnosed may have been measured by another run, and allowed there.
-        loaded = load_checkpoint(body.model, *place, run_code=self._run_code)
+        loaded = load_checkpoint(body.model, *place, run_code=self.run_code)
         return in_type_of(body.precision, loaded.model)
 
     def _text(
@@ -176,10 +168,10 @@ class Builder:
             if (known, of_text) == (key, text):
                 return found
         tokenizer = build_tokenizer(
-            setup.model, read_own_files(setup.model, self._location)
+            setup.model, read_own_files(setup.model, self.location)
         )
-        with arithmetic(setup.precision, self._device):
-            encode = partial(zeroshot_classifier, model, tokenizer, device=self._device)
+        with arithmetic(setup.precision, self.device):
+            encode = partial(zeroshot_classifier, model, tokenizer, device=self.device)
             classes = count_classes(text)
             if classes > CLASSES_PER_PART:
                 few = msgspec.structs.replace(text, classnames=FEW_CLASSES)
@@ -187,8 +179,8 @@ class Builder:
                 encode(few)
                 seconds = time.perf_counter() - start
                 allow(seconds / len(FEW_CLASSES) * classes)
-            note = f"{setup.precision} {self._device.type}"
-            encoded = encode(text, cache=self._cache, note=note)
+            note = f"{setup.precision} {self.device.type}"
+            encoded = encode(text, cache=self.cache, note=note)
         self._texts.append((key, text, encoded))
         return encoded
 

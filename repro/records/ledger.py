@@ -281,11 +281,8 @@ class Ledger(Database):
 
     def cases(self) -> list[str]:
         """List the ids of all cases that ever had a result."""
-        with self._explained():
-            rows = self._connection.execute(
-                "SELECT DISTINCT case_id FROM result ORDER BY 1"
-            )
-            return [row["case_id"] for row in rows]
+        rows = self.read("SELECT DISTINCT case_id FROM result ORDER BY 1")
+        return [row["case_id"] for row in rows]
 
     def measured(self, key: str) -> Found | None:
         """Find a measurement whose predictions were kept by its key's digest."""
