@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -142,25 +143,18 @@ class MeasuredCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     predictions: Predictions | None = None
 
 
+@dataclass(frozen=True)
 class MeasuredEvidence:
     """Measurements, made when they are needed or looked up.
 
-    Args:
-        claim: whose metric counts.
-        known: checkpoints of a family that there may be measurements of.
-        measure: gives the measurement of a family's checkpoint, on the claim's dataset
-            and with its protocol, or raises MissingError.
+    The metric of the `claim` counts; `known` gives the checkpoints of a family that
+    there may be measurements of, and `measure` that of one of them, on the claim's
+    dataset and with its protocol, or raises MissingError.
     """
 
-    def __init__(
-        self,
-        claim: Claim,
-        known: Callable[[str], Sequence[str]],
-        measure: Callable[[str, str], MeasuredCheckpoint],
-    ) -> None:
-        self._metric = claim.metric
-        self._known = known
-        self._measure = measure
+    claim: Claim
+    known: Callable[[str], Sequence[str]]
+    measure: Callable[[str, str], MeasuredCheckpoint]
 
     def choices(self, place: FamilyChoice) -> Sequence[FamilyChoice]:
         """List the families one by one: each has checkpoints of its own."""
@@ -168,7 +162,7 @@ class MeasuredEvidence:
 
     def checkpoints(self, place: FamilyChoice) -> Sequence[str]:
         """List the checkpoints of a family."""
-        return self._known(place[0])
+        return self.known(place[0])
 
     def observe(self, place: FamilyChoice, checkpoint: str) -> Observation:
         """Give the measured number.
@@ -176,19 +170,19 @@ class MeasuredEvidence:
         Raises:
             MissingError: the checkpoint was not measured.
         """
-        found = self._measure(place[0], checkpoint)
-        predictions = found.predictions
+        found = self.measure(place[0], checkpoint)
+        predictions, metric = found.predictions, self.claim.metric
         try:
-            value = float(found.metrics.value(self._metric))
+            value = float(found.metrics.value(metric))
         except KeyError:
-            raise MissingError(f"{self._metric} was not counted then") from None
+            raise MissingError(f"{metric} was not counted then") from None
         return Observation(
             value=value,
             images=found.metrics.images,
             each=(
                 None
                 if predictions is None
-                else weighted_values(predictions, METRICS[self._metric])
+                else weighted_values(predictions, METRICS[metric])
             ),
             unsettled=_unsettled(found),
         )
