@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, equal, nn
 
 from repro.errors import OptionError, WeightsError
-from repro.models.bounds import no_larger_than
 from repro.models.libraries import Loaded, Loader, OwnFiles, find_loader, read_own_files
 from repro.models.names import (
     UNUSED,
@@ -22,7 +21,12 @@ from repro.models.names import (
     most_common_prefix,
     whole_parts,
 )
-from repro.models.skeleton import fitting_model, options_text, uninitialised
+from repro.models.skeleton import (
+    fitting_model,
+    no_larger_than,
+    options_text,
+    uninitialised,
+)
 from repro.models.state import Contents, Reading, StateDict, read_contents
 from repro.published import ModelSpec
 from repro.words import reason

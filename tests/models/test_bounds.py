@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from repro.errors import WeightsError
-from repro.models.bounds import no_larger_than
 from repro.models.building import load_checkpoint
+from repro.models.skeleton import no_larger_than
 from repro.models.state import read_contents
 from repro.published import ModelSpec
 from tests.stand_ins import CLIP_CONFIG
