@@ -11,6 +11,7 @@ import msgspec
 from repro.cases import Case
 from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
+from repro.errors import EvaluationError
 from repro.machine import available_cores, gpus_for, prepare_for_torch
 from repro.models.weights import find_weights
 from repro.planning.plan import Machine
@@ -89,6 +90,7 @@ class LocalEngine:
     def here(self) -> Evaluator:
         """Give what evaluates, made when it is first asked for."""
         if self._evaluator is None:
+            _refuse_no_folder()
             prepare_for_torch(os.environ)
             from repro.engine.evaluator import Evaluator
             from repro.records.identity import git_state
@@ -98,3 +100,18 @@ class LocalEngine:
             settings = msgspec.structs.replace(self.settings, code=code)
             self._evaluator = Evaluator(settings, run.cases, run.downloading)
         return self._evaluator
+
+
+def _refuse_no_folder() -> None:
+    """Refuse to import torch where its oneMKL would end the process without a word.
+
+    Raises:
+        EvaluationError: the current folder is not there.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError as error:
+        raise EvaluationError(
+            "the current folder has been removed, and torch cannot be loaded without "
+            "one; let no test or conftest change into a folder that it removes"
+        ) from error

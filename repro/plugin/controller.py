@@ -13,7 +13,15 @@ from repro.errors import ReproError
 from repro.plugin import without_effect, workers
 from repro.plugin.engines import TIMINGS, timings_for_worker
 from repro.plugin.settings import measures_nothing, names_expected, read_settings
-from repro.plugin.workers import RUN, SEAT, STARTED, assign_gpus, run_name
+from repro.plugin.workers import (
+    FOLDER,
+    RUN,
+    SEAT,
+    STARTED,
+    assign_gpus,
+    run_name,
+    run_path,
+)
 from repro.words import visible
 
 if TYPE_CHECKING:
@@ -66,6 +74,8 @@ class Recovery:
         self._seats[node.gateway.id] = seat
         node.workerinput[SEAT] = seat
         node.workerinput[RUN] = run_name(self._config)
+        if node.gateway.spec.popen:
+            node.workerinput[FOLDER] = str(run_path(self._config))
         node.workerinput[TIMINGS] = timings_for_worker(self._config)
 
     @pytest.hookimpl(optionalhook=True)

@@ -32,7 +32,12 @@ from repro.plugin.items import (
     with_cases,
 )
 from repro.plugin.selection import all_cases
-from repro.plugin.settings import measures_nothing, read_settings, summary
+from repro.plugin.settings import (
+    invoked_in,
+    measures_nothing,
+    read_settings,
+    summary,
+)
 from repro.records.identity import Asked, asked
 from repro.records.result import place_of
 from repro.words import counted
@@ -192,7 +197,8 @@ def _file(config: pytest.Config) -> Path:
 
 def header(config: pytest.Config, planned: Planned) -> list[str]:
     """Say what is in force for some tests, and what measuring them takes."""
-    lines = [summary(settings) for settings in planned.settings]
+    started = invoked_in(config)
+    lines = [summary(settings, started) for settings in planned.settings]
     if measures_nothing(config):
         return lines
     if workers.STARTED in config.stash:

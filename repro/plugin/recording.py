@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +15,7 @@ from repro.errors import LedgerError, ReproError
 from repro.judgement.verdict import Verdict
 from repro.options.table import Settings
 from repro.plugin.items import reason_of, result_on
+from repro.plugin.settings import invoked_in
 from repro.plugin.workers import run_folder, run_name
 from repro.records.identity import git_state
 from repro.records.ledger import Ledger
@@ -228,7 +228,7 @@ class Recorder:
                 run_name(config),
                 planned,
                 [*config.invocation_params.args, *lasting],
-                git_state(Path.cwd()),
+                git_state(invoked_in(config)),
             )
             # From here on it stays open; an error before has closed it.
             opened.pop_all()

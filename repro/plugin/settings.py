@@ -127,13 +127,22 @@ def device_of_run(config: pytest.Config) -> str:
 _PRECISION = {None: "precision as published", "guarded": "guarded precision"}
 
 
-def summary(settings: Settings) -> str:
-    """Say in one line what is in force."""
+def summary(settings: Settings, started: Path) -> str:
+    """Say in one line what is in force.
+
+    Args:
+        settings: in force.
+        started: folder that pytest was started in, from which paths are written.
+    """
+
+    def short(value: object) -> str:
+        return _short(value, started)
+
     parts = [
-        "expected " + ", ".join(map(_short, settings.expected)),
-        f"data {_short(settings.data or 'of the release')}",
-        f"checkpoints {_short(settings.checkpoints or 'of the release')}",
-        f"cache {_short(settings.cache or 'none')}",
+        "expected " + ", ".join(map(short, settings.expected)),
+        f"data {short(settings.data or 'of the release')}",
+        f"checkpoints {short(settings.checkpoints or 'of the release')}",
+        f"cache {short(settings.cache or 'none')}",
         f"device {settings.device}",
         _PRECISION.get(settings.precision) or str(settings.precision),
     ]
@@ -203,11 +212,13 @@ def _places(
     yield os.environ.get(variable), started, Given(ENVIRONMENT, variable)
 
 
-def _short(value: object) -> str:
-    """Write a path below the home or the current folder shortly."""
+def _short(value: object, started: Path) -> str:
+    """Write a path below the home or the folder of the start shortly."""
+    from repro.files import at_home
+
     if isinstance(value, Path):
         value = Path(os.path.normpath(value))  # tests/../expected
-        for base, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
+        for base, sign in ((started, ""), (at_home("~"), "~/")):
             if value.is_relative_to(base) and value != base:
                 return f"{sign}{value.relative_to(base)}"
     return str(value)

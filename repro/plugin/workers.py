@@ -35,10 +35,14 @@ RUN_PREFIX = "repro-run-"
 #: What the controller tells a worker: the name of the run.
 RUN = "repro_run"
 
+#: What the controller tells a worker on its machine: where the folder of the run is.
+FOLDER = "repro_folder"
+
 #: How many workers xdist is going to start.
 STARTED = pytest.StashKey[int]()
 
 _RUN = pytest.StashKey[str]()
+_FOLDER = pytest.StashKey[Path]()
 
 
 def count(config: pytest.Config) -> int:
@@ -64,8 +68,14 @@ def run_name(config: pytest.Config) -> str:
 
 
 def run_path(config: pytest.Config) -> Path:
-    """Give the folder that controller and workers of this run share."""
-    return Path(tempfile.gettempdir()) / f"{RUN_PREFIX}{run_name(config)}"
+    """Give the folder that controller and workers of this run share.
+
+    It stays where it was first, whatever a conftest makes of `TMPDIR` or of tempfile.
+    """
+    if FOLDER in getattr(config, "workerinput", {}):
+        return Path(config.workerinput[FOLDER])  # type: ignore[attr-defined]
+    folder = Path(tempfile.gettempdir()) / f"{RUN_PREFIX}{run_name(config)}"
+    return config.stash.setdefault(_FOLDER, folder)
 
 
 def run_folder(config: pytest.Config) -> RunFolder:

@@ -99,7 +99,7 @@ def describe_environment(device: str) -> Environment:
     from repro.data.geometry import decoder_identity
 
     is_cuda = device.startswith("cuda")
-    code = git_state(Path.cwd())
+    code = git_state_here()
     return Environment(
         packages=_versions(),
         python=platform.python_version(),
@@ -169,6 +169,14 @@ def git_state(folder: Path) -> GitState:
         return GitState()
     digest = hashlib.sha256(changes).hexdigest() if changes else ""
     return GitState(commit.decode().strip(), digest)
+
+
+def git_state_here() -> GitState:
+    """Describe the working tree of the current folder, which may be removed by now."""
+    try:
+        return git_state(Path.cwd())
+    except FileNotFoundError:
+        return GitState()
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
@@ -309,7 +317,7 @@ def measurement_key(
         settings=dict(settings),
         environment=environment,
         code=code_digest(),
-        changes=(code or git_state(Path.cwd())).changes,
+        changes=(code or git_state_here()).changes,
         # Only then do published numbers matter to what is predicted: else a number that
         # is corrected would have everything measured again.
         ends_with=_plain(case.references) if may_end_early else (),

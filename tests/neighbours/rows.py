@@ -82,6 +82,21 @@ def of_this_project(tmp_path):
     numpy.seterr(all="raise")
     os.chdir(tmp_path)
 """
+#: A package of the project that has the name of ours.
+PACKAGE = {"repro/__init__.py": "", "repro/own.py": "NUMBER = 1"}
+TEMPORARY = """
+import os, tempfile
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    tempfile.tempdir = os.environ["HOME"]
+"""
+GONE = """
+import os, tempfile
+
+folder = tempfile.mkdtemp()
+os.chdir(folder)
+os.rmdir(folder)
+"""
 #: Ends the run with a status of its own when both cases are measured.
 ENDING = """
 import pytest
@@ -290,6 +305,29 @@ PROJECTS = (
         status=4,
         verdicts={},
         leaves=(),
+    ),
+    Row(
+        "`python -m pytest` where a package of the project is called `repro`",
+        files=PACKAGE,
+        status=4,
+        verdicts={},
+        leaves=(),
+    ),
+    Row(
+        "`pytest` where a package of the project is called `repro`",
+        files=PACKAGE,
+        environment={"PYTHONSAFEPATH": "1"},
+    ),
+    Row(
+        "workers whose `TMPDIR` a conftest changes",
+        ("-n2",),
+        files={"conftest.py": TEMPORARY},
+    ),
+    Row(
+        "another current folder, which is gone when cases are measured",
+        files={"conftest.py": GONE},
+        verdicts=dict.fromkeys(BOTH, "failed"),
+        status=1,
     ),
     Row("from a subfolder", folder="tests"),
     Row(

@@ -328,6 +328,73 @@ def test_a_script_of_the_project_that_is_called_repro_is_not_run(
     assert "repro:" not in str(result.stdout)
 
 
+#: A project whose own package has the name of ours.
+NAMESAKE = {"repro/__init__.py": "", "repro/own.py": "NUMBER = 1"}
+USES_ITS_OWN = "from repro.own import NUMBER\n\ndef test_own(): assert NUMBER == 1\n"
+
+
+def _make_namesake(pytester: pytest.Pytester, below: str) -> Path:
+    # Not in the project itself: pytester lets Python look for modules there first.
+    for name, text in NAMESAKE.items():
+        file = pytester.path / below / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return pytester.path / below / "repro" / "__init__.py"
+
+
+@pytest.mark.parametrize(
+    ("below", "ini", "workers"),
+    [
+        (".", "", ()),
+        ("src", "", ()),
+        ("lib", "pythonpath = lib", ()),
+        ("src", "", ("-n1",)),
+    ],
+)
+def test_a_project_with_a_package_of_that_name_keeps_it(
+    pytester: pytest.Pytester, below: str, ini: str, workers: tuple[str, ...]
+) -> None:
+    folder = _make_namesake(pytester, below).parents[1]
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    pytester.makeconftest(f"import sys\nsys.path.insert(0, {str(folder)!r})\n")
+    pytester.makepyfile(USES_ITS_OWN)
+    result = pytester.runpytest_subprocess(*ALONE, *workers)
+    result.assert_outcomes(passed=1)
+    assert "import repro" not in str(result.stdout)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_marked_test_there_is_told_why_it_has_no_case(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    place = _make_namesake(pytester, "src")
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest_subprocess(*ALONE, *workers)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"repro is {place} here, and not the plugin: *"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ini"),
+    [
+        (("-prepro",), ""),
+        (("--repro-expected=embedded", "-n1"), ""),
+        ((), "repro_limit = 500"),
+        (("-n1",), "addopts = --repro-limit=500"),
+    ],
+)
+def test_such_a_project_gets_the_plugin_where_it_asks_for_it(
+    pytester: pytest.Pytester, arguments: tuple[str, ...], ini: str
+) -> None:
+    place = _make_namesake(pytester, "src")
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest_subprocess(*ALONE, *arguments, "-kreal/80")
+    result.assert_outcomes(skipped=1)
+    said = f"repro: `import repro` gives the plugin here, not {place}"
+    result.stdout.fnmatch_lines([said])
+
+
 @pytest.mark.parametrize("named", ["-ppytest_repro", "-prepro.plugin.hooks"])
 def test_the_plugin_is_loaded_once_however_it_is_named(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, named: str
@@ -534,3 +601,38 @@ def test_cases_elsewhere_are_not_measured_without_the_settings_of_this_folder(
     lost.stdout.fnmatch_lines(["*here/pytest.ini was not read*add -c *pytest.ini,*"])
     named = pytester.runpytest(*options, "-c", "pytest.ini", "../elsewhere")
     named.stdout.fnmatch_lines(["repro: *strict"])
+
+
+def test_workers_use_the_folder_of_the_run_whatever_a_conftest_makes_of_theirs(
+    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    elsewhere = pytester.mkdir("elsewhere")
+    pytester.makeconftest(
+        "import os, tempfile\n"
+        "if 'PYTEST_XDIST_WORKER' in os.environ:\n"
+        f"    tempfile.tempdir = {str(elsewhere)!r}\n"
+    )
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest_subprocess(*ALONE, "-n1", "-kreal/80")
+    result.stdout.fnmatch_lines(["1 case: 1 not run"])
+    assert not [*elsewhere.glob("repro-run-*"), *tmp_path.glob("repro-run-*")]
+
+
+def test_a_run_belongs_to_the_folder_that_it_was_started_in(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        import os, tempfile
+
+        def pytest_collection_modifyitems():
+            folder = tempfile.mkdtemp()
+            os.chdir(folder)
+            os.rmdir(folder)
+        """
+    )
+    pytester.makepyfile(SUPERVISED)
+    result = pytester.runpytest_subprocess(*ALONE, "-kreal/80", "--repro-cache=mine")
+    result.stdout.fnmatch_lines(["repro: *cache mine,*", "1 case: 1 not run"])
+    assert (pytester.path / ".repro").is_dir()

@@ -102,7 +102,7 @@ def flag(option: Option[Any], value: str) -> str:
 
 def header(pytester: pytest.Pytester, *arguments: str, **marker: str | bool) -> str:
     config = pytester.parseconfig(*arguments)
-    return summary(read_settings(config, marker, pytester.path))
+    return summary(read_settings(config, marker, pytester.path), pytester.path)
 
 
 def test_every_option_has_a_row() -> None:

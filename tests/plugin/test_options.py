@@ -133,7 +133,7 @@ def test_the_header_says_in_one_line_what_is_in_force(
         "--repro-limit=1000",
         "--repro-strict",
     )
-    line = summary(read_settings(config, {}, pytester.path))
+    line = summary(read_settings(config, {}, pytester.path), pytester.path)
     assert line == (
         "repro: expected embedded, data of the release, checkpoints of the release, "
         "cache none, device auto, amp-bf16, limit 1,000 images, strict"
