@@ -131,6 +131,16 @@ def zeroshot_classifier(
     return torch.cat(parts)[torch.cat(encoder.parts).argsort().to(device)]
 
 
+def _check_known(model: nn.Module, tokens: Tensor) -> None:
+    """Refuse tokens that a text tower does not have, before a device meets them."""
+    known = getattr(model, "vocab_size", None)
+    if isinstance(known, int) and int(tokens.max()) >= known:
+        raise ExpectedError(
+            f"the tokenizer gives the token {int(tokens.max()):,}, and the text tower "
+            f"knows {known:,}; name the tokenizer that the model was trained with"
+        )
+
+
 class _ClassEncoder:
     """Encodes classes in parts, always the same ones, whoever does it.
 
@@ -144,6 +154,7 @@ class _ClassEncoder:
     def __init__(
         self, model: nn.Module, tokens: Tensor, per_class: int, device: torch.device
     ) -> None:
+        _check_known(model, tokens)
         self.tokens = tokens
         self._model = model
         self._per_class = per_class

@@ -106,6 +106,14 @@ def test_a_model_whose_text_tower_is_a_part_of_its_own_is_encoded_too(
     assert (found - expected).abs().max() <= 1e-6
 
 
+def test_tokens_that_a_text_tower_does_not_have_are_refused(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    model = small_clip(tmp_path, vocab_size=100)
+    with pytest.raises(ExpectedError, match="49,407, and the text tower knows 100;"):
+        zeroshot_classifier(model, tokenizer, TEXT, CPU)
+
+
 @pytest.mark.parametrize(
     ("classnames", "templates"),
     [
