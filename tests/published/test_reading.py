@@ -659,7 +659,7 @@ def test_outputs_say_which_columns_the_classes_are(tmp_path: Path) -> None:
         ('"loop"', "Too many levels of symbolic links"),
         ('"a\\u0000b"', "classes is 'a\\x00b', which is neither a list nor a file"),
         ('"\\n"', "classes is '\\n', which is neither a list nor a file"),
-        (f'"{"x" * 300}"', "File name too long"),
+        (f'"{"x" * 300}"', "which is too long for a path"),
         ('["cat", "dog"]\noutputs = ["cat"]', "outputs lacks the classes dog"),
         ('["cat"]\noutputs = ["cat", "a", "a"]', "outputs holds 'a' 2 times"),
     ],
