@@ -22,7 +22,7 @@ _PLACES = (_FOUND.submodule_search_locations if _FOUND else None) or ()
 _OURS = Path("plugin", "hooks.py")
 
 #: What an ini file has that asks for the plugin.
-_ASKING = re.compile(r"^\s*repro_\w+\s*=|--repro-|pytest[-_]repro", re.MULTILINE)
+_ASKING = r"(?m)^\s*repro_\w+\s*=|--repro-|pytest[-_]repro"
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -123,5 +123,5 @@ def _is_asked_for(config: pytest.Config) -> bool:
     ini = config.inipath
     if ini is not None:
         said.append(ini.read_text(encoding="utf-8", errors="replace"))
-    is_said = any(_ASKING.search(str(text)) for text in said)
+    is_said = any(re.search(_ASKING, str(text)) for text in said)
     return is_said or not plugins.isdisjoint({"repro", "pytest_repro"})
