@@ -2,7 +2,7 @@
 
 import os
 
-from repro.machine import prepare_for_torch
+from repro.machine import let_threads_sleep
 
 # As a run does, before any of this imports torch.
-prepare_for_torch(os.environ)
+let_threads_sleep(os.environ)

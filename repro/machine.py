@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 #: Memory of a process with torch, a CLIP ViT-B/16 and a stratum of pixels, rounded up.
 WORKER_BYTES = 3 * 2**30
-#: Where Linux says when it gives memory in pages of 2 MiB.
-LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def available_cores() -> int:
@@ -20,11 +18,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def prepare_for_torch(environment: MutableMapping[str, str]) -> None:
-    """Let torch wait without taking a core, and have memory in large pages.
+def let_threads_sleep(environment: MutableMapping[str, str]) -> None:
+    """Keep waiting threads of torch from taking the core of the one they wait for.
 
-    For what will import torch: it and its OpenMP read these variables once. What the
-    user has set is left alone, and no result depends on them.
+    For what will import torch: its OpenMP reads these variables once, when it is
+    loaded. What the user has set is left alone.
 
     Args:
         environment: of this process, usually `os.environ`.
@@ -36,10 +34,6 @@ def prepare_for_torch(environment: MutableMapping[str, str]) -> None:
     # gaps: with both cores to itself only a tiny network of 32 pixels became slower.
     if "OMP_WAIT_POLICY" not in environment:
         environment.setdefault("GOMP_SPINCOUNT", "1000")
-    # Activations are memory that the system gives anew for each batch, a page at a
-    # time. Torch warns where the kernel knows of no other size.
-    if LARGE_PAGES.is_file():
-        environment.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def available_memory() -> int | None:

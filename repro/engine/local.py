@@ -12,7 +12,7 @@ from repro.cases import Case
 from repro.engine.protocol import Run
 from repro.engine.settings import EngineSettings
 from repro.errors import EvaluationError
-from repro.machine import available_cores, gpus_for, prepare_for_torch
+from repro.machine import available_cores, gpus_for, let_threads_sleep
 from repro.models.weights import find_weights
 from repro.planning.plan import Machine
 
@@ -91,7 +91,7 @@ class LocalEngine:
         """Give what evaluates, made when it is first asked for."""
         if self._evaluator is None:
             _refuse_no_folder()
-            prepare_for_torch(os.environ)
+            let_threads_sleep(os.environ)
             from repro.engine.evaluator import Evaluator
             from repro.records.identity import git_state
 

@@ -25,7 +25,7 @@ from repro.engine.settings import EngineSettings
 from repro.engine.sources import check_here
 from repro.errors import NotAvailableError, ReproError
 from repro.evaluation.predictions import Predictions
-from repro.machine import WORKER_BYTES, available_cores, prepare_for_torch, visible_gpus
+from repro.machine import WORKER_BYTES, available_cores, let_threads_sleep, visible_gpus
 from repro.published import Release
 from repro.records.identity import MeasurementKey
 from repro.records.result import Measurement
@@ -192,7 +192,7 @@ def _unless_error(
 
 def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:
     """Give what evaluates a job's cases in this process, and one of them."""
-    prepare_for_torch(os.environ)
+    let_threads_sleep(os.environ)
     import torch
 
     from repro.engine.evaluator import Evaluator

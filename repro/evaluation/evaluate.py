@@ -29,6 +29,7 @@ from repro.evaluation.batching import (
     too_little,
     wait_for,
 )
+from repro.evaluation.memory import keeping_memory
 from repro.evaluation.predictions import TOP, Predictions, join
 
 Progress = Callable[[int], object]
@@ -77,7 +78,7 @@ def evaluate(
     score = partial(_score, with_margins=with_margins)
     computed: deque[_Computed] = deque()
     read: list[Predictions] = []
-    with as_current(device):
+    with as_current(device), keeping_memory(device):
         for images, pixels in parts:
             members = dataset.strata[images] if isinstance(images, int) else images
             how = batch_size, device, progress, score
@@ -116,7 +117,7 @@ def compute_features(
     def features(batch: Tensor, place: slice) -> Tensor:
         return body(batch)
 
-    with as_current(device):
+    with as_current(device), keeping_memory(device):
         parts = [part for _, part in _batches(features, pixels, batch_size, device)]
     return torch.cat(parts)
 

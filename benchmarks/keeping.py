@@ -1,12 +1,12 @@
-"""Memory of torch in pages of 2 MiB, against pages of 4 KiB."""
+"""Memory that is kept for the next batch, against memory that is given anew."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import timm
@@ -15,7 +15,7 @@ import torch
 from benchmarks.row import Row
 from benchmarks.setting import Setting
 from benchmarks.timing import spread
-from repro.machine import LARGE_PAGES
+from repro.evaluation.memory import keeping_memory
 
 #: Architectures with random weights, and whether channels come last, as in a run.
 ARCHITECTURES = {
@@ -26,18 +26,18 @@ ARCHITECTURES = {
 BATCH = 8
 
 
-def large_pages(setting: Setting) -> list[Row]:
-    """Compute the same batch in two processes, in turns: one asks for large pages."""
+def kept_memory(setting: Setting) -> list[Row]:
+    """Compute the same batch in two processes, in turns: one keeps its memory."""
     chosen = list(ARCHITECTURES)[: 1 if setting.is_quick else None]
     return [_row(setting, architecture) for architecture in chosen]
 
 
 def _row(setting: Setting, architecture: str) -> Row:
-    what = f"a batch of {BATCH}, {architecture}: pages of 2 MiB / of 4 KiB"
-    row = partial(Row, id=f"large-pages-{architecture}", what=what, unit="ratio")
-    if not LARGE_PAGES.is_file() or setting.device.type != "cpu":
-        return row(note="needs Linux and a processor that computes")
-    ways = [_Computing(architecture, is_large) for is_large in ("1", "0")]
+    what = f"a batch of {BATCH}, {architecture}: memory kept / given anew"
+    row = partial(Row, id=f"kept-memory-{architecture}", what=what, unit="ratio")
+    if setting.device.type != "cpu":
+        return row(note="is about processors")
+    ways = [_Computing(architecture, how) for how in ("kept", "anew")]
     pairs: list[tuple[float, float]] = []
     for number in range(4 * setting.repetitions + 1):
         order = ways if number % 2 else ways[::-1]
@@ -47,8 +47,8 @@ def _row(setting: Setting, architecture: str) -> Row:
     for way in ways:
         way.end()
     return row(
-        value=spread([large / small for large, small in pairs]),
-        parts={"pages of 4 KiB, s": spread([small for _, small in pairs]).median},
+        value=spread([kept / anew for kept, anew in pairs]),
+        parts={"given anew, s": spread([anew for _, anew in pairs]).median},
     )
 
 
@@ -57,20 +57,19 @@ class _Computing:
 
     Args:
         architecture: of the model.
-        is_large: `1` for large pages, `0` for small ones.
+        how: `kept` or `anew`, as the process has its memory.
     """
 
-    def __init__(self, architecture: str, is_large: str) -> None:
+    def __init__(self, architecture: str, how: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.pages", architecture],
-            env={**os.environ, "THP_MEM_ALLOC_ENABLE": is_large},
+            [sys.executable, "-m", "benchmarks.keeping", architecture, how],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
     def seconds(self) -> float:
-        """Let it compute a batch, and tell the processor time that this took."""
+        """Let it compute a batch, and tell how long this took."""
         assert self._process.stdin
         assert self._process.stdout
         print(file=self._process.stdin, flush=True)
@@ -81,21 +80,22 @@ class _Computing:
         self._process.communicate()
 
 
-def _compute(architecture: str) -> None:
+def _compute(architecture: str, how: str) -> None:
     """Compute a batch for each line of the standard input."""
     torch.manual_seed(0)
     model = timm.create_model(architecture).eval().requires_grad_(requires_grad=False)
     layout = ARCHITECTURES[architecture]
     model.to(memory_format=layout)
     images = torch.randn(BATCH, 3, 224, 224).to(memory_format=layout)
-    with torch.inference_mode():
+    keeping = keeping_memory(torch.device("cpu")) if how == "kept" else nullcontext()
+    with torch.inference_mode(), keeping:
         for _ in sys.stdin:
-            start = time.process_time()
+            start = time.perf_counter()
             model(images)
-            print(time.process_time() - start, flush=True)
+            print(time.perf_counter() - start, flush=True)
 
 
-MEASUREMENTS: list[Callable[[Setting], list[Row]]] = [large_pages]
+MEASUREMENTS: list[Callable[[Setting], list[Row]]] = [kept_memory]
 
 if __name__ == "__main__":
-    _compute(sys.argv[1])
+    _compute(*sys.argv[1:])
