@@ -98,7 +98,8 @@ def on_cluster(paths: dict[str, Path], nodes: TwoNodes, name: str, *more: str) -
 
 
 def table(output: str) -> list[str]:
-    lines = output.splitlines()
+    # Ray itself tells of a node that died, whenever it notices.
+    lines = [line for line in output.splitlines() if line and "(raylet)" not in line]
     start = next(n for n, line in enumerate(lines) if "published and measured" in line)
     return [line for line in lines[start:] if " in " not in line]
 
