@@ -24,6 +24,8 @@ from repro.files import DamageWarning
 from repro.published import ModelSpec, parse_geometry, read_releases
 from tests.stand_ins import photograph_dataset, small_clip
 
+from .whole_runs import whole_run
+
 #: What stands for the server's address in files.
 SERVER = "http://127.0.0.1:1"
 _HURRIED = Patience(2, wait=0.01, longest_wait=0.02, longest_asked=0.1, silence=1.0)
@@ -82,6 +84,7 @@ CALLS: dict[str, Callable[..., str]] = {
     "decode": decoded,
     "encode": encoded,
     "predict": predicted,
+    "run": whole_run,
 }
 
 

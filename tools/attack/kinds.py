@@ -19,7 +19,7 @@ from repro.cli import cli
 from repro.options.table import OPTIONS
 from repro.published import WEIGHTS_SUFFIXES
 
-from . import formats, ledgers, made
+from . import formats, ledgers, made, strangers
 from .attack import Attack
 from .damage import TEXTS, damaged, spoilt
 from .sound import (
@@ -196,4 +196,5 @@ KINDS: dict[str, Callable[[], Attacks]] = {
     "options": options,
     "variables": variables,
     "names": names,
+    "releases": strangers.releases,
 }
