@@ -13,6 +13,7 @@ from repro.errors import ReproError
 from repro.plugin import without_effect, workers
 from repro.plugin.engines import TIMINGS, timings_for_worker
 from repro.plugin.settings import measures_nothing, names_expected, read_settings
+from repro.plugin.surroundings import as_they_were
 from repro.plugin.workers import (
     FOLDER,
     RUN,
@@ -177,10 +178,11 @@ class Reporting:
     ) -> Generator[None, object, None]:
         """Receive the result of a case; a failed test may have left none behind."""
         self._failures += report.failed
-        # Results of workers elsewhere may come without a plan.
-        if hasattr(report, "repro") or hasattr(report, "repro_claim"):
-            self._begin()
-        result = self._session.receive(report) if self._session else None
+        with as_they_were():
+            # Results of workers elsewhere may come without a plan.
+            if hasattr(report, "repro") or hasattr(report, "repro_claim"):
+                self._begin()
+            result = self._session.receive(report) if self._session else None
         yield
         outcome: str = report.outcome
         if outcome == RERUN and self._session:
@@ -208,8 +210,9 @@ class Reporting:
     ) -> Generator[None, object, None]:
         """Write the reports."""
         if self._session:
-            self._session.count_unrun()
-            self._session.add_properties()
+            with as_they_were():
+                self._session.count_unrun()
+                self._session.add_properties()
         if self._progress:
             self._progress.close()
         try:

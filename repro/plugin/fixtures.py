@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import pytest
 
 from repro.plugin import MARKER
+from repro.plugin.surroundings import as_they_were
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -84,6 +85,7 @@ class _NothingMeasured:
 
 
 @pytest.fixture
+@as_they_were()
 def _runner(request: pytest.FixtureRequest) -> CaseRunner:
     if request.config.getoption("setuponly", False):
         # A stand-in that is typed as what it stands for; it measures nothing.

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Generator
 
 import pytest
 
 from repro.plugin import MARKER, add_options, asks, without_effect
+from repro.plugin.surroundings import as_they_were, remember_imports
 
 pytest_plugins = ["repro.plugin.fixtures"]
 
@@ -50,8 +52,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and what a controller of xdist has to do."""
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
-    if hasattr(config, "workerinput"):
-        return
+    if not hasattr(config, "workerinput"):
+        with as_they_were():
+            _prepare(config)
+
+
+def pytest_unconfigure() -> None:
+    """Keep what was imported for a run that follows in this process."""
+    if "repro.plugin.items" in sys.modules:
+        remember_imports()
+
+
+def _prepare(config: pytest.Config) -> None:
     if asks(config):
         from repro.plugin.settings import check_options
 
@@ -84,15 +96,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give marked tests their cases and claims."""
     if metafunc.definition.get_closest_marker(MARKER) is not None:
-        from repro.plugin.selection import parametrize
-
         if gc.isenabled():
             # All that is made of published numbers lasts as long as the run: to go
             # through it again and again takes as long as to make it. Nothing is frozen,
             # since that would hide it from others, as from `gc.get_referrers`.
             metafunc.config.stash[_PAUSED] = True
             gc.disable()
-        parametrize(metafunc)
+        with as_they_were():
+            from repro.plugin.selection import parametrize
+
+            parametrize(metafunc)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -152,11 +165,13 @@ def pytest_runtest_makereport(
     """Let what was found out travel with the report of a marked test."""
     if item.get_closest_marker(MARKER) is None:
         return (yield)
-    from repro.plugin.items import SETTINGS, attach_result, keep_headline, settle_cause
+    with as_they_were():
+        from repro.plugin import items
 
-    settle_cause(call)
+        items.settle_cause(call)
     report = yield
-    if SETTINGS in item.stash:
-        attach_result(item, report)
-        keep_headline(call, report)
+    if items.SETTINGS in item.stash:
+        with as_they_were():
+            items.attach_result(item, report)
+            items.keep_headline(call, report)
     return report

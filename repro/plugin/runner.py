@@ -20,6 +20,7 @@ from repro.plugin.engines import started_engine
 from repro.plugin.items import RESULT, SETTINGS, TAKEN_FROM, case_of
 from repro.plugin.progress import BARS
 from repro.plugin.selection import all_cases
+from repro.plugin.surroundings import as_they_were
 from repro.plugin.workers import run_folder
 from repro.published import Reference
 from repro.records.comparison import since_earlier
@@ -78,6 +79,7 @@ class CaseRunner:
         item = self._item
         return started_engine(item.config, self._settings, item.session.items)
 
+    @as_they_were()
     def settle(self, step: Callable[[], T], case: Case | None = None) -> T:
         """Take a step; what is missing or wrong becomes an outcome of the test."""
         try:
@@ -107,6 +109,7 @@ class CaseRunner:
                 return f"; it was last met in run {met.run}, with weights {weights}"
         return ""
 
+    @as_they_were()
     def reproduce(self, case: Case) -> CaseResult:
         """Measure a case and compare it with every published number it must meet."""
         measurement, predictions = self.settle(lambda: self.measure(case), case)
@@ -299,6 +302,7 @@ def _why_unsettled(result: CaseResult) -> str:
     )
 
 
+@as_they_were()
 def uphold(item: pytest.Item, stated: Stated, runner: CaseRunner) -> ClaimResult:
     """Check a claim with what this run measures, and end its test accordingly."""
     from repro.claims.evidence import MeasuredEvidence

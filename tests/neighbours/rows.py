@@ -82,6 +82,31 @@ def of_this_project(tmp_path):
     numpy.seterr(all="raise")
     os.chdir(tmp_path)
 """
+#: What fixtures of a project replace for all of its tests, with mocks and by libraries.
+FOR_ALL = """
+import pytest
+from unittest import mock
+
+@pytest.fixture(autouse=True)
+def of_this_project({0}):
+    {1}
+"""
+MOCKED = FOR_ALL.format(
+    "",
+    """with (
+        mock.patch("builtins.open", mock.mock_open(read_data="")),
+        mock.patch("pathlib.Path.is_file", return_value=False),
+        mock.patch("os.scandir", return_value=[]),
+        mock.patch("subprocess.Popen", side_effect=RuntimeError),
+        mock.patch("time.sleep"),
+        mock.patch("uuid.uuid4", return_value="1"),
+        mock.patch.dict("os.environ", clear=True),
+    ):
+        yield""",
+)
+FROZEN = FOR_ALL.format(
+    "", 'with pytest.importorskip("freezegun").freeze_time("2099-01-01"): yield'
+)
 #: A package of the project that has the name of ours.
 PACKAGE = {"repro/__init__.py": "", "repro/own.py": "NUMBER = 1"}
 TEMPORARY = """
@@ -175,8 +200,8 @@ NEIGHBOURS = (
     *("pytest_asyncio", "pytest_cov", "pytest_env", "pytest_forked", "pytest_html"),
     *("pytest_instafail", "pytest_jsonreport", "pytest_metadata", "pytest_parallel"),
     *("pytest_order", "pytest_randomly"),
-    *("pytest_repeat", "pytest_rerunfailures", "pytest_split", "pytest_sugar"),
-    "pytest_timeout",
+    *("pytest_repeat", "pytest_rerunfailures", "pytest_socket", "pytest_split"),
+    *("pytest_sugar", "pytest_timeout", "pyfakefs.pytest_plugin"),
 )
 
 #: Options of plugins that go together: --splits leaves tests out, --forked keeps the
@@ -235,6 +260,12 @@ PLUGINS = (
         verdicts=PLANTED,
         status=1,
     ),
+    beside(
+        "pyfakefs, `fs` for all tests",
+        "pyfakefs.pytest_plugin",
+        files={"conftest.py": FOR_ALL.format("fs", "yield")},
+    ),
+    beside("pytest-socket", "pytest_socket", "--disable-socket"),
     beside("pytest-env", "env", ini="env = REPRO_LIMIT=500"),
     beside(
         "hypothesis",
@@ -277,6 +308,10 @@ PROJECTS = (
         "torch's type and device, decimals and the folder set by a conftest",
         files={"conftest.py": STATES},
     ),
+    Row(
+        "files, processes and names mocked for all tests", files={"conftest.py": MOCKED}
+    ),
+    Row("a clock that freezegun stops for all tests", files={"conftest.py": FROZEN}),
     Row(
         "`collect_ignore` in a conftest",
         files={
