@@ -88,6 +88,8 @@ class Planned:
         self.measured = {test.place: test for test in self.tests.values()}
         #: What gets a result, each once, by place.
         self.judged = {t.place: t for t in self.tests.values() if t.is_judged}
+        #: Whose weights were seen here before the first test, by place.
+        self.seen: set[str] = set()
 
     def by_settings(self) -> dict[Settings, list[PlannedTest]]:
         """List what is measured by what is in force for it."""
@@ -206,17 +208,22 @@ def header(config: pytest.Config, planned: Planned) -> list[str]:
         gpus = gpus_for(devices.pop() if len(devices) == 1 else "auto", os.environ)
         number = config.stash[workers.STARTED]
         lines.append(f"repro: {workers.describe(number, gpus)}")
-    groups = {
-        settings: [test.case for test in tests]
-        for settings, tests in planned.by_settings().items()
-    }
+    by_settings = planned.by_settings()
+    groups = {s: [test.case for test in tests] for s, tests in by_settings.items()}
     for settings in groups:
         lines += engine_of(config, settings).lines()
     plans: list[Plan] = []
     # A folder may have 50,000 entries, and thousands of cases.
     found = cache(find_images)
     for settings, cases in groups.items():
-        ready = [case for case in cases if _is_here(config, settings, case, found)]
+        here = [
+            test
+            for test in by_settings[settings]
+            if _is_here(config, settings, test.case, found)
+        ]
+        ready = [test.case for test in here]
+        if engine_of(config, settings).computes_here and not settings.download:
+            planned.seen.update(test.place for test in here)
         if ready:
             plans.append(_plan(config, settings, ready))
             lines.append(plans[-1].summary())

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 NO_TURN = "the run ended before its turn (--repro-resume goes on)"
+VANISHED = "they were there before the first test"
 UNMEASURED = "its test passed and did not measure it"
 
 
@@ -72,6 +73,13 @@ class Results:
             found = msgspec.structs.replace(
                 found, verdict=Verdict.FAILED, reason=found.reason or reason_of(report)
             )
+        if found.lacking == "weights" and found.place in self._planned.seen:
+            # Another's mock hides them, or a disk has gone: no reason to be green.
+            reason = f"{found.reason}; {VANISHED}"
+            found = msgspec.structs.replace(
+                found, verdict=Verdict.FAILED, reason=reason, lacking="", remedy=""
+            )
+            self._is_whole = False
         found = msgspec.structs.replace(found, test=report.nodeid)
         self._cases[found.place] = found
         return found
@@ -119,7 +127,7 @@ class Results:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every case had its turn, and was measured where its test passed."""
+        """Whether every case had its turn, and was measured where it could be."""
         return self._is_whole
 
     @property

@@ -53,6 +53,26 @@ def test_a_mock_is_there_again_when_its_case_is_measured(
     assert shutil.copyfile is None
 
 
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_weights_that_vanish_while_tests_run_are_no_reason_to_be_green(
+    workers: tuple[str, ...],
+    pytester: pytest.Pytester,
+    quick_release: ReleaseCopy,
+    run_cases: RunCases,
+) -> None:
+    gone = quick_release.folder / "checkpoints"
+    pytester.makeconftest(
+        f"import pytest, shutil\n"
+        f"@pytest.fixture(autouse=True)\n"
+        f"def loses_a_disk(): shutil.rmtree({str(gone)!r}, ignore_errors=True)\n"
+    )
+    result = run_cases(quick_release, *workers, "-kreal/80")
+    result.stdout.fnmatch_lines(
+        ["failed: *real/80*", "*before the first test*", "1 case: 1 failed"]
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
 #: Of another project, whose process has imported nothing before.
 RUNS_PYTEST = """
 import pytest
