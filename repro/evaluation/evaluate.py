@@ -200,7 +200,7 @@ def _score(logits: Tensor, labels: Tensor, *, with_margins: bool = False) -> Sco
     """Find the most likely classes, the losses and the confidences of a batch."""
     if not has_float64(logits.device):
         logits, labels = logits.cpu(), labels.cpu()
-    top = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
+    top = most_likely(logits, min(TOP, logits.shape[1]))
     # In float64, so that the sum does not depend on its order.
     likelihoods = functional.log_softmax(logits.double(), dim=1)
     losses = functional.nll_loss(likelihoods, labels, reduction="none")
@@ -208,6 +208,21 @@ def _score(logits: Tensor, labels: Tensor, *, with_margins: bool = False) -> Sco
     if not with_margins:
         return top, losses, confidences
     return top, losses, confidences, _margins(logits, labels)
+
+
+def most_likely(logits: Tensor, number: int) -> Tensor:
+    """Give the classes of the largest logits, best first: int64 `[N, number]`.
+
+    Of equal ones that of the lower number comes first, on every device. `topk` promises
+    no order of these, and CUDA's is another one than a processor's; in bf16 many are
+    equal.
+    """
+    # Numbers that are ordered as the logits are, with places for the classes below. To
+    # add zero makes one of both zeros.
+    bits = (logits.float() + 0.0).view(torch.int32)
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int64) << 32
+    classes = torch.arange(logits.shape[1], device=logits.device)
+    return (ordered + classes.flip(0)).topk(number, dim=1).indices
 
 
 def _margins(logits: Tensor, labels: Tensor) -> Tensor:

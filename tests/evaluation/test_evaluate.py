@@ -17,7 +17,7 @@ from repro.data.pixels import PixelStore, stream
 from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize
 from repro.evaluation.classifier import Classifier, Outputs
-from repro.evaluation.evaluate import Part, evaluate, read_logits
+from repro.evaluation.evaluate import Part, evaluate, most_likely, read_logits
 from repro.evaluation.predictions import (
     Predictions,
     calibration_error,
@@ -164,6 +164,19 @@ def test_metrics_are_those_of_a_plain_loop(
     assert (metrics.top1, metrics.top5) == (hits, hits5)
     assert metrics.loss_sum == pytest.approx(loss, rel=1e-5)
     assert predictions.is_complete
+
+
+@pytest.mark.parametrize("classes", [5, 10, 1000])
+def test_of_equal_logits_that_of_the_lower_class_is_first(classes: int) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(300, classes).mul(4).round().div(4)
+    special_ones = (0.0, -0.0, torch.inf, -torch.inf, 1e-40, -1e-40)
+    logits[0, : len(special_ones)] = torch.tensor(special_ones)[:classes]
+    logits[1] = -1.0
+    found = most_likely(logits, 5).numpy()
+    wanted = np.argsort(-logits.numpy(), axis=1, kind="stable")[:, :5]
+    assert np.array_equal(found, wanted)
+    assert (logits.sort(dim=1).values.diff(dim=1) == 0).any()
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 12, 64, None])

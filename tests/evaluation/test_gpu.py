@@ -18,7 +18,7 @@ from repro.data.pixels import stream
 from repro.errors import EvaluationError
 from repro.evaluation.batching import BatchSize, is_out_of_memory, within_memory
 from repro.evaluation.classifier import Classifier, text_comparison
-from repro.evaluation.evaluate import evaluate
+from repro.evaluation.evaluate import evaluate, most_likely
 from repro.evaluation.precision import arithmetic
 from repro.evaluation.predictions import Predictions
 from repro.published import Precision, Protocol, TextSpec, parse_geometry
@@ -83,6 +83,28 @@ def test_a_captured_forward_pass_gives_the_same(
     plain = predicted(GPU, photographs, strata)
     found = predicted(GPU, photographs, strata, accelerate=("cuda-graphs",))
     assert np.array_equal(found.classes[:, 0], plain.classes[:, 0])
+
+
+def test_a_forward_pass_is_captured_on_the_gpu_of_its_images(
+    photographs: Dataset, strata: list[tuple[int, Pixels]]
+) -> None:
+    plain = predicted(GPU, photographs, strata)
+    for number in range(torch.cuda.device_count()):
+        device = torch.device("cuda", number)
+        found = predicted(device, photographs, strata, accelerate=("cuda-graphs",))
+        assert np.array_equal(found.classes[:, 0], plain.classes[:, 0])
+
+
+@pytest.mark.parametrize("images", [1, 64, 512])
+@pytest.mark.parametrize("classes", [10, 1000, 21_841])
+def test_of_equal_logits_the_same_class_is_first_as_on_a_processor(
+    images: int, classes: int
+) -> None:
+    torch.manual_seed(0)
+    # In bf16 and close together, so that many are equal.
+    logits = torch.randn(images, classes).bfloat16().float()
+    found = most_likely(logits.to(GPU), 5).cpu()
+    assert torch.equal(found, most_likely(logits, 5))
 
 
 def test_pixels_that_are_copied_ahead_stay_until_they_are_computed(
