@@ -120,15 +120,18 @@ def send(values: Tensor, device: torch.device) -> Tensor:
     """Copy to a device what it needs, beside what it computes now.
 
     A GPU does all of one stream in turn: there the copy would wait for the batch that
-    is computed, and the next batch for the copy.
+    is computed, and the next batch for the copy. Other devices than CUDA's are waited
+    for: what they copy later may be memory that has something else by then.
     """
     if device.type != "cuda" or values.is_cuda:
-        return values.to(device, non_blocking=True)
+        return values.to(device)
     # From other memory the driver copies while everybody waits.
     pinned = values.pin_memory()
-    computing, copying = torch.cuda.current_stream(device), _copying(device)
+    computing = torch.cuda.current_stream(device)
+    # A device without a number is the current one, which may be another one later.
+    copying = _copying(computing.device)
     with torch.cuda.stream(copying):
-        there = pinned.to(device, non_blocking=True)
+        there = pinned.to(computing.device, non_blocking=True)
     computing.wait_stream(copying)
     # Else its memory could be given to the next copy before it is read.
     there.record_stream(computing)

@@ -29,17 +29,20 @@ class Driver:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.device = GPU
         self.now = "computing"
         self.recorded = 0
         self.waited: list[int] = []
+        self.copied_to: list[torch.device] = []
 
     def Stream(self, device: torch.device) -> Line:  # noqa: N802
         """Make another stream."""
-        return Line("copying", self)
+        return Line("copying", self, device)
 
     def current_stream(self, device: torch.device) -> Line:
         """Give the stream that is used now."""
-        return Line(self.now, self)
+        has_number = ":" in str(device)
+        return Line(self.now, self, device if has_number else self.device)
 
     @contextmanager
     def stream(self, line: Line) -> Iterator[None]:
@@ -57,8 +60,8 @@ class Driver:
 class Line:
     """Stands for a stream."""
 
-    def __init__(self, name: str, driver: Driver) -> None:
-        self.name, self._driver = name, driver
+    def __init__(self, name: str, driver: Driver, device: torch.device) -> None:
+        self.name, self._driver, self.device = name, driver, device
 
     def wait_stream(self, other: Line) -> None:
         """Go on only when another one is done with what it has."""
@@ -93,12 +96,14 @@ class Values:
         """Give a copy that the device can read by itself."""
         return Values(self._driver, "pinned memory")
 
-    def to(self, device: Any, *, non_blocking: bool) -> Values:
+    def to(self, device: Any, *, non_blocking: bool = False) -> Values:
         """Copy to a device."""
         how = "and goes on" if non_blocking else "and waits"
         driver = self._driver
         driver.asked.append(f"{driver.now} copies from {self._place} {how}")
-        return Values(driver, "GPU" if torch.device(device) == GPU else "memory")
+        there = torch.device(device)
+        driver.copied_to.append(there)
+        return Values(driver, "GPU" if there.type == "cuda" else "memory")
 
     def record_stream(self, line: Line) -> None:
         """Keep the memory until a stream is done with it."""
@@ -128,7 +133,26 @@ def test_pixels_are_copied_beside_what_is_computed(driver: Driver) -> None:
 def test_what_is_on_the_device_is_not_copied_beside_anything(driver: Driver) -> None:
     values: Any = Values(driver, "GPU")
     batching.send(values, GPU)
-    assert driver.asked == ["computing copies from GPU and goes on"]
+    assert driver.asked == ["computing copies from GPU and waits"]
+
+
+@pytest.mark.parametrize("kind", ["mps", "xpu", "cpu"])
+def test_other_devices_are_waited_for_since_memory_may_be_used_anew(
+    driver: Driver, kind: str
+) -> None:
+    values: Any = Values(driver)
+    batching.send(values, torch.device(kind))
+    assert driver.asked == ["computing copies from memory and waits"]
+
+
+def test_pixels_go_to_the_gpu_that_is_current_whichever_was_before(
+    driver: Driver,
+) -> None:
+    for number in (0, 1):
+        driver.device = torch.device("cuda", number)
+        values: Any = Values(driver)
+        batching.send(values, torch.device("cuda"))
+        assert driver.copied_to[-1] == driver.device
 
 
 def test_one_stream_copies_for_all_batches(driver: Driver) -> None:
