@@ -219,7 +219,8 @@ def _capture(model: nn.Module, forward: Forward, images: Tensor) -> Forward:
     # autocast keeps casts only of parameters with a gradient, and ours have none: what
     # is cast inside of the graph is cast again by each replay.
     with torch.cuda.device(images.device):
-        inputs = images.clone()
+        # Not the images: what the graph does not compute anew would look right then.
+        inputs = torch.zeros_like(images)
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -227,8 +228,9 @@ def _capture(model: nn.Module, forward: Forward, images: Tensor) -> Forward:
                 forward(inputs)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        # Other threads may allocate meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        # Other threads may allocate meanwhile. Torch's own stream is one of the GPU
+        # that a graph was first captured on.
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
             outputs = forward(inputs)
 
     def replay(batch: Tensor) -> Tensor:
