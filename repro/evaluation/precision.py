@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -109,7 +109,8 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
 
     `fp32` and `tf32` differ in the matrix products and convolutions of CUDA devices
     since Ampere; `amp-fp16` and `amp-bf16` are automatic mixed precision; `fp16` and
-    `bf16` need a model and images of that type, see `in_type_of`.
+    `bf16` need a model and images of that type, see `in_type_of`. What a process has
+    chosen of CUDA's products and convolutions counts for nothing.
 
     Raises:
         EvaluationError: the device cannot compute that.
@@ -117,8 +118,16 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
     mixed = _MIXED.get(precision)
     autocast = torch.autocast(device.type, dtype=mixed, enabled=mixed is not None)
     try:
-        as_tf32 = precision == "tf32"
-        with torch_as_it_begins(), multiplying_float32(as_tf32=as_tf32), autocast:
+        is_cuda = device.type == "cuda"
+        # Some processors round to TF32 too, where they are let.
+        as_tf32 = is_cuda and precision == "tf32"
+        own = _changed(_of_cuda()) if is_cuda else contextlib.nullcontext()
+        with (
+            torch_as_it_begins(),
+            multiplying_float32(as_tf32=as_tf32),
+            own,
+            autocast,
+        ):
             # Torch only warns where it does not know how.
             if mixed and not torch.is_autocast_enabled(device.type):
                 raise EvaluationError(_cannot(precision, device))
@@ -161,10 +170,23 @@ def multiplying_float32(*, as_tf32: bool) -> Iterator[None]:
 
     A processor computes in float32 either way: oneDNN's own shortcuts are left out.
     """
-    changed: list[tuple[_Flag, Any]] = []
     chosen = [(flag, flag.read()) for flag in _new_flags()]
     try:
-        for flag in _flags(as_tf32):
+        with _changed(_flags(as_tf32)):
+            yield
+    finally:
+        # The older interface writes down what nobody had chosen.
+        for flag, before in chosen:
+            if flag.read() != before:
+                flag.write(before)
+
+
+@contextlib.contextmanager
+def _changed(flags: Iterable[_Flag]) -> Iterator[None]:
+    """Choose what is wanted, and put back what was changed."""
+    changed: list[tuple[_Flag, Any]] = []
+    try:
+        for flag in flags:
             before = flag.read()
             if before not in flag.wanted:
                 changed.append((flag, before))
@@ -173,10 +195,32 @@ def multiplying_float32(*, as_tf32: bool) -> Iterator[None]:
     finally:
         for flag, before in reversed(changed):
             flag.write(before)
-        # The older interface writes down what nobody had chosen.
-        for flag, before in chosen if changed else ():
-            if flag.read() != before:
-                flag.write(before)
+
+
+def _of_cuda() -> Iterator[_Flag]:
+    """Yield what torch begins with, so that numbers are those of anybody's process."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    # Algorithms that are chosen by a clock are others in the next run.
+    yield _attribute(cudnn, "benchmark", wanted=False)
+    yield _attribute(matmul, "allow_fp16_accumulation", wanted=False)
+    for kind in ("fp16", "bf16"):
+        yield _reductions(matmul, f"allow_{kind}_reduced_precision_reduction")
+
+
+def _attribute(owner: object, name: str, *, wanted: bool) -> _Flag:
+    def write(value: bool) -> None:
+        setattr(owner, name, value)
+
+    return _Flag(lambda: getattr(owner, name), write, (wanted,))
+
+
+def _reductions(matmul: object, name: str) -> _Flag:
+    """Give whether sums may be rounded to 16 bits, and products split along them."""
+
+    def read() -> tuple[bool, bool]:
+        return getattr(matmul, name), getattr(matmul, f"{name}_split_k", True)
+
+    return _Flag(read, lambda pair: setattr(matmul, name, pair), ((True, True),))
 
 
 def _flags(as_tf32: bool) -> Iterator[_Flag]:

@@ -82,6 +82,48 @@ def test_what_followed_from_a_wider_choice_goes_on_following_from_it() -> None:
         assert BACKENDS.cuda.matmul.fp32_precision == other
 
 
+@pytest.mark.usefixtures("choices_put_back")
+def test_a_processor_rounds_nothing_to_tf32() -> None:
+    torch.set_float32_matmul_precision("high")
+    with arithmetic("tf32", CPU):
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert "tf32" not in (choice.fp32_precision for choice in CHOICES[2:4])
+    assert torch.get_float32_matmul_precision() == "high"
+
+
+def shortcuts() -> list[bool]:
+    """Read what makes CUDA faster and its bits others."""
+    matmul = BACKENDS.cuda.matmul
+    names = [
+        f"allow_{kind}_reduced_precision_reduction{part}"
+        for kind in ("fp16", "bf16")
+        for part in ("", "_split_k")
+    ]
+    said = [getattr(matmul, name) for name in (*names, "allow_fp16_accumulation")]
+    return [*said, BACKENDS.cudnn.benchmark]
+
+
+def choose_shortcuts(*, reduced: object, others: bool) -> None:
+    matmul = BACKENDS.cuda.matmul
+    matmul.allow_fp16_reduced_precision_reduction = reduced
+    matmul.allow_bf16_reduced_precision_reduction = reduced
+    matmul.allow_fp16_accumulation = BACKENDS.cudnn.benchmark = others
+
+
+@pytest.mark.parametrize("reduced", [True, False, (False, False)])
+def test_what_a_process_chose_of_cuda_counts_for_nothing(reduced: object) -> None:
+    begun = shortcuts()
+    assert begun == [True] * 4 + [False] * 2
+    choose_shortcuts(reduced=reduced, others=True)
+    try:
+        before = shortcuts()
+        with arithmetic("fp32", torch.device("cuda")):
+            assert shortcuts() == begun
+        assert shortcuts() == before != begun
+    finally:
+        choose_shortcuts(reduced=True, others=False)
+
+
 #: A process for each, since what torch begins with cannot quite be had back.
 PROGRAM = """
 import os
@@ -185,8 +227,9 @@ def test_tf32_is_on_for_the_case_that_asks_for_it_and_off_for_the_next(
     precision: Precision, fails: bool
 ) -> None:
     before = _multiplication()
-    with contextlib.suppress(KeyError), arithmetic(precision, CPU):
-        as_tf32 = precision == "tf32"
+    as_tf32 = precision == "tf32"
+    device = torch.device("cuda") if as_tf32 else CPU
+    with contextlib.suppress(KeyError), arithmetic(precision, device):
         assert _multiplication() == ("high" if as_tf32 else "highest", as_tf32)
         if fails:
             raise KeyError

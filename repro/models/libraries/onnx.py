@@ -51,7 +51,12 @@ def open_session(file: Path, device: torch.device) -> Any:
         and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     ):
         # Convolutions are float32 by themselves there, and TF32 has to be left out.
-        cuda = {"device_id": device.index or 0, "use_tf32": 0}
+        # Their algorithms would be chosen by a clock, and others in the next run.
+        cuda = {
+            "device_id": device.index or 0,
+            "use_tf32": 0,
+            "cudnn_conv_algo_search": "HEURISTIC",
+        }
         providers.insert(0, ("CUDAExecutionProvider", cuda))
     try:
         return onnxruntime.InferenceSession(
