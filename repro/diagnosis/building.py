@@ -179,8 +179,7 @@ class Builder:
                 encode(few)
                 seconds = time.perf_counter() - start
                 allow(seconds / len(FEW_CLASSES) * classes)
-            note = f"{setup.precision} {self.device.type}"
-            encoded = encode(text, cache=self.cache, note=note)
+            encoded = encode(text, cache=self.cache, note=setup.precision)
         self._texts.append((key, text, encoded))
         return encoded
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
 import torch
@@ -14,9 +17,9 @@ from repro.cases import Case
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import own_files
 from repro.errors import OptionError
-from repro.evaluation.batching import BatchSize, within_memory
+from repro.evaluation.batching import BatchSize, telling_failures, within_memory
 from repro.evaluation.classifier import Classifier, clip_forward, outputs_of
-from repro.evaluation.precision import arithmetic, in_type_of
+from repro.evaluation.precision import arithmetic, in_type_of, torch_as_it_begins
 from repro.models.building import load_checkpoint
 from repro.models.libraries import OwnFiles
 from repro.models.zeroshot import (
@@ -38,6 +41,14 @@ def choose_device(name: str) -> torch.device:
     Raises:
         OptionError: there is no such device.
     """
+    with warnings.catch_warnings():
+        # Torch warns of a driver that is too old, and need not be used: whoever has
+        # warnings raised is to have a case measured too.
+        warnings.simplefilter("default")
+        return _choose(name)
+
+
+def _choose(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -56,6 +67,7 @@ def choose_device(name: str) -> torch.device:
         raise OptionError(
             f"--repro-device is {name!r}, but torch finds no {_called(device.type)} "
             f"device here; use auto or cpu{f', or {kind}' if found else ''}"
+            f"{_why_no_cuda() if device.type == 'cuda' else ''}"
         )
     number = torch.accelerator.device_count()
     if (device.index or 0) >= number:
@@ -64,6 +76,17 @@ def choose_device(name: str) -> torch.device:
             f"{_called(kind)} devices, numbered from 0{_chosen()}"
         )
     return device
+
+
+def _why_no_cuda() -> str:
+    """Give what torch says of it: no driver, one that is too old, or no GPU."""
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    # The last is raised by a build without CUDA.
+    except (RuntimeError, AssertionError) as error:
+        said = " ".join(str(error).split())
+        return f" (torch {torch.__version__}: {said:.250})"
+    return ""
 
 
 def _called(kind: str) -> str:
@@ -79,6 +102,28 @@ def _chosen() -> str:
         f" (CUDA_VISIBLE_DEVICES is {visible!r}; workers of xdist that choose for "
         "themselves see one each: name the device for all of them, not in a marker)"
     )
+
+
+class _OnDevice(Protocol):
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+
+S = TypeVar("S", bound=_OnDevice)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def computing(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Let a method compute with torch, and say in a sentence that its device failed."""
+
+    @functools.wraps(method)
+    def there(self: S, /, *arguments: P.args, **named: P.kwargs) -> T:
+        with torch_as_it_begins(), telling_failures(self.device):
+            return method(self, *arguments, **named)
+
+    return there
 
 
 class BatchSizes:
@@ -177,7 +222,7 @@ class Classifiers:
                 case.protocol.text,
                 self._device,
                 self._settings.cache,
-                f"{precision} {self._device.type}",
+                precision,
             )
 
     def classifier(

@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from repro.cases import Case
 from repro.data.dataset import Dataset, first_strata
 from repro.diagnosis.findings import Diagnosis, Known
-from repro.engine.device import BatchSizes, Classifiers, choose_device
+from repro.engine.device import BatchSizes, Classifiers, choose_device, computing
 from repro.engine.guarding import Guarding, Images
 from repro.engine.settings import EngineSettings
 from repro.engine.sources import Source, Sources, Stores, own_files
 from repro.evaluation.batching import BatchSize, within_memory
 from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import Progress, Settled, evaluate
-from repro.evaluation.precision import torch_as_it_begins
 from repro.evaluation.predictions import Predictions, calibration_error
 from repro.judgement.guarded import Guarded
 from repro.judgement.intervals import Interval, interval_of
@@ -97,7 +96,7 @@ class Evaluator:
         strata = first_strata(dataset, self.settings.limit)
         return sum(len(dataset.strata[stratum]) for stratum in strata)
 
-    @torch_as_it_begins()
+    @computing
     def model(
         self, case: Case, weights: Path | None = None, files: OwnFiles | None = None
     ) -> nn.Module:
@@ -115,12 +114,12 @@ class Evaluator:
         weights = weights or self._sources.weights(case).path
         return self._classifiers.model(case, weights, files)
 
-    @torch_as_it_begins()
+    @computing
     def text_classifier(self, case: Case, model: nn.Module) -> Tensor:
         """Encode the classes of a zero-shot case as text: float32 `[C, D]`."""
         return self._classifiers.text(case, model)
 
-    @torch_as_it_begins()
+    @computing
     def classifier(
         self,
         case: Case,
@@ -181,7 +180,7 @@ class Evaluator:
             is_settled=is_settled,
         )
 
-    @torch_as_it_begins()
+    @computing
     def measure(
         self,
         case: Case,
@@ -292,7 +291,7 @@ class Evaluator:
             guarded=guarded,
         )
 
-    @torch_as_it_begins()
+    @computing
     def diagnose(
         self,
         case: Case,
@@ -335,6 +334,7 @@ class Evaluator:
             found, commit=code.commit or None, dirty=bool(code.changes)
         )
 
+    @computing
     def key(self, case: Case) -> MeasurementKey:
         """Give all that a measurement of a case depends on, made or to be made.
 

@@ -124,8 +124,16 @@ class Guarding:
         if why := self._why_not(images):
             return None, Guarded(reason=why)
         precision = CHEAP[self._device.type]
+        try:
+            cheap = classifier.computed_in(precision)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            give_back(error, self._device)
+            why = f"the memory of {self._device} is too small for weights in both"
+            return None, Guarded(reason=why)
         both = Both(
-            classifier.computed_in(precision),
+            cheap,
             classifier,
             self._sizes.of(case, precision),
             self._sizes.of(case, classifier.precision),

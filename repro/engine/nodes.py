@@ -6,6 +6,7 @@ evaluates them, and with it the index of the images.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import platform
@@ -186,8 +187,9 @@ def _unless_error(
     finally:
         import torch
 
-        # The next case here may be given another GPU.
-        torch.cuda.empty_cache()
+        # The next case here may be given another GPU. One that failed gives none back.
+        with contextlib.suppress(torch.AcceleratorError):
+            torch.cuda.empty_cache()
 
 
 def _ready(job: Job, key: CaseKey) -> tuple[Evaluator, Case]:

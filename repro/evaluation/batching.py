@@ -191,7 +191,12 @@ def wait_for(device: torch.device) -> None:
 
 #: Torch's allocators of GPUs have a type of exception. Those of the processor and of
 #: MPS only have words, and so have the driver, cuBLAS and cuDNN.
-_WORDS = ("out of memory", "can't allocate memory", "_ALLOC_FAILED")
+_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "_ALLOC_FAILED",
+    "_ALLOCATION_FAILED",
+)
 #: What cuDNN's callers say where no algorithm fits into memory, or none is known.
 _NO_ALGORITHM = ("unable to find an engine", "Unable to find a valid cuDNN algorithm")
 
@@ -202,6 +207,56 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     said = str(error)
     return isinstance(error, RuntimeError) and any(words in said for words in _WORDS)
+
+
+#: What torch begins with where a device, or a library that computes on it, fails.
+_FAILURES = (
+    "CUDA error",
+    "CUDA driver error",
+    "cuDNN error",
+    "HIP error",
+    "Cannot re-initialize CUDA",
+)
+#: What is known to be behind some of them.
+_KNOWN = {
+    "no kernel image": "this build of torch has no code for it; install one that has",
+    "busy or unavailable": "another process may have it for itself; wait for that one",
+    "re-initialize": "CUDA was asked something before this process was forked; set "
+    "PYTORCH_NVML_BASED_CUDA_CHECK=1, or leave out what forks",
+}
+_UNKNOWN = (
+    "this process can compute nothing more there; run it again, and look at nvidia-smi "
+    "and the log of the kernel where it fails again"
+)
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether an exception says that a device failed, and not for want of memory."""
+    if is_out_of_memory(error) or not isinstance(error, RuntimeError):
+        return False
+    return isinstance(error, torch.AcceleratorError) or (
+        str(error).startswith(_FAILURES)
+    )
+
+
+@contextlib.contextmanager
+def telling_failures(device: torch.device) -> Iterator[None]:
+    """Say in a sentence that a device failed.
+
+    Raises:
+        EvaluationError: it did.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_failure(error):
+            raise
+        said = str(error).strip().partition("\n")[0]
+        advice = next((a for words, a in _KNOWN.items() if words in said), _UNKNOWN)
+        raise EvaluationError(
+            f"{device} failed ({said:.200}): {advice}, or choose another device with "
+            "--repro-device"
+        ) from error
 
 
 def may_fit_in_parts(error: BaseException, images: int) -> bool:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from repro.errors import EvaluationError, WeightsError
 from repro.evaluation.acceleration import Acceleration
 from repro.evaluation.accelerators import Accelerated
-from repro.evaluation.batching import is_out_of_memory, send
+from repro.evaluation.batching import is_failure, is_out_of_memory, send
 from repro.evaluation.precision import (
     CastOnce,
     arithmetic,
@@ -170,7 +170,7 @@ class Classifier:
             raise
         # What a model raises is its library's, or its release's own, choice.
         except Exception as error:
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or is_failure(error):
                 raise
             said = " ".join(str(error).split())[:_TOLD] or type(error).__name__
             raise EvaluationError(

@@ -108,8 +108,9 @@ def zeroshot_classifier(
 
     Each prompt's embedding is normalised; a class is their mean, normalised again. With
     a `cache` folder a class is encoded once for each text tower, set of prompts and
-    `note` (what else the embeddings depend on, such as the precision): processes that
-    need the same classes at the same time share the work.
+    `note` (what else the embeddings depend on, such as the precision), by each version
+    of torch and kind of GPU: processes that need the same classes at the same time
+    share the work.
 
     Raises:
         WeightsError: the embeddings are not finite.
@@ -120,6 +121,7 @@ def zeroshot_classifier(
     if cache is None:
         parts = [encoder.encode(part) for part in encoder.parts]
     else:
+        note = f"{note} {torch.__version__} {_name(device)}"
         key = _key(model, encoder.tokens, per_class, note)
         files = [
             cache / "text" / f"{key}-{number:02d}.npy"
@@ -131,9 +133,17 @@ def zeroshot_classifier(
     return torch.cat(parts)[torch.cat(encoder.parts).argsort().to(device)]
 
 
+def _name(device: torch.device) -> str:
+    """Name what computes; processors round alike but for the last digits."""
+    name = getattr(getattr(torch, device.type, None), "get_device_name", None)
+    return str(name(device)) if name else device.type
+
+
 def _check_known(model: nn.Module, tokens: Tensor) -> None:
     """Refuse tokens that a text tower does not have, before a device meets them."""
-    known = getattr(model, "vocab_size", None)
+    # Where models keep it: CoCa has it at the tower alone.
+    owners = model, getattr(model, "text", None)
+    known = next((n for o in owners if (n := getattr(o, "vocab_size", None))), None)
     if isinstance(known, int) and int(tokens.max()) >= known:
         raise ExpectedError(
             f"the tokenizer gives the token {int(tokens.max()):,}, and the text tower "

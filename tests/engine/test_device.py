@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -20,6 +22,19 @@ def test_a_processor_is_always_there(name: str) -> None:
 
 def test_auto_is_a_gpu_of_cuda_or_else_the_processor() -> None:
     assert choose_device("auto").type == ("cuda" if HAS_CUDA else "cpu")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_driver_that_is_too_old_is_a_warning_and_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def is_available() -> bool:
+        warnings.warn("The NVIDIA driver on your system is too old", stacklevel=2)
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    with pytest.warns(UserWarning, match="driver on your system is too old"):
+        assert choose_device("auto").type == "cpu"
 
 
 @pytest.mark.parametrize("name", ["nonsense", "cuda:x", "cuda:-1", "", "cuda:0:1"])
@@ -55,7 +70,9 @@ def test_a_kind_of_device_that_is_not_here_is_one_sentence(
 @pytest.mark.skipif(HAS_CUDA, reason="there is a CUDA device")
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:1"])
 def test_without_a_cuda_device_none_is_found(name: str) -> None:
-    with pytest.raises(OptionError, match="finds no CUDA device here; use auto or cpu"):
+    # As torch says it: there is no driver, or one too old, or it was built without.
+    told = r"finds no CUDA device here; use auto or cpu \(torch \S+: [FNT].*\)$"
+    with pytest.raises(OptionError, match=told):
         choose_device(name)
 
 

@@ -14,6 +14,7 @@ from repro.cases import Case, list_cases
 from repro.engine import guarding
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
+from repro.evaluation.classifier import Classifier
 from repro.evaluation.evaluate import evaluate
 from repro.evaluation.predictions import Predictions
 from repro.judgement import guarded
@@ -199,6 +200,17 @@ def test_where_it_does_not_pay_it_is_the_measurement_of_float32(
     assert "decoded several times" in unkept.arithmetic
     assert exact.key == found.key == slow.key == unkept.key
     assert differing(predictions, expected) == [0, 0]
+    assert predictions.recomputed is None
+
+
+def test_where_weights_of_both_do_not_fit_it_is_the_measurement_of_float32(
+    folder: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Classifier, "computed_in", lambda self, precision: torch.empty(2**56)
+    )
+    found, predictions = measured(folder, case, GUARDED)
+    assert "the memory of cpu is too small for weights in both" in found.arithmetic
     assert predictions.recomputed is None
 
 

@@ -135,6 +135,30 @@ def test_what_torch_advises_at_the_end_of_its_sentences_is_told() -> None:
         classifier.check((8, 8))
 
 
+LOST = "CUDA error: uncorrectable ECC error encountered\nSearch for `cudaErrorECC'"
+
+
+def test_a_device_that_fails_is_not_called_a_model_that_refuses_images() -> None:
+    def forward(images: Tensor) -> Tensor:
+        raise torch.AcceleratorError(LOST)
+
+    half = (0.5, 0.5, 0.5)
+    classifier = Classifier(forward, half, half, torch.device("cpu"))
+    with pytest.raises(torch.AcceleratorError):
+        classifier.check((8, 8))
+
+
+def test_a_device_that_fails_while_it_evaluates_is_one_sentence() -> None:
+    class Failing(Evaluator):
+        def evaluate(self, *anything: Any, **named: Any) -> Any:
+            raise torch.AcceleratorError(LOST)
+
+    failing = Failing(EngineSettings(data=None, cache=None, device="cpu"))
+    told = r"cpu failed \(CUDA error: uncorrectable ECC error encountered\): this"
+    with pytest.raises(EvaluationError, match=told):
+        failing.measure(case_of("supervised"))
+
+
 def test_a_size_that_the_model_refuses_is_one_sentence() -> None:
     plain = case_of("supervised")
     geometry = "rgb|resize(32,bilinear)|center_crop(21)"

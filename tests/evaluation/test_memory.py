@@ -12,8 +12,10 @@ import torch
 from repro.errors import EvaluationError
 from repro.evaluation.batching import (
     give_back,
+    is_failure,
     is_out_of_memory,
     may_fit_in_parts,
+    telling_failures,
     within_memory,
 )
 
@@ -56,6 +58,63 @@ def test_a_convolution_without_an_algorithm_is_tried_with_fewer_images(
     assert not may_fit_in_parts(error, 1)
     assert not is_out_of_memory(error)
     assert may_fit_in_parts(RuntimeError("CUDA out of memory"), 1)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "MPS backend out of memory (MPS allocated: 17.00 GB)",
+    ],
+)
+def test_what_drivers_and_their_libraries_say_of_memory_is_known(said: str) -> None:
+    assert is_out_of_memory(RuntimeError(said))
+    assert not is_failure(RuntimeError(said))
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (
+            torch.AcceleratorError("CUDA error: device-side assert triggered\nSearch"),
+            r"device-side assert triggered\): this process can compute nothing more",
+        ),
+        (
+            torch.AcceleratorError(
+                "CUDA error: no kernel image is available for execution on the device"
+            ),
+            "this build of torch has no code for it",
+        ),
+        (
+            torch.AcceleratorError(
+                "CUDA error: CUDA-capable device(s) is/are busy or unavailable"
+            ),
+            "another process may have it for itself",
+        ),
+        (
+            RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+            "look at nvidia-smi",
+        ),
+        (
+            RuntimeError("Cannot re-initialize CUDA in forked subprocess. To use CUDA"),
+            "before this process was forked",
+        ),
+    ],
+)
+def test_a_device_that_fails_is_one_sentence(error: RuntimeError, advice: str) -> None:
+    with (
+        pytest.raises(EvaluationError, match=r"^cuda:1 failed \(.*" + advice),
+        telling_failures(torch.device("cuda", 1)),
+    ):
+        raise error
+
+
+def test_what_is_wrong_with_a_model_is_no_failure_of_a_device() -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), telling_failures(CPU):
+        torch.zeros(2, 3) @ torch.zeros(2, 3)
 
 
 def test_what_the_failure_held_is_free_while_the_error_is_still_there() -> None:

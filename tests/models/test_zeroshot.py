@@ -243,6 +243,28 @@ def test_another_text_tower_is_encoded_again(
     assert not torch.equal(before, after)
 
 
+def test_a_vocabulary_that_only_the_text_tower_knows_is_looked_up_there(
+    tokenizer: Tokenizer,
+) -> None:
+    model = nn.Module()
+    model.text = nn.Module()
+    model.text.vocab_size = 100  # type: ignore[assignment]
+    with pytest.raises(ExpectedError, match="49,407, and the text tower knows 100;"):
+        zeroshot_classifier(model, tokenizer, TEXT, CPU)
+
+
+def test_by_another_torch_a_text_tower_is_encoded_again(
+    clip: nn.Module,
+    tokenizer: Tokenizer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert encoded_again(clip, tokenizer, TEXT, tmp_path)
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    assert encoded_again(clip, tokenizer, TEXT, tmp_path)
+    assert not encoded_again(clip, tokenizer, TEXT, tmp_path)
+
+
 def test_other_prompts_and_another_precision_are_encoded_again(
     clip: nn.Module, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
