@@ -49,15 +49,22 @@ def available_memory() -> int | None:
 
 
 class Drivers(NamedTuple):
-    """Where drivers list GPUs: one folder for each of NVIDIA's, one a node of AMD's."""
+    """Where drivers list GPUs: one folder for each of NVIDIA's, one a node of AMD's.
+
+    A container may see that list and have been given the devices of some alone.
+    """
 
     nvidia: Path = Path("/proc/driver/nvidia/gpus")
     amd: Path = Path("/sys/class/kfd/kfd/topology/nodes")
+    devices: Path = Path("/dev")
 
     def installed(self, environment: Mapping[str, str]) -> int | None:
         """Count the GPUs that there are to choose from; None if unknown."""
         if self.nvidia.is_dir():
-            return sum(1 for _ in self.nvidia.iterdir())
+            listed = sum(1 for _ in self.nvidia.iterdir())
+            given = sum(1 for _ in self.devices.glob("nvidia[0-9]*"))
+            # There is none before the driver is first used.
+            return min(listed, given) if given else listed
         if not self.amd.is_dir():
             return None
         # What this leaves is numbered from 0 again, before the others are read.

@@ -101,18 +101,36 @@ def describe_environment(device: str) -> Environment:
     is_cuda = device.startswith("cuda")
     code = git_state_here()
     return Environment(
-        packages=_versions(),
+        packages=_versions() | (_of_cuda() if is_cuda else {}),
         python=platform.python_version(),
         system=platform.platform(terse=True),
         cpu=_cpu_name(),
         cores=available_cores(),
         decoder=decoder_identity(),
         device=_device_name(torch.device(device)),
-        cuda=torch.version.cuda if is_cuda else None,
+        cuda=_cuda() if is_cuda else None,
         driver=_driver() if is_cuda else None,
         commit=code.commit or None,
         dirty=bool(code.changes),
     )
+
+
+def _cuda() -> str | None:
+    """Give the version of CUDA, or of ROCm, which torch calls by its name too."""
+    import torch
+
+    return torch.version.cuda or (torch.version.hip and f"ROCm {torch.version.hip}")
+
+
+def _of_cuda() -> dict[str, str]:
+    """Give the version of what convolutions are computed by, which no package tells."""
+    import torch
+
+    try:
+        found = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    except RuntimeError:  # another one than torch was built for
+        return {}
+    return {"cudnn": str(found)} if found else {}
 
 
 def _device_name(device: torch.device) -> str:

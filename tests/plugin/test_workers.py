@@ -18,7 +18,7 @@ def _installed(folder: Path, number: int) -> Drivers:
     """Make a folder that looks like the list of GPUs of NVIDIA's driver."""
     for gpu in range(number):
         (folder / "gpus" / f"0000:{gpu:02x}:00.0").mkdir(parents=True)
-    return Drivers(folder / "gpus", folder / "nowhere")
+    return Drivers(folder / "gpus", folder / "nowhere", folder)
 
 
 def _installed_of_amd(folder: Path, number: int) -> Drivers:
@@ -34,6 +34,14 @@ def _installed_of_amd(folder: Path, number: int) -> Drivers:
 def test_without_a_choice_all_installed_gpus_count(tmp_path: Path, number: int) -> None:
     found = visible_gpus({}, _installed(tmp_path, number))
     assert found == [str(gpu) for gpu in range(number)]
+
+
+def test_a_container_has_the_gpus_whose_devices_it_was_given(tmp_path: Path) -> None:
+    drivers = _installed(tmp_path, 8)
+    for name in ("nvidiactl", "nvidia-uvm", "nvidia-caps", "nvidia6", "nvidia7"):
+        (tmp_path / name).touch()
+    # CUDA counts them from 0, whatever they are called.
+    assert visible_gpus({}, drivers) == ["0", "1"]
 
 
 @pytest.mark.parametrize(

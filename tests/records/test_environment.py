@@ -88,10 +88,23 @@ def test_a_graphics_card_has_its_own_name_and_the_versions_of_its_software(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card {device}")
     on_cpu = describe_environment("cpu")
     assert (on_cpu.cuda, on_cpu.driver) == (None, None)
+    assert "cudnn" not in on_cpu.packages
     assert describe_environment("cuda:0").driver is None
     (here / "_DRIVER").write_text(DRIVERS[version])
     found = describe_environment("cuda:1")
     assert (found.device, found.cuda, found.driver) == ("card cuda:1", "13.0", version)
+    # It is there wherever torch was built with it.
+    built_with = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    assert found.packages.get("cudnn") == (built_with and str(built_with))
+
+
+def test_a_card_of_amd_has_the_version_of_rocm(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.version, "hip", "7.1.25424")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "card")
+    assert describe_environment("cuda").cuda == "ROCm 7.1.25424"
 
 
 def test_what_has_no_name_is_told_from_the_processor(
