@@ -39,7 +39,7 @@ def test_every_step_is_run_on_a_processor_and_none_is_wrong(tmp_path: Path) -> N
     names = " ".join(step["name"] for step in steps)
     paths = (
         "normalised fp32 bf16 guarded halved sentence channels-last compile warm two "
-        "diagnosis gap waits bits full"
+        "diagnosis gap waits bits full equal float64 fails"
     )
     assert [path for path in paths.split() if path not in names] == []
 

@@ -7,23 +7,27 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from benchmarks.guarded import decide
 from repro.errors import EvaluationError
 from repro.evaluation.accelerators import ACCELERATORS, Accelerated
 from repro.evaluation.batching import BatchSize, within_memory
 from repro.evaluation.classifier import normaliser
-from repro.evaluation.evaluate import compute_features
-from repro.evaluation.precision import arithmetic
-from repro.evaluation.predictions import Predictions
-from repro.published import PRECISIONS
+from repro.evaluation.evaluate import compute_features, most_likely
+from repro.evaluation.precision import arithmetic, multiplying_float32
+from repro.evaluation.predictions import TOP, Predictions
+from repro.published import PRECISIONS, Precision
 
 from .bench import ARCHITECTURES, IMAGENET, ROUNDING, Bench
 from .findings import Step, Verdict, verdict_of
-from .processes import benchmark_rows, diagnosis, workers_of_xdist
+from .processes import benchmark_rows, diagnosis, failure, workers_of_xdist
 from .warm import WARM_CASES
 
 Tried = Callable[[Bench], Iterator[Step]]
+#: How far a product in float32 may be off, as a part of its largest number; those in
+#: TF32 are ten times as far.
+FLOAT32 = 5e-5
 
 
 def normalised_pixels(bench: Bench) -> Iterator[Step]:
@@ -37,6 +41,57 @@ def normalised_pixels(bench: Bench) -> Iterator[Step]:
         verdict=verdict_of(is_right=not differing),
         numbers={"levels that differ": differing},
     )
+
+
+def equal_logits(bench: Bench) -> Iterator[Step]:
+    """Of equal logits the class is first that is first on a processor."""
+    differing = equal = 0
+    for images, classes in ((512, 10), (512, 1000), (64, 21_841)):
+        torch.manual_seed(0)
+        # In bf16 and close together, so that many are equal.
+        logits = torch.randn(images, classes).bfloat16().float()
+        found = most_likely(logits.to(bench.device), TOP).cpu()
+        differing += int((found != most_likely(logits, TOP)).sum())
+        largest = logits.topk(2, dim=1).values
+        equal += int((largest[:, 0] == largest[:, 1]).sum())
+    yield Step(
+        name="the first five of equal logits",
+        verdict=verdict_of(is_right=not differing and bool(equal)),
+        numbers={"images of equal logits": equal, "classes that differ": differing},
+    )
+
+
+def rounding(bench: Bench) -> Iterator[Step]:
+    """Float32 is no TF32, whatever the process has chosen before."""
+    torch.manual_seed(0)
+    one, other = torch.randn(256, 1024), torch.randn(1024, 256)
+    image, kernel = torch.randn(4, 128, 16, 16), torch.randn(64, 128, 3, 3)
+    works: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor]] = {
+        "a product": (torch.matmul, one, other),
+        "a convolution": (functional.conv2d, image, kernel),
+    }
+    precisions: tuple[Precision, ...] = ("fp32", "tf32")
+    for precision in precisions:
+        numbers: dict[str, float] = {}
+        for name, (work, first, second) in works.items():
+            exact = work(first.double(), second.double())
+            given = first.to(bench.device), second.to(bench.device)
+            with (
+                torch.inference_mode(),
+                multiplying_float32(as_tf32=True),
+                arithmetic(precision, bench.device),
+            ):
+                found = work(*given).cpu().double()
+            numbers[f"error of {name}"] = float((found - exact).abs().max())
+            numbers[f"error of {name}"] /= float(exact.abs().max())
+        is_right = max(numbers.values()) <= FLOAT32
+        yield Step(
+            name=f"{precision} against float64",
+            verdict=verdict_of(is_right=is_right)
+            if precision == "fp32"
+            else "measured",
+            numbers=numbers,
+        )
 
 
 def precisions(bench: Bench) -> Iterator[Step]:
@@ -150,11 +205,14 @@ def _accelerate(bench: Bench, architecture: str, name: str) -> Step:
 
 PATHS: tuple[Tried, ...] = (
     normalised_pixels,
+    equal_logits,
+    rounding,
     precisions,
     guarded_decisions,
     memory_that_runs_out,
     accelerated_forward_passes,
     *WARM_CASES,
+    failure,
     workers_of_xdist,
     diagnosis,
     benchmark_rows,

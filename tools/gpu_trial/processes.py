@@ -14,6 +14,7 @@ import msgspec
 
 from repro.engine.evaluator import Evaluator
 from repro.engine.settings import EngineSettings
+from repro.machine import gpus_for
 
 from .bench import FEW, Bench
 from .findings import Step
@@ -41,8 +42,39 @@ import pytest
 def test_checkpoint(case, reproduce):
     reproduce(case)
 """
+#: Reads a number that is not there, which the device itself notices.
+FAILING = """
+import os
+import sys
+
+import torch
+
+from repro.errors import EvaluationError
+from repro.evaluation.batching import telling_failures
+
+device = torch.device(sys.argv[1])
+# What the driver says itself comes before the sentence.
+os.dup2(1, 2)
+try:
+    with telling_failures(device):
+        torch.zeros(2, device=device)[torch.tensor([5], device=device)].cpu()
+except EvaluationError as error:
+    print(error)
+"""
 #: Benchmarks that fit into the trial; 'tox -e bench' has all of them.
 ROWS = ("warm_on_gpu", "precision_shift")
+
+
+def failure(bench: Bench) -> Iterator[Step]:
+    """A device that fails, which its process does not survive, is one sentence."""
+    name = "a device that fails is one sentence"
+    if bench.is_dry:
+        said = "a processor raises where it reads what is not there"
+        yield Step(name=name, verdict="not here", said=said)
+        return
+    said = _run(["-c", FAILING, str(bench.device)], Path.cwd())
+    is_right = f"{bench.device} failed (CUDA error: device-side assert" in said
+    yield Step(name=name, verdict="right" if is_right else "wrong", said=said)
 
 
 def workers_of_xdist(bench: Bench) -> Iterator[Step]:
@@ -69,10 +101,13 @@ def workers_of_xdist(bench: Bench) -> Iterator[Step]:
     reproduced = sum(case["verdict"] == "reproduced" for case in cases)
     seen = sorted(file.read_text() for file in folder.glob("*.seen"))
     is_right = bool(cases) and reproduced == len(cases)
+    gpus = gpus_for(str(bench.device), os.environ)
+    if len(gpus) > 1:
+        is_right &= len(set(seen)) == len(seen) == 2
     yield Step(
         name="two workers reproduce the embedded release",
         verdict="right" if is_right else "wrong",
-        said=f"they see {' and '.join(seen)}" if is_right else said,
+        said=f"they see {' and '.join(seen)}" if reproduced else said,
         numbers={"cases": len(cases), "reproduced": reproduced},
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import torch
@@ -45,10 +45,15 @@ class Warm:
         bench: the device, and how much is tried.
         precision: that is computed in.
         size: of batches; None for that of the bench.
+        architecture: of the model.
     """
 
     def __init__(
-        self, bench: Bench, precision: Precision, size: BatchSize | None = None
+        self,
+        bench: Bench,
+        precision: Precision,
+        size: BatchSize | None = None,
+        architecture: str = ARCHITECTURES[1],
     ) -> None:
         self.number = 64 if bench.is_dry else 4096
         self.size = size or BatchSize(bench.device.type, 16 if bench.is_dry else 256)
@@ -59,7 +64,7 @@ class Warm:
         )
         strata = enumerate(self._dataset.strata)
         self._strata = [(place, self.pixels[m].numpy()) for place, m in strata]
-        self._model = bench.model(ARCHITECTURES[1])
+        self._model = bench.model(architecture)
         self.classifier = Classifier(self._model, *IMAGENET, bench.device, precision)
 
     def evaluate(self) -> Predictions:
@@ -125,6 +130,8 @@ def _traced(bench: Bench, work: Callable[[], object]) -> dict[str, float]:
         if event.device_type == kind:
             place = copies if event.name.startswith("Memcpy HtoD") else kernels
             place.append((event.time_range.start, event.time_range.end))
+    if not kernels:
+        raise RuntimeError("the profiler saw no kernel; it may need CAP_SYS_ADMIN")
     return idle(kernels, copies)
 
 
@@ -190,12 +197,12 @@ def nothing_waits_for_the_stream(bench: Bench) -> Iterator[Step]:
 
 def the_same_bits_twice(bench: Bench) -> Iterator[Step]:
     """A case gives the same bits again, in batches of the same size."""
-    for precision in PRECISIONS:
-        warm = Warm(bench, precision)
+    for architecture, precision in product(ARCHITECTURES, PRECISIONS):
+        warm = Warm(bench, precision, architecture=architecture)
         one, other = warm.evaluate(), warm.evaluate()
         differing = int((one.losses != other.losses).sum())
         yield Step(
-            name=f"the same bits twice, {precision}",
+            name=f"the same bits twice, {architecture}, {precision}",
             verdict=verdict_of(is_right=not differing),
             numbers={"losses that differ": differing},
         )
