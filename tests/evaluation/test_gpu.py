@@ -59,13 +59,15 @@ def predicted(
     model = network(device)
     classifier = Classifier(model, HALF, HALF, device, precision)
     classifier.accelerate(model, accelerate)
-    return evaluate(
+    found = evaluate(
         classifier,
         photographs,
         strata,
         batch_size=BatchSize(device.type, 10),
         device=device,
     )
+    assert all(acceleration.used for acceleration in classifier.accelerations)
+    return found
 
 
 def test_float32_decides_as_a_processor_does(
