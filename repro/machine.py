@@ -90,6 +90,10 @@ def _is_gpu(node: Path) -> bool:
         return False
 
 
+#: What the names of GPUs and of their parts begin with.
+_NAMES = "GPU-", "MIG-"
+
+
 def visible_gpus(
     environment: Mapping[str, str], drivers: Drivers = DRIVERS
 ) -> list[str]:
@@ -105,7 +109,8 @@ def visible_gpus(
     entries = [entry.strip() for entry in chosen.split(",")]
     for place, entry in enumerate(entries):
         is_beyond = there is not None and entry.isdigit() and int(entry) >= there
-        if not entry or entry.startswith("-") or is_beyond:
+        # Slurm writes `NoDevFiles` for a job that was given none.
+        if not (entry.isdigit() or entry.startswith(_NAMES)) or is_beyond:
             return entries[:place]
     return entries
 

@@ -53,6 +53,8 @@ def test_a_container_has_the_gpus_whose_devices_it_was_given(tmp_path: Path) -> 
         ("0,-1,2", ["0"]),
         ("", []),
         ("-1", []),
+        ("NoDevFiles", []),
+        ("1,none,2", ["1"]),
         (" 1 , 3 ", ["1", "3"]),
     ],
 )
