@@ -264,6 +264,7 @@ def _smoothed(found: Predictions, logits: Tensor, smoothing: float) -> Predictio
     """
     if not smoothing:
         return found
-    of_all = -logits.double().log_softmax(dim=1).mean(dim=1)
-    losses = (1 - smoothing) * found.losses + smoothing * of_all.cpu().numpy()
+    # On the processor, since not every device has float64.
+    of_all = -logits.cpu().double().log_softmax(dim=1).mean(dim=1)
+    losses = (1 - smoothing) * found.losses + smoothing * of_all.numpy()
     return replace(found, losses=losses)
