@@ -386,11 +386,21 @@ def test_a_list_of_classes_in_another_order_is_named(data: Path) -> None:
 
 
 def test_numbers_in_the_order_of_text_are_named(tmp_path: Path) -> None:
+    classes = tuple(sorted(map(str, range(1000))))
+    write(tmp_path / "v2", {f"{c}/{n}.jpeg": b"x" for c in classes for n in (1, 2)})
+    message = fault(tmp_path, "v2", classes=classes, images=2000)
+    assert "sorts numbers as text (10 before 2)" in message
+
+
+def test_a_set_of_ones_own_has_its_numbers_in_the_order_of_its_models(
+    tmp_path: Path,
+) -> None:
     classes = tuple(sorted(SETS["v2"][2]))
     write(tmp_path / "v2", {f"{c}/{n}.jpeg": b"x" for c in classes for n in (1, 2)})
-    assert len(index_dataset(spec("v2"), tmp_path)) == 24
-    message = fault(tmp_path, "v2", classes=classes)
-    assert "sorts numbers as text (10 before 2)" in message
+    found = index_dataset(spec("v2", classes=classes), tmp_path)
+    own = zip(found.files, found.labels.tolist(), strict=True)
+    (label,) = {label for file, label in own if Path(file).parent.name == "10"}
+    assert label == classes.index("10") == 2
 
 
 @pytest.mark.parametrize("cut", [0.9, 0.3])
