@@ -308,13 +308,17 @@ class Beginning:
     def _family(self, members: Sequence[Checkpoint]) -> DraftFamily:
         models = {one.name: self._model_of(one) for one in members}
         usual, _ = Counter(models.values()).most_common(1)[0]
-        protocols = Counter(self._protocol_of(one) for one in members if one.way)
+        ways = self._ways()
+        kinds = Counter(one.way.zero_shot for one in members if one.way)
+        kind = next(iter(dict(kinds.most_common())), False)
+        # Each was tried as its own library has it.
+        mine = {one.way for one in members if one.way and one.way.zero_shot == kind}
         return DraftFamily(
             name=members[0].family,
             checkpoint=members[0].name,
             model=usual,
             models=models,
-            protocols=[next(iter(protocols), "paper")],
+            protocols=[id_ for id_, way in ways.items() if way in mine] or ["paper"],
             notes=[one.sentence() for one in members],
         )
 

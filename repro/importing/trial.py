@@ -73,7 +73,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_chance:
             said += (
                 f", as by chance for {self.classes:,} classes: order of classes, "
-                "normalisation or weights"
+                "geometry, normalisation or weights"
             )
             if self.reordered is not None and 2 * self.reordered > self.images:
                 said += f"; {self.reordered} with the classes in another order"

@@ -241,6 +241,22 @@ def test_some_classes_of_imagenet_are_evaluated_with_all_outputs(project: Path) 
 
 
 @pytest.mark.slow
+def test_a_family_is_evaluated_as_each_library_of_its_files_does(
+    project: Path,
+) -> None:
+    shutil.rmtree(project / "weights")
+    (project / "weights").mkdir()
+    for name in ("resnet18", "test_efficientnet"):
+        state = timm.create_model(name, num_classes=10).state_dict()
+        torch.save(state, project / "weights" / f"{name}.pt")
+    for file in (project / "images").glob("*/*.png"):
+        Image.open(file).resize((80, 80)).save(file)
+    assert new().exit_code == 0
+    release = written()
+    assert len(release.protocols) == 2
+    assert release.families["weights"].protocols == tuple(release.protocols)
+
+
 def test_images_in_arrays_are_tried_and_run_as_files_are(project: Path) -> None:
     classes = sorted(path.name for path in (project / "images").iterdir())
     files = [f for c in classes for f in sorted((project / "images" / c).iterdir())]
@@ -371,12 +387,12 @@ def trial(right: int, usual: int | None = None, reordered: int | None = None) ->
         (
             trial(11),
             "11 of 100 right, as by chance for 10 classes: order of classes, "
-            "normalisation or weights",
+            "geometry, normalisation or weights",
         ),
         (
             trial(11, reordered=96),
             "11 of 100 right, as by chance for 10 classes: order of classes, "
-            "normalisation or weights; 96 with the classes in another order",
+            "geometry, normalisation or weights; 96 with the classes in another order",
         ),
         (
             trial(30),
