@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -26,12 +27,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """How a number may have been written down wrongly.
 
     `name` is the cause, `premise` what would have to be true, and `fit` how many of the
-    accounts of its kind would fit by chance.
+    accounts of its kind would fit by chance. `wrong` is what belongs to another case.
     """
 
     name: str
     premise: str
     fit: float
+    wrong: Literal["number", "weights", "either"] = "number"
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True):

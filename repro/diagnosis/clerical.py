@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
+from typing import Literal
 
 from repro.cases import Case, published_cases
 from repro.data.dataset import Dataset
@@ -219,12 +220,14 @@ def _exchange(
     name = other.id
     seen = known.cases.get(name)
     published = f"what was measured is what is published for {name}"
+    wrong: Literal["number", "weights", "either"] = "either"
     if (other.family.id, other.checkpoint) == (case.family.id, case.checkpoint):
         what = f"the row of {name}"
         premise = (
             f"{published}, which is the same checkpoint: rows of the table were "
             "exchanged or shifted"
         )
+        wrong = "number"
     elif seen is None:
         what = f"the row or the weights of {name}"
         premise = (
@@ -237,6 +240,7 @@ def _exchange(
             f"the file is byte for byte the one that {name} was measured from, whose "
             "numbers are met"
         )
+        wrong = "weights"
     elif all(
         abs(seen.value(n.metric) - n.value) <= n.room + n.half_unit + 1e-9
         for n in numbers
@@ -246,7 +250,7 @@ def _exchange(
     else:
         what = f"the row or the weights of {name}"
         premise = f"{published}, whose own measurement is not what is published here"
-    return Account(name=what, premise=premise, fit=fit)
+    return Account(name=what, premise=premise, fit=fit, wrong=wrong)
 
 
 def _shifted(

@@ -33,6 +33,23 @@ CALLED: dict[Outcome, str] = {
     "not needed": "diagnosis",
 }
 
+#: What to do about a slip, by what is probably another case's.
+_OF_SLIPS = {
+    "number": (
+        "Compare it with the source. If it was copied wrongly from there, correct the "
+        "reference; if the source has it so, declare it with xfail beside the reference"
+    ),
+    "weights": (
+        "Put this checkpoint's own weights file there (repro verify compares files "
+        "with their recorded sums)"
+    ),
+    "either": (
+        "Compare the weights file with that of the source (repro verify): if it is "
+        "another checkpoint's, put the right one there. Else compare the numbers with "
+        "the source, and correct the reference"
+    ),
+}
+
 
 def of_kind(kind: Kind, trials: Sequence[Trial]) -> str:
     """Say of which kind a cause is that none of the trials is known to be."""
@@ -107,11 +124,7 @@ def clerical(account: Account, images: int) -> Diagnosis:
     return Diagnosis(
         outcome="clerical",
         sentence=f"It is probably a slip, {account.name}: {account.premise}.",
-        advice=(
-            "Compare it with the source. If it was copied wrongly from there, correct "
-            "the reference; if the source has it so, declare it with xfail beside the "
-            "reference"
-        ),
+        advice=_OF_SLIPS[account.wrong],
         cause=account.name,
         topic="bookkeeping",
         evidence=(

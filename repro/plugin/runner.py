@@ -188,6 +188,9 @@ class CaseRunner:
             # What was measured stays measured.
             why = f"{result.reason} What would explain it was not found out: {error}"
             return msgspec.structs.replace(result, reason=why.strip())
+        if diagnosis.cause and result.verdict.is_divergence:
+            # What chance alone suggests would contradict what was found.
+            result = msgspec.structs.replace(result, reason="")
         return msgspec.structs.replace(result, diagnosis=diagnosis)
 
     def measure(self, case: Case) -> MeasuredCase:

@@ -14,6 +14,7 @@ from repro.data.dataset import Dataset
 from repro.diagnosis.accounts import Account, number_of, values_of
 from repro.diagnosis.clerical import _exchange, find_account
 from repro.diagnosis.findings import Known, Seen
+from repro.diagnosis.sentences import clerical
 from repro.diagnosis.trials import targets_of
 from repro.evaluation.predictions import Predictions
 from repro.published import EMBEDDED, printed, read_releases
@@ -211,6 +212,7 @@ def test_what_is_known_of_the_other_case_tells_rows_from_weights(
     found = find(case, ours, run, known=same)
     assert found
     assert found.name == f"the weights of {other.id}"
+    assert clerical(found, IMAGES).advice.startswith("Put this checkpoint's own")
     swapped = Known(cases={other.id: seen(case, "cd")}, weights_sha256="ab")
     found = find(case, ours, run, known=swapped)
     assert found
@@ -219,6 +221,7 @@ def test_what_is_known_of_the_other_case_tells_rows_from_weights(
     found = find(case, ours, run, known=elsewhere)
     assert found
     assert found.name == f"the row or the weights of {other.id}"
+    assert clerical(found, IMAGES).advice.startswith("Compare the weights file")
 
 
 def test_the_same_checkpoint_in_another_row_has_no_other_weights(
@@ -231,6 +234,7 @@ def test_the_same_checkpoint_in_another_row_has_no_other_weights(
     found = _exchange(case, other, [], known, 0.0)
     assert found.name == f"the row of {other.id}"
     assert "weights" not in found.premise
+    assert clerical(found, IMAGES).advice.startswith("Compare it with the source")
 
 
 def test_what_another_checkpoint_gives_is_found_where_it_is_not_published(

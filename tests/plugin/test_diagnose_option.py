@@ -133,6 +133,19 @@ def test_a_digit_is_called_mistyped_without_looking_at_an_image_again(
     assert case["diagnosis"]["images"] == 0
 
 
+def test_accuracy_of_chance_concludes_nothing_beside_a_cause_that_is_found(
+    release: ReleaseCopy, run: RunCases
+) -> None:
+    release.keep("supervised/real/160")
+    digits = [f'"{digit}"' for digit in range(10)]
+    ordered, reversed_ = (f"classes = [{', '.join(d)}]" for d in (digits, digits[::-1]))
+    release.edit("release.toml", (ordered, reversed_))
+    result = run(release, *ONE)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*likely cause *classes in the order of their names*"])
+    assert "no better than chance" not in str(result.stdout)
+
+
 def test_a_number_that_was_edited_since_the_ledger_saw_it_met_is_called_that(
     release: ReleaseCopy, run: RunCases, tmp_path: Path
 ) -> None:
