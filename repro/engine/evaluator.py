@@ -205,6 +205,7 @@ class Evaluator:
         classifier = self.classifier(
             case, source.weights.path, source.dataset, source.files
         )
+        loading = time.perf_counter() - start
         # Only now: before, it would have taken the disk from the weights that are
         # needed first.
         self._sources.read_next(case)
@@ -216,7 +217,9 @@ class Evaluator:
         seconds = time.perf_counter() - start
         written = self._measurement(case, source, predictions, seconds, guarded)
         # It is known only now, which of them were found not to change a logit.
-        used = msgspec.structs.replace(written, accelerations=classifier.accelerations)
+        used = msgspec.structs.replace(
+            written, loading=loading, accelerations=classifier.accelerations
+        )
         return used, predictions
 
     def _evaluate_guarded(

@@ -26,7 +26,8 @@ from repro.records.result import CaseResult
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """The time that a measurement took on its device.
 
-    `images` of `total` were evaluated, `cores` is how many the machine had, and
+    `loading` is how much of it went before the first image; `images` of `total` were
+    evaluated, `cores` is how many the machine had, and
     `workers` how many processes shared it; `precision` is that of the arithmetic.
     Where it diverged, `diagnosed` is what looking for the cause took besides, in
     evaluations of all images.
@@ -40,6 +41,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     cores: int
     workers: int
     precision: str
+    loading: float = 0.0
     diagnosed: float = 0.0
 
 
@@ -67,6 +69,7 @@ def load_timings(ledger: Ledger) -> list[Timing]:
             cores=measured.environment.cores,
             workers=measured.workers,
             precision=measured.asked_precision,
+            loading=measured.loading,
             diagnosed=_diagnosed(result),
         )
         for result in results
@@ -199,12 +202,11 @@ def recorded_costs(
             wanted.add(published)
         if case and timing.precision not in wanted:
             continue
-        busy = timing.seconds
-        if device == "cpu":
-            # Workers share the processor, and that of the run may have been another.
-            busy *= timing.cores / timing.workers / cores
-        seconds[timing.case] = busy * timing.total / timing.images
-        diagnosed[timing.case] = timing.diagnosed * seconds[timing.case]
+        evaluating = (timing.seconds - timing.loading) * timing.total / timing.images
+        # Workers share the processor, and that of the run may have been another.
+        busy = timing.cores / timing.workers / cores if device == "cpu" else 1.0
+        seconds[timing.case] = busy * (timing.loading + evaluating)
+        diagnosed[timing.case] = busy * timing.diagnosed * evaluating
         if case:
             speeds[timing.case] = case.gflops * 1e9 / seconds[timing.case]
     return Costs(

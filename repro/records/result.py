@@ -40,17 +40,17 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The metrics of a case with all that they depend on.
 
     `total` is the number of images of the whole dataset; `seconds` is the time of
-    loading and evaluating, on a machine that `workers` processes share; hashes are
-    SHA-256 in hexadecimal. `key` is the digest of its `MeasurementKey`: two that have
-    the same are the same measurement. `conditions` are what measurements of several
-    checkpoints can have in common. Where a part of the images was evaluated,
-    `intervals` say where the metrics on all images lie, as far as that can be said;
-    `stopped_early` tells that all were asked for. The expected `calibration_error` is a
-    share from 0 to
-    1, None where it was not kept. `accelerations` are those that were wanted, used or
-    not. `weights_read` says what was done to the names of the weights to read them,
-    `images_assumed` what was concluded to tell the labels of the images. `guarded` says
-    how decisions of float32 were obtained where not every image was computed in it.
+    loading and evaluating, on a machine that `workers` processes share, of which
+    `loading` went before the first image; hashes are SHA-256 in hexadecimal. `key` is
+    the digest of its `MeasurementKey`: two that have the same are the same measurement.
+    `conditions` are what measurements of several checkpoints can have in common. Where
+    a part of the images was evaluated, `intervals` say where the metrics on all images
+    lie, as far as that can be said; `stopped_early` tells that all were asked for. The
+    expected `calibration_error` is a share from 0 to 1, None where it was not kept.
+    `accelerations` are those that were wanted, used or not. `weights_read` says what
+    was done to the names of the weights to read them, `images_assumed` what was
+    concluded to tell the labels of the images. `guarded` says how decisions of float32
+    were obtained where not every image was computed in it.
     """
 
     metrics: Metrics
@@ -67,6 +67,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     intervals: dict[str, Interval] = {}
     stopped_early: bool = False
     workers: int = 1
+    loading: float = 0.0
     calibration_error: float | None = None
     accelerations: tuple[Acceleration, ...] = ()
     weights_read: tuple[str, ...] = ()

@@ -43,6 +43,12 @@ def test_what_took_long_before_is_expected_to_take_as_long() -> None:
     assert (costs.of(FIRST).seconds, costs.of(FIRST).basis) == (10, "recorded")
 
 
+def test_a_part_says_of_all_images_what_they_take_and_loads_once() -> None:
+    part = timing(seconds=10.0, loading=8.0, images=100, diagnosed=1.5)
+    found = recorded_costs(CASES, [part], "cuda", 8).of(FIRST)
+    assert (found.seconds, found.diagnosis) == (8 + 5 * 2, 1.5 * 5 * 2)
+
+
 def test_another_case_takes_time_in_proportion_to_its_operations() -> None:
     costs = recorded_costs(CASES, [timing()], "cuda", 8)
     found = costs.of(OTHER)
