@@ -21,7 +21,7 @@ from repro.files import decode_json
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.records.identity import digest_of
 from repro.records.result import CaseResult, Measurement, Run
-from repro.words import shortened
+from repro.words import nonzero_text, shortened
 
 StatementType = Literal["https://in-toto.io/Statement/v1"]
 PredicateType = Literal["https://in-toto.io/attestation/test-result/v0.1"]
@@ -100,11 +100,14 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
             return "not measured"
         decimals = self.published.partition(" ")[0].partition(".")[2]
         digits = min(max(2, len(decimals)), _MOST_DIGITS)
+        difference = nonzero_text(self.difference, digits, signed=True)
+        form = "f"
         # Of a stranger it may be any number.
-        form = "e" if abs(self.measured) > _LARGEST_VALUE else "f"
+        if max(abs(self.measured), abs(self.difference)) > _LARGEST_VALUE:
+            form, difference = "e", f"{self.difference:+.{digits}e}"
         return (
-            f"measured {self.measured:.{digits}{form}}, difference "
-            f"{self.difference:+.{digits}{form}}, tolerance {self.tolerance:.3g}"
+            f"measured {self.measured:.{digits}{form}}, difference {difference}, "
+            f"tolerance {self.tolerance:.3g}"
         )
 
 

@@ -11,6 +11,9 @@ _NARROWEST = 40
 #: Characters that a name keeps in a table on any terminal.
 _NAME = 8
 
+#: Decimals, unless a published number has more, until an exponent reads better.
+_MOST_DIGITS = 6
+
 #: What is spelt otherwise in the name of an image: what breaks a line, or is no text.
 _ODD = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 #: The longest message, and what is left of a quoted thing in one that would be longer.
@@ -30,6 +33,23 @@ _LIST = re.compile(r"((?:[^\s,]+, ){3})((?:[^\s,]+, ){2,})()")
 def counted(number: int, one: str, many: str = "") -> str:
     """Write a number with its noun: `1 image`, `1,234 images`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def nonzero_text(value: float, digits: int, *, signed: bool = False) -> str:
+    """Write a number with so many decimals, or more until its first digit is there.
+
+    A difference that is not zero never looks like it: it may be what a claim or a
+    verdict rests on. Where that takes more than six decimals it is written as 4e-9.
+    """
+    sign = "+" if signed else ""
+    if not value:
+        return f"{0:.{digits}f}"
+    # Of the rounded number: 0.0099999 is 0.01.
+    needed = -int(f"{value:.1e}".partition("e")[2])
+    if needed > max(digits, _MOST_DIGITS):
+        mantissa, _, exponent = f"{value:{sign}.0e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:{sign}.{max(digits, needed)}f}"
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

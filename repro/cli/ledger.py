@@ -144,7 +144,7 @@ def print_run(ledger: Ledger, found: Run, verbosity: Verbosity) -> None:
     width = terminal_width()
     echo(f"run {found.id}, {found.started.astimezone():%Y-%m-%d %H:%M:%S}")
     took = "unfinished" if found.finished is None else f"took {duration_text(found)}"
-    echo(f"{took}, {found.cases} of {found.planned} cases")
+    echo(f"{took}, {found.cases:,} of {counted(found.planned, 'case')}")
     if found.commit:
         changed = " with local changes" if found.dirty else ""
         echo(f"commit {found.commit}{changed}")

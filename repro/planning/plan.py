@@ -133,7 +133,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             f"ImageNet's), {', '.join(weights)}, "
             f"{shown_size(work.pixels_read)} of stored pixels"
         )
-        yield f"store    {shown_size(work.stored)} of pixels"
+        yield f"store    {self._storing()}{' of pixels' if work.stored else ''}"
         yield f"take     {self.time()}"
 
     def summary(self) -> str:
@@ -141,7 +141,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         work = self.work
         return (
             f"repro: {counted(work.cases, 'case')}, {self._decoding()}, "
-            f"{flops(work.operations)}, {shown_size(work.stored)} to store; "
+            f"{flops(work.operations)}, {self._storing()} to store; "
             f"{self.time()}"
         )
 
@@ -157,6 +157,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             most = shown_time(self.diagnosis)
             said += f", up to {most} more for each {which} that diverges"
         return said
+
+    def _storing(self) -> str:
+        return shown_size(self.work.stored) if self.work.stored else "nothing"
 
     def _decoding(self) -> str:
         work = self.work

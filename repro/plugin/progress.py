@@ -12,6 +12,7 @@ import pytest
 from tqdm import tqdm
 
 from repro.records.result import CaseResult
+from repro.words import counted
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -200,7 +201,7 @@ class Bars:
         room = self._width - 1 - _NUMBERS - _BAR
         names = [
             _shortened(case, room),
-            f"{len(self._ended):,} of {self._planned:,} cases",
+            f"{len(self._ended):,} of {counted(self._planned, 'case')}",
         ]
         length = max(map(len, names))
         everything = self._done + sum(self._left.values())

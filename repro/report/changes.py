@@ -184,11 +184,11 @@ def environment_text(changes: Sequence[Change]) -> str:
 def measured_text(found: CaseDifference) -> str:
     """Write what was measured before and after."""
     if found.is_of_a_part:
-        now, then = (
-            f"top1 {one.percent('top1'):.3f} on {counted(one.images, 'image')}"
-            for one in (found.after, found.before)
+        parts = (
+            f"{one.percent('top1'):.3f} on {counted(one.images, 'image')}"
+            for one in (found.before, found.after)
         )
-        return f"{now}, then {then}"
+        return f"top1 {' → '.join(parts)}"
     if found.measured_same:
         return f"the same as then: top1 {found.after.percent('top1'):.3f}"
     pairs = [

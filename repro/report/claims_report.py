@@ -12,8 +12,7 @@ from repro.claims.result import (
     in_reading_order,
 )
 from repro.report.terminal import Style, Verbosity
-from repro.report.texts import nonzero_text
-from repro.words import counted, listed, shortened, wrapped
+from repro.words import counted, listed, nonzero_text, shortened, wrapped
 
 _MISSING_SHOWN = 2
 _DECIMALS = 3
@@ -44,9 +43,10 @@ def claim_lines(
                 line = f"{result.verdict:<10}{name}{said}"
                 yield shortened(line, width), _style(result)
             continue
-        yield f"{result.verdict:<10}{result.id}"[:width], _style(result)
+        yield shortened(f"{result.verdict:<10}{result.id}", width), _style(result)
         if result.verdict is ClaimVerdict.MISSING and not result.findings:
-            yield f"    {missing_text(result)}"[:width], "dim"
+            for part in wrapped(missing_text(result), width - 4):
+                yield f"    {part}", "dim"
             continue
         for line in wrapped(result.text, width - 4, indent=""):
             yield f"    {line}", "plain"

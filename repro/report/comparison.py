@@ -10,8 +10,8 @@ from tabulate import tabulate
 from repro.judgement.compare import CaseDifference, total_flips
 from repro.records.comparison import RunComparison
 from repro.report.changes import change_text, environment_text, grouped_changes
-from repro.report.texts import nonzero_text, told_apart
-from repro.words import counted, fitted, listed, shortened, wrapped
+from repro.report.texts import told_apart
+from repro.words import counted, fitted, listed, nonzero_text, shortened, wrapped
 
 #: A smaller p-value, times the number of cases, is called more than chance.
 SIGNIFICANT = 0.01

@@ -67,13 +67,12 @@ from repro.report.scaling import (
 )
 from repro.report.texts import (
     difference_text,
-    nonzero_text,
     sign_of,
     tolerance_text,
     tolerances_off,
     value_text,
 )
-from repro.words import listed
+from repro.words import listed, nonzero_text
 
 _PAGE = Path(__file__).parent / "page"
 _FLIPS_SHOWN = 200

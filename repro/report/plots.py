@@ -16,7 +16,7 @@ from markupsafe import escape
 
 from repro.published import Metric, main_metrics
 from repro.report.scaling import Curve, Panel, Residual, error_rate, images_text
-from repro.report.texts import nonzero_text
+from repro.words import nonzero_text
 
 SERIES = 8
 _WIDTH, _HEIGHT, _RESIDUALS = 520.0, 250.0, 100.0

@@ -23,13 +23,12 @@ from repro.report.texts import (
     images_text,
     interval_text,
     named,
-    nonzero_text,
     plain_text,
     tolerance_text,
     value_text,
     variants,
 )
-from repro.words import counted
+from repro.words import counted, nonzero_text
 
 _SETTLED = (Verdict.REPRODUCED, Verdict.BELOW, Verdict.ABOVE)
 

@@ -15,11 +15,10 @@ from repro.diagnosis.sentences import diagnosis_parts
 from repro.judgement.verdict import ReferenceCheck, Verdict
 from repro.published import METRICS, Metric
 from repro.records.result import CaseResult
+from repro.words import nonzero_text
 
 #: Decimals beyond those of others that two numbers are told apart by.
 _MORE_DIGITS = 3
-#: Decimals, unless a published number has more, until an exponent reads better.
-_MOST_DIGITS = 6
 
 
 def sign_of(metric: str) -> str:
@@ -51,23 +50,6 @@ def interval_text(comparison: ReferenceCheck) -> str:
         return ""
     digits = decimals(comparison)
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
-
-
-def nonzero_text(value: float, digits: int, *, signed: bool = False) -> str:
-    """Write a number with so many decimals, or more until its first digit is there.
-
-    A difference that is not zero never looks like it: it may be what a claim or a
-    verdict rests on. Where that takes more than six decimals it is written as 4e-9.
-    """
-    sign = "+" if signed else ""
-    if not value:
-        return f"{0:.{digits}f}"
-    # Of the rounded number: 0.0099999 is 0.01.
-    needed = -int(f"{value:.1e}".partition("e")[2])
-    if needed > max(digits, _MOST_DIGITS):
-        mantissa, _, exponent = f"{value:{sign}.0e}".partition("e")
-        return f"{mantissa}e{int(exponent)}"
-    return f"{value:{sign}.{max(digits, needed)}f}"
 
 
 def told_apart(before: float, after: float, digits: int) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
-from repro.attestation import statement_of
+from repro.attestation import Number, statement_of
 from repro.cli import cli
 from repro.errors import ReproError
 from repro.judgement.verdict import Verdict
@@ -192,6 +192,29 @@ def test_what_was_changed_after_it_was_signed_is_not_believed(
     file = forged(attested.files("signed")["supervised_real_1M"], tmp_path)
     done = attested.verify(file, "--public-key", attested.key("ours.pub"))
     assert "is not signed by the key in" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (-1e-7, "measured 1.120817, difference -1e-7, tolerance 0.00112"),
+        (0.0, "measured 1.120817, difference 0.000000, tolerance 0.00112"),
+        (-2e9, "measured 1.120817e+00, difference -2.000000e+09, tolerance 0.00112"),
+    ],
+)
+def test_a_difference_never_looks_like_none(difference: float, said: str) -> None:
+    number = Number(
+        metric="loss",
+        published="1.120817",
+        measured=1.120817,
+        difference=difference,
+        tolerance=0.00112,
+        verdict=Verdict.REPRODUCED,
+        source="s",
+        title="t",
+        url="u",
+    )
+    assert number.outcome == said
 
 
 def another_predicate(content: Any) -> None:

@@ -158,6 +158,10 @@ def test_the_line_of_a_run_names_every_resource_and_the_basis() -> None:
         "1 estimated from an assumed speed), up to 0:04:18 more for each case that "
         "diverges"
     )
+    there = msgspec.structs.replace(plan.work, stored=0)
+    again = msgspec.structs.replace(plan, work=there)
+    assert "GFLOP, nothing to store; " in again.summary()
+    assert "store    nothing" in again.lines()
 
 
 def test_a_diagnosis_that_was_needed_counts_and_one_that_is_not_made_does_not() -> None:

@@ -131,6 +131,16 @@ def test_the_case_column_goes_back_to_the_order_of_the_report(page: Any) -> None
     assert column(page, 0) == before
 
 
+def test_a_page_of_one_red_case_speaks_of_one_and_of_no_others(
+    browser: Any, tmp_path: Path
+) -> None:
+    one = report_of_results([result("1M", Verdict.BELOW)])
+    write_report(tmp_path / "one.html", one)
+    show(browser, tmp_path / "one.html", 1600, "light")
+    assert browser.find_element("id", "shown").text == "1 case"
+    assert not browser.find_elements("css selector", "#cases, [href='#cases']")
+
+
 def test_words_of_case_and_dataset_and_verdicts_filter_the_rows(page: Any) -> None:
     show_all(page)
     everything = len(column(page, 0))

@@ -316,6 +316,13 @@ def test_numbers_that_differ_never_look_alike() -> None:
     assert measured_text(found) == "loss 0.2000001 → 0.2000004"
 
 
+def test_a_part_stands_after_the_whole_that_was_measured_before() -> None:
+    whole, part = (metrics(images=n, top1=n // 2) for n in (500, 100))
+    found = CaseDifference(case="a", before=whole, after=part)
+    said = "top1 50.000 on 500 images → 50.000 on 100 images"
+    assert measured_text(found) == said
+
+
 def test_a_part_is_compared_with_the_whole_on_what_both_evaluated(
     story: Story,
 ) -> None:

@@ -21,7 +21,8 @@ from repro.report.markdown import markdown
 from repro.report.report import Report, report_of_results, verdict_sentence
 from repro.report.rows import rows_of
 from repro.report.terminal import Verbosity, table_lines
-from repro.report.texts import difference_text, nonzero_text
+from repro.report.texts import difference_text
+from repro.words import nonzero_text
 
 from ..made_results import comparison, made_claim, measurement, metrics, result
 
@@ -94,6 +95,16 @@ def test_no_line_of_a_claim_is_wider_than_the_terminal(
 ) -> None:
     claim = made_claim(ClaimVerdict.HOLDS, expected, "Real images are better. " * 9)
     assert all(len(line) <= width for line, _ in claim_lines([claim], width))
+
+
+@pytest.mark.parametrize("width", [60, 88])
+def test_whole_names_of_what_a_claim_misses_are_given(width: int) -> None:
+    cases = tuple(f"supervised/synthetic/{n}@digits-supervised" for n in (40, 40960))
+    made = made_claim(ClaimVerdict.MISSING)
+    claim = msgspec.structs.replace(made, findings=(), missing=cases)
+    said = [line for line, _ in claim_lines([claim], width, "verbose")]
+    assert max(map(len, said)) <= width
+    assert f"missing: {cases[0]}, {cases[1]}" in " ".join(map(str.strip, said))
 
 
 def test_a_claim_is_named_where_its_sentence_has_room_beside_the_name() -> None:

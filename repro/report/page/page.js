@@ -46,7 +46,8 @@ function filter() {
     row.hidden = !fits;
     number += fits;
   }
-  shown.value = number === rows.length ? `${number} cases` : `${number} of ${rows.length} cases`;
+  const of = number === rows.length ? "" : `${number} of `;
+  shown.value = `${of}${rows.length} case${rows.length === 1 ? "" : "s"}`;
 }
 
 function openTarget() {
