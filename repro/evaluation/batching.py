@@ -241,13 +241,16 @@ def is_failure(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def telling_failures(device: torch.device) -> Iterator[None]:
-    """Say in a sentence that a device failed.
+    """Say in a sentence that a device failed, or has no room for anything.
 
     Raises:
         EvaluationError: it did.
     """
     try:
         yield
+    except torch.OutOfMemoryError as error:
+        give_back(error, device)
+        raise too_little(device, "what this case needs") from None
     except RuntimeError as error:
         if not is_failure(error):
             raise

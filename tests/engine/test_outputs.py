@@ -148,13 +148,27 @@ def test_a_device_that_fails_is_not_called_a_model_that_refuses_images() -> None
         classifier.check((8, 8))
 
 
-def test_a_device_that_fails_while_it_evaluates_is_one_sentence() -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            torch.AcceleratorError(LOST),
+            r"^cpu failed \(CUDA error: uncorrectable ECC error encountered\): this",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory."),
+            "^what this case needs does not fit into the memory of cpu; free",
+        ),
+    ],
+)
+def test_a_device_that_fails_while_it_evaluates_is_one_sentence(
+    error: RuntimeError, told: str
+) -> None:
     class Failing(Evaluator):
         def evaluate(self, *anything: Any, **named: Any) -> Any:
-            raise torch.AcceleratorError(LOST)
+            raise error
 
     failing = Failing(EngineSettings(data=None, cache=None, device="cpu"))
-    told = r"cpu failed \(CUDA error: uncorrectable ECC error encountered\): this"
     with pytest.raises(EvaluationError, match=told):
         failing.measure(case_of("supervised"))
 
