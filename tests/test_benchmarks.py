@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -109,18 +111,18 @@ def test_ten_crops_are_the_middle_and_the_corners_and_these_flipped() -> None:
 
 
 @pytest.mark.parametrize(
-    "model",
+    "build",
     [
-        timm.create_model("test_vit", img_size=32, num_classes=8),
-        torchvision.models.resnet18(num_classes=8),
-        torchvision.models.mobilenet_v2(num_classes=8),
+        partial(timm.create_model, "test_vit", img_size=32),
+        torchvision.models.resnet18,
+        torchvision.models.mobilenet_v2,
     ],
     ids=["head", "fc", "classifier.1"],
 )
 def test_the_last_layer_is_fitted_whatever_a_library_calls_it(
-    model: torch.nn.Module,
+    build: Callable[..., torch.nn.Module],
 ) -> None:
-    model = model.eval().requires_grad_(requires_grad=False)
+    model = build(num_classes=8).eval().requires_grad_(requires_grad=False)
     torch.manual_seed(0)
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8)
     fit_head(model, [images[:5], images[5:]], labels)

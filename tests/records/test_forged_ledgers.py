@@ -7,6 +7,7 @@ import io
 import json
 import sqlite3
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -73,24 +74,27 @@ def promise(shape: tuple[int, ...], kind: str) -> bytes:
 
 
 LABELS = np.zeros(200, np.int64)
-FORGED = {
-    "terabytes": packed(labels=promise((2**42,), "|u1")),
-    "terabytes of losses": packed(losses=promise((2**40,), "<f8")),
-    "what is small only as long as it is packed": packed(
+#: Each is made where it is tried: one of them is half a gigabyte before it is packed.
+FORGED: dict[str, Callable[[], bytes]] = {
+    "terabytes": lambda: packed(labels=promise((2**42,), "|u1")),
+    "terabytes of losses": lambda: packed(losses=promise((2**40,), "<f8")),
+    "what is small only as long as it is packed": lambda: packed(
         place=promise((2**29,), "|u1") + bytes(2**29)
     ),
-    "a label that no class has": packed(labels=written(LABELS + 2**40)),
-    "a label below zero": packed(labels=written(LABELS - 1)),
-    "labels that are no numbers": packed(labels=written(LABELS.astype("U1"))),
-    "another number of labels": packed(labels=written(LABELS[:7])),
-    "no images": packed(
+    "a label that no class has": lambda: packed(labels=written(LABELS + 2**40)),
+    "a label below zero": lambda: packed(labels=written(LABELS - 1)),
+    "labels that are no numbers": lambda: packed(labels=written(LABELS.astype("U1"))),
+    "another number of labels": lambda: packed(labels=written(LABELS[:7])),
+    "no images": lambda: packed(
         **{n: written(LABELS[:0]) for n in ("labels", "place", "steps", "first")},
         losses=written(np.zeros(0)),
     ),
-    "losses that are none": packed(losses=written(np.full(200, np.nan))),
-    "more classes an image than are kept": packed(width=written(np.array(2**31))),
-    "images behind the last": packed(total=written(np.array(7))),
-    "two dimensions": packed(labels=written(LABELS[:, None])),
+    "losses that are none": lambda: packed(losses=written(np.full(200, np.nan))),
+    "more classes an image than are kept": lambda: packed(
+        width=written(np.array(2**31))
+    ),
+    "images behind the last": lambda: packed(total=written(np.array(7))),
+    "two dimensions": lambda: packed(labels=written(LABELS[:, None])),
 }
 
 
@@ -98,7 +102,7 @@ FORGED = {
 def test_forged_predictions_are_left_out_and_take_no_memory(
     folder: Path, what: str
 ) -> None:
-    content = FORGED[what]
+    content = FORGED[what]()
     digest = hashlib.sha256(content).hexdigest()
     query = "UPDATE prediction SET content = :content, digest = :digest"
     forge(folder, query, content=content, digest=digest)
