@@ -149,7 +149,7 @@ def test_weights_of_another_test_change_no_verdict(
     alone: dict[str, str] = {}
     for name in order:
         pytester.makepyfile(test_stores=suite([name], "checkpoints"))
-        alone |= outcomes(pytester, release, tmp_path, *way)
+        alone |= outcomes(pytester, release, tmp_path, *WAYS[0])
     pytester.makepyfile(test_stores=suite(order, "checkpoints"))
     assert outcomes(pytester, release, tmp_path, *way) == alone
     assert len(set(alone.values())) == 2
