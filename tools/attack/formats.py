@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomlkit
+import tomli_w
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -375,7 +375,7 @@ def geometries(draw: st.DrawFn) -> Attack:
     mean = draw(st.just([0.5]) | VALUES)
     protocol = releases.PLAIN | {"geometry": text, "mean": mean}
     try:
-        content = tomlkit.dumps(
+        content = tomli_w.dumps(
             {"schema": 1} | releases.SMALLEST | {"protocol": {"plain": protocol}}
         ).encode()
     except (ValueError, TypeError, UnicodeError):

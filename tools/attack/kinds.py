@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 
 import click
-import tomlkit
+import tomli_w
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -44,7 +44,7 @@ def toml(draw: st.DrawFn) -> Attack:
         content = draw(damaged(TOML["numbers.toml"]))
     else:
         try:
-            content = tomlkit.dumps(draw(spoilt(RELEASE))).encode()
+            content = tomli_w.dumps(draw(spoilt(RELEASE))).encode()
         except (ValueError, TypeError, UnicodeError):
             assume(condition=False)
     said = ("cases --json", "cases", "claims --published", "plan", "verify")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomlkit
+import tomli_w
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -36,7 +36,7 @@ RELEASE: dict[str, Any] = {
     ],
 }
 NUMBERS = ("--expected", "numbers.toml")
-TOML = {"numbers.toml": tomlkit.dumps(RELEASE).encode()}
+TOML = {"numbers.toml": tomli_w.dumps(RELEASE).encode()}
 
 
 def commands(*lines: str) -> st.SearchStrategy[tuple[str, ...]]:

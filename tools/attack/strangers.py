@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import tomllib
 import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import tomlkit
+import tomli_w
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -39,7 +40,7 @@ _LYING_ABOUT = ("conftest.py", "timm.py", "repro.py", "sitecustomize.py", "model
 @cache
 def _toml() -> Tree:
     """Give the TOML of a release of two models."""
-    tree: Tree = tomlkit.parse((EMBEDDED / "release.toml").read_text("utf-8")).unwrap()
+    tree: Tree = tomllib.loads((EMBEDDED / "release.toml").read_text("utf-8"))
     tree["family"] = {n: tree["family"][n] for n in ("supervised/real", "clip/real")}
     tree["dataset"]["digits-val"] |= {"images": len(_DIGITS)}
     tree["model"]["vit-digits"]["weights_key"] = ""
@@ -356,7 +357,7 @@ _RUN = ("", *[_PLAIN] * 4, "--repro-limit=5", f"{_PLAIN} --repro-precision=guard
 
 def sound() -> Files:
     """Give the files of a release that nobody has spoilt, by where they lie."""
-    return _placed(_files(), tomlkit.dumps(_toml()).encode())
+    return _placed(_files(), tomli_w.dumps(_toml()).encode())
 
 
 def _placed(files: Files, toml: bytes) -> Files:
@@ -374,7 +375,7 @@ def releases(draw: st.DrawFn) -> Attack:
         except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
             assume(condition=False)
     try:
-        written = tomlkit.dumps(tree).encode()
+        written = tomli_w.dumps(tree).encode()
     except (ValueError, TypeError, UnicodeError, AttributeError, RecursionError):
         assume(condition=False)
     if not draw(st.integers(0, 29)):
