@@ -1,13 +1,11 @@
-"""What each column of a printed table holds, by its headings, and each cell of it.
+"""What each column of a printed table holds, by its headings.
 
 Its numbers, with what they are of, are entries: they tell what shares are printed as.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -15,127 +13,10 @@ from decimal import Decimal
 import msgspec
 
 from repro.errors import ExpectedError
+from repro.importing.cells import CellNumber, is_empty, is_number, several
 from repro.importing.grids import Grid
 from repro.importing.labels import Dimension, Labels, Meaning
 from repro.published import METRICS, Shares
-
-#: Cells that say that there is no number.
-_NOTHING = re.compile(r"(?i)[-\u2010-\u2015\u2212./?]*|n/?a|none|nan|tbd|x|✗")
-_DIGITS = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
-_NUMBER = re.compile(
-    rf"(?P<number>{_DIGITS})\s*(?P<percent>%)?"
-    rf"(?:\s*_?\s*\(?\s*±\s*(?P<spread>{_DIGITS})\s*%?\s*\)?)?\s*%?"
-    # A difference from another row, as in `76.1 (+1.2)` or `76.1 ↑1.2`; not 76.1-77.
-    r"(?P<difference>\s*_?(?:[(\[]\s*[+\u2212\u2191\u2193-]|[+\u2212\u2191\u2193])"
-    r"\s*[0-9][0-9.]*\s*%?\s*[)\]]?)?"
-    r"(?P<marks>(?:\s*(?:\^\s*(?:\([^()\s]+\)|\S+)|\[\^?\w+\]"
-    r"|[*†‡§¶#\u204e\u2217⋆★↑↓¹²³⁰⁴-⁹ᵃ-ᶻ]))*)"
-)
-#: An uncertainty of the last digits, as physicists and siunitx write it: `91.73(12)`.
-_IN_LAST_DIGITS = re.compile(r"(?<=[0-9]\.)([0-9]+)\(([0-9]{1,2})\)")
-_MATHS = (
-    (r"\\pm\b|\+/-|\+-", "±"),
-    (r"\\%|\uff05", "%"),
-    (r"\\dagger\b|\\dag\b", "†"),
-    (r"\\ddagger\b|\\ddag\b", "‡"),
-    (r"\\(?:ast|star)\b", "*"),
-    (r"\\(?:mathbf|textbf|bm|boldsymbol|underline|mathrm|text)\b", ""),
-    # What a document defines itself, before a number: emphasis.
-    (r"^\s*(?:\\[A-Za-z]+\s*)+(?=[0-9.])", ""),
-    (r"[${}]", ""),
-    (r"\*\*|__|`", ""),
-)
-
-
-class CellNumber(msgspec.Struct, frozen=True, kw_only=True):
-    """A number with its digits as printed, and `spread`, if any, after a ±.
-
-    `is_percent` says that it has a percent sign. `marks` are those of footnotes, and
-    `difference` is one from another row that is printed beside it; neither counts.
-    """
-
-    digits: str
-    spread: str = ""
-    is_percent: bool = False
-    marks: str = ""
-    difference: str = ""
-
-
-def read_cell(text: str, *, decimal_comma: bool = False) -> CellNumber | None:
-    """Read a cell that should hold a number; None where it says that there is none.
-
-    Args:
-        text: the cell.
-        decimal_comma: whether commas stand before decimals, and points between
-            thousands.
-
-    Raises:
-        ExpectedError: it holds something else.
-    """
-    plain = text
-    for pattern, sign in _MATHS:
-        plain = re.sub(pattern, sign, plain)
-    plain = plain.strip()
-    if decimal_comma:
-        plain = plain.translate({ord(","): ".", ord("."): ","})
-    plain = _IN_LAST_DIGITS.sub(_written_out, plain)
-    if _NOTHING.fullmatch(plain):
-        return None
-    match = _NUMBER.fullmatch(plain)
-    if not match:
-        hint = ""
-        if len(several(text)) > 1:
-            hint = "; where it is several, say of what, --as 'HEADING=top1/top5'"
-        if re.fullmatch(r"[0-9.]*,[0-9]+\s*%?", plain):
-            hint = (
-                "; a comma before decimals has to be written as a point, or say "
-                "--decimal-comma"
-            )
-        raise ExpectedError(f"{text[:60]!r} is no number{hint}")
-    return CellNumber(
-        digits=_whole(match["number"]),
-        spread=_whole(match["spread"]) if match["spread"] else "",
-        is_percent="%" in plain,
-        marks="".join(match["marks"].split()),
-        difference=(match["difference"] or "").strip(),
-    )
-
-
-def several(cell: str) -> list[str]:
-    """Give the numbers of a cell that holds several: `91.7/99.1`, `91.7 (99.1)`.
-
-    One number alone, with its spread or difference, is a list of one.
-    """
-    parts = [part.strip() for part in re.split(r"[/|]", cell)]
-    behind = re.fullmatch(r"([^()]+?)\s*\(\s*(\d[^()]*)\)", cell.strip())
-    found = [behind[1], behind[2]] if behind and len(parts) == 1 else parts
-    return found if len(found) > 1 and all(map(is_number, found)) else [cell]
-
-
-def _written_out(match: re.Match[str]) -> str:
-    decimals, spread = match[1], match[2].zfill(len(match[1]) + 1)
-    point = len(spread) - len(decimals)
-    return f"{decimals} ± {spread[:point]}.{spread[point:]}"
-
-
-def is_empty(text: str) -> bool:
-    """Tell whether a cell says that there is no number."""
-    return bool(_NOTHING.fullmatch(text.strip()))
-
-
-def is_number(text: str) -> bool:
-    """Tell whether a cell holds a number, or says that there is none."""
-    for decimal_comma in (False, True):
-        with contextlib.suppress(ExpectedError):
-            read_cell(text, decimal_comma=decimal_comma)
-            return True
-    return False
-
-
-def _whole(digits: str) -> str:
-    """Write a number without thousands signs and with a digit before its point."""
-    plain = digits.replace(",", "").removesuffix(".")
-    return f"0{plain}" if plain.startswith(".") else plain
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,15 @@ _METRICS = {
 }
 #: What stands between the parts of a heading of several metrics: `Top-1 (Top-5) error`.
 _BETWEEN = re.compile(r"[/|()]|(?<=\d)\s+(?=[A-Za-z])")
+#: Marks of footnotes and citations behind a name: `^a`, `^1,2`, `[12]`, `[^a]`, `†`.
+#: What is raised and longer, such as `^22k`, is a part of it.
+_SIGN = r"(?:[a-z]|[0-9]{1,2}|[*†‡§¶\u204e\u2217⋆★]{1,3})"
+# Bounded: what is read may be long, and all marks.
+_MARKS = re.compile(
+    rf"(?: ?(?:\^ ?\(?{_SIGN}(?:, ?{_SIGN}){{0,4}}\)?(?!\w)|\[\^\w{{1,20}}\]|\[[a-z]\]"
+    r"|\[[0-9]{1,3}(?: ?[,;\u2013-] ?[0-9]{1,3}){0,9}\]"
+    r"|[*†‡§¶\u204e\u2217⋆★¹²³⁰⁴-⁹ᵃ-ᶻ])){1,5}$"
+)
 #: Headings of columns that hold names.
 _HEADINGS = {
     "checkpoint": "checkpoint checkpoints model models name network weights",
@@ -101,21 +110,24 @@ class Labels:
         Raises:
             ExpectedError: it means several things.
         """
-        for text in texts:
+        bare = unmarked(texts[0])
+        for text in (*texts, bare):
             if text in self._said:
                 self._unused.discard(text)
                 return self._said[text]
-        known = [
-            meaning
-            for meaning in self._known.get(simplified(texts[0]), [])
-            if of is None or set(meaning.values) == {of}
-        ]
+        # What looks like a footnote may be a part of the name.
+        known: list[Meaning] = []
+        for spelling in (simplified(texts[0]), simplified(bare)):
+            for meaning in self._known.get(spelling, []):
+                is_right = of is None or set(meaning.values) == {of}
+                if is_right and meaning not in known:
+                    known.append(meaning)
         if len(known) > 1:
             raise ExpectedError(
                 f"{texts[0][:60]!r} could be {' or '.join(map(str, known[:4]))}; say "
                 f"which with --as '{texts[0][:60]}={_spelt(known[0])}'"
             )
-        if not known and of is None and (metrics := several_metrics(texts[0])):
+        if not known and of is None and (metrics := several_metrics(bare)):
             return Meaning(metrics=metrics)
         return known[0] if known else None
 
@@ -141,6 +153,11 @@ def simplified(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).casefold()
     plain = re.sub(r"\([^()]*[%↑↓][^()]*\)|\((?:in )?percent\)", "", plain)
     return re.sub(r"[^\w+.]|_|(?<!\d)\.|\.(?!\d)", "", plain)
+
+
+def unmarked(text: str) -> str:
+    """Take the marks of footnotes and citations off a label."""
+    return _MARKS.sub("", text) or text
 
 
 def metric_named(text: str) -> str | None:

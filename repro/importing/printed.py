@@ -8,22 +8,20 @@ from typing import NamedTuple
 import msgspec
 
 from repro.errors import ExpectedError
+from repro.importing.cells import CellNumber, is_number, read_cell
 from repro.importing.columns import (
-    CellNumber,
     Column,
     Entry,
     UnknownLabelError,
     check_range,
-    is_number,
     joined,
-    read_cell,
     read_columns,
     said_of_cells,
     side_by_side,
     unit_of,
 )
 from repro.importing.grids import Files, Grid, Link
-from repro.importing.labels import DIMENSIONS, Dimension, Labels, simplified
+from repro.importing.labels import DIMENSIONS, Dimension, Labels, simplified, unmarked
 from repro.published import METRICS, Release, Shares, check_name, is_weights_name
 from repro.words import counted, listed
 
@@ -188,12 +186,14 @@ def _row_values(
         if not text or column.meaning.is_left_out:
             continue
         meaning = labels.meaning(text, of=column.meaning.names)
-        if meaning is None and simplified(text) in _SUMMARIES and not linked:
+        bare = unmarked(text)
+        if meaning is None and simplified(bare) in _SUMMARIES and not linked:
             raise UnknownLabelError(place, text, column)
         if meaning is None and column.meaning.names == "checkpoint":
-            found: Mapping[Dimension, str] = {"checkpoint": linked or text}
-            if linked and linked != text:
-                names[text] = f"checkpoint {linked}, whose file it links to"
+            found: Mapping[Dimension, str] = {"checkpoint": linked or bare}
+            if text not in found.values():
+                how = "whose file it links to" if linked else "marked for a footnote"
+                names[text] = f"checkpoint {found['checkpoint']}, {how}"
         elif meaning is None or meaning.names:
             raise UnknownLabelError(place, text, column)
         elif meaning.is_left_out:

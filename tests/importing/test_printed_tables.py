@@ -56,6 +56,16 @@ def test_a_table_is_entered_as_it_is_printed(release: Path, shape: Shape) -> Non
     assert entered(release) == shape.numbers
 
 
+def test_what_may_be_a_footnote_or_a_part_of_the_name_is_asked_for(
+    release: Path,
+) -> None:
+    other = RELEASE.replace("cnn/base", "cnn/oursa")
+    (release / "release.toml").write_text(other)
+    text = "| Family | Acc |\n|--|--|\n| ours<sup>a</sup> | 91 |\n"
+    said = enter(release, text, "--dataset=c10", "--checkpoint=a").output
+    assert "'ours^a' could be family cnn/oursa or family cnn/ours" in said
+
+
 REFUSALS = {
     "a heading that nobody knows": (
         "| Model | Score |\n|--|--|\n| a | 91 |\n",
@@ -102,6 +112,26 @@ REFUSALS = {
         "| Model | Acc |\n|--|--|\n| a | 91.7-92.0 |\n",
         OURS,
         "'91.7-92.0' is no number",
+    ),
+    "a number behind a heading that is a footnote or says which accuracy": (
+        "| Model | Acc.<sup>5</sup> |\n|--|--|\n| a | 91.7 |\n",
+        OURS,
+        "'Acc.^5' could be top5 or top1",
+    ),
+    "a power of ten of the spread alone, which may be one of both": (
+        "| Model | Loss |\n|--|--|\n| a | 1.1 ± 0.2e-3 |\n",
+        OURS,
+        "'1.1 ± 0.2e-3' is no number",
+    ),
+    "a power of ten that leaves out digits": (
+        "| Model | Loss |\n|--|--|\n| a | 1.1e2 |\n",
+        OURS,
+        "'1.1e2' is no number",
+    ),
+    "a name with and without a footnote": (
+        "| Model | Acc |\n|--|--|\n| a | 91.7 |\n| a† | 92.6 |\n",
+        OURS,
+        "tell them apart with --as",
     ),
     "a macro that nobody knows behind a number": (
         r"Model & Acc \\ \hline a & 91.7\up{2} \\",
