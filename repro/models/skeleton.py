@@ -143,11 +143,18 @@ def fitting_models(shapes: Shapes, weights_key: str = "") -> Iterator[ModelSpec]
 
 
 def _candidates(shapes: Shapes) -> Iterator[tuple[str, str, dict[str, int]]]:
-    """List loader, name and options of what shapes tell of, then of what names do."""
-    if architecture := infer_architecture(shapes):
-        yield from usual_models(architecture)
-    for loader, name in architectures_named(shapes):
-        yield loader, name, {}
+    """List loader, name and options of what shapes tell of, then of what names do.
+
+    Each comes once: with the options that shapes tell it fits, or with none.
+    """
+    architecture = infer_architecture(shapes)
+    told = [*usual_models(architecture)] if architecture else []
+    told += [(loader, name, {}) for loader, name in architectures_named(shapes)]
+    listed: set[tuple[str, str]] = set()
+    for loader, name, options in told:
+        if (loader, name) not in listed:
+            listed.add((loader, name))
+            yield loader, name, options
 
 
 def _fitted(spec: ModelSpec, shapes: Shapes) -> ModelSpec | None:

@@ -225,6 +225,31 @@ def test_a_model_is_named_only_as_its_library_builds_it(
     assert fitting_model(dict(list(shapes.items())[1:])) is None
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnet18"])
+def test_what_fits_no_model_is_compared_with_each_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = on_meta(lambda: timm.create_model(name)).state_dict()
+    shapes = {name: (*tensor.shape, 3) for name, tensor in state.items()}
+    outputs = "head.weight" if "head.weight" in state else "fc.weight"
+    kept = {n: tuple(state[n].shape) for n in (outputs, *_TOLD_BY) if n in state}
+    built: list[str] = []
+    create = timm.create_model
+
+    def counted(name: str, **options: Any) -> Any:
+        built.append(name)
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", counted)
+    assert fitting_model(shapes | kept) is None
+    assert name in built
+    assert len(set(built)) == len(built)
+
+
+#: Tensors whose shapes say which size of an architecture it is.
+_TOLD_BY = ("patch_embed.proj.weight", "pos_embed", "layer1.0.conv1.weight")
+
+
 def test_a_model_that_no_rule_knows_is_named_by_its_tensors(tmp_path: Path) -> None:
     state = timm.create_model("efficientnet_lite0").state_dict()
     below = {f"module.{name}": tensor for name, tensor in state.items()}
