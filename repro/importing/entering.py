@@ -13,7 +13,7 @@ from repro.files import replace_bytes
 from repro.importing.columns import Entry
 from repro.importing.grids import Files
 from repro.importing.printed import Understood
-from repro.importing.writing import write_toml
+from repro.importing.writing import pairs, write_toml
 from repro.published import (
     METRICS,
     RELEASE_FILE,
@@ -336,6 +336,10 @@ def with_files(release: Release, files: Files) -> Iterator[tuple[Path, bytes]]:
         families = document.get("family", {})
         here = [name for name in files if name in families]
         for name in here:
-            families[name].setdefault("files", tomlkit.table()).update(files[name])
+            # Text that is parsed: added to a table, each link goes through all others.
+            new = tomlkit.parse(f"[files]\n{pairs(**files[name])}")["files"]
+            own = families[name].setdefault("files", new)
+            if own is not new:
+                own.update(files[name])
         if here:
             yield file, tomlkit.dumps(document).encode()

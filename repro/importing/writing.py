@@ -55,18 +55,20 @@ def _environment() -> jinja2.Environment:
         autoescape=False,
     )
     environment.filters |= {"toml": _value, "key": _key, "comment": _comment}
-    environment.globals["pairs"] = _pairs
+    environment.globals["pairs"] = pairs
     return environment
 
 
 def _value(value: Any) -> str:
-    """Write a value of TOML, a table in one line."""
+    """Write a value of TOML, a table in one line.
+
+    Each by itself: a container of tomlkit goes through all that it has for each.
+    """
     if isinstance(value, dict):
-        table = tomlkit.inline_table()
-        table.update(value)
-        return table.as_string()
-    if isinstance(value, tuple):
-        value = list(value)
+        written = (f"{_key(key)} = {_value(one)}" for key, one in value.items())
+        return f"{{{', '.join(written)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
     return str(tomlkit.item(value).as_string())
 
 
@@ -75,7 +77,7 @@ def _key(name: str) -> str:
     return tomlkit.items.SingleKey(name).as_string()
 
 
-def _pairs(**values: Any) -> str:
+def pairs(**values: Any) -> str:
     """Write the lines of a table; what is empty is left out."""
     return "".join(
         f"{_key(key)} = {_value(value)}\n"

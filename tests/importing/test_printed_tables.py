@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ from click.testing import CliRunner, Result
 
 from repro.cli import cli
 from repro.errors import ReproError
+from repro.importing.entering import with_files
 from repro.importing.labels import several_metrics
+from repro.importing.writing import pairs
 from repro.published import read_releases
 
 from .printed import OURS, SHAPES, Shape
@@ -439,6 +443,17 @@ def test_links_that_a_release_has_stay_and_checking_writes_none(release: Path) -
     (written,) = read_releases([release])
     assert written.families["cnn/ours"].files["a-1.pt"] == "https://other/a.pt"
     assert list(written.families["cnn/ours"].files) == ["a-1.pt", "b.th", "c.th"]
+
+
+def test_writing_takes_no_square_of_how_much_is_written(release: Path) -> None:
+    links = {f"{number}.pt": f"https://a.b/{number}" for number in range(4000)}
+    (read,) = read_releases([release])
+    begun = time.process_time()
+    ((_, content),) = with_files(read, {"cnn/ours": links})
+    text = pairs(classes=[*links] * 4, models=links)
+    assert time.process_time() - begun < 5
+    assert tomllib.loads(content.decode())["family"]["cnn/ours"]["files"] == links
+    assert tomllib.loads(text) == {"classes": [*links] * 4, "models": links}
 
 
 def test_a_row_of_two_families_gives_no_file(release: Path) -> None:
