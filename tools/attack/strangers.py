@@ -323,7 +323,7 @@ def _weights(draw: st.DrawFn, tree: Tree, files: Files) -> None:
     elif what == "exchange":
         files[names[0]], files[names[1]] = files[names[1]], files[names[0]]
     else:
-        files[name] = odd_weights(files[name], what)
+        files[name] = odd_weights(_files()[name], what)
 
 
 # Images -------------------------------------------------------------------------------

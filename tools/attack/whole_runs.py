@@ -151,7 +151,8 @@ def _run(options: tuple[str, ...]) -> int:
     status = pytest.main(
         [
             *("-pno:cacheprovider", "-pno:hypothesispytest", "-pno:xdist", "-q"),
-            *("-rA", "-pno:anyio", "--color=no", "--import-mode=importlib"),
+            *("-pno:anyio", "-pno:faulthandler", "-rA", "--color=no"),
+            "--import-mode=importlib",
             "--junitxml=reports/junit.xml",
             *("--repro-expected=release", "--repro-cache=cache"),
             *("--repro-ledger=ledger", "--repro-device=cpu", *reports, *options),
