@@ -38,10 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start again where pytest took the value of an option for a test."""
     # It takes for one only what begins with no hyphen.
+    typed = config.invocation_params.args
     added = os.environ.get("PYTEST_ADDOPTS", "").split()
-    typed = (*config.invocation_params.args, *added)
-    is_safe = all(argument.startswith("-") for argument in typed)
+    is_safe = all(argument.startswith("-") for argument in (*typed, *added))
     if is_safe or hasattr(config, "workerinput"):
+        return None
+    started, ini = config.invocation_params.dir, config.inipath
+    is_near = ini is not None and ini.parent in (started, *started.parents)
+    if is_near and not any(argument.startswith("--repro-") for argument in typed):
         return None
     from repro.plugin.settings import started_again
 

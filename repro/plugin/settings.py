@@ -234,11 +234,7 @@ def started_again(config: pytest.Config) -> int | None:
     """
     typed = list(config.invocation_params.args)
     asked = any(argument.startswith("--repro-") for argument in typed)
-    started = invoked_in(config)
     ini = config.inipath
-    is_near = ini is not None and ini.parent in (started, *started.parents)
-    if is_near and not asked:
-        return None
     meant = _meant(config, typed)
     if meant is None or meant == (config.rootpath, ini):
         return None

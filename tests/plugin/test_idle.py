@@ -26,6 +26,23 @@ def test_another_project_sees_no_import_no_header_and_no_file(
     assert left - pytesters_own == {"test_other.py"}
 
 
+def test_a_file_that_is_named_costs_another_project_no_settings(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]")
+    pytester.makepyfile(
+        test_other="""
+        def test_of_another_project():
+            import sys
+            assert "repro.plugin.hooks" in sys.modules
+            assert "repro.plugin.settings" not in sys.modules
+        """
+    )
+    options = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    result = pytester.runpytest_subprocess(*options, "test_other.py")
+    result.assert_outcomes(passed=1)
+
+
 def test_collecting_cases_imports_no_torch(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_release="""
