@@ -104,7 +104,8 @@ def _print_runs(entries: Sequence[tuple[Run, CaseResult]]) -> None:
             most = max(_FEWEST, terminal_width() - 32)
             line = sparkline(values[-most:])
             low, high = min(values), max(values)
-            echo(f"{name:<6} {line}  {low:.6g} to {high:.6g}")
+            said = f"always {low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+            echo(f"{name:<6} {line}  {said}")
 
 
 def _since(opened: Ledger, past: Sequence[Past]) -> Iterator[str]:

@@ -85,17 +85,16 @@ def runs(number: int, ledger: Path) -> None:
 
 def selection(run: Run) -> str:
     """Give the arguments that chose what a run measured; empty where none did."""
-    found: list[str] = []
+    # Each once: the shard is recorded besides, since it may come from the environment.
+    found: dict[tuple[str, ...], None] = {}
     words = iter(run.arguments)
     for word in words:
         name = word.partition("=")[0]
         if name in _SELECTING:
-            found.append(word)
-            if name == word:
-                found.append(next(words, ""))
+            found[(word, next(words, "")) if name == word else (word,)] = None
         elif not word.startswith("-") and "::" in word:
-            found.append(word)
-    return shlex.join(found)
+            found[(word,)] = None
+    return shlex.join(word for words in found for word in words)
 
 
 def verdicts_text(run: Run) -> str:

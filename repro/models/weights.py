@@ -326,8 +326,8 @@ def _not_here(case: Case, folder: Path | None, name: str) -> NotAvailableError:
         place = folder or f"DIR/{family}"
         then = "" if folder else ", and name DIR with --repro-checkpoints"
         return NotAvailableError(
-            f"no weights: {missing}; get {name} from its publisher, put it into {place}"
-            f"{then}",
+            f"no weights: {missing}; get {name} from its publisher and put it into "
+            f"{place}{then}",
             lacking,
         )
     if case.checkpoint in files:

@@ -162,8 +162,10 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return decode_json(file.read_bytes(), cls)
         except (OSError, ValueError) as error:
+            # The message of an OSError has the file once more.
+            why = getattr(error, "strerror", None) or error
             raise OptionError(
-                f"{file} holds no costs of cases ({error}); write it with "
+                f"{file} holds no costs of cases ({why}); write it with "
                 "'repro plan --costs FILE' and name it with --repro-costs"
             ) from error
 

@@ -149,7 +149,9 @@ def summary(settings: Settings, started: Path) -> str:
     if settings.accelerate != ("auto",):
         parts.append(f"accelerated by {', '.join(settings.accelerate) or 'nothing'}")
     if settings.batch_size:
-        parts.append(f"batches of {settings.batch_size}")
+        size = settings.batch_size
+        said = "a remembered size" if size == "remembered" else f"{size:,}"
+        parts.append(f"batches of {said}")
     if settings.case:
         parts.append(f"cases {', '.join(settings.case)}")
     if settings.limit:

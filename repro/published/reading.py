@@ -84,19 +84,21 @@ class Header(Table, frozen=True):
         check_below("data", self.data)
 
 
-def read_releases(paths: Sequence[Path | str]) -> list[Release]:
+def read_releases(paths: Sequence[Path | str] | Path | str) -> list[Release]:
     """Read every release that the paths name.
 
     A path is a TOML file (one release), a folder with one release in several TOML
     files, a folder of releases, or the word `embedded` for the release that is shipped
-    with this package.
+    with this package. One path needs no list around it.
 
     Raises:
         ExpectedError: something is missing, unknown or out of range; the message names
             file and key and says what is allowed.
     """
     releases: dict[str, Release] = {}
-    for files in release_files(paths):
+    # Else a text would be a list of letters.
+    several = [paths] if isinstance(paths, str | Path) else paths
+    for files in release_files(several):
         release = _read_release(files)
         if release.id in releases:
             raise ExpectedError(

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from repro.claims.result import ClaimResult, ClaimVerdict, Finding
 from repro.cli import cli
+from repro.cli.ledger import selection
 from repro.judgement.compare import CaseDifference, Change, Since
 from repro.judgement.verdict import Verdict
 from repro.records.identity import GitState
@@ -112,6 +113,16 @@ def test_history_has_a_line_a_run_and_a_sparkline(command: Command) -> None:
     assert lines[2].endswith("below")
     assert lines[3].endswith("reproduced")
     assert any(line.startswith("top-1") and "▁" in line for line in lines)
+    always = command("history", CASE, "-n", "1").splitlines()
+    assert any(line.startswith("top-1") and "always" in line for line in always)
+
+
+def test_what_chose_the_cases_of_a_run_is_said_once(tmp_path: Path) -> None:
+    given = ["--repro-shard=1/2", "-k", "a b", "x.py::test", "--repro-shard=1/2", "-q"]
+    with Ledger(tmp_path / "ledger", create=True) as ledger:
+        ledger.begin("a", 1, given, GitState("", ""))
+        (run,) = ledger.runs()
+    assert selection(run) == "--repro-shard=1/2 -k 'a b' x.py::test"
 
 
 def test_compare_fits_the_terminal_and_keeps_how_far_numbers_moved(

@@ -142,6 +142,13 @@ def test_another_file_is_refused_in_a_sentence(content: str, tmp_path: Path) -> 
         Costs.read(tmp_path / "costs.json")
 
 
+def test_a_file_that_is_not_there_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as caught:
+        Costs.read(tmp_path / "costs.json")
+    assert str(caught.value).count("costs.json") == 1
+    assert "No such file" in str(caught.value)
+
+
 def test_a_case_in_another_precision_tells_nothing() -> None:
     half = timing(precision="amp-fp16")
     assert recorded_costs(CASES, [half], "cuda", 8).seconds == {}

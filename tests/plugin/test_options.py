@@ -138,3 +138,6 @@ def test_the_header_says_in_one_line_what_is_in_force(
         "repro: expected embedded, data of the release, checkpoints of the release, "
         "cache none, device auto, amp-bf16, limit 1,000 images, strict"
     )
+    config = pytester.parseconfig("--repro-batch-size=remembered")
+    line = summary(read_settings(config, {}, pytester.path), pytester.path)
+    assert line.endswith(", batches of a remembered size")

@@ -71,6 +71,13 @@ def test_hidden_files_and_folders_named_like_files_are_no_releases(
     assert len(read_releases([tmp_path])) == 1
 
 
+def test_one_path_is_a_list_of_one(tmp_path: Path) -> None:
+    file = write(tmp_path, TINY, "release.toml")
+    (release,) = read_releases([file])
+    for alone in (file, str(file)):
+        assert [one.id for one in read_releases(alone)] == [release.id]
+
+
 def test_a_missing_path_is_an_error_that_says_what_a_path_is(tmp_path: Path) -> None:
     assert fault(tmp_path / "none.toml") == (
         f"{tmp_path / 'none.toml'} does not exist; name a TOML file of published "
