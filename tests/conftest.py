@@ -15,9 +15,12 @@ Often = Callable[[int, int], int]
 
 #: Modules that take longest: one that began last would be waited for by all workers.
 LONGEST = (
-    "attack/test_attack.py",
     "test_documented_commands.py",
+    "engine/test_ray.py",
+    "models/test_catalogue.py",
     "diagnosis/test_planted_faults.py",
+    "judgement/test_intervals.py",
+    "attack/test_attack.py",
     "test_kills.py",
     "evaluation/test_full_size.py",
 )
@@ -45,7 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    last = len(places)
+    items.sort(key=lambda one: (places.get(one.path, last), one.path not in slow))
 
 
 @pytest.hookimpl(wrapper=True)
