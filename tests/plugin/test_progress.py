@@ -242,7 +242,7 @@ def test_a_run_on_a_terminal_shows_its_progress_and_then_only_its_outcome(
     names = {
         match[1] for screen in screens for text in screen if (match := BAR.match(text))
     }
-    bars = {"…ised/real/80@digits-supervised", "0 of 1 cases"}
+    bars = {"…ised/real/80@digits-supervised", "0 of 1 case"}
     assert names == (set() if "-n1" in options else bars)
 
 
