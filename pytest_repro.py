@@ -20,6 +20,8 @@ import pytest
 _FOUND = importlib.util.find_spec("repro")
 _PLACES = (_FOUND.submodule_search_locations if _FOUND else None) or ()
 _OURS = Path("plugin", "hooks.py")
+#: The zip that it is imported from, if it is.
+_ARCHIVE = getattr(_FOUND.loader, "archive", "") if _FOUND else ""
 
 #: What an ini file has that asks for the plugin.
 _ASKING = r"(?m)^\s*repro_\w+\s*=|--repro-|pytest[-_]repro"
@@ -49,8 +51,11 @@ class _Absent:
 
     def __init__(self, place: str) -> None:
         self._reason = (
-            f"repro is {place} here, and not the plugin: rename it, or start pytest as "
-            "`pytest -p repro` and not as `python -m pytest`"
+            f"repro lies in {_ARCHIVE}, and reads files that have to lie in a folder: "
+            "install pytest-repro with pip"
+            if _ARCHIVE
+            else f"repro is {place} here, and not the plugin: rename it, or start "
+            "pytest as `pytest -p repro` and not as `python -m pytest`"
         )
 
     def pytest_load_initial_conftests(self, args: list[str]) -> None:

@@ -289,6 +289,7 @@ WORKERS = (
 PROJECTS = (
     option("-p", "no:terminal"),
     option("-p", "no:cacheprovider", leaves=(".repro",)),
+    option("-p", "no:cacheprovider", "-p", "no:terminal", leaves=(".repro",)),
     option("-p", "no:xdist", plugins=None),
     option("-p", "no:setuponly"),
     option("--import-mode=prepend"),
@@ -383,6 +384,7 @@ PROJECTS = (
         way="read-only",
         leaves=(),
     ),
+    Row("`PYTHONOPTIMIZE=2`", environment={"PYTHONOPTIMIZE": "2"}),
     Row("no `HOME`", environment={"HOME": None}),
     Row(
         "a `HOME` that cannot be written, and no cache named",

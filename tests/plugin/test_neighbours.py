@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 import xml.etree.ElementTree as ET
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from repro.plugin.recording import NO_TURN
 from repro.published import DatasetSpec
 from repro.records.ledger import Ledger
 
-from .conftest import SUITE, ReleaseCopy
+from .conftest import PACKAGE, SUITE, ReleaseCopy
 
 FOREIGN = """
 import pytest
@@ -361,6 +362,23 @@ def test_a_project_with_a_package_of_that_name_keeps_it(
     result = pytester.runpytest_subprocess(*ALONE, *workers)
     result.assert_outcomes(passed=1)
     assert "import repro" not in str(result.stdout)
+
+
+def test_a_plugin_in_a_zip_says_that_it_needs_a_folder(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    archive = tmp_path / "repro.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.write(Path(PACKAGE).with_name("pytest_repro.py"), "pytest_repro.py")
+        for name in ("__init__.py", "plugin/__init__.py", "plugin/hooks.py"):
+            content.writestr(f"repro/{name}", "")
+    monkeypatch.setenv("PYTHONPATH", str(archive))
+    pytester.makepyfile("def test_it(): pass")
+    command = (sys.executable, "-mpytest", "-ppytest_repro", "--repro-strict")
+    result = pytester.run(*command)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*repro lies in {archive}, *with pip"])
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
