@@ -21,13 +21,14 @@ _T = TypeVar("_T")
 
 PART_SUFFIX = ".part"
 #: What reading damaged bytes raises: JSON that is no UTF-8 is a ValueError, numpy reads
-#: headers as Python, and its archives are zips.
+#: headers as Python, and its archives are zips, of which a version may not be known.
 UNREADABLE = (
     OSError,
     ValueError,
     EOFError,
     tokenize.TokenError,
     zipfile.BadZipFile,
+    NotImplementedError,
     zlib.error,
 )
 _SEAL_BYTES = 16

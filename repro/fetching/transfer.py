@@ -106,7 +106,8 @@ def _persist(
     while not transfer.content.is_file():
         try:
             transfer.attempt(client)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        # The last one is of a host, where it redirects to, that no name can be.
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
             raise FetchError(f"{transfer.url} cannot be fetched: {error}") from error
         except (httpx.TransportError, TemporaryError) as error:
             if not failures and is_unknown_host(error):

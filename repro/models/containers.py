@@ -95,7 +95,8 @@ def read_container(path: Path) -> Container:
         raise damaged(path, _short(error)) from error
     except (
         *(zipfile.BadZipFile, struct.error, msgspec.MsgspecError),
-        RecursionError,
+        # zipfile's answer to damaged versions and flags.
+        *(RecursionError, NotImplementedError),
     ) as error:
         raise damaged(path, _short(error)) from error
     except IsADirectoryError as error:
