@@ -227,7 +227,7 @@ ROWS = {
     "show run": Row("show", "2", "4.000"),
     "show ledger": Row("show", "--ledger=other", "8M"),
     "history case": Row("history", "other", "no result of a case 'other'", CASE),
-    "history number": Row(f"history {CASE}", "-n 1", "top-1  ▁  76.5"),
+    "history number": Row(f"history {CASE}", "-n 1", "top-1  ▁  always 76.5"),
     "history ledger": Row(f"history {CASE}", "--ledger=other", "other has no result"),
     "compare run_a": Row("compare", "2 2", "run 2 → run 2", "1 2"),
     "compare run_b": Row("compare 1", "2", "run 1 → run 2"),
