@@ -41,6 +41,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     references: tuple[Reference, ...] = ()
     place: int = 0
 
+    def __repr__(self) -> str:
+        """Give its name: all of its release would be thousands of lines."""
+        return f"<case {self.id}>"
+
     @property
     def id(self) -> str:
         """Readable and stable: `family/checkpoint@protocol`, then `:dataset`.

@@ -42,6 +42,8 @@ def ids(cases: Sequence[Case]) -> list[str]:
 def test_an_id_says_family_checkpoint_and_protocol() -> None:
     (case,) = list_cases([release([family("a/b")], [reference("a/b", "16M")])])
     assert case.id == "a/b/16M@plain"
+    # What pytest shows of a fixture, with --showlocals or -vv.
+    assert repr(case) == "<case a/b/16M@plain>"
 
 
 def test_an_id_says_the_dataset_where_it_is_not_the_default_one() -> None:
