@@ -104,8 +104,12 @@ def publish(
     release.edit("release.toml", (head, f'{head}precision = "{precision}"\n'))
     release.keep(checkpoint)
     old = f'loss = "{release.published(checkpoint, "loss")}"\n'
-    # The order of sums is another one; in half precision that shows in the loss.
-    tolerance = 'tolerance = { loss = "0.003", reason = "sums in another order" }\n'
+    # The order of sums is another one. In half precision that shows in the loss, and on
+    # processors that multiply fp16 themselves in one image of 500.
+    tolerance = (
+        'tolerance = { loss = "0.003", top1 = "0.2", '
+        'reason = "sums in another order" }\n'
+    )
     release.edit(
         "references.toml",
         (
