@@ -25,14 +25,18 @@ def draw(results: Results, file: Path) -> None:
     # The same bytes for the same numbers.
     with pyplot.rc_context({"svg.hashsalt": "benchmarks", "font.size": 8}):
         figure, axes = pyplot.subplots(figsize=(8, 0.4 * len(rows) + 1))
+        longest = 1.25
         for height, (row, goal, value) in enumerate(rows):
             used = [
                 (v / goal.bound if goal.at_most else goal.bound / v)
                 for v in (value.median, value.low, value.high)
             ]
+            longest = max(longest, used[0])
             colour = MEASURED if row.is_met else MISSED
             axes.barh(height, used[0], color=colour, height=0.6)
             axes.plot(sorted(used[1:]), [height, height], color="black", linewidth=1)
+        # What is spread over many times its goal leaves the others their room.
+        axes.set_xlim(0, 1.1 * longest)
         axes.axvline(1, color="black", linestyle="dotted", linewidth=1)
         axes.set_yticks(range(len(rows)), [row.what for row, _, _ in rows])
         axes.set_xlabel("measured / goal; left of the dotted line a goal is met")
