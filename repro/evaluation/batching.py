@@ -248,10 +248,10 @@ def telling_failures(device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        give_back(error, device)
-        raise too_little(device, "what this case needs") from None
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            give_back(error, device)
+            raise too_little(device, "what this case needs") from None
         if not is_failure(error):
             raise
         said = str(error).strip().partition("\n")[0]

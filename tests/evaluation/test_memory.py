@@ -112,6 +112,25 @@ def test_a_device_that_fails_is_one_sentence(error: RuntimeError, advice: str) -
         raise error
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError(
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"
+        ),
+        MemoryError(),
+    ],
+)
+def test_no_room_for_anything_is_one_sentence_on_whatever_device(
+    error: Exception,
+) -> None:
+    message = "^what this case needs does not fit into the memory of cpu; free"
+    with pytest.raises(EvaluationError, match=message), telling_failures(CPU):
+        raise error
+
+
 def test_what_is_wrong_with_a_model_is_no_failure_of_a_device() -> None:
     with pytest.raises(RuntimeError, match="mat1 and mat2"), telling_failures(CPU):
         torch.zeros(2, 3) @ torch.zeros(2, 3)
