@@ -310,7 +310,7 @@ class Beginning:
         usual, _ = Counter(models.values()).most_common(1)[0]
         ways = self._ways()
         kinds = Counter(one.way.zero_shot for one in members if one.way)
-        kind = next(iter(dict(kinds.most_common())), False)
+        kind = max(kinds, key=kinds.__getitem__, default=False)
         # Each was tried as its own library has it.
         mine = {one.way for one in members if one.way and one.way.zero_shot == kind}
         return DraftFamily(

@@ -43,6 +43,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     is_safe = all(argument.startswith("-") for argument in (*typed, *added))
     if is_safe or hasattr(config, "workerinput"):
         return None
+    # Where an ini file of this folder or one above was found, nothing was misled.
     started, ini = config.invocation_params.dir, config.inipath
     is_near = ini is not None and ini.parent in (started, *started.parents)
     if is_near and not any(argument.startswith("--repro-") for argument in typed):

@@ -35,7 +35,7 @@ def test_names_are_found_whatever_counts_batches() -> None:
 def test_the_table_says_what_the_installed_libraries_build(often: Often) -> None:
     known = [one for one in architectures() if one in KNOWN]
     assert len(known) > 1000
-    # One of each line, or all of them, which differ in sizes alone.
+    # One of each line, whose tensors have the same names as the table says, or all.
     shortest = sorted(known, key=lambda one: -len(one[1]))
     of_lines = {KNOWN[one]: one for one in shortest}
     tried = known[: often(len(known), 0)] or list(of_lines.values())
